@@ -1,0 +1,1 @@
+"""Calibration: from a float network to the integers that are deployed."""

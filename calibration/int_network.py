@@ -1,0 +1,225 @@
+"""IntNetwork: the network in integers, exactly what is deployed.
+
+Units: weights, thresholds and activations are in *weight units*; membrane states are in 1/64 of a
+weight unit. ``scale`` relates both to the float network: float value = weight units / scale.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from tssd.calibration.integer import DECAY_ONE, IntArray
+from tssd.errors import NetworkError
+from tssd.train.float_network import PopulationKind, ProjectionKind, Reset, check_graph
+
+__all__ = [
+    "Activity",
+    "InputCoding",
+    "IntNetwork",
+    "Population",
+    "PopulationKind",
+    "Projection",
+    "ProjectionKind",
+    "Reset",
+]
+
+
+class InputCoding(StrEnum):
+    """How a sample enters the first population.
+
+    GRADED: its values are the payloads of graded spikes, every step. SPIKES: zeros and ones per
+    step. BIAS: the first population is a LIF and the sample is its bias mantissa per neuron.
+    """
+
+    GRADED = "graded"
+    BIAS = "bias"
+    SPIKES = "spikes"
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons of one integer model (see ``calibration.neuron``).
+
+    Parameter arrays are int64, have the rank of ``shape`` and broadcast to it.
+    ``du`` = 4096 means no synaptic memory; ``dv`` = 0 means no leak. A RELAY has neither state nor
+    threshold: it emits its summed activation as a payload. A READOUT never fires.
+    """
+
+    name: str
+    shape: tuple[int, ...]  # (C, H, W) or (N,)
+    kind: PopulationKind
+    reset: Reset
+    du: IntArray
+    dv: IntArray
+    vth: IntArray
+    bias_mant: IntArray
+    bias_exp: int = 6
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for label in ("du", "dv", "vth", "bias_mant"):
+            _check_broadcast(self.name, label, getattr(self, label), self.shape)
+
+    @property
+    def neurons(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def has_state(self) -> bool:
+        return self.kind in (PopulationKind.LIF, PopulationKind.READOUT)
+
+    @property
+    def bias(self) -> IntArray:
+        """Bias in membrane units: mantissa shifted by the exponent."""
+        e = self.bias_exp
+        return self.bias_mant << e if e >= 0 else self.bias_mant >> -e
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Integer weights from ``source`` to ``target``.
+
+    ``weight`` is (out, in) for DENSE (an image source is flattened in C, H, W order) and
+    (C_out, C_in / groups, k_h, k_w) for CONV2D and SUM_POOL, in torch's orientation.
+    ``weight_exp`` shifts the sum, not the weights. ``delay``: steps beyond the synapse's own one.
+    """
+
+    source: str
+    target: str
+    kind: ProjectionKind
+    weight: IntArray
+    weight_exp: int = 0
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    delay: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+
+@dataclass(frozen=True, eq=False)
+class IntNetwork:
+    """Populations in topological order (input first, readout last) and the projections between.
+
+    A projection to an earlier or the same population is recurrent. ``input_max`` is the largest
+    payload that the input may carry (1 for SPIKES, the largest bias mantissa for BIAS).
+    """
+
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    time_steps: int
+    input_coding: InputCoding = InputCoding.GRADED
+    input_max: int = 255
+
+    def __post_init__(self) -> None:
+        check_graph(
+            [p.name for p in self.populations], [(j.source, j.target) for j in self.projections]
+        )
+        if self.time_steps < 1:
+            raise NetworkError("network", found=f"{self.time_steps} time steps", allowed=">= 1")
+        first = self.populations[0].kind
+        wanted = (
+            PopulationKind.LIF if self.input_coding is InputCoding.BIAS else PopulationKind.INPUT
+        )
+        if first is not wanted:
+            raise NetworkError(
+                f"population {self.populations[0].name}",
+                found=f"kind {first} with {self.input_coding} input",
+                allowed=wanted,
+            )
+
+    @property
+    def source(self) -> Population:
+        return self.populations[0]
+
+    @property
+    def readout(self) -> Population:
+        return self.populations[-1]
+
+    def index(self, name: str) -> int:
+        return [p.name for p in self.populations].index(name)
+
+    def population(self, name: str) -> Population:
+        return self.populations[self.index(name)]
+
+    def incoming(self, name: str) -> tuple[Projection, ...]:
+        return tuple(j for j in self.projections if j.target == name)
+
+    def outgoing(self, name: str) -> tuple[Projection, ...]:
+        return tuple(j for j in self.projections if j.source == name)
+
+    def is_recurrent(self, projection: Projection) -> bool:
+        return self.index(projection.target) <= self.index(projection.source)
+
+    def with_time_steps(self, time_steps: int) -> "IntNetwork":
+        return replace(self, time_steps=time_steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What a run of B samples over T local steps did.
+
+    ``spikes[name]`` has shape (T, B, *population shape): 0/1 for LIF, payloads for INPUT and RELAY;
+    local step t of a population at depth d is chip step t + d. ``readout`` is the final membrane of
+    the last population, (B, *shape). ``u`` and ``v`` (after the reset) are filled on request.
+    """
+
+    spikes: Mapping[str, IntArray]
+    readout: IntArray
+    u: Mapping[str, IntArray]
+    v: Mapping[str, IntArray]
+
+
+def constant(value: int, shape: tuple[int, ...]) -> IntArray:
+    """A parameter array that broadcasts *value* over *shape*."""
+    return np.full((1,) * len(shape), value, np.int64)
+
+
+def plain_population(name: str, shape: tuple[int, ...], kind: PopulationKind) -> Population:
+    """A population without state or threshold (INPUT, RELAY)."""
+    zero = constant(0, shape)
+    return Population(name, shape, kind, Reset.NONE, constant(DECAY_ONE, shape), zero, zero, zero)
+
+
+def depths(network: IntNetwork) -> dict[str, int]:
+    """Longest forward path from the input, in projections: population p works in chip steps
+    depth + 1 .. depth + T."""
+    depth = {network.source.name: 0}
+    for population in network.populations[1:]:
+        forward = [j for j in network.incoming(population.name) if not network.is_recurrent(j)]
+        depth[population.name] = 1 + max((depth[j.source] for j in forward), default=0)
+    return depth
+
+
+def lag(network: IntNetwork, projection: Projection, depth: Mapping[str, int]) -> int:
+    """How many local steps late a spike arrives: 0 for an aligned projection.
+
+    A spike of chip step c arrives at step c + 1 + delay. Negative means that the skip path is too
+    short for the target's window: raise, and name the missing delay.
+    """
+    late = depth[projection.source] + 1 + projection.delay - depth[projection.target]
+    if late < 0:
+        raise NetworkError(
+            f"projection {projection.name}",
+            found=f"a skip that arrives {-late} step(s) early",
+            allowed=f"delay >= {projection.delay - late}",
+            hint="align the network, or add relay populations",
+        )
+    return late
+
+
+def _check_broadcast(name: str, label: str, array: IntArray, shape: tuple[int, ...]) -> None:
+    fits = array.ndim == len(shape) and all(
+        a in (1, s) for a, s in zip(array.shape, shape, strict=True)
+    )
+    if array.dtype != np.int64 or not fits:
+        raise NetworkError(
+            f"population {name}: {label}",
+            found=f"{array.dtype} array of shape {array.shape}",
+            allowed=f"int64, rank {len(shape)}, broadcasting to {shape}",
+        )

@@ -1,0 +1,188 @@
+"""IntNetwork x samples -> Activity through the living definition: plain, slow, the reference.
+
+Two orders of the same computation:
+
+* ``layerwise``: population after population over all T local steps (no recurrence);
+* ``pipelined``: as the chip does it, all populations each step, one step per projection, every
+  population reset at its own offset, samples back to back.
+
+That both give the same spikes is a test. A bias acts every step, also before data arrives; the
+reset at the start of each window makes that harmless.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tssd.calibration import neuron
+from tssd.calibration.int_network import (
+    Activity,
+    InputCoding,
+    IntNetwork,
+    Population,
+    depths,
+    lag,
+)
+from tssd.calibration.integer import IntArray
+from tssd.calibration.synapse import deliver
+from tssd.errors import DataError, NetworkError
+
+
+def over_time(samples: IntArray, time_steps: int) -> IntArray:
+    """Static samples (B, *shape) presented at every step: a (T, B, *shape) view, no copy."""
+    return np.broadcast_to(samples, (time_steps, *samples.shape))
+
+
+def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
+    """Run ``inputs`` (T, B, *input shape) population by population; u and v are recorded."""
+    check_inputs(network, inputs)
+    if any(network.is_recurrent(j) for j in network.projections):
+        raise NetworkError(
+            "network",
+            found="recurrent projections",
+            allowed="feed-forward only here",
+            hint="use the pipelined order",
+        )
+    depth = depths(network)
+    spikes: dict[str, IntArray] = {}
+    u: dict[str, IntArray] = {}
+    v: dict[str, IntArray] = {}
+    for population in network.populations:
+        name = population.name
+        drive = _drive(network, population, spikes, depth, inputs)
+        spikes[name], u[name], v[name] = _run(population, *drive)
+    return Activity(spikes, v[network.readout.name][-1], u, v)
+
+
+def _drive(
+    network: IntNetwork,
+    population: Population,
+    spikes: Mapping[str, IntArray],
+    depth: Mapping[str, int],
+    inputs: IntArray,
+) -> tuple[IntArray, IntArray]:
+    """Activation (T, B, *shape) and bias (broadcasting) of one population."""
+    time_steps, batch = inputs.shape[:2]
+    if population is network.source:
+        if network.input_coding is not InputCoding.BIAS:
+            return inputs, population.bias
+        silent = np.zeros((time_steps, batch, *population.shape), np.int64)
+        return silent, inputs << population.bias_exp
+    total = np.zeros((time_steps, batch, *population.shape), np.int64)
+    for projection in network.incoming(population.name):
+        late = lag(network, projection, depth)
+        for t in range(late, time_steps):
+            arrived = deliver(projection, spikes[projection.source][t - late])
+            total[t] += arrived.reshape(total.shape[1:])
+    return total, population.bias
+
+
+def _run(
+    population: Population, a: IntArray, bias: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """All local steps of one population: spikes, u and v, each (T, B, *shape)."""
+    if not population.has_state:
+        return a, np.zeros_like(a), np.zeros_like(a)
+    per_step = np.broadcast_to(bias, a.shape)
+    state, out = neuron.rest(population, a.shape[1]), []
+    for t in range(len(a)):
+        state, fired = neuron.step(population, state, a[t], per_step[t])
+        out.append((fired, state.u, state.v))
+    spikes, u, v = (np.stack(parts) for parts in zip(*out, strict=True))
+    return spikes, u, v
+
+
+def pipelined(network: IntNetwork, inputs: IntArray, interval: int = 0) -> Activity:
+    """Run the samples of ``inputs`` (T, N, *input shape) one after the other on one chip.
+
+    ``interval``: chip steps from one sample to the next, at least T plus the longest extra delay
+    (0: just that). Steps beyond T of an interval carry no input and are not reported.
+    """
+    check_inputs(network, inputs)
+    time_steps, samples = inputs.shape[:2]
+    interval = interval or time_steps + max((j.delay for j in network.projections), default=0)
+    depth = depths(network)
+    chip = _Chip(network, depth, interval)
+    record = {
+        p.name: np.zeros((3, time_steps, samples, *p.shape), np.int64) for p in network.populations
+    }
+    for step in range(interval * samples + max(depth.values())):
+        chip.advance(_presented(inputs, step, interval))
+        for name, d in depth.items():
+            sample, t = divmod(step - d, interval)
+            if 0 <= sample < samples and t < time_steps:
+                record[name][:, t, sample] = chip.observed(name)
+    spikes, u, v = ({name: r[k] for name, r in record.items()} for k in range(3))
+    return Activity(spikes, v[network.readout.name][-1], u, v)
+
+
+def _presented(inputs: IntArray, step: int, interval: int) -> IntArray:
+    """The input of chip step *step* (from 0), (1, *shape): silence between and after samples."""
+    sample, t = divmod(step, interval)
+    if sample < inputs.shape[1] and t < inputs.shape[0]:
+        return inputs[t, sample : sample + 1]
+    return np.zeros((1, *inputs.shape[2:]), np.int64)
+
+
+class _Chip:
+    """Mutable state of the pipelined run: the only place where time moves through all layers."""
+
+    def __init__(self, network: IntNetwork, depth: Mapping[str, int], interval: int) -> None:
+        self.network, self.depth, self.interval = network, depth, interval
+        self.clock = 0
+        self.state = {p.name: neuron.rest(p, 1) for p in network.populations}
+        silent = {p.name: np.zeros((1, *p.shape), np.int64) for p in network.populations}
+        longest = 1 + max((j.delay for j in network.projections), default=0)
+        self.history = [dict(silent) for _ in range(longest)]  # history[k]: spikes k + 1 steps ago
+
+    def advance(self, presented: IntArray) -> None:
+        fired = {p.name: self._fire(p, presented) for p in self.network.populations}
+        self.history = [fired, *self.history[:-1]]
+        self.clock += 1
+
+    def observed(self, name: str) -> IntArray:
+        """Spikes, u and v of the step just made, stacked: (3, *shape)."""
+        state = self.state[name]
+        return np.stack([self.history[0][name][0], state.u[0], state.v[0]])
+
+    def _fire(self, population: Population, presented: IntArray) -> IntArray:
+        name, bias = population.name, population.bias
+        a = np.zeros((1, *population.shape), np.int64)
+        for projection in self.network.incoming(name):
+            sent = self.history[projection.delay][projection.source]
+            a = a + deliver(projection, sent).reshape(a.shape)
+        if population is self.network.source:
+            if self.network.input_coding is InputCoding.BIAS:
+                bias = presented << population.bias_exp
+            else:
+                a = a + presented
+        if not population.has_state:
+            return a
+        if (self.clock - self.depth[name]) % self.interval == 0:
+            self.state[name] = neuron.rest(population, 1)
+        self.state[name], fired = neuron.step(
+            population, self.state[name], a, np.broadcast_to(bias, a.shape)
+        )
+        return fired
+
+
+def check_inputs(network: IntNetwork, inputs: IntArray) -> None:
+    """Inputs are (T, B, *input shape) integers within the payload range."""
+    wanted = network.source.shape
+    if (
+        inputs.ndim != len(wanted) + 2
+        or inputs.shape[2:] != wanted
+        or inputs.shape[0] != network.time_steps
+    ):
+        raise DataError(
+            "inputs",
+            found=f"shape {inputs.shape}",
+            allowed=f"({network.time_steps}, samples, {', '.join(map(str, wanted))})",
+        )
+    low = -network.input_max if network.input_coding is InputCoding.BIAS else 0
+    if inputs.size and (inputs.min() < low or inputs.max() > network.input_max):
+        raise DataError(
+            "inputs",
+            found=f"values {inputs.min()} .. {inputs.max()}",
+            allowed=f"{low} .. {network.input_max}",
+        )

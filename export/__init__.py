@@ -1,0 +1,1 @@
+"""Export: the integer network in the files other tools read."""

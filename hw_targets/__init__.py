@@ -1,0 +1,1 @@
+"""Targets: chips as files, placement, engines."""

@@ -1,0 +1,166 @@
+"""Random small networks for property and differential tests: one place for all strategies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    Population,
+    PopulationKind,
+    Projection,
+    ProjectionKind,
+    Reset,
+    constant,
+    plain_population,
+)
+from tssd.calibration.integer import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network and inputs (T, B, *shape) that it accepts."""
+
+    network: IntNetwork
+    inputs: IntArray
+
+
+def random_lif(
+    rng: np.random.Generator,
+    name: str,
+    shape: tuple[int, ...],
+    reset: Reset,
+    *,
+    memory: bool = False,
+) -> Population:
+    """A LIF population with random integer parameters, per channel or uniform."""
+    size = (shape[0],) + (1,) * (len(shape) - 1)
+    du = rng.integers(2000, 4097, size) if memory else np.full(size, 4096)
+    return Population(
+        name,
+        shape,
+        PopulationKind.LIF,
+        reset,
+        du=du.astype(np.int64),
+        dv=rng.integers(0, 4097, size),
+        vth=rng.integers(20, 400, size),
+        bias_mant=rng.integers(-60, 60, size),
+    )
+
+
+def readout(name: str, neurons: int, rng: np.random.Generator) -> Population:
+    """An integrator without leak that never fires."""
+    return Population(
+        name,
+        (neurons,),
+        PopulationKind.READOUT,
+        Reset.NONE,
+        du=constant(4096, (1,)),
+        dv=constant(0, (1,)),
+        vth=constant(0, (1,)),
+        bias_mant=rng.integers(-60, 60, (neurons,)),
+    )
+
+
+def random_conv_network(
+    seed: int,
+    reset: Reset,
+    *,
+    time_steps: int = 4,
+    memory: bool = False,
+    coding: InputCoding = InputCoding.GRADED,
+) -> IntNetwork:
+    """input -> conv -> conv (stride, groups, padding at random) -> dense readout."""
+    rng = np.random.default_rng(seed)
+    channels, height, width = (
+        int(rng.integers(1, 3)),
+        int(rng.integers(5, 9)),
+        int(rng.integers(5, 9)),
+    )
+    shape = (channels, height, width)
+    populations = [plain_population("input", shape, PopulationKind.INPUT)]
+    projections: list[Projection] = []
+    for i in range(int(rng.integers(1, 3))):
+        projection, shape = _random_conv(rng, f"conv{i}", populations[-1])
+        projections.append(projection)
+        populations.append(random_lif(rng, f"conv{i}", shape, reset, memory=memory))
+    weight = rng.integers(-127, 128, (5, int(np.prod(shape))))
+    projections.append(Projection(populations[-1].name, "readout", ProjectionKind.DENSE, weight))
+    populations.append(readout("readout", 5, rng))
+    maximum = 255 if coding is InputCoding.GRADED else 1
+    return IntNetwork(tuple(populations), tuple(projections), time_steps, coding, maximum)
+
+
+def _random_conv(
+    rng: np.random.Generator, name: str, source: Population
+) -> tuple[Projection, tuple[int, int, int]]:
+    channels, height, width = source.shape
+    groups = channels if rng.random() < 0.3 else 1
+    out = groups * int(rng.integers(1, 4))
+    kernel = tuple(int(k) for k in rng.integers(1, 4, 2))
+    stride = tuple(int(k) for k in rng.integers(1, 3, 2))
+    padding = tuple(int(rng.integers(0, k)) for k in kernel)
+    weight = rng.integers(-127, 128, (out, channels // groups, *kernel))
+    size = [
+        (n + 2 * p - k) // s + 1
+        for n, p, k, s in zip((height, width), padding, kernel, stride, strict=True)
+    ]
+    projection = Projection(
+        source.name,
+        name,
+        ProjectionKind.CONV2D,
+        weight,
+        groups=groups,
+        stride=(stride[0], stride[1]),
+        padding=(padding[0], padding[1]),
+    )
+    return projection, (out, size[0], size[1])
+
+
+def random_inputs(network: IntNetwork, seed: int, batch: int = 3) -> IntArray:
+    """Inputs within the payload range, different at every step."""
+    rng = np.random.default_rng(seed)
+    shape = (network.time_steps, batch, *network.source.shape)
+    return rng.integers(0, network.input_max + 1, shape)
+
+
+def residual_network(seed: int, reset: Reset, time_steps: int = 4) -> IntNetwork:
+    """input -> a -> b -> c -> readout with an identity skip a -> c, aligned by its delay."""
+    rng = np.random.default_rng(seed)
+    shape = (2, 5, 5)
+    names = ["input", "a", "b", "c"]
+    populations = [plain_population("input", shape, PopulationKind.INPUT)]
+    populations += [random_lif(rng, name, shape, reset) for name in names[1:]]
+    projections = [
+        Projection(
+            source,
+            target,
+            ProjectionKind.CONV2D,
+            rng.integers(-127, 128, (2, 2, 3, 3)),
+            padding=(1, 1),
+        )
+        for source, target in zip(names[:-1], names[1:], strict=True)
+    ]
+    identity = rng.integers(20, 100, (2, 1, 1, 1))
+    projections.append(Projection("a", "c", ProjectionKind.CONV2D, identity, groups=2, delay=1))
+    weight = rng.integers(-127, 128, (5, 50))
+    projections.append(Projection("c", "readout", ProjectionKind.DENSE, weight))
+    populations.append(readout("readout", 5, rng))
+    return IntNetwork(tuple(populations), tuple(projections), time_steps)
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, memory: bool = True) -> Case:
+    """Random convolutional and residual networks, both resets, with inputs."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    reset = draw(st.sampled_from([Reset.HARD, Reset.SOFT]))
+    if draw(st.booleans()):
+        network = residual_network(seed, reset)
+    else:
+        coding = draw(st.sampled_from([InputCoding.GRADED, InputCoding.SPIKES]))
+        network = random_conv_network(
+            seed, reset, memory=memory and draw(st.booleans()), coding=coding
+        )
+    return Case(network, random_inputs(network, seed + 1, batch=draw(st.integers(1, 3))))

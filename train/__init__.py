@@ -1,0 +1,1 @@
+"""Training: data, networks with weak-classifier heads, self-distillation, stripping."""

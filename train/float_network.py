@@ -1,0 +1,161 @@
+"""FloatNetwork: the trained network without heads and without torch, handed to calibration.
+
+A population is a set of neurons with one neuron model; a projection carries spikes from one
+population to another. Per local step t (time-major, arrays of shape ``(T, B, *shape)``)
+
+    I[t] = sum over incoming projections of  norm(weight * pool(S_source[t])) + bias
+    H[t] = decay * H[t-1] + I[t]                 decay = 1 - 1/tau
+    S[t] = 1 if H[t] >= threshold                inclusive, as in the paper (arXiv 2406.07862)
+    soft reset: H[t] <- H[t] - S[t] * threshold       hard reset: H[t] <- 0 where S[t] = 1
+
+A readout integrates with decay 1 and never fires: H[T] / T is the mean logit.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tssd.errors import NetworkError
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Reset(StrEnum):
+    """What happens to the membrane in the step in which the neuron fires."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    NONE = "none"
+
+
+class PopulationKind(StrEnum):
+    """INPUT emits what it is given; LIF fires; RELAY passes its sum on; READOUT only integrates."""
+
+    INPUT = "input"
+    LIF = "lif"
+    RELAY = "relay"
+    READOUT = "readout"
+
+
+class ProjectionKind(StrEnum):
+    """SUM_POOL is a depthwise convolution with weights of one, kept apart for the exporters."""
+
+    DENSE = "dense"
+    CONV2D = "conv2d"
+    SUM_POOL = "sum_pool"
+
+
+@dataclass(frozen=True, eq=False)
+class FloatPopulation:
+    """Neurons of one model. Parameter arrays have the rank of ``shape`` and broadcast to it."""
+
+    name: str
+    shape: tuple[int, ...]  # (C, H, W) or (N,)
+    kind: PopulationKind
+    reset: Reset
+    decay: FloatArray
+    threshold: FloatArray
+    bias: FloatArray
+
+    @property
+    def neurons(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """Batch normalisation at inference: (x - mean) / sqrt(variance + eps) * gain + shift."""
+
+    mean: FloatArray
+    variance: FloatArray
+    gain: FloatArray
+    shift: FloatArray
+    eps: float
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """Mean over ``kernel`` windows, no padding, incomplete windows dropped (floor)."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class FloatProjection:
+    """Weights from ``source`` to ``target``: pool, then linear map, then normalisation.
+
+    ``weight`` is (out, in) for DENSE (an image source is flattened in C, H, W order) and
+    (C_out, C_in / groups, k_h, k_w) for CONV2D and SUM_POOL, in torch's orientation.
+    ``bias`` has one value per output or output channel, or is None.
+    ``delay`` is in steps beyond the one step that every projection takes on a chip.
+    """
+
+    source: str
+    target: str
+    kind: ProjectionKind
+    weight: FloatArray
+    bias: FloatArray | None = None
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    delay: int = 0
+    pool: AveragePool | None = None
+    norm: Norm | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FloatNetwork:
+    """Populations in topological order (input first, readout last) and the projections between."""
+
+    populations: tuple[FloatPopulation, ...]
+    projections: tuple[FloatProjection, ...]
+    time_steps: int  # T_s: the steps of one inference
+
+    def __post_init__(self) -> None:
+        check_graph(
+            [p.name for p in self.populations], [(j.source, j.target) for j in self.projections]
+        )
+
+    def population(self, name: str) -> FloatPopulation:
+        return next(p for p in self.populations if p.name == name)
+
+    def incoming(self, name: str) -> tuple[FloatProjection, ...]:
+        return tuple(j for j in self.projections if j.target == name)
+
+    def outgoing(self, name: str) -> tuple[FloatProjection, ...]:
+        return tuple(j for j in self.projections if j.source == name)
+
+    def with_time_steps(self, time_steps: int) -> "FloatNetwork":
+        return replace(self, time_steps=time_steps)
+
+
+def check_graph(names: list[str], edges: list[tuple[str, str]]) -> None:
+    """Refuse doubled names, dangling projections, and populations nothing reaches or leaves."""
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise NetworkError(
+            "populations", found=f"the name {doubled[0]!r} twice", allowed="unique names"
+        )
+    for source, target in edges:
+        for end in (source, target):
+            if end not in names:
+                raise NetworkError(
+                    f"projection {source} -> {target}",
+                    found=f"no population {end!r}",
+                    allowed=", ".join(names),
+                )
+    targets, sources = {t for _, t in edges}, {s for s, _ in edges}
+    for name in names[1:]:
+        if name not in targets:
+            raise NetworkError(
+                f"population {name}", found="no projection into it", allowed="at least one"
+            )
+    for name in names[:-1]:
+        if name not in sources:
+            raise NetworkError(
+                f"population {name}", found="no projection out of it", allowed="at least one"
+            )

@@ -1,0 +1,60 @@
+"""Errors a user can act on; the command line prints them and exits with 2 (1 for a contract).
+
+TssdError
+├── DataError        a data set is missing, damaged or of another shape
+├── ConfigError      an option or configuration key is unknown or out of range
+├── FileFormatError  a checkpoint, bundle or exchange file cannot be read as what it claims to be
+├── NetworkError     a network says something this stage cannot take over
+├── TargetError      a target cannot take the network, or its tools are not installed
+└── ContractError    two stages that must agree do not (exit code 1)
+"""
+
+
+class TssdError(Exception):
+    """Bad input: says where, what was found, what is allowed, and what to try.
+
+    >>> print(TssdError("config.toml", found="epochs = 0", allowed="epochs >= 1"))
+    config.toml: found epochs = 0; allowed: epochs >= 1
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, where: str, *, found: str, allowed: str | None = None, hint: str | None = None
+    ) -> None:
+        self.where, self.found, self.allowed, self.hint = where, found, allowed, hint
+        super().__init__(where, found, allowed, hint)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: found {self.found}"
+        if self.allowed:
+            text += f"; allowed: {self.allowed}"
+        if self.hint:
+            text += f"\n  try: {self.hint}"
+        return text
+
+
+class DataError(TssdError):
+    """A data set is missing, damaged or of another shape."""
+
+
+class ConfigError(TssdError):
+    """An option or configuration key is unknown or out of range."""
+
+
+class FileFormatError(TssdError):
+    """A file cannot be read as what it claims to be."""
+
+
+class NetworkError(TssdError):
+    """A network holds something this stage cannot take over."""
+
+
+class TargetError(TssdError):
+    """A target cannot take the network, or its tools are missing."""
+
+
+class ContractError(TssdError):
+    """Two stages that must agree do not."""
+
+    exit_code = 1
