@@ -1,46 +1,58 @@
 """What a projection delivers: integer sums of weights times source spikes or payloads.
 
-dense:  a = (W @ s) << weight_exp            (>> for a negative exponent, on the sum)
-conv2d: a = wrap24(W * s) << weight_exp      cross-correlation, torch's orientation, padded
+    dense:  a = (W @ s) << weight_exp            (>> for a negative exponent, on the sum)
+    conv2d: a = wrap24(W * s) << weight_exp      cross-correlation, torch's orientation, padded
+
+The sums are carried in float64 where that is exact (every partial sum below 2**53), because
+matrix products of floats are many times faster than those of integers; else in int64.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tssd.calibration.int_network import Projection, ProjectionKind
 from tssd.calibration.integer import IntArray, shift, wrap_sum
 
+Carrier = npt.NDArray[Any]
+
 
 def deliver(projection: Projection, spikes: IntArray) -> IntArray:
     """Activation at the target: ``(batch, *source shape)`` in, ``(batch, *target shape)`` out."""
+    carrier = _carrier(projection.weight, spikes)
+    weight, sent = projection.weight.astype(carrier), spikes.astype(carrier)
     if projection.kind is ProjectionKind.DENSE:
-        total = spikes.reshape(len(spikes), -1) @ projection.weight.T
+        total = (sent.reshape(len(sent), -1) @ weight.T).astype(np.int64)
     else:
-        total = wrap_sum(_correlate(projection, spikes))
+        total = wrap_sum(_correlate(projection, weight, sent).astype(np.int64))
     return shift(total, projection.weight_exp)
 
 
-def _correlate(projection: Projection, spikes: IntArray) -> IntArray:
-    """Grouped two-dimensional cross-correlation by windows and one matrix product per group."""
-    windows = _windows(projection, spikes)  # batch, C_in, out_h, out_w, k_h, k_w
-    out_channels = projection.weight.shape[0] // projection.groups
-    in_channels = windows.shape[1] // projection.groups
+def _carrier(weight: IntArray, spikes: IntArray) -> type[np.float64] | type[np.int64]:
+    """float64 if max |s| * max over outputs of sum |w| stays below 2**53, else int64."""
+    per_output = np.abs(weight.reshape(len(weight), -1)).sum(axis=1, dtype=np.float64)
+    bound = per_output.max(initial=0) * float(np.abs(spikes).max(initial=0))
+    return np.float64 if bound < 2**53 else np.int64
+
+
+def _correlate(projection: Projection, weight: Carrier, sent: Carrier) -> Carrier:
+    """Grouped two-dimensional cross-correlation: windows times kernels, group by group."""
+    windows = _windows(projection, sent)  # batch, C_in, out_h, out_w, k_h, k_w
+    kernels = weight.reshape(projection.groups, -1, *weight.shape[1:])
+    channels = np.split(windows, projection.groups, axis=1)
     parts = [
-        np.einsum(
-            "bchwij,ocij->bohw",
-            windows[:, g * in_channels : (g + 1) * in_channels],
-            projection.weight[g * out_channels : (g + 1) * out_channels],
-            optimize=True,
-        )
-        for g in range(projection.groups)
+        np.tensordot(part, kernel, axes=((1, 4, 5), (1, 2, 3)))  # batch, out_h, out_w, C_out
+        for part, kernel in zip(channels, kernels, strict=True)
     ]
-    return np.concatenate(parts, axis=1)
+    return np.moveaxis(np.concatenate(parts, axis=-1), -1, 1)
 
 
-def _windows(projection: Projection, spikes: IntArray) -> IntArray:
+def _windows(projection: Projection, sent: Carrier) -> Carrier:
     (pad_h, pad_w), (step_h, step_w) = projection.padding, projection.stride
     (gap_h, gap_w), (k_h, k_w) = projection.dilation, projection.weight.shape[2:]
-    padded = np.pad(spikes, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)))
+    padded = np.pad(sent, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)))
     span = ((k_h - 1) * gap_h + 1, (k_w - 1) * gap_w + 1)
     windows = sliding_window_view(padded, span, axis=(2, 3))
     return windows[:, :, ::step_h, ::step_w, ::gap_h, ::gap_w]

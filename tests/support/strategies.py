@@ -99,7 +99,9 @@ def _random_conv(
     channels, height, width = source.shape
     groups = channels if rng.random() < 0.3 else 1
     out = groups * int(rng.integers(1, 4))
-    kernel = tuple(int(k) for k in rng.integers(1, 4, 2))
+    kernel = tuple(
+        min(int(k), n) for k, n in zip(rng.integers(1, 4, 2), source.shape[1:], strict=True)
+    )
     stride = tuple(int(k) for k in rng.integers(1, 3, 2))
     padding = tuple(int(rng.integers(0, k)) for k in kernel)
     weight = rng.integers(-127, 128, (out, channels // groups, *kernel))
