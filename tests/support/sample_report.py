@@ -1,0 +1,101 @@
+"""A full report made by the project's own functions from a small random network."""
+
+from dataclasses import replace
+
+from strategies import random_inputs, residual_network
+
+from tssd.calibration.int_network import IntNetwork, Reset
+from tssd.calibration.simulate import layerwise
+from tssd.calibration.tally import Tally, tally
+from tssd.contracts import check, not_run
+from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
+from tssd.report.model import (
+    Constant,
+    EnergyPj,
+    Gpu,
+    MeshCell,
+    Parts,
+    Provenance,
+    Range,
+    Report,
+    TimelineStep,
+)
+
+
+def sample_network() -> IntNetwork:
+    return residual_network(3, Reset.SOFT)
+
+
+def sample_tally(network: IntNetwork) -> Tally:
+    return tally(layerwise(network, random_inputs(network, 1, batch=8)))
+
+
+def sample_evidence() -> Evidence:
+    """Integer and gpu ran, lava and onnx did not; round numbers stand for a chip's constants."""
+    network = sample_network()
+    counted = sample_tally(network)
+    costs = {
+        population.name: _cost(population.neurons, counted.spikes(population.name) / 8)
+        for population in network.populations
+    }
+    return Evidence(
+        name="residual",
+        target="loihi2",
+        network=network,
+        tallies={"integer": counted, "gpu": counted},
+        accuracy={"float": 0.915, "folded": 0.915, "integer": 0.9125, "gpu": 0.9125},
+        costs=costs,
+        contracts=(
+            check("gpu: a spikes", True, "0 differences", "0 differences"),
+            check("onnx: b spikes", False, "2 differ", "0 differences", "b spikes[0, 1, 1]"),
+            not_run("lava: spikes", "no Lava environment; tssd lava install"),
+        ),
+        constants=(
+            Constant("synop_conv", 24.0, "pJ", "derived from PilotNet", "derived", 13.3, 29.9),
+            Constant("static", 0.25, "W", "mean of two published readings", "published"),
+        ),
+        provenance=Provenance(
+            ("tssd verify build/residual",), {"tssd": "0.1.0"}, {"network.nir": "ab" * 32}
+        ),
+        float_spikes={p.name: counted.spikes(p.name) + 3 for p in network.populations[:-1]},
+        timing=Timing(
+            2.5,
+            10.0,
+            Range(1.0, 2.5, 2.8),
+            "core 2 (b): synaptic operations",
+            tuple(TimelineStep(i, 2.0 + (i % 3) / 2, "compute", "c2") for i in range(8)),
+            tuple(MeshCell(x, y, float(x * y), "messages") for x in range(8) for y in range(4)),
+        ),
+        cores=4,
+        chips=1,
+        label="scaled estimate",
+    )
+
+
+def _cost(neurons: int, events: float) -> LayerCost:
+    parts = Parts(synapse=240.0 * events, neuron=81.0 * neurons, spike=20.0 * events, noc=3.5)
+    nominal = parts.synapse + parts.neuron + parts.spike + parts.noc
+    energy = EnergyPj(0.5 * nominal, nominal, 1.5 * nominal, parts)
+    return LayerCost(10.0 * events, 4.0 * neurons, events, energy, 1, 512 * neurons, 0.25)
+
+
+def bare_report() -> Report:
+    """The same network where only the integer definition ran."""
+    full = sample_evidence()
+    return assemble(
+        replace(
+            full,
+            tallies={"integer": full.tallies["integer"]},
+            accuracy={},
+            float_spikes=None,
+            timing=Timing(),
+            gpu=Gpu(),
+            cores=None,
+            chips=None,
+            label=None,
+        )
+    )
+
+
+def full_report() -> Report:
+    return assemble(sample_evidence())

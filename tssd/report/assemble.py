@@ -1,0 +1,234 @@
+"""Evidence -> Report: counts, costs and contracts of one network into one value, nothing guessed.
+
+The inputs are plain mappings keyed by population name or engine name, so that any engine and any
+simulator can fill them. What was not run is absent, and becomes None.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tssd.calibration.int_network import IntNetwork, Projection, ProjectionKind
+from tssd.calibration.tally import Tally
+from tssd.contracts import Contract
+from tssd.errors import ConfigError
+from tssd.report.model import (
+    ACCURACY_STAGES,
+    SPIKE_SOURCES,
+    Accuracy,
+    Constant,
+    EnergyPj,
+    EnergyUj,
+    Gpu,
+    LayerRow,
+    MeshCell,
+    Provenance,
+    Range,
+    Report,
+    Spikes,
+    TimelineStep,
+    Totals,
+)
+
+PICO_PER_MICRO = 1e6
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one population costs on the target; counts are means per inference."""
+
+    synops: float
+    neuron_updates: float
+    messages: float
+    energy_pj: EnergyPj
+    cores: int | None = None
+    memory_bytes: int | None = None
+    time_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the simulator adds; all None or empty where it did not run."""
+
+    us_per_step: float | None = None
+    us_per_inference: float | None = None
+    static_uj: Range | None = None
+    bottleneck: str | None = None
+    timeline: tuple[TimelineStep, ...] = ()
+    mesh: tuple[MeshCell, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that a report is made of.
+
+    ``tallies``: engine name (``integer``, ``gpu``, ``onnx``, ``lava``, ``sim``, ``measured``) to
+    its Tally, all over the same samples; ``integer`` must be there. ``float_spikes``: population
+    name to total events of the float network over those samples. ``accuracy``: stage name to a
+    fraction. ``costs``: population name to its cost. ``weight_bits``: population name to bits of
+    its incoming weights (absent: the bits that the weights need).
+    """
+
+    name: str
+    target: str
+    network: IntNetwork
+    tallies: Mapping[str, Tally]
+    accuracy: Mapping[str, float | None]
+    costs: Mapping[str, LayerCost]
+    contracts: tuple[Contract, ...]
+    constants: tuple[Constant, ...]
+    provenance: Provenance
+    float_spikes: Mapping[str, int] | None = None
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
+    only_quantized: Mapping[str, float] = field(default_factory=dict)
+    timing: Timing = Timing()
+    gpu: Gpu = Gpu()
+    cores: int | None = None
+    chips: int | None = None
+    dataset: str | None = None
+    label: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def assemble(evidence: Evidence) -> Report:
+    """The report of *evidence*; names that fit nothing and missing costs raise ConfigError."""
+    _check(evidence)
+    reference = evidence.tallies["integer"]
+    layers = tuple(_layer(evidence, name) for name in _names(evidence.network))
+    timing = evidence.timing
+    return Report(
+        network=evidence.name,
+        target=evidence.target,
+        samples=reference.samples,
+        time_steps=reference.time_steps,
+        accuracy=Accuracy(**{stage: evidence.accuracy.get(stage) for stage in ACCURACY_STAGES}),
+        layers=layers,
+        totals=_totals(evidence, layers),
+        gpu=evidence.gpu,
+        contracts=evidence.contracts,
+        constants=evidence.constants,
+        provenance=evidence.provenance,
+        dataset=evidence.dataset,
+        label=evidence.label,
+        bottleneck=timing.bottleneck,
+        timeline=timing.timeline,
+        mesh=timing.mesh,
+        notes=evidence.notes,
+    )
+
+
+def synapses(network: IntNetwork, name: str) -> int:
+    """Connections into a population: non-zero weights, each counted at every place of use."""
+    shape = network.population(name).shape
+    return sum(_synapses(projection, shape) for projection in network.incoming(name))
+
+
+def stored_bits(network: IntNetwork, name: str) -> int | None:
+    """Bits (sign included) that the incoming weights need once the low bits that are zero in all
+    of them are dropped (a common exponent); None without incoming weights."""
+    weights = [projection.weight for projection in network.incoming(name)]
+    if not weights:
+        return None
+    used = int(np.bitwise_or.reduce([int(np.bitwise_or.reduce(w, axis=None)) for w in weights]))
+    low, high = min(int(w.min()) for w in weights), max(int(w.max()) for w in weights)
+    wide = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
+    return wide - max((used & -used).bit_length() - 1, 0)
+
+
+def _synapses(projection: Projection, shape: tuple[int, ...]) -> int:
+    weights = int(np.count_nonzero(projection.weight))
+    places = 1 if projection.kind is ProjectionKind.DENSE else int(np.prod(shape[1:]))
+    return weights * places
+
+
+def _names(network: IntNetwork) -> list[str]:
+    return [population.name for population in network.populations]
+
+
+def _layer(evidence: Evidence, name: str) -> LayerRow:
+    network, cost = evidence.network, evidence.costs[name]
+    population, reference = network.population(name), evidence.tallies["integer"]
+    spikes = reference.spikes(name)
+    slots = population.neurons * reference.samples * reference.time_steps
+    return LayerRow(
+        name=name,
+        kind=population.kind.value,
+        shape=population.shape,
+        neurons=population.neurons,
+        synapses=synapses(network, name),
+        cores=cost.cores,
+        weight_bits=evidence.weight_bits.get(name, stored_bits(network, name)),
+        spikes=_spikes(evidence, name),
+        rate=spikes / slots,
+        synops=float(cost.synops),
+        neuron_updates=float(cost.neuron_updates),
+        messages=float(cost.messages),
+        energy_pj=cost.energy_pj,
+        time_share=cost.time_share,
+        accuracy_if_only_this_layer_is_quantized=evidence.only_quantized.get(name),
+        memory_bytes=cost.memory_bytes,
+    )
+
+
+def _spikes(evidence: Evidence, name: str) -> Spikes:
+    counts = {engine: tally.spikes(name) for engine, tally in evidence.tallies.items()}
+    if evidence.float_spikes is not None and name in evidence.float_spikes:
+        counts["float"] = int(evidence.float_spikes[name])
+    return Spikes(**counts)
+
+
+def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
+    reference, timing = evidence.tallies["integer"], evidence.timing
+    events = sum(reference.spikes(layer.name) for layer in layers)
+    dynamic = Range(
+        low=sum(layer.energy_pj.low for layer in layers) / PICO_PER_MICRO,
+        nominal=sum(layer.energy_pj.nominal for layer in layers) / PICO_PER_MICRO,
+        high=sum(layer.energy_pj.high for layer in layers) / PICO_PER_MICRO,
+    )
+    static = timing.static_uj
+    total = _add(dynamic, static) if static is not None else None
+    return Totals(
+        cores=evidence.cores,
+        chips=evidence.chips,
+        synops=float(sum(cost.synops for cost in evidence.costs.values())),
+        spikes=events / reference.samples,
+        us_per_step=timing.us_per_step,
+        us_per_inference=timing.us_per_inference,
+        energy_uj_per_inference=EnergyUj(dynamic, static, total),
+    )
+
+
+def _add(a: Range, b: Range) -> Range:
+    return Range(a.low + b.low, a.nominal + b.nominal, a.high + b.high)
+
+
+def _check(evidence: Evidence) -> None:
+    names = _names(evidence.network)
+    engines = [source for source in SPIKE_SOURCES if source != "float"]
+    _known("tallies", evidence.tallies, engines)
+    _known("accuracy", evidence.accuracy, ACCURACY_STAGES)
+    _known("costs", evidence.costs, names)
+    _known("float spikes", evidence.float_spikes or {}, names)
+    if "integer" not in evidence.tallies:
+        raise ConfigError("report: tallies", found="no 'integer' tally", allowed="at least that")
+    for name in names:
+        if name not in evidence.costs:
+            raise ConfigError("report: costs", found=f"none for {name!r}", allowed="every layer")
+    counts = {engine: (t.samples, t.time_steps) for engine, t in evidence.tallies.items()}
+    for engine, found in counts.items():
+        if found != counts["integer"]:
+            raise ConfigError(
+                f"report: tally of {engine!r}",
+                found=f"{found[0]} samples x {found[1]} steps",
+                allowed=f"{counts['integer'][0]} x {counts['integer'][1]}, as the integer tally",
+                hint="run every engine on the same samples",
+            )
+
+
+def _known(what: str, given: Mapping[str, object], known: "list[str] | tuple[str, ...]") -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"report: {what}", found=f"unknown name {unknown[0]!r}", allowed=", ".join(known)
+        )
