@@ -9,7 +9,9 @@ import click
 from tssd import __version__
 from tssd.errors import TssdError
 
-COMMANDS: dict[str, str] = {}  # name -> "module:command", loaded only when called
+COMMANDS: dict[str, str] = {
+    "lava": "tssd.commands.lava:command",
+}  # name -> "module:command", loaded only when called
 
 
 class LazyGroup(click.Group):
