@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export MPLBACKEND := Agg
 
-.PHONY: demo test check lint types test-slow wheel clean
+.PHONY: campaign-onnx demo test check lint types test-slow wheel clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,9 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -m slow
+
+campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
+	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

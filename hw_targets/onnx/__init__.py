@@ -1,0 +1,1 @@
+"""The ONNX engine: the exported graph in onnxruntime, spike for spike."""
