@@ -1,0 +1,1 @@
+"""Chip files of the Loihi 1 family."""

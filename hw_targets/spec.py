@@ -1,0 +1,307 @@
+"""ChipSpec: what a chip can hold, how long its events take and what they cost.
+
+Every number is a Quantity: value, range, unit, source and kind. Values are stored in the unit of
+their field, which is in the section's name or beside the field. ``chip_file`` reads them from TOML.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from tssd.errors import ConfigError
+
+
+class Kind(StrEnum):
+    """How far a number can be trusted; the source text keeps the precise word."""
+
+    MEASURED = "measured"  # on silicon, or fitted to silicon
+    PUBLISHED = "published"  # by the makers, read directly or through a named second source
+    DERIVED = "derived"  # by arithmetic from the others
+    ASSUMED = "assumed"  # no datum: a modelling choice
+
+
+class Level(StrEnum):
+    """Which end of a number's range is meant."""
+
+    LOW = "low"
+    NOMINAL = "nominal"
+    HIGH = "high"
+
+
+LEVELS = (Level.LOW, Level.NOMINAL, Level.HIGH)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with its range, unit and origin."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    source: str
+    kind: Kind
+
+    def at(self, level: Level) -> float:
+        """The value at one end of the range, or the nominal one."""
+        return {Level.LOW: self.low, Level.NOMINAL: self.value, Level.HIGH: self.high}[level]
+
+    @property
+    def count(self) -> int:
+        """The nominal value of a quantity that counts things."""
+        return round(self.value)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity that depends on a count: linear between its points, flat outside them."""
+
+    at_count: tuple[int, ...]
+    points: tuple[Quantity, ...]
+
+    def at(self, count: int, level: Level = Level.NOMINAL) -> float:
+        """The value for *count* (of routers in use, of chips, ...)."""
+        return float(np.interp(count, self.at_count, [q.at(level) for q in self.points]))
+
+
+def _in(unit: str) -> Any:
+    return field(metadata={"unit": unit})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one core, one chip and one system can hold."""
+
+    neurons_per_core: Quantity = _in("neurons")
+    state_words_per_core: Quantity = _in("words")  # 24-bit state variables: u and v are two
+    synaptic_memory_per_core: Quantity = _in("B")
+    axons_in_per_core: Quantity = _in("axons")  # source neurons with a synapse into the core
+    axons_out_per_core: Quantity = _in("axons")  # (neuron, destination core) pairs
+    neuron_groups_per_core: Quantity = _in("groups")  # populations sharing a core
+    cores_per_chip: Quantity = _in("cores")
+    chips: Quantity = _in("chips")
+    delay: Quantity = _in("steps")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Routers of one chip, and how chips tile the plane.
+
+    Chip i sits at (i % chip_columns, i // chip_columns); a route runs along X, then along Y,
+    through the tiled mesh.
+    """
+
+    width: Quantity = _in("routers")
+    height: Quantity = _in("routers")
+    cores_per_router: Quantity = _in("cores")
+    chip_columns: Quantity = _in("chips")
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bit widths, and how synapses are laid out in memory."""
+
+    weight: Quantity = _in("bit")  # including the sign
+    decay: Quantity = _in("bit")
+    state: Quantity = _in("bit")
+    threshold: Quantity = _in("bit")
+    payload: Quantity = _in("bit")  # the widest graded spike; 0 where spikes are binary
+    memory_word: Quantity = _in("bit")
+    row_header: Quantity = _in("bit")  # per input axon of a dense projection
+    row_index: Quantity = _in("bit")  # per stored synapse of a dense projection
+
+
+@dataclass(frozen=True)
+class TimeNs:
+    """How long one event occupies its stage, in ns, and the length of a cycle."""
+
+    cycle: Quantity = _in("ns")
+    synop_dense: Quantity = _in("ns")
+    synop_sparse: Quantity = _in("ns")
+    synop_conv: Quantity = _in("ns")
+    memory_read: Quantity = _in("ns")  # one word of synaptic memory
+    neuron_idle: Quantity = _in("ns")  # a mapped neuron in a step without input
+    neuron_active: Quantity = _in("ns")  # the whole update, not an addition to idle
+    neuron_microcode: Quantity = _in("ns")  # an update of a neuron without a fixed-function model
+    spike: Quantity = _in("ns")
+    message_in: Quantity = _in("ns")
+    message_out: Quantity = _in("ns")  # per destination core
+    hop_ew: Quantity = _in("ns")
+    hop_ns: Quantity = _in("ns")
+    chip_hop: Quantity = _in("ns")  # crossing from chip to chip, beside the router hop
+    barrier: Curve = _in("ns")  # by routers in use, on one chip
+    barrier_chip_hop: Quantity = _in("ns")  # added per chip along the sides of the array of chips
+
+
+@dataclass(frozen=True)
+class Link:
+    """Directed links between routers, between core and router, and between chips."""
+
+    bandwidth: Quantity = _in("GB/s")
+    chip_bandwidth: Quantity = _in("GB/s")  # of one chip's link in one direction
+    message: Quantity = _in("bit")  # without payload
+    payload: Quantity = _in("bit")  # added to the message of a graded spike
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """Depth of the queues between stages."""
+
+    link: Quantity = _in("messages")  # input buffer of a router port
+    axon_in: Quantity = _in("messages")
+    spike_out: Quantity = _in("messages")
+
+
+@dataclass(frozen=True)
+class EnergyPj:
+    """Dynamic energy of one event, in pJ."""
+
+    synop_dense: Quantity = _in("pJ")
+    synop_sparse: Quantity = _in("pJ")
+    synop_conv: Quantity = _in("pJ")
+    neuron_idle: Quantity = _in("pJ")
+    neuron_active: Quantity = _in("pJ")  # the whole update, not an addition to idle
+    spike: Quantity = _in("pJ")
+    message_in: Quantity = _in("pJ")
+    message_out: Quantity = _in("pJ")  # per destination core
+    hop_ew: Quantity = _in("pJ")
+    hop_ns: Quantity = _in("pJ")
+    chip_hop: Quantity = _in("pJ")
+
+
+@dataclass(frozen=True)
+class PowerW:
+    """Power that flows whatever the network does."""
+
+    static_per_chip: Quantity = _in("W")
+
+
+@dataclass(frozen=True)
+class ChipSpec:
+    """One chip: limits, mesh, widths, times, links, buffers, energies, static power."""
+
+    name: str
+    title: str
+    calibrated_on: tuple[str, ...]
+    limits: Limits
+    mesh: Mesh
+    bits: Bits
+    time_ns: TimeNs
+    link: Link
+    buffers: Buffers
+    energy_pj: EnergyPj
+    power_w: PowerW
+
+    @property
+    def cores(self) -> int:
+        """Cores of one chip that can be used."""
+        return self.limits.cores_per_chip.count
+
+    def cycles(self, time: Quantity, level: Level = Level.NOMINAL) -> int:
+        """A duration in whole cycles: the nearest number, at least 1 unless the time is 0."""
+        return whole_cycles(time.at(level), self.time_ns.cycle.value)
+
+    def quantities(self) -> Iterator[tuple[str, Quantity]]:
+        """Every number with its dotted name, curve points as ``section.name[count]``."""
+        for section in SECTIONS:
+            part = getattr(self, section)
+            for item in dataclasses.fields(part):
+                value = getattr(part, item.name)
+                if isinstance(value, Quantity):
+                    yield f"{section}.{item.name}", value
+                else:
+                    for count, point in zip(value.at_count, value.points, strict=True):
+                        yield f"{section}.{item.name}[{count}]", point
+
+    def with_value(self, name: str, value: float, source: str = "set by the user") -> "ChipSpec":
+        """A copy in which the quantity ``section.name`` is *value*, marked as assumed."""
+        section, _, key = name.partition(".")
+        part: Any = getattr(self, section) if section in SECTIONS else None
+        old = getattr(part, key, None)
+        if not isinstance(old, Quantity):
+            names = [n for n, _ in self.quantities() if "[" not in n]
+            raise ConfigError(
+                f"chip {self.name}", found=f"no number {name!r}", hint=_nearest(name, names)
+            )
+        if not (math.isfinite(value) and value >= 0):
+            raise ConfigError(
+                f"chip {self.name}: {name}", found=str(value), allowed="a number >= 0"
+            )
+        new = Quantity(value, value, value, old.unit, source, Kind.ASSUMED)
+        changes: dict[str, Any] = {section: replace(part, **{key: new})}
+        changed = replace(self, **changes)
+        mistakes = list(contradictions(changed))
+        if mistakes:
+            raise refusal(f"chip {self.name} with {name} = {value:g}", mistakes)
+        return changed
+
+
+SECTIONS: dict[str, type] = {
+    "limits": Limits,
+    "mesh": Mesh,
+    "bits": Bits,
+    "time_ns": TimeNs,
+    "link": Link,
+    "buffers": Buffers,
+    "energy_pj": EnergyPj,
+    "power_w": PowerW,
+}
+MUST_BE_POSITIVE = {
+    "limits": ("neurons_per_core", "state_words_per_core", "synaptic_memory_per_core")
+    + ("axons_in_per_core", "axons_out_per_core", "neuron_groups_per_core")
+    + ("cores_per_chip", "chips"),
+    "mesh": ("width", "height", "cores_per_router", "chip_columns"),
+    "bits": ("weight", "decay", "state", "threshold", "memory_word"),
+    "time_ns": ("cycle",),
+    "link": ("bandwidth", "chip_bandwidth", "message"),
+    "buffers": ("link", "axon_in", "spike_out"),
+}
+CYCLE_TOLERANCE = 0.05  # a cycle so long that a nominal latency moves by more is refused
+
+
+def whole_cycles(time_ns: float, cycle_ns: float) -> int:
+    """The nearest whole number of cycles, at least 1 for a time that is not 0."""
+    return max(1, math.floor(time_ns / cycle_ns + 0.5)) if time_ns > 0 else 0
+
+
+def contradictions(spec: ChipSpec) -> Iterator[str]:
+    """What no single number shows."""
+    for section, names in MUST_BE_POSITIVE.items():
+        for name in names:
+            if getattr(getattr(spec, section), name).value <= 0:
+                yield f"{section}.{name}: found 0; allowed: above 0"
+    mesh, limits = spec.mesh, spec.limits
+    places = mesh.width.count * mesh.height.count * mesh.cores_per_router.count
+    if limits.cores_per_chip.count > places:
+        yield (
+            f"limits.cores_per_chip: found {limits.cores_per_chip.count} on a mesh with"
+            f" {places} places ({mesh.width.count} x {mesh.height.count} routers"
+            f" x {mesh.cores_per_router.count})"
+        )
+    for name, quantity in spec.quantities():
+        if quantity.unit == "ns" and name != "time_ns.cycle" and spec.time_ns.cycle.value > 0:
+            steps = quantity.value / spec.time_ns.cycle.value
+            if steps and abs(spec.cycles(quantity) / steps - 1) > CYCLE_TOLERANCE:
+                yield (
+                    f"{name}: {quantity.value:g} ns is {steps:.2f} cycles of"
+                    f" {spec.time_ns.cycle.value:g} ns; allowed: within 5 % of a whole number"
+                )
+        whole = quantity.unit not in ("ns", "pJ", "W", "GB/s")
+        if whole and quantity.value != round(quantity.value):
+            yield f"{name}: found {quantity.value:g} {quantity.unit}; allowed: a whole number"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else "`tssd targets show` lists the names"
+
+
+def refusal(where: str, mistakes: list[str]) -> ConfigError:
+    lines = "".join(f"\n  - {mistake}" for mistake in mistakes)
+    return ConfigError(where, found=f"{len(mistakes)} mistake(s):{lines}")
