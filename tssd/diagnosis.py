@@ -32,6 +32,7 @@ REQUIRED = (
     "rich",
     "jinja2",
 )
+ENGINES = ("integer", "gpu", "onnx", "sim", "lava")
 OPTIONAL = {"tonic": "event data sets", "nvidia-ml-py": "GPU energy"}
 
 
@@ -146,6 +147,8 @@ def _torch_detail() -> str:
         return "on cpu (no CUDA driver)"
     import torch
 
-    return f"on cpu and {torch.cuda.get_device_name()}" if torch.cuda.is_available() else (
-        "on cpu (this torch has no CUDA)"
+    return (
+        f"on cpu and {torch.cuda.get_device_name()}"
+        if torch.cuda.is_available()
+        else ("on cpu (this torch has no CUDA)")
     )

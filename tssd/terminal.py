@@ -37,7 +37,7 @@ def to_text(
         highlight=False,
     )
     console.print(renderable)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines())
 
 
 def plain_table(

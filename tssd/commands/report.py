@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import click
+from rich.table import Table
 
 from tssd import terminal
 from tssd.report import words
@@ -31,7 +32,7 @@ def command(bundle: Path, as_json: bool) -> None:
     click.echo("wrote " + ", ".join(str(path) for path in paths))
 
 
-def overview(report: Report) -> terminal.Table:
+def overview(report: Report) -> Table:
     """One line per layer: counts, rate, cost."""
     rows = [
         (

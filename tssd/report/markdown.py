@@ -21,13 +21,15 @@ def render_markdown(report: Report) -> str:
         _section("Spikes over all samples", _spikes(report)),
         _section("Layers, per inference", _layers(report.layers)),
         _section("Whole network", _totals(report)),
-        _section(f"Constants: {words.kinds(report.constants)}", _constants(report)),
+        _section("Constants", _constants(report)),
         _section("Made with", _provenance(report)),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: int = 99) -> str:
+def markdown_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], right: int = 99
+) -> str:
     """A Markdown table; columns from index *right* on are right-aligned."""
     rule = ["---:" if i >= right else "---" for i in range(len(columns))]
     lines = [columns, rule, *rows]
@@ -60,8 +62,8 @@ def _spikes(report: Report) -> str:
 
 
 def _layers(layers: Sequence[LayerRow]) -> str:
-    columns = ("layer", "kind", "shape", "neurons", "cores", "bits", "rate", "synops")
-    columns += ("messages", "energy", "low .. high", "time share")
+    counts = ("neurons", "cores", "bits", "rate", "synops", "messages")
+    columns = ("layer", "kind", "shape", *counts, "energy", "low .. high", "time share")
     return markdown_table(columns, [_layer(layer) for layer in layers], right=3)
 
 
@@ -109,7 +111,8 @@ def _constants(report: Report) -> str:
         (c.name, words.plain(c.value), words.bounds(c), c.unit, c.kind, c.source)
         for c in report.constants
     ]
-    return markdown_table(("constant", "value", "low .. high", "unit", "kind", "source"), rows)
+    table = markdown_table(("constant", "value", "low .. high", "unit", "kind", "source"), rows)
+    return f"Time and energy rest on {words.kinds(report.constants)}.\n\n{table}"
 
 
 def _provenance(report: Report) -> str:

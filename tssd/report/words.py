@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tssd.report.model import ENERGY_PARTS, Constant, LayerRow, Range, Report
+from tssd.report.model import ENERGY_PARTS, KINDS, Constant, LayerRow, Range, Report
 
 NOT_RUN = "not run"
 PART_WORDS = {
@@ -104,8 +104,7 @@ def findings(report: Report) -> tuple[str, ...]:
 def kinds(constants: Sequence[Constant]) -> str:
     """How many constants are measured, published, derived, assumed."""
     counts = Counter(constant.kind for constant in constants)
-    order = ("measured", "published", "derived", "assumed")
-    listed = ", ".join(f"{counts[kind]} {kind}" for kind in order if counts[kind])
+    listed = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
     plural = "" if len(constants) == 1 else "s"
     return f"{len(constants)} constant{plural}: {listed}" if constants else "no constants"
 
