@@ -61,6 +61,13 @@ class Builder:
         self.nodes.append(helper.make_node(op, list(inputs), [result], name=result, **attributes))
         return result
 
+    def named(self, value: str, name: str) -> str:
+        """*value* under another name: the last node's result is renamed, anything else copied."""
+        if self.nodes and self.nodes[-1].output[0] == value:
+            self.nodes[-1].output[0] = self.nodes[-1].name = name
+            return name
+        return self.add("Identity", value, name=name)
+
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
         """An initialiser; the same name must always mean the same value."""
         self.constants.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(value), name))

@@ -3,15 +3,15 @@
 Two graphs: one time step with explicit states in and out, and a ``Scan`` over all steps. Per
 population (states ``<name>.u`` only where there is synaptic memory, ``<name>.v``):
 
-    a   Conv / MatMul of float32 integers, every partial sum proven below 2**24, so exact in any
-        order of summation (also fused); wider sums are split by weight digits, or int64 MatMul
-    u   Mul, Div (truncates toward zero, as ONNX defines integer division), Add, wrap by Where
-    v   Mul, Div, Add, Add, Clip; fires by Greater; reset by Where
+    a   Conv / Gemm of float32 integers, every partial sum proven below 2**24, so exact in any
+        order of summation (also fused); wider sums are split by digits of the weights
+    u   Div (truncates toward zero, as ONNX defines integer division), Add, wrap by Mod
+    v   Div, Add, Clip (left out where |v| provably stays inside); fires by Greater; reset by
+        Mul and Sub, for onnxruntime's Where is slow
 
 Integer kernels (``ConvInteger``, ``MatMulInteger``) are not used: some CPUs add pairs of uint8 x
 int8 products in 16 bits and saturate for payloads up to 255; float32 has no such case. State is
-24 bits and a decay 12: the product needs 36, so it is taken in int64 unless the decays of a
-population share enough factors of two with 4096 (``_decayed`` holds the proof).
+24 bits and a decay 12, a product of 36: ``_decayed`` splits it into int32 without loss.
 """
 
 import json
@@ -99,8 +99,7 @@ class _Writer:
             self.out.cast(p.name, "float32", f"{p.name}.payload")
         elif p.kind is PopulationKind.RELAY:
             total = self._drive(p, 1, "int64" if self.range.dtype(p) == "int64" else "int32")
-            self.out.add("Identity", total, name=f"{p.name}.spikes")
-            self._emit(p)
+            self._emit(p, self.out.named(total, f"{p.name}.spikes"))
         else:
             self._neuron(p)
 
@@ -117,63 +116,88 @@ class _Writer:
 
     def _neuron(self, p: Population) -> None:
         dtype = self.range.state_dtype(p)
-        u = self._current(p, dtype)
+        bias = self._bias(p, dtype)
+        folded = bias is None and self._folds_bias(p)
+        u = self._current(p, dtype, folded)
         v = self.out.state(f"{p.name}.v", dtype, p.shape)
         v = self._decayed(v, p.dv, STATE_LIMIT, dtype, f"{p.name}.dv")
-        v = self.out.add("Add", v, u) if u else v
-        bias = self._bias(p, dtype)
-        v = self.out.add("Add", v, bias) if bias else v
-        limit = STATE_LIMIT - 1
-        low, high = self.out.scalar(-limit, dtype), self.out.scalar(limit, dtype)
+        if bias is None and not folded and np.any(p.bias):
+            bias = self.out.constant(f"{p.name}.bias", p.bias.astype(dtype))
+        for term in (u, bias):
+            v = self.out.add("Add", v, term) if term else v
+        v = self._clipped(v, dtype) if self.range.voltage_clips(p) else v
         if p.kind is PopulationKind.READOUT:
-            self.out.add("Clip", v, low, high, name=f"{p.name}.v.next")
+            self.out.named(v, f"{p.name}.v.next")
         else:
-            self._fire(p, self.out.add("Clip", v, low, high), dtype)
+            self._fire(p, v, dtype)
         if self.trace:
             self._traced(p, u, dtype)
 
-    def _current(self, p: Population, dtype: str) -> str | None:
+    def _clipped(self, v: str, dtype: str) -> str:
+        limit = STATE_LIMIT - 1
+        return self.out.add(
+            "Clip", v, self.out.scalar(-limit, dtype), self.out.scalar(limit, dtype)
+        )
+
+    def _folds_bias(self, p: Population) -> bool:
+        """Whether bias joins the float32 sum of the drive: exact, and no u to be seen alone."""
+        incoming = self.network.incoming(p.name)
+        if self.trace or not incoming or np.any(p.du != DECAY_ONE) or self.range.current_wraps(p):
+            return False
+        fits = self.range.drive(p) + self.range.bias(p) < EXACT_FLOAT32
+        per_channel = incoming[0].kind is ProjectionKind.DENSE or p.bias.shape[1:] == (1, 1)
+        return fits and per_channel and len(p.shape) in (1, 3) and self._plain(p, UNIT)
+
+    def _current(self, p: Population, dtype: str, with_bias: bool) -> str | None:
         """u of this step; no state is kept where du = 4096 everywhere."""
-        drive = self._drive(p, UNIT, dtype) if self.network.incoming(p.name) else None
-        bound = self.range.activation(p) * UNIT
+        drive = None
+        if self.network.incoming(p.name):
+            drive = self._drive(p, UNIT, dtype, p.bias if with_bias else None)
         if np.all(p.du == DECAY_ONE):
-            return self._turned(drive, dtype) if drive and bound >= STATE_LIMIT else drive
+            return self._turned(p, drive, dtype) if drive else None
         u = self.out.state(f"{p.name}.u", dtype, p.shape)
         u = self._decayed(u, p.du, self.range.current(p), dtype, f"{p.name}.du")
         u = self.out.add("Add", u, drive) if drive else u
-        return self.out.add("Identity", self._turned(u, dtype), name=f"{p.name}.u.next")
+        return self.out.named(self._turned(p, u, dtype), f"{p.name}.u.next")
 
-    def _turned(self, u: str, dtype: str) -> str:
+    def _turned(self, p: Population, u: str, dtype: str) -> str:
         """One conditional turn of 2**24: ``calibration.integer.wrap_current``."""
-        top, bottom = self.out.scalar(STATE_LIMIT, dtype), self.out.scalar(-STATE_LIMIT, dtype)
-        turn = self.out.scalar(2 * STATE_LIMIT, dtype)
-        down, up = self.out.add("Sub", u, turn), self.out.add("Add", u, turn)
-        raised = self.out.add("Where", self.out.add("LessOrEqual", u, bottom), up, u)
-        return self.out.add("Where", self.out.add("Greater", u, top), down, raised)
+        if not self.range.current_wraps(p):
+            return u
+        above = self.out.add("Greater", u, self.out.scalar(STATE_LIMIT, dtype))
+        below = self.out.add("LessOrEqual", u, self.out.scalar(-STATE_LIMIT, dtype))
+        turns = self.out.add("Sub", self.out.cast(above, dtype), self.out.cast(below, dtype))
+        excess = self.out.add("Mul", turns, self.out.scalar(2 * STATE_LIMIT, dtype))
+        return self.out.add("Sub", u, excess)
 
     def _decayed(self, x: str, decay: IntArray, bound: int, dtype: str, name: str) -> str:
-        """tz(x * (4096 - decay)) >> 12.
+        """tz(x * (4096 - decay)) >> 12, without leaving the type.
 
-        With g the largest power of two in 4096 and in every multiplier, the fraction is
-        (m / g) / (4096 / g) exactly, and integer Div truncates toward zero. The product fits
-        int32 where bound * max(m / g) < 2**31; else it is taken in int64, where |x| < 2**36
-        leaves it below 2**48.
+        With g the largest power of two in 4096 and in every multiplier the fraction is m / d,
+        m = (4096 - decay) / g and d = 4096 / g, and integer Div truncates toward zero. Where x * m
+        may not fit int32, x = d h + r by truncating division, h and r of x's sign, gives
+        tz(x m / d) = h m + tz(r m / d), with |h m| <= |x| and |r m| < 2**24.
         """
         multiplier = DECAY_ONE - decay
         common = int(np.gcd.reduce(multiplier.reshape(-1), initial=DECAY_ONE))
-        if np.all(multiplier == DECAY_ONE):
-            return x
         small, divisor = multiplier // common, DECAY_ONE // common
-        wide = "int32" if bound * int(small.max()) < INT32_LIMIT else "int64"
-        wide = dtype if dtype == "int64" else wide
-        y = x if wide == dtype else self.out.cast(x, wide)
-        if np.any(small != 1):
-            y = self.out.add("Mul", y, self.out.constant(name, small.astype(wide)))
-        if divisor != 1:
-            y = self.out.add("Div", y, self.out.scalar(divisor, wide))
-        return y if wide == dtype else self.out.cast(y, dtype)
+        if divisor == 1:  # every multiplier is 0 or 1
+            return x if np.all(small == 1) else self._scaled(x, small, dtype, name)
+        d = self.out.scalar(divisor, dtype)
+        if dtype == "int64" or bound * int(small.max()) < INT32_LIMIT:
+            return self.out.add("Div", self._scaled(x, small, dtype, name), d)
+        h = self.out.add("Div", x, d)
+        r = self.out.add("Sub", x, self.out.add("Mul", h, d))
+        low = self.out.add("Div", self._scaled(r, small, dtype, name), d)
+        return self.out.add("Add", self._scaled(h, small, dtype, name), low)
+
+    def _scaled(self, x: str, factor: IntArray, dtype: str, name: str) -> str:
+        if np.all(factor == 1):
+            return x
+        return self.out.add("Mul", x, self.out.constant(name, factor.astype(dtype)))
 
     def _bias(self, p: Population, dtype: str) -> str | None:
+        """The bias that is an input of the graph, if this population takes one."""
         if p is self.network.source and self.network.input_coding is InputCoding.BIAS:
             if p.bias_exp < 0:
                 raise NetworkError(
@@ -181,28 +205,24 @@ class _Writer:
                 )
             mantissa = self.out.cast(p.name, dtype) if dtype != "int32" else p.name
             return self.out.add("Mul", mantissa, self.out.scalar(1 << p.bias_exp, dtype))
-        if not np.any(p.bias):
-            return None
-        return self.out.constant(f"{p.name}.bias", p.bias.astype(dtype))
+        return None
 
     def _fire(self, p: Population, v: str, dtype: str) -> None:
         threshold = self.out.constant(f"{p.name}.threshold", (p.vth * UNIT).astype(dtype))
         fired = self.out.add("Greater", v, threshold)
-        if p.reset is Reset.NONE:
-            self.out.add("Identity", v, name=f"{p.name}.v.next")
+        if p.reset is Reset.SOFT:
+            lowered = self.out.add("Mul", self.out.cast(fired, dtype), threshold)
+            v = self.out.add("Sub", v, lowered)
         elif p.reset is Reset.HARD:
-            after = self.out.scalar(0, dtype)
-            self.out.add("Where", fired, after, v, name=f"{p.name}.v.next")
-        else:
-            after = self.out.add("Sub", v, threshold)
-            self.out.add("Where", fired, after, v, name=f"{p.name}.v.next")
+            v = self.out.add("Mul", v, self.out.cast(self.out.add("Not", fired), dtype))
+        self.out.named(v, f"{p.name}.v.next")
         self.out.cast(fired, "uint8", f"{p.name}.spikes")
-        self._emit(p)
+        self._emit(p, fired)
 
-    def _emit(self, p: Population) -> None:
+    def _emit(self, p: Population, source: str) -> None:
         self.out.outputs.append(Port(f"{p.name}.spikes", self.range.dtype(p), p.shape))
         if self.network.outgoing(p.name):
-            self.out.cast(f"{p.name}.spikes", "float32", f"{p.name}.payload")
+            self.out.cast(source, "float32", f"{p.name}.payload")
 
     def _traced(self, p: Population, u: str | None, dtype: str) -> None:
         """u and v of every step as outputs of their own."""
@@ -211,17 +231,24 @@ class _Writer:
             self.out.add("Identity", value, name=f"{p.name}.{label}.trace")
             self.out.outputs.append(Port(f"{p.name}.{label}.trace", dtype, p.shape))
 
-    def _drive(self, p: Population, factor: int, dtype: str) -> str:
-        """factor * sum of all projections into *p*, of *dtype*.
+    def _plain(self, p: Population, factor: int) -> bool:
+        """Whether factor * the whole sum into *p* is one exact float32 sum."""
+        incoming = self.network.incoming(p.name)
+        direct = all(j.weight_exp >= 0 and not self.range.wraps(j) for j in incoming)
+        return direct and self.range.activation(p).size * factor < EXACT_FLOAT32
+
+    def _drive(self, p: Population, factor: int, dtype: str, bias: IntArray | None = None) -> str:
+        """factor * sum of all projections into *p* (plus *bias*), of *dtype*.
 
         One float32 sum and one Cast where the whole total is proven exact; else each projection
         becomes integers first.
         """
         incoming = self.network.incoming(p.name)
-        plain = all(j.weight_exp >= 0 and not self.range.wraps(j) for j in incoming)
-        if plain and self.range.activation(p) * factor < EXACT_FLOAT32:
+        if self._plain(p, factor):
             parts = [
-                self._product(p, j, j.weight * (factor << j.weight_exp), f"{i}")
+                self._product(
+                    p, j, j.weight * (factor << j.weight_exp), f"{i}", None if i else bias
+                )
                 for i, j in enumerate(incoming)
             ]
             return self.out.cast(self._sum(parts), dtype)
@@ -260,9 +287,9 @@ class _Writer:
     def _digits(self, j: Projection) -> list[IntArray]:
         """Weights as digits of 4 bits (the last one signed), each with an exact float32 sum."""
         digits, rest = [], j.weight
-        payload = self.range.payload[j.source]
+        payload = self.range.payload[j.source].size
         fan_in = int(np.prod(j.weight.shape[1:]))
-        if self.range.raw(j) < EXACT_FLOAT32:
+        if self.range.raw(j).size < EXACT_FLOAT32:
             return [rest]
         if ((1 << DIGIT_BITS) - 1) * fan_in * payload >= EXACT_FLOAT32:
             raise NetworkError(
@@ -276,28 +303,31 @@ class _Writer:
             rest = rest >> DIGIT_BITS
         return [*digits, rest]
 
-    def _product(self, p: Population, j: Projection, weight: IntArray, tag: str) -> str:
-        """float32 Conv or MatMul of exact integers, shaped (batch, *target shape)."""
+    def _product(
+        self, p: Population, j: Projection, weight: IntArray, tag: str, bias: IntArray | None = None
+    ) -> str:
+        """float32 Conv or Gemm of exact integers, shaped (batch, *target shape)."""
         spikes, source = self._spikes(j), self.network.population(j.source)
-        name = f"{p.name}.weight{tag}"
+        inputs = [self.out.constant(f"{p.name}.weight{tag}", weight.astype(np.float32))]
+        if bias is not None and np.any(bias):
+            whole = p.shape if j.kind is ProjectionKind.DENSE else (p.shape[0], 1, 1)
+            offset = np.broadcast_to(bias, whole).astype(np.float32).reshape(-1)
+            inputs.append(self.out.constant(f"{p.name}.bias", offset))
         if j.kind is ProjectionKind.DENSE:
             flat = spikes if len(source.shape) == 1 else self.out.add("Flatten", spikes, axis=1)
-            matrix = self.out.constant(name, weight.T.astype(np.float32))
-            return self._shaped(self.out.add("MatMul", flat, matrix), p)
+            return self._shaped(self.out.add("Gemm", flat, *inputs, transB=1), p)
         (top, left), kernel = j.padding, weight.shape[2:]
         total = self.out.add(
             "Conv",
             spikes,
-            self.out.constant(name, weight.astype(np.float32)),
+            *inputs,
             strides=list(j.stride),
             pads=[top, left, top, left],
             dilations=list(j.dilation),
             group=j.groups,
             kernel_shape=list(kernel),
         )
-        return (
-            total if len(p.shape) == 3 else self._shaped(self.out.add("Flatten", total, axis=1), p)
-        )
+        return total if len(p.shape) == 3 else self._shaped(self.out.add("Flatten", total), p)
 
     def _shaped(self, flat: str, p: Population) -> str:
         if len(p.shape) == 1:

@@ -1,4 +1,10 @@
-"""What an integer network's values can reach: interval bounds that pick exact ONNX types."""
+"""What an integer network's values can reach: interval bounds that pick exact ONNX types.
+
+Every interval holds zero, and a sum's bounds add its negative and its positive terms apart, so
+each partial sum, in whatever order it is taken, lies in the interval too.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,25 +15,48 @@ from tssd.calibration.int_network import (
     PopulationKind,
     Projection,
     ProjectionKind,
+    Reset,
 )
-from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT
+from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
 
 EXACT_FLOAT32 = 1 << 24  # every integer up to here is a float32
 INT32_LIMIT = 1 << 31
 
 
+@dataclass(frozen=True)
+class Interval:
+    """low <= 0 <= high."""
+
+    low: int
+    high: int
+
+    @property
+    def size(self) -> int:
+        return max(-self.low, self.high)
+
+    def plus(self, other: "Interval") -> "Interval":
+        return Interval(self.low + other.low, self.high + other.high)
+
+    def shifted(self, exponent: int) -> "Interval":
+        if exponent >= 0:
+            return Interval(self.low << exponent, self.high << exponent)
+        return Interval(self.low >> -exponent, self.high >> -exponent)
+
+
+ZERO, STATE = Interval(0, 0), Interval(-STATE_LIMIT, STATE_LIMIT)
+
+
 class Range:
-    """Bounds of magnitudes, from the weights and the input range alone."""
+    """Bounds from the weights and the input range alone."""
 
     def __init__(self, network: IntNetwork) -> None:
         self.network = network
-        self.payload: dict[str, int] = {}
+        self.payload: dict[str, Interval] = {}
         for p in network.populations:
-            self.payload[p.name] = 1 if p.kind is PopulationKind.LIF else 0
-        self.payload[network.source.name] = (
-            1 if network.input_coding is InputCoding.BIAS else network.input_max
-        )
+            self.payload[p.name] = Interval(0, 1) if p.kind is PopulationKind.LIF else ZERO
+        if network.input_coding is not InputCoding.BIAS:
+            self.payload[network.source.name] = Interval(0, network.input_max)
         for p in network.populations:
             if p.kind is PopulationKind.RELAY:
                 self._refuse_relay_loop(p)
@@ -43,35 +72,48 @@ class Range:
                     allowed="recurrence through LIF populations",
                 )
 
-    def raw(self, projection: Projection) -> int:
-        """Largest sum before the weight exponent: max over outputs of sum |w| times payload."""
-        weight = np.abs(projection.weight).reshape(len(projection.weight), -1)
-        return int(weight.sum(axis=1).max(initial=0)) * self.payload[projection.source]
+    def raw(self, j: Projection) -> Interval:
+        """Sums before the 24-bit wrap and the weight exponent, over all outputs."""
+        payload = self.payload[j.source]
+        up, down = np.maximum(j.weight, 0), np.minimum(j.weight, 0)
+        return Interval(
+            _row_sums(up * payload.low + down * payload.high).min(initial=0).item(),
+            _row_sums(up * payload.high + down * payload.low).max(initial=0).item(),
+        )
 
-    def wraps(self, projection: Projection) -> bool:
+    def wraps(self, j: Projection) -> bool:
         """A convolution's sum is 24 bits wide; a dense one's is not limited."""
-        return projection.kind is not ProjectionKind.DENSE and self.raw(projection) >= STATE_LIMIT
+        return j.kind is not ProjectionKind.DENSE and self.raw(j).size >= STATE_LIMIT
 
-    def delivered(self, projection: Projection) -> int:
-        raw = STATE_LIMIT if self.wraps(projection) else self.raw(projection)
-        e = projection.weight_exp
-        return raw << e if e >= 0 else (raw >> -e) + 1
+    def delivered(self, j: Projection) -> Interval:
+        return (STATE if self.wraps(j) else self.raw(j)).shifted(j.weight_exp)
 
-    def activation(self, p: Population) -> int:
-        return sum(self.delivered(j) for j in self.network.incoming(p.name))
+    def activation(self, p: Population) -> Interval:
+        total = ZERO
+        for j in self.network.incoming(p.name):
+            total = total.plus(self.delivered(j))
+        return total
 
     def dtype(self, p: Population) -> str:
         """Type of a population's output."""
-        bound = self.payload[p.name]
+        bound = self.payload[p.name].size
         if p.kind in (PopulationKind.RELAY, PopulationKind.INPUT) and bound > 255:
             return "int32" if bound < INT32_LIMIT else "int64"
         return "int32" if p.kind is PopulationKind.RELAY else "uint8"
 
+    def drive(self, p: Population) -> int:
+        """Largest |a << 6|."""
+        return self.activation(p).size * UNIT
+
+    def current_wraps(self, p: Population) -> bool:
+        """Whether u can leave (-2**23, 2**23): a geometric series where there is memory."""
+        return _settled(self.drive(p), p.du) >= STATE_LIMIT
+
     def current(self, p: Population) -> int:
         """Largest |u|. One conditional turn keeps |u| <= 2**23 while the drive is below 2**24."""
-        drive = self.activation(p) * UNIT
-        if np.all(p.du == DECAY_ONE):
-            return drive
+        if not self.current_wraps(p):
+            return _settled(self.drive(p), p.du)
+        drive = self.drive(p)
         return STATE_LIMIT if drive <= 2 * STATE_LIMIT else drive + STATE_LIMIT * DECAY_ONE
 
     def bias(self, p: Population) -> int:
@@ -80,9 +122,25 @@ class Range:
             largest = max(largest, self.network.input_max << max(p.bias_exp, 0))
         return largest
 
+    def voltage_clips(self, p: Population) -> bool:
+        """Whether |v| can reach 2**23 - 1; a reset to v - threshold only lowers |v| if >= 0."""
+        if p.reset is Reset.SOFT and np.any(p.vth < 0):
+            return True
+        return _settled(self.current(p) + self.bias(p), p.dv) >= STATE_LIMIT - 1
+
     def state_dtype(self, p: Population) -> str:
         """int32 where every sum of a step stays below 2**31, else int64."""
-        drive = self.activation(p) * UNIT
         threshold = int(np.abs(p.vth).max(initial=0)) * UNIT
-        worst = drive + self.current(p) + 2 * STATE_LIMIT + self.bias(p) + threshold
+        worst = self.drive(p) + self.current(p) + 3 * STATE_LIMIT + self.bias(p) + threshold
         return "int32" if worst < INT32_LIMIT else "int64"
+
+
+def _row_sums(terms: IntArray) -> IntArray:
+    sums: IntArray = terms.reshape(len(terms), -1).sum(axis=1)
+    return sums
+
+
+def _settled(drive: int, decay: IntArray) -> int:
+    """Bound of x[t] = tz(x[t-1] (4096 - d) / 4096) + drive: drive * 4096 / d, for the least d."""
+    least = int(decay.min(initial=DECAY_ONE))
+    return -(-drive * DECAY_ONE // least) if least > 0 else (INT32_LIMIT if drive else 0)
