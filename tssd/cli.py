@@ -10,6 +10,8 @@ from tssd import __version__
 from tssd.errors import TssdError
 
 COMMANDS: dict[str, str] = {
+    "doctor": "tssd.commands.doctor:command",
+    "report": "tssd.commands.report:command",
     "lava": "tssd.commands.lava:command",
 }  # name -> "module:command", loaded only when called
 

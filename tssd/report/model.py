@@ -18,6 +18,7 @@ ENERGY_PARTS = ("synapse", "neuron", "spike", "noc")
 
 Real = float  # the fields named ``float`` below hide the builtin inside their class
 Kind = Literal["measured", "published", "derived", "assumed"]
+KINDS: tuple[Kind, ...] = ("measured", "published", "derived", "assumed")
 
 
 @dataclass(frozen=True)

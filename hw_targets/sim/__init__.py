@@ -1,0 +1,1 @@
+"""The simulator: when things happen on the chip, never what happens."""

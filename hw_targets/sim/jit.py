@@ -1,0 +1,35 @@
+"""Compilation of the simulator's kernels: cached on disk, no interpreter lock, no array counting.
+
+``_nrt=False`` leaves out numba's reference counts; they cost more than the kernel itself. It allows
+only functions that make no arrays.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Words(Protocol):
+    """A flat int64 array, as the type checkers should see it inside a kernel."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+    def __setitem__(self, index: int, value: int, /) -> None: ...
+    def __len__(self) -> int: ...
+
+
+class Rows(Protocol):
+    """A two-dimensional int64 array, likewise."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, index: tuple[int, int], /) -> int: ...
+    def __setitem__(self, index: tuple[int, int], value: int, /) -> None: ...
+
+
+def compiled(function: F) -> F:
+    """*function* through numba."""
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return cast("F", numba.njit(**options)(function))

@@ -1,0 +1,42 @@
+"""Report -> one HTML page: style and drawings inside, no script, nothing loaded from outside."""
+
+from collections import Counter
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tssd.report import view, words
+from tssd.report.model import ACCURACY_STAGES, Report
+
+ENGINES = ("gpu", "onnx", "lava", "sim")
+
+
+def render_html(report: Report) -> str:
+    """The page as text. The same report gives the same bytes."""
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            stages=[(stage, getattr(report.accuracy, stage)) for stage in ACCURACY_STAGES],
+            engines=ENGINES,
+            verdict=Counter(contract.status for contract in report.contracts),
+            findings=words.findings(report),
+            spikes=view.spike_chart(report),
+            energy=view.energy_chart(report),
+            totals=view.totals_chart(report),
+            timeline=view.timeline(report),
+            heat=view.heat(report),
+            words=words,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Templates of the package; everything is escaped, an unknown name is an error."""
+    return Environment(
+        loader=PackageLoader("tssd", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,138 @@
+"""Report -> Markdown: the same figures as tables, for a README, a pull request or a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from tssd.report import words
+from tssd.report.model import ACCURACY_STAGES, SPIKE_SOURCES, LayerRow, Report
+
+
+def render_markdown(report: Report) -> str:
+    """The report as GitHub-flavoured Markdown; what was not run says so."""
+    samples = f"{report.samples} sample{'' if report.samples == 1 else 's'}"
+    head = f"# {_safe(report.network)} on {_safe(report.target)}\n\n{samples}, "
+    head += f"{report.time_steps} time steps"
+    head += f", {report.dataset}" if report.dataset else ""
+    head += f"; time and energy: {report.label}" if report.label else ""
+    sections = [
+        head + ".",
+        _section("Accuracy", _accuracy(report)),
+        _section("What dominates", _list((*words.findings(report), *report.notes))),
+        _section("Contracts", _contracts(report)),
+        _section("Spikes over all samples", _spikes(report)),
+        _section("Layers, per inference", _layers(report.layers)),
+        _section("Whole network", _totals(report)),
+        _section("Constants", _constants(report)),
+        _section("Made with", _provenance(report)),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def markdown_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], right: int = 99
+) -> str:
+    """A Markdown table; columns from index *right* on are right-aligned."""
+    rule = ["---:" if i >= right else "---" for i in range(len(columns))]
+    lines = [columns, rule, *rows]
+    return "\n".join("| " + " | ".join(_safe(cell) for cell in line) + " |" for line in lines)
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}"
+
+
+def _accuracy(report: Report) -> str:
+    values = [words.percent(getattr(report.accuracy, stage)) for stage in ACCURACY_STAGES]
+    return markdown_table(ACCURACY_STAGES, [values], right=0)
+
+
+def _contracts(report: Report) -> str:
+    rows = [
+        (c.name, c.status, _given(c.found), _given(c.allowed), c.where or "")
+        for c in sorted(report.contracts, key=lambda c: c.status)
+    ]
+    return markdown_table(("contract", "result", "found", "allowed", "where"), rows)
+
+
+def _spikes(report: Report) -> str:
+    rows = [
+        [layer.name, *(_count(getattr(layer.spikes, source)) for source in SPIKE_SOURCES)]
+        for layer in report.layers
+    ]
+    return markdown_table(("layer", *SPIKE_SOURCES), rows, right=1)
+
+
+def _layers(layers: Sequence[LayerRow]) -> str:
+    counts = ("neurons", "cores", "bits", "rate", "synops", "messages")
+    columns = ("layer", "kind", "shape", *counts, "energy", "low .. high", "time share")
+    return markdown_table(columns, [_layer(layer) for layer in layers], right=3)
+
+
+def _layer(layer: LayerRow) -> list[str]:
+    energy = layer.energy_pj
+    return [
+        layer.name,
+        layer.kind,
+        words.size(layer.shape),
+        words.number(layer.neurons),
+        words.number(layer.cores),
+        "" if layer.weight_bits is None else str(layer.weight_bits),
+        words.percent(layer.rate),
+        words.number(layer.synops),
+        words.number(layer.messages),
+        words.energy(energy.nominal),
+        f"{words.energy(energy.low)} .. {words.energy(energy.high)}",
+        words.percent(layer.time_share, 0),
+    ]
+
+
+def _totals(report: Report) -> str:
+    totals, uj = report.totals, report.totals.energy_uj_per_inference
+    rows = [
+        ("cores", words.number(totals.cores), ""),
+        ("chips", words.number(totals.chips), ""),
+        ("synaptic operations per inference", words.number(totals.synops), ""),
+        ("spikes per inference", words.number(totals.spikes), ""),
+        ("time per step", words.duration(totals.us_per_step), ""),
+        ("time per inference", words.duration(totals.us_per_inference), ""),
+    ]
+    for name in ("dynamic", "static", "total"):
+        known = getattr(uj, name)
+        nominal = words.energy(None if known is None else 1e6 * known.nominal)
+        rows.append((f"{name} energy", nominal, words.energy_range(known) if known else ""))
+    gpu = report.gpu
+    rows.append((f"GPU latency ({gpu.device or 'no device'})", words.duration(gpu.latency_us), ""))
+    nvml = None if gpu.energy_uj_per_inference is None else 1e6 * gpu.energy_uj_per_inference
+    rows.append(("GPU energy per inference", words.energy(nvml), gpu.how or ""))
+    return markdown_table(("", "value", "low .. high"), rows, right=1)
+
+
+def _constants(report: Report) -> str:
+    rows = [
+        (c.name, words.plain(c.value), words.bounds(c), c.unit, c.kind, c.source)
+        for c in report.constants
+    ]
+    table = markdown_table(("constant", "value", "low .. high", "unit", "kind", "source"), rows)
+    return f"Time and energy rest on {words.kinds(report.constants)}.\n\n{table}"
+
+
+def _provenance(report: Report) -> str:
+    commands = "\n".join(f"    {command}" for command in report.provenance.commands)
+    versions = ", ".join(f"{name} {v}" for name, v in sorted(report.provenance.versions.items()))
+    return f"{commands}\n\nVersions: {versions or 'not recorded'}."
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {_safe(sentence)}" for sentence in sentences) or "Nothing was counted."
+
+
+def _given(value: object) -> object:
+    return "" if value is None else value
+
+
+def _count(value: int | None) -> str:
+    return words.NOT_RUN if value is None else f"{value:,}"
+
+
+def _safe(cell: object) -> str:
+    """Text that neither ends a table cell nor becomes a tag."""
+    return str(cell).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

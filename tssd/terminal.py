@@ -1,0 +1,95 @@
+"""Tables for the terminal: boxed and coloured for people, plain aligned text in pipes and logs."""
+
+import io
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tssd.contracts import Contract
+
+NARROWEST = 60
+STYLES = {"pass": "green", "fail": "bold red", "not run": "dim"}
+MARKS = {"pass": "✔ pass", "fail": "✘ FAIL", "not run": "· not run"}
+
+
+def to_text(
+    renderable: RenderableType, *, width: int | None = None, color: bool | None = None
+) -> str:
+    """*renderable* as text for standard output: colours and the window's width on a terminal,
+    none and 100 columns otherwise."""
+    interactive = sys.stdout.isatty()
+    if width is None:
+        width = max(shutil.get_terminal_size().columns, NARROWEST) if interactive else 100
+    color = interactive if color is None else color
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        highlight=False,
+    )
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines())
+
+
+def plain_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+) -> Table:
+    """A table with one rule under its head; the columns named in *right* are right-aligned."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def contracts_table(contracts: Iterable[Contract]) -> Table:
+    """One line per contract: result, name, what was found, and for a failure what and where."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("result", no_wrap=True)
+    table.add_column("contract", overflow="fold", ratio=2)
+    table.add_column("found (allowed)", overflow="fold", ratio=3)
+    for contract in contracts:
+        style = STYLES[contract.status]
+        mark = Text(MARKS[contract.status], style=style)
+        table.add_row(mark, Text(contract.name), _found(contract))
+    return table
+
+
+def summary(contracts: Iterable[Contract]) -> Text:
+    """``12 pass, 1 fail, 2 not run`` with the colours of the table."""
+    counts = Counter(contract.status for contract in contracts)
+    text = Text()
+    for status in ("pass", "fail", "not run"):
+        if text:
+            text.append(", ")
+        text.append(f"{counts[status]} {status}", style=STYLES[status] if counts[status] else "")
+    return text
+
+
+def contracts_text(
+    contracts: Sequence[Contract], *, width: int | None = None, color: bool | None = None
+) -> str:
+    """The table and its summary line as text."""
+    table = to_text(contracts_table(contracts), width=width, color=color)
+    return f"{table}\n{to_text(summary(contracts), width=width, color=color)}"
+
+
+def _found(contract: Contract) -> Text:
+    if contract.status == "not run":
+        return Text(contract.where or "", style="dim")
+    text = Text(str(contract.found))
+    if contract.found != contract.allowed:
+        text.append(f" ({contract.allowed})", style="dim")
+    if contract.status == "fail" and contract.where:
+        text.append(f"\nat {contract.where}", style="bold")
+    return text
