@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export MPLBACKEND := Agg
 
-.PHONY: campaign-onnx demo test check lint types test-slow wheel clean
+.PHONY: lava-env test-lava campaign-onnx demo test check lint types test-slow wheel clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,12 @@ test-slow: $(VENV)/.installed
 
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
+
+lava-env: $(VENV)/.installed  ## Intel's Lava in its own Python 3.10 environment (5.6 GB)
+	$(BIN)/tssd lava install --full
+
+test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped without lava-env
+	$(BIN)/python -m pytest -q -m lava -n 2 tests/differential tests/hw_targets tests/export -rs
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

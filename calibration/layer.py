@@ -1,0 +1,144 @@
+"""One population and its incoming projections in integers, at a given scale S.
+
+    weight = round(S * unit * W)  in the sign-safe set       unit: float value of a payload of 1
+    vth    = floor(S * theta)     v > vth on whole weight units is then H >= theta, S theta apart
+                                  from an integer (the search picks S theta = m + 1/2)
+    bias   = round(S * b) weight units = mant << bias_exp (+ coarse * payload of a constant input)
+    dv     = round(4096 * (1 - decay))                       du = 4096: no synaptic memory
+
+What does not fit is clipped and said so: a ``Clip`` per quantity.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tssd.calibration.integer import UNIT, IntArray
+from tssd.calibration.precision import Precision
+from tssd.train.float_network import (
+    FloatArray,
+    FloatPopulation,
+    FloatProjection,
+    PopulationKind,
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """``count`` of ``total`` values of one quantity lay outside ``limit``; the largest was so."""
+
+    layer: str
+    quantity: str
+    count: int
+    total: int
+    largest: float
+    limit: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.layer}: {self.count} of {self.total} {self.quantity} beyond {self.limit:g} "
+            f"(largest {self.largest:.1f})"
+        )
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a layer's numbers are written: the widths, the bias exponent, a constant input's payload
+    (0: none)."""
+
+    precision: Precision
+    bias_exp: int
+    constant: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LayerIntegers:
+    """Integers of one layer; ``coarse`` are the weights of the constant input, per channel."""
+
+    scale: float
+    form: Form
+    weights: tuple[IntArray, ...]
+    vth: IntArray
+    dv: IntArray
+    bias_mant: IntArray
+    coarse: IntArray
+    clips: tuple[Clip, ...]
+
+
+def nearest(x: FloatArray) -> FloatArray:
+    """The nearest whole number; halves go up."""
+    return np.floor(x + 0.5)
+
+
+def to_integers(
+    population: FloatPopulation,
+    incoming: Sequence[FloatProjection],
+    units: Sequence[float],
+    scale: float,
+    form: Form,
+) -> LayerIntegers:
+    """The layer at ``scale``; ``units`` belong to the projections' sources."""
+    limit = form.precision.weight_max
+    clips: list[Clip] = []
+    weights = []
+    for projection, unit in zip(incoming, units, strict=True):
+        exact = nearest(scale * unit * projection.weight)
+        quantity = f"weights from {projection.source}"
+        weights.append(_clip(exact, limit, population.name, quantity, clips))
+    membrane_bias = nearest(scale * population.bias) * UNIT
+    coarse = np.zeros_like(population.bias)
+    if form.constant:
+        coarse = np.clip(nearest(membrane_bias / UNIT / form.constant), -limit, limit)
+    mantissa = nearest((membrane_bias - coarse * form.constant * UNIT) / (1 << form.bias_exp))
+    fires = population.kind is PopulationKind.LIF
+    vth = np.floor(scale * population.threshold) if fires else 0 * population.threshold
+    decay = population.decay if fires else np.ones_like(population.decay)
+    return LayerIntegers(
+        scale,
+        form,
+        tuple(weights),
+        _clip(vth, form.precision.vth_max, population.name, "thresholds", clips),
+        nearest(form.precision.decay_one * (1 - decay)).astype(np.int64),
+        _clip(mantissa, form.precision.bias_mant_max, population.name, "bias mantissas", clips),
+        coarse.astype(np.int64),
+        tuple(clips),
+    )
+
+
+def _clip(x: FloatArray, limit: int, layer: str, quantity: str, clips: list[Clip]) -> IntArray:
+    beyond = int((np.abs(x) > limit).sum())
+    if beyond:
+        clips.append(Clip(layer, quantity, beyond, x.size, float(np.abs(x).max()), limit))
+    return np.clip(x, -limit, limit).astype(np.int64)
+
+
+def to_float(
+    layer: LayerIntegers,
+    population: FloatPopulation,
+    incoming: Sequence[FloatProjection],
+    units: Sequence[float],
+) -> tuple[FloatPopulation, tuple[FloatProjection, ...]]:
+    """The layer that the integers mean, in float: what quantization made of it.
+
+    The truncation of the decayed membrane to 1/64 of a weight unit is left out.
+    """
+    bias_units = layer.bias_mant.astype(np.float64) * (2.0**layer.form.bias_exp / UNIT)
+    bias: FloatArray = (bias_units + layer.coarse * layer.form.constant) / layer.scale
+    decay = 1 - layer.dv / layer.form.precision.decay_one
+    threshold = layer.vth / layer.scale
+    projections = tuple(
+        replace(j, weight=w / (layer.scale * unit))
+        for j, w, unit in zip(incoming, layer.weights, units, strict=True)
+    )
+    return replace(population, bias=bias, decay=decay, threshold=threshold), projections
+
+
+def worst_activation(weights: Sequence[IntArray], payloads: Sequence[int]) -> int:
+    """Largest |a| any neuron can reach: all positive, or all negative, weights at full payload."""
+    outputs = weights[0].shape[0]
+    reach = np.zeros((2, outputs), np.int64)
+    for weight, payload in zip(weights, payloads, strict=True):
+        flat = weight.reshape(outputs, -1) * payload
+        reach += np.stack([np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)])
+    return int(reach.max(initial=0))

@@ -1,0 +1,146 @@
+"""Run an IntNetwork in Lava and bring back its Activity: files, and one subprocess.
+
+Modes: ``process``: a Lava process graph in Lava's runtime; ``inprocess``: the same process models
+called directly (fast, equal); ``netx``: ``network.net`` through lava-dl's own loader.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tssd.calibration import serial
+from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import check_inputs
+from tssd.errors import NetworkError, TargetError
+from tssd.hw_targets.lava import environment
+
+Mode = Literal["process", "inprocess", "netx"]
+RUNNER = Path(__file__).resolve().parent / "runner" / "main.py"
+LIMIT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """``interval``: chip steps from one sample to the next (0: T plus the longest delay).
+    ``net``: the netx file for mode netx. ``states``: record u and v as well."""
+
+    interval: int = 0
+    net: Path | None = None
+    states: bool = True
+    limit_s: float = LIMIT_S
+
+
+def run(
+    network: IntNetwork, inputs: IntArray, *, mode: Mode = "process", options: Options | None = None
+) -> Activity:
+    """Run ``inputs`` (T, B, *input shape), samples back to back, in Lava.
+
+    Raises TargetError when the environment is absent, Lava fails or runs past the limit, and
+    NetworkError when stock Lava cannot say the network.
+    """
+    return run_many([(network, inputs)], mode=mode, options=options)[0]
+
+
+def run_many(
+    cases: Sequence[tuple[IntNetwork, IntArray]],
+    *,
+    mode: Mode = "inprocess",
+    options: Options | None = None,
+) -> list[Activity]:
+    """Several networks, each with its inputs, in one subprocess."""
+    options = options or Options()
+    for network, inputs in cases:
+        check_inputs(network, inputs)
+    if mode == "netx" and options.net is None:
+        raise TargetError("Lava, mode netx", found="no network.net", allowed="a netx file")
+    found = environment.locate("full" if mode == "netx" else "light")
+    with tempfile.TemporaryDirectory(prefix="tssd-lava-") as folder:
+        job = _write_job(Path(folder), cases, mode, options)
+        _execute([str(found.python), str(RUNNER), str(job)], folder, options.limit_s)
+        with np.load(Path(folder) / "out.npz") as data:
+            return [
+                _activity(case[0], data, f"{i}/", options.states) for i, case in enumerate(cases)
+            ]
+
+
+def _write_job(
+    folder: Path, cases: Sequence[tuple[IntNetwork, IntArray]], mode: Mode, options: Options
+) -> Path:
+    arrays: dict[str, Any] = {}
+    for i, (network, inputs) in enumerate(cases):
+        header, model = serial.to_arrays(network)
+        arrays |= {f"{i}/{key}": array for key, array in model.items()}
+        arrays |= {f"{i}/header": np.array(header), f"{i}/inputs": np.asarray(inputs)}
+    np.savez(folder / "data.npz", **arrays)
+    job = {
+        "mode": mode,
+        "cases": len(cases),
+        "model": None,
+        "data": str(folder / "data.npz"),
+        "out": str(folder / "out.npz"),
+        "net": options.net and str(options.net.resolve()),
+        "interval": options.interval,
+        "states": options.states,
+    }
+    path = folder / "job.json"
+    path.write_text(json.dumps(job), encoding="utf-8")
+    return path
+
+
+def _execute(command: list[str], folder: str, limit_s: float) -> None:
+    """Run to the end or the limit; Lava's children are ended with it."""
+    quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=quiet,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as child:
+        try:
+            said, _ = child.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise TargetError(
+                "Lava", found=f"no result after {limit_s:g} s", hint="fewer samples, or more time"
+            ) from None
+    if child.returncode:
+        tail = "\n".join(said.strip().splitlines()[-20:])
+        raise TargetError("Lava", found=f"exit {child.returncode}\n{tail}")
+
+
+def _activity(network: IntNetwork, data: Mapping[str, Any], prefix: str, states: bool) -> Activity:
+    if prefix + "refused" in data:
+        raise NetworkError(
+            "Lava",
+            found=str(data[prefix + "refused"]),
+            allowed="what Lava's fixed-point processes can say",
+        )
+    names = [p.name for p in network.populations]
+    read: dict[str, dict[str, IntArray]] = {
+        label: {
+            name: data[key].astype(np.int64)
+            for i, name in enumerate(names)
+            if (key := f"{prefix}{label}/{i}") in data
+        }
+        for label in ("spikes", "u", "v")
+    }
+    final = read["v"][names[-1]][-1]
+    if not states:
+        return Activity(read["spikes"], final, {}, {})
+    for label in ("u", "v"):  # populations without state stay at rest
+        read[label] = {
+            name: read[label].get(name, np.zeros_like(s)) for name, s in read["spikes"].items()
+        }
+    return Activity(read["spikes"], final, read["u"], read["v"])

@@ -1,0 +1,128 @@
+"""The integer network (schema tssd-int/1) without tssd: from flat arrays or a bundle's HDF5.
+
+Arrays keep tssd's layout (C, H, W); Lava wants (W, H, C): ``to_lava`` and ``from_lava``.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+
+SCHEMA = "tssd-int/1"
+PRIVATE_GROUP = "tssd"  # of network.nir
+
+
+@dataclass(frozen=True)
+class Population:
+    name: str
+    shape: Any
+    kind: str  # input, lif, relay, readout
+    reset: str  # hard, soft, none
+    bias_exp: int
+    du: Any
+    dv: Any
+    vth: Any
+    bias_mant: Any
+
+    @property
+    def lava_shape(self) -> Any:
+        return tuple(self.shape[::-1])
+
+    @property
+    def has_state(self) -> bool:
+        return self.kind in ("lif", "readout")
+
+
+@dataclass(frozen=True)
+class Projection:
+    source: int
+    target: int
+    kind: str  # dense, conv2d, sum_pool
+    weight: Any
+    weight_exp: int
+    stride: Any
+    padding: Any
+    dilation: Any
+    groups: int
+    delay: int
+
+
+@dataclass(frozen=True)
+class Model:
+    populations: Any
+    projections: Any
+    time_steps: int
+    input_coding: str
+
+    def depths(self) -> Any:
+        """Longest forward path from the input: k works in chip steps depth + 1 .. depth + T."""
+        depth = [0] * len(self.populations)
+        for k in range(1, len(depth)):
+            before = [depth[j.source] for j in self.projections if j.source < k == j.target]
+            depth[k] = 1 + max(before, default=0)
+        return depth
+
+
+def read(path: str) -> Model:
+    """The model in the HDF5 file of a bundle."""
+    with h5py.File(path, "r") as data:
+        group = data[PRIVATE_GROUP]
+        return build(_text(group["header"][()]), lambda key: group[key][()])
+
+
+def build(header: str, array: Any) -> Model:
+    """The model of a JSON header and a function from key to array."""
+    table = json.loads(header)
+    if table["schema"] != SCHEMA:
+        raise ValueError("schema {!r}, this runner reads {}".format(table["schema"], SCHEMA))
+    names = [p["name"] for p in table["populations"]]
+    return Model(
+        [_population(p, i, array) for i, p in enumerate(table["populations"])],
+        [_projection(j, i, array, names) for i, j in enumerate(table["projections"])],
+        table["time_steps"],
+        table["input_coding"],
+    )
+
+
+def to_lava(x: Any, rank: int) -> Any:
+    """(..., C, H, W) -> (..., W, H, C) for images; vectors stay."""
+    return x if rank == 1 else np.moveaxis(x, (-3, -2, -1), (-1, -2, -3))
+
+
+from_lava = to_lava  # its own inverse
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _population(table: Any, i: int, array: Any) -> Population:
+    parameters = {
+        label: np.asarray(array(f"population/{i}/{label}"))
+        for label in ("du", "dv", "vth", "bias_mant")
+    }
+    return Population(
+        table["name"],
+        tuple(table["shape"]),
+        table["kind"],
+        table["reset"],
+        table["bias_exp"],
+        **parameters,
+    )
+
+
+def _projection(table: Any, i: int, array: Any, names: Any) -> Projection:
+    return Projection(
+        names.index(table["source"]),
+        names.index(table["target"]),
+        table["kind"],
+        np.asarray(array(f"projection/{i}/weight")),
+        table["weight_exp"],
+        tuple(table["stride"]),
+        tuple(table["padding"]),
+        tuple(table["dilation"]),
+        table["groups"],
+        table["delay"],
+    )

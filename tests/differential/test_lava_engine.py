@@ -1,0 +1,78 @@
+"""Lava's own models against the living definition: spikes, u and v of every population and step."""
+
+import numpy as np
+import pytest
+from lava_environment import needs_lava
+from lava_networks import lava_case
+from strategies import random_conv_network, random_inputs, residual_network
+
+from tssd.calibration.int_network import Activity, IntNetwork, Reset
+from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import layerwise, pipelined
+from tssd.hw_targets.lava import engine
+from tssd.hw_targets.lava.engine import Options
+from tssd.verify import compare_activities
+
+pytestmark = [pytest.mark.lava, needs_lava("light")]
+
+
+def differences(expected: Activity, found: Activity) -> list[str]:
+    rows = compare_activities("lava", expected, found, quantities=("spikes", "u", "v"))
+    return [f"{row.name}: {row.found} at {row.where}" for row in rows if row.status != "pass"]
+
+
+def reference(network: IntNetwork, inputs: IntArray) -> Activity:
+    """Recurrent networks have no layer-by-layer order; the chip's order has both."""
+    recurrent = any(network.is_recurrent(j) for j in network.projections)
+    return pipelined(network, inputs) if recurrent else layerwise(network, inputs)
+
+
+@pytest.mark.parametrize("reset", [Reset.HARD, Reset.SOFT])
+def test_a_residual_network_in_lavas_runtime(reset: Reset) -> None:
+    network = residual_network(1, reset)
+    inputs = random_inputs(network, 2, batch=4)
+    found = engine.run(network, inputs, mode="process")
+    assert differences(layerwise(network, inputs), found) == []
+    assert found.spikes["c"].any()
+
+
+@pytest.mark.parametrize("seed", [3, 8, 14])
+def test_a_drawn_network_in_lavas_runtime_and_without_it(seed: int) -> None:
+    """Recurrence, delays, relays, bias input: the direct calls equal the runtime."""
+    case = lava_case(seed)
+    runtime = engine.run(case.network, case.inputs, mode="process")
+    direct = engine.run(case.network, case.inputs, mode="inprocess")
+    assert differences(runtime, direct) == []
+    assert differences(pipelined(case.network, case.inputs), runtime) == []
+
+
+def test_a_longer_interval_leaves_silent_steps_between_samples() -> None:
+    network = random_conv_network(5, Reset.HARD, memory=True)
+    inputs = random_inputs(network, 6)
+    found = engine.run(network, inputs, mode="process", options=Options(interval=8))
+    assert differences(layerwise(network, inputs), found) == []
+
+
+def test_without_states_the_spikes_are_the_same() -> None:
+    network = residual_network(4, Reset.SOFT)
+    inputs = random_inputs(network, 5)
+    found = engine.run(network, inputs, mode="process", options=Options(states=False))
+    expected = layerwise(network, inputs)
+    assert not found.u
+    for name, spikes in expected.spikes.items():
+        np.testing.assert_array_equal(found.spikes[name], spikes)
+    np.testing.assert_array_equal(found.readout, expected.readout)
+
+
+@pytest.mark.parametrize("first", range(0, 1200, 300))
+def test_random_networks(first: int) -> None:
+    """1,200 networks: weights, decays, thresholds, biases, strides, groups, padding, delays,
+    recurrence, all resets and codings, values at the edge of 24 bits."""
+    cases = [lava_case(seed) for seed in range(first, first + 300)]
+    found = engine.run_many([(case.network, case.inputs) for case in cases], mode="inprocess")
+    broken = {
+        first + i: told
+        for i, (case, activity) in enumerate(zip(cases, found, strict=True))
+        if (told := differences(pipelined(case.network, case.inputs), activity))
+    }
+    assert broken == {}
