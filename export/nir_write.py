@@ -14,7 +14,6 @@ parameters are fill values without storage, so the file is about as large as the
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.serial import SCHEMA, to_arrays
+from tssd.export.atomic import written_whole
 from tssd.export.nir_graph import DT_SECONDS, NirMode, to_nir
 
 GROUP = "tssd"
@@ -42,15 +42,10 @@ def write_nir(
     graph = to_nir(network, mode, dt_seconds)
     header, arrays = to_arrays(network)
     small = {key: smallest(array) for key, array in arrays.items()}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(part, "w", libver=("earliest", "v110")) as file:
-            stored = _write_private(file.create_group(GROUP), header, small)
-            file.create_dataset("version", data=nir.version, dtype=h5py.string_dtype())
-            _write_node(file.create_group("node"), graph, stored)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as part, h5py.File(part, "w", libver=("earliest", "v110")) as file:
+        stored = _write_private(file.create_group(GROUP), header, small)
+        file.create_dataset("version", data=nir.version, dtype=h5py.string_dtype())
+        _write_node(file.create_group("node"), graph, stored)
 
 
 def smallest(array: IntArray) -> Any:
