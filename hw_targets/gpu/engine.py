@@ -1,0 +1,236 @@
+"""Run and count an IntNetwork in torch, layer by layer over all T steps at once.
+
+Equal to ``calibration.simulate.layerwise`` bit for bit (spikes, u, v, readout): the floats are
+exact by ``proof``. The same code runs on ``cpu`` and ``cuda``.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tssd.calibration.encode import encode
+from tssd.calibration.int_network import (
+    Activity,
+    InputCoding,
+    IntNetwork,
+    Population,
+    depths,
+    lag,
+)
+from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import check_inputs
+from tssd.calibration.tally import Tally, merge
+from tssd.errors import NetworkError, TargetError
+from tssd.hw_targets.gpu.arithmetic import exact_products
+from tssd.hw_targets.gpu.layers import (
+    TORCH_TYPES,
+    Neurons,
+    Synapses,
+    deliver,
+    fire,
+    neurons,
+    synapses,
+)
+from tssd.hw_targets.gpu.proof import Bounds, bounds
+from tssd.train.float_run import ImageArray
+
+BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """What one population did to a batch; u and v on request."""
+
+    name: str
+    sent: Tensor
+    last_v: Tensor | None = None
+    u: Tensor | None = None
+    v: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A network proved, and moved to its device: ready for batches."""
+
+    network: IntNetwork
+    device: str
+    bounds: dict[str, Bounds]
+    neurons: dict[str, Neurons]
+    synapses: dict[str, tuple[Synapses, ...]]
+
+    def layers(self, inputs: IntArray, *, states: bool = False) -> Iterator[_Layer]:
+        """All populations of one batch ``inputs`` (T, B, *input shape), in order."""
+        sent: dict[str, Tensor] = {}
+        waiting = [j.source for j in self.network.projections]
+        for population in self.network.populations:
+            layer = self._layer(population, sent, inputs, states)
+            sent[population.name] = layer.sent
+            yield layer
+            for projection in self.network.incoming(population.name):
+                waiting.remove(projection.source)
+                if projection.source not in waiting:
+                    del sent[projection.source]
+
+    def _layer(
+        self, population: Population, sent: dict[str, Tensor], inputs: IntArray, states: bool
+    ) -> _Layer:
+        name, network = population.name, self.network
+        kind = TORCH_TYPES[self.bounds[name].carrier]
+        from_input = population is network.source
+        if from_input and network.input_coding is not InputCoding.BIAS:
+            return _Layer(name, _static(inputs, self.device).to(kind))
+        bias = self.neurons[name].bias[None, None]
+        if from_input:
+            bias = (_static(inputs, self.device) << population.bias_exp).to(kind)
+            activation = torch.zeros((1, inputs.shape[1], *population.shape), dtype=kind)
+        else:
+            activation = self._activation(population, sent)
+        activation = activation.to(self.device)
+        if not population.has_state:
+            return _Layer(name, activation)
+        parts = fire(self.neurons[name], activation, bias, network.time_steps, states=states)
+        return _Layer(name, *parts)
+
+    def _activation(self, population: Population, sent: dict[str, Tensor]) -> Tensor:
+        depth, steps = depths(self.network), self.network.time_steps
+        total: Tensor | None = None
+        for synapse in self.synapses[population.name]:
+            arrived = deliver(synapse, sent[synapse.projection.source], population.shape)
+            late = lag(self.network, synapse.projection, depth)
+            if late:
+                silent = torch.zeros_like(arrived[:1]).expand(late, *arrived.shape[1:])
+                arrived = torch.cat([silent, arrived.expand(steps, *arrived.shape[1:])])[:steps]
+            total = arrived if total is None else total + arrived
+        assert total is not None  # check_graph: every later population has an input
+        return total
+
+
+def prepare(network: IntNetwork, device: str = "cpu") -> Engine:
+    """Prove the bounds of every layer and move the parameters to ``device``."""
+    if any(network.is_recurrent(j) for j in network.projections):
+        raise NetworkError(
+            "network",
+            found="recurrent projections",
+            allowed="feed-forward only here",
+            hint="use calibration.simulate.pipelined",
+        )
+    _check_device(device)
+    proved = bounds(network)
+    return Engine(
+        network,
+        device,
+        proved,
+        {p.name: neurons(p, proved[p.name], device) for p in network.populations},
+        {
+            p.name: synapses(network.incoming(p.name), proved[p.name], device)
+            for p in network.populations
+        },
+    )
+
+
+def run(
+    network: IntNetwork,
+    inputs: IntArray,
+    device: str = "cpu",
+    batch: int = BATCH,
+    *,
+    states: bool = False,
+) -> Activity:
+    """All spikes of ``inputs`` (T, N, *input shape); u and v if ``states`` (they are large)."""
+    check_inputs(network, inputs)
+    engine, parts = prepare(network, device), []
+    for first in range(0, inputs.shape[1], batch):
+        with exact_products(), torch.inference_mode():
+            chunk = inputs[:, first : first + batch]
+            parts.append(_activity(network, list(engine.layers(chunk, states=states))))
+    return _joined(parts)
+
+
+def count(
+    network: IntNetwork,
+    samples: ImageArray | IntArray,
+    device: str = "cpu",
+    batch: int = BATCH,
+    progress: Callable[[int], None] | None = None,
+) -> Tally:
+    """Events and readout of many samples: uint8 images (N, C, H, W), or inputs (T, N, ...).
+
+    ``progress`` is told how many samples each batch had.
+    """
+    images = samples if samples.dtype == np.uint8 else None
+    inputs = None if images is not None else samples.astype(np.int64, copy=False)
+    if inputs is not None:
+        check_inputs(network, inputs)
+    total = samples.shape[0 if images is not None else 1]
+    engine, parts = prepare(network, device), []
+    for first in range(0, total, batch):
+        part = slice(first, first + batch)
+        if images is not None:
+            chunk = encode(network, images[part].astype(np.uint8, copy=False))
+        else:
+            assert inputs is not None
+            chunk = inputs[:, part]
+        with exact_products(), torch.inference_mode():
+            parts.append(_tally(engine, chunk))
+        if progress is not None:
+            progress(chunk.shape[1])
+    return merge(parts)
+
+
+def _check_device(device: str) -> None:
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise TargetError(f"device {device!r}", found="an unknown device", allowed="cpu, cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise TargetError(
+            "device 'cuda'",
+            found="no CUDA device, or a torch built without CUDA",
+            allowed="cpu",
+            hint="--device cpu, or install a CUDA build of torch",
+        )
+
+
+def _static(inputs: IntArray, device: str) -> Tensor:
+    """Inputs as a tensor; one step if all steps are views of the same memory."""
+    same = inputs.shape[0] == 1 or inputs.strides[0] == 0
+    return torch.tensor(inputs[:1] if same else inputs, device=device)
+
+
+def _activity(network: IntNetwork, layers: list[_Layer]) -> Activity:
+    steps = network.time_steps
+    spikes = {x.name: _integers(x.sent.expand(steps, *x.sent.shape[1:])) for x in layers}
+    u, v = (
+        {x.name: _integers(s) for x in layers if (s := getattr(x, key)) is not None}
+        for key in ("u", "v")
+    )
+    last = layers[-1].last_v
+    assert last is not None
+    return Activity(spikes, _integers(last), u, v)
+
+
+def _tally(engine: Engine, inputs: IntArray) -> Tally:
+    steps, batch = engine.network.time_steps, inputs.shape[1]
+    events, last = {}, None
+    for layer in engine.layers(inputs):
+        repeats = steps // len(layer.sent)
+        events[layer.name] = _integers(torch.count_nonzero(layer.sent, (0, 1))) * repeats
+        last = layer.last_v
+    assert last is not None
+    return Tally(batch, steps, events, _integers(last))
+
+
+def _integers(x: Tensor) -> IntArray:
+    whole: IntArray = x.to("cpu", torch.int64).numpy()
+    return whole
+
+
+def _joined(parts: list[Activity]) -> Activity:
+    """Batches one after the other."""
+    spikes, u, v = (
+        {name: np.concatenate([getattr(p, key)[name] for p in parts], axis=1) for name in first}
+        for key, first in (("spikes", parts[0].spikes), ("u", parts[0].u), ("v", parts[0].v))
+    )
+    return Activity(spikes, np.concatenate([p.readout for p in parts]), u, v)

@@ -1,0 +1,147 @@
+"""One layer of the integer network in torch floats that ``proof`` has shown to be exact.
+
+Tensors hold integers, time first: (T, B, *shape), or (1, B, *shape) where every step is the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tssd.calibration.int_network import (
+    Population,
+    PopulationKind,
+    Projection,
+    ProjectionKind,
+    Reset,
+)
+from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
+from tssd.hw_targets.gpu.proof import Bounds
+
+TORCH_TYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """A population's parameters as tensors of its carrier, in membrane units."""
+
+    population: Population
+    bounds: Bounds
+    keep_u: Tensor
+    keep_v: Tensor
+    threshold: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """A projection's weights as a tensor of the target's carrier."""
+
+    projection: Projection
+    weight: Tensor
+    wraps: bool
+
+
+def neurons(population: Population, bounds: Bounds, device: str) -> Neurons:
+    """Parameters ready to run."""
+
+    def tensor(array: IntArray, divisor: int = 1) -> Tensor:
+        exact = torch.from_numpy(np.ascontiguousarray(array)).double() / divisor
+        return exact.to(device, TORCH_TYPES[bounds.carrier])
+
+    return Neurons(
+        population,
+        bounds,
+        keep_u=tensor(DECAY_ONE - population.du, DECAY_ONE),
+        keep_v=tensor(DECAY_ONE - population.dv, DECAY_ONE),
+        threshold=tensor(population.vth * UNIT),
+        bias=tensor(population.bias),
+    )
+
+
+def synapses(
+    projections: Sequence[Projection], bounds: Bounds, device: str
+) -> tuple[Synapses, ...]:
+    """Weights ready to run."""
+    kind = TORCH_TYPES[bounds.carrier]
+    return tuple(
+        Synapses(j, torch.from_numpy(np.ascontiguousarray(j.weight)).to(device, kind), wraps)
+        for j, wraps in zip(projections, bounds.wraps, strict=True)
+    )
+
+
+def deliver(synapse: Synapses, sent: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Activation at the target, all steps at once: (T, B, *source) -> (T, B, *shape)."""
+    projection, steps = synapse.projection, sent.shape[:2]
+    x = sent.flatten(0, 1).to(synapse.weight.dtype)
+    if projection.kind is ProjectionKind.DENSE:
+        total = functional.linear(x.flatten(1), synapse.weight)
+    else:
+        total = functional.conv2d(
+            x,
+            synapse.weight,
+            None,
+            projection.stride,
+            projection.padding,
+            projection.dilation,
+            projection.groups,
+        )
+    if synapse.wraps:
+        total = torch.remainder(total + STATE_LIMIT, 2 * STATE_LIMIT) - STATE_LIMIT
+    if projection.weight_exp:
+        total = torch.floor(total * 2.0**projection.weight_exp)
+    return total.reshape(*steps, *shape)
+
+
+def fire(
+    layer: Neurons, activation: Tensor, bias: Tensor, time_steps: int, *, states: bool
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """(sent, last v, u, v) of a LIF or READOUT; u and v (T, B, *shape) on request.
+
+    ``bias`` is (T or 1, B or 1, *shape) in membrane units. Without synaptic memory u is just
+    a << 6, which a static input makes static too.
+    """
+    batch, population = activation.shape[1], layer.population
+    whole = (time_steps, batch, *population.shape)
+    remembers = bool(layer.keep_u.any())
+    u = activation * UNIT
+    if not remembers and layer.bounds.u_wraps:
+        u = wrap_current(u)
+    drive = (u if remembers else u + bias).expand(whole)
+    bias = bias.expand(time_steps, *bias.shape[1:])
+    sent = torch.zeros(whole, dtype=torch.float32, device=u.device)
+    kept_u, kept_v = (torch.empty(whole, dtype=u.dtype) if states else None for _ in range(2))
+    state_u, v = torch.zeros_like(drive[0]), torch.zeros_like(drive[0])
+    for t in range(time_steps):
+        v.mul_(layer.keep_v).trunc_()
+        if remembers:
+            state_u = wrap_current((state_u * layer.keep_u).trunc_() + drive[t])
+            v.add_(state_u).add_(bias[t])
+        else:
+            v.add_(drive[t])
+        if layer.bounds.v_clips:
+            v.clamp_(1 - STATE_LIMIT, STATE_LIMIT - 1)
+        if population.kind is PopulationKind.LIF:
+            _spike(layer, v, sent[t])
+        if kept_u is not None and kept_v is not None:
+            kept_u[t] = state_u if remembers else u.expand(whole)[t]
+            kept_v[t] = v
+    return sent, v, kept_u, kept_v
+
+
+def _spike(layer: Neurons, v: Tensor, sent: Tensor) -> None:
+    """Write the step's spikes into ``sent`` and reset ``v`` in place."""
+    torch.gt(v, layer.threshold, out=sent)
+    if layer.population.reset is Reset.SOFT:
+        v.addcmul_(sent, layer.threshold, value=-1)
+    elif layer.population.reset is Reset.HARD:
+        v.addcmul_(v, sent, value=-1)
+
+
+def wrap_current(u: Tensor) -> Tensor:
+    """One conditional turn of 2**24, as ``calibration.integer.wrap_current``."""
+    turn = 2 * STATE_LIMIT
+    return torch.where(u > STATE_LIMIT, u - turn, torch.where(u <= -STATE_LIMIT, u + turn, u))
