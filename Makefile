@@ -39,5 +39,21 @@ types: $(VENV)/.installed
 
 check: lint types test
 
+.PHONY: results docs
+
+results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results
+	$(BIN)/python -m benchmarks.render_results
+
+docs: $(VENV)/.docs  ## the site, strictly: a broken link stops the build
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+wheel: $(VENV)/.installed  ## source distribution and wheel in dist/
+	rm -rf build/lib dist
+	$(BIN)/python -m build --outdir dist
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -52,11 +52,15 @@ def best_of(work: Callable[[], object], repeats: int) -> float:
 
 
 def write(name: str, command: str, rows: list[Row]) -> Path:
-    """Write ``results/<name>.json`` and print the table; returns the path."""
+    """Write ``results/<name>.json`` and the pages of the docs made from it, and print the table;
+    returns the path."""
+    from benchmarks import render_results  # it reads what is written here
+
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     table = {"command": command, "machine": machine(), "rows": [asdict(row) for row in rows]}
     path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    render_results.main()
     for row in rows:
         mark = {True: "met", False: "NOT MET", None: ""}[row.met]
         print(f"{row.name:60} {row.value!s:>24} {row.unit:10} {row.goal or '':>10} {mark}")
