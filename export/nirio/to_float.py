@@ -1,0 +1,319 @@
+"""Graph -> FloatNetwork: what can be calibrated, quantized and placed like a network of ours.
+
+Each neuron becomes a population, each way of linear nodes between two neurons one projection.
+With decay d, input gain g and v measured from v_reset,
+
+    bias = (1 - d) (v_leak - v_reset) / g        threshold = (v_threshold - v_reset) / g
+
+so the weights stay as they are. Firing is strict here and inclusive in FloatNetwork: thresholds
+move up by one float64 step. A network that ends in spiking neurons gets a readout that counts
+their spikes. What has no counterpart is refused by node name.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tssd.export.nirio.graph import DYNAMIC, NEURONS, RESETTING, FloatArray, Graph, schedule
+from tssd.export.nirio.rules import (
+    Answers,
+    Rule,
+    decay_and_gain,
+    delay_steps,
+    parameters,
+    reset_of,
+    resolve,
+)
+from tssd.export.nirio.run import run
+from tssd.export.nirio.soft_reset import fold_soft_resets
+from tssd.train.float_network import (
+    AveragePool,
+    FloatNetwork,
+    FloatPopulation,
+    FloatProjection,
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+)
+
+Shape = tuple[int, ...]
+READOUT = "readout"
+
+
+def to_float(graph: Graph, time_steps: int, answers: Answers | Rule | None = None) -> FloatNetwork:
+    """The float network of *graph*; what cannot be taken over raises NetworkError."""
+    rule = answers if isinstance(answers, Rule) else resolve(graph, answers)
+    return _Converter(fold_soft_resets(graph, rule), rule).network(time_steps)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Linear nodes from one neuron (or the Input) to the next."""
+
+    source: str
+    nodes: tuple[str, ...]
+
+
+class _Converter:
+    def __init__(self, graph: Graph, rule: Rule) -> None:
+        self.graph, self.rule = graph, rule
+        delayed = [n for n in graph.of_type("Delay") if delay_steps(graph, n, rule)]
+        self.order = schedule(graph, delayed)
+        if self.order.feedback:
+            a, b = sorted(self.order.feedback)[0]
+            raise graph.fault(
+                f"edge {a} -> {b}",
+                "recurrence",
+                "feed-forward graphs for calibration",
+                "the graph runs as it is; unroll or remove the recurrence to deploy it",
+            )
+        silent = np.zeros((1, 1, *graph.nodes[graph.input].params["shape"]))
+        self.shapes = run(graph, silent, rule).shapes
+        self.names = self._population_names()
+
+    def network(self, time_steps: int) -> FloatNetwork:
+        populations = [self._plain("input", graph_shape(self.shapes[self.graph.input]))]
+        projections: list[FloatProjection] = []
+        for name in self.order.order:
+            if self.graph.nodes[name].type in DYNAMIC:
+                populations.append(self._neuron(name))
+                projections += [self._projection(way, name) for way in self._ways(name)]
+        last = self.graph.sources(self.graph.output)
+        if not (len(last) == 1 and self._reads_out(last[0])):
+            shape = (int(np.prod(self.shapes[self.graph.output])),)
+            populations.append(self._plain(READOUT, shape, PopulationKind.READOUT))
+            projections += [self._projection(w, READOUT) for w in self._ways(self.graph.output)]
+        self._check_readout(populations)
+        return FloatNetwork(tuple(populations), tuple(projections), time_steps)
+
+    def _population_names(self) -> dict[str, str]:
+        """Input becomes ``input``, the last integrator ``readout``, others keep their node name."""
+        names = {self.graph.input: "input", READOUT: READOUT}
+        for name in self.graph.of_type(*DYNAMIC):
+            plain = name.replace("/", "_")
+            plain = f"lif_{plain}" if plain.isdigit() or plain in ("input", READOUT) else plain
+            names[name] = READOUT if self._reads_out(name) else plain
+        return names
+
+    def _reads_out(self, name: str) -> bool:
+        """A neuron that never fires and only feeds the Output."""
+        plain = self.graph.nodes[name].type in ("I", "LI")
+        return plain and self.graph.targets(name) == [self.graph.output]
+
+    def _check_readout(self, populations: list[FloatPopulation]) -> None:
+        for p in populations[1:-1]:
+            if p.kind is not PopulationKind.LIF:
+                raise self.graph.fault(
+                    f"node {p.name}", "an integrator inside the network", "LIF or IF neurons"
+                )
+
+    def _plain(
+        self, name: str, shape: Shape, kind: PopulationKind = PopulationKind.INPUT
+    ) -> FloatPopulation:
+        one = (1,) * len(shape)
+        decay = np.ones(one) if kind is PopulationKind.READOUT else np.zeros(one)
+        return FloatPopulation(name, shape, kind, Reset.NONE, decay, np.ones(one), np.zeros(one))
+
+    def _neuron(self, name: str) -> FloatPopulation:
+        node = self.graph.nodes[name]
+        if node.type.startswith("Cuba"):
+            raise self.graph.fault(
+                f"node {name}",
+                f"{node.type}: a synaptic current",
+                "IF, LIF, I or LI for calibration",
+                "the graph runs as it is; the float network has no synaptic state",
+            )
+        p = parameters(self.graph, name, self.rule)
+        decay, gain = decay_and_gain(self.graph, name, self.rule, p.get("tau"), p["r"])
+        if np.any(gain <= 0):
+            raise self.graph.fault(f"node {name}", "an input gain that is not positive", "r > 0")
+        zero = np.zeros(())
+        v_reset, leak = p.get("v_reset", zero), p.get("v_leak", zero)
+        fires = node.type in RESETTING
+        threshold = (p["v_threshold"] - v_reset) / gain if fires else np.ones(())
+        shape = graph_shape(self.shapes[name])
+        if not fires:
+            shape = (int(np.prod(shape)),)
+            self._check_integrator(name, decay, gain)
+        return FloatPopulation(
+            self.names[name],
+            shape,
+            PopulationKind.LIF if fires else PopulationKind.READOUT,
+            reset_of(self.graph, name, self.rule) if fires else Reset.NONE,
+            decay=_fit(decay, shape),
+            threshold=_fit(np.nextafter(threshold, np.inf), shape),
+            bias=_fit((1 - decay) * (leak - v_reset) / gain, shape),
+        )
+
+    def _check_integrator(self, name: str, decay: FloatArray, gain: FloatArray) -> None:
+        """A readout sums: no leak, and one gain, which does not change the largest."""
+        if np.any(decay != 1) or np.any(gain != gain.flat[0]):
+            raise self.graph.fault(
+                f"node {name}",
+                "an output with a leak or with several gains",
+                "an I node or plain weights into the Output",
+                "the class is the largest sum over time",
+            )
+
+    def _ways(self, target: str) -> Iterator[_Way]:
+        """Every way back from *target* to a neuron or the Input."""
+        stack: list[tuple[str, tuple[str, ...]]] = [(s, ()) for s in self.graph.sources(target)]
+        while stack:
+            name, nodes = stack.pop(0)
+            kind = self.graph.nodes[name].type
+            if kind == "Threshold":
+                raise self.graph.fault(
+                    f"node {name}", "a Threshold that is no soft reset of ours", "LIF or IF neurons"
+                )
+            if kind in NEURONS or kind == "Input":
+                yield _Way(name, nodes)
+            else:
+                stack += [(s, (name, *nodes)) for s in self.graph.sources(name)]
+
+    def _projection(self, way: _Way, target: str) -> FloatProjection:
+        shape = graph_shape(self.shapes[way.source])
+        built = FloatProjection(
+            self.names[way.source], self.names[target], ProjectionKind.DENSE, np.zeros((0, 0))
+        )
+        here, started = shape, False
+        for name in way.nodes:
+            built, here, started = self._append(built, name, here, started)
+        if not started:
+            built = _identity(built, here)
+        goal = self.graph.output if target == READOUT else target
+        wanted = graph_shape(self.shapes[goal])
+        if built.kind is not ProjectionKind.DENSE and (
+            here != wanted or self.names[target] == READOUT
+        ):
+            raise self.graph.fault(
+                f"way {way.source} -> {target}",
+                f"a convolution of shape {here} into {wanted}",
+                "an Affine or Linear into a flat population",
+            )
+        return built
+
+    def _append(
+        self, built: FloatProjection, name: str, here: Shape, started: bool
+    ) -> tuple[FloatProjection, Shape, bool]:
+        """One more linear node at the end of the way."""
+        node, after = self.graph.nodes[name], graph_shape(self.shapes[name])
+        p = node.params
+        if node.type == "Flatten":
+            return built, after if not started else here, started
+        if node.type == "Delay":
+            steps = delay_steps(self.graph, name, self.rule)
+            return replace(built, delay=built.delay + steps), here, started
+        if node.type == "Scale":
+            if np.all(p["scale"] == 1):
+                return built, here, started
+            identity = built if started else _identity(built, here)
+            return self._scaled(identity, name, after), after, True
+        if started:
+            raise self.graph.fault(
+                f"node {name}", "a second linear map without a neuron between", "one per projection"
+            )
+        if node.type in ("SumPool2d", "AvgPool2d"):
+            return self._pooled(built, name), after, False
+        if node.type in ("Affine", "Linear"):
+            weight = self._pool_weight(built, p["weight"])
+            bias = None if "bias" not in p else np.broadcast_to(p["bias"], weight.shape[:1]).copy()
+            return replace(built, weight=weight, bias=bias), after, True
+        return self._convolution(built, name, here), after, True
+
+    def _pool_weight(self, built: FloatProjection, weight: FloatArray) -> FloatArray:
+        """A sum pool is an average pool with weights k times as large, kept in ``groups``."""
+        return weight * _pool_gain(built)
+
+    def _pooled(self, built: FloatProjection, name: str) -> FloatProjection:
+        p = self.graph.nodes[name].params
+        kernel, stride = _pair(p["kernel_size"]), _pair(p["stride"])
+        if built.pool is not None or any(p["padding"]):
+            raise self.graph.fault(
+                f"node {name}", "padding, or two pools in a row", "one plain pool"
+            )
+        summed = self.graph.nodes[name].type == "SumPool2d"
+        gain = np.full((1, 1), float(kernel[0] * kernel[1]) if summed else 1.0)
+        return replace(built, pool=AveragePool(kernel, stride), weight=gain)
+
+    def _convolution(self, built: FloatProjection, name: str, here: Shape) -> FloatProjection:
+        node = self.graph.nodes[name]
+        p, weight = node.params, node.params["weight"]
+        line = node.type == "Conv1d"
+        weight = weight[:, :, None, :] if line else weight
+        gap = _pair(p["dilation"], line, 1)
+        padding = self._padding(name, weight.shape[2:], gap, line)
+        bias = np.broadcast_to(p["bias"], weight.shape[:1]).copy()
+        return replace(
+            built,
+            kind=ProjectionKind.CONV2D,
+            weight=self._pool_weight(built, weight),
+            bias=bias,
+            stride=_pair(p["stride"], line, 1),
+            padding=padding,
+            dilation=gap,
+            groups=p["groups"],
+        )
+
+    def _padding(
+        self, name: str, kernel: tuple[int, ...], gap: tuple[int, int], line: bool
+    ) -> tuple[int, int]:
+        word = self.graph.nodes[name].params["padding"]
+        if not isinstance(word, str):
+            return _pair(word, line, 0)
+        if word == "valid":
+            return (0, 0)
+        total = [g * (k - 1) for g, k in zip(gap, kernel, strict=True)]
+        if any(n % 2 for n in total):
+            raise self.graph.fault(
+                f"node {name}", "padding 'same' of an even kernel", "padding equal on both sides"
+            )
+        return (total[0] // 2, total[1] // 2)
+
+    def _scaled(self, built: FloatProjection, name: str, after: Shape) -> FloatProjection:
+        """A Scale after the map: into rows or output channels."""
+        scale = np.asarray(self.graph.nodes[name].params["scale"])
+        if built.kind is ProjectionKind.DENSE:
+            rows = np.broadcast_to(scale, after).reshape(-1)
+            bias = None if built.bias is None else built.bias * rows
+            return replace(built, weight=built.weight * rows[:, None], bias=bias)
+        full = np.broadcast_to(scale, after).reshape(after[0], -1)
+        if np.any(full != full[:, :1]):
+            raise self.graph.fault(f"node {name}", "a scale per pixel", "one scale per channel")
+        rows = full[:, 0]
+        bias = None if built.bias is None else built.bias * rows
+        return replace(built, weight=built.weight * rows[:, None, None, None], bias=bias)
+
+
+def graph_shape(shape: Shape) -> Shape:
+    """A population's shape: (N,) or (C, H, W); a line (C, L) is an image of height one."""
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
+def _fit(value: FloatArray, shape: Shape) -> FloatArray:
+    """*value* with the rank of *shape*."""
+    array: FloatArray = np.asarray(value, np.float64)
+    if array.size == 1:
+        return array.reshape((1,) * len(shape))
+    return array.reshape(shape if array.size == int(np.prod(shape)) else (-1, 1, 1)).copy()
+
+
+def _pool_gain(built: FloatProjection) -> float:
+    """What ``_pooled`` left in the weight: k^2 of a sum pool."""
+    return float(built.weight[0, 0]) if built.pool is not None else 1.0
+
+
+def _identity(built: FloatProjection, shape: Shape) -> FloatProjection:
+    """Weights of one, neuron to neuron, on the pooled shape if there is a pool."""
+    gain = _pool_gain(built)
+    if len(shape) == 1:
+        return replace(built, weight=np.eye(shape[0]) * gain)
+    ones: FloatArray = np.full((shape[0], 1, 1, 1), gain)
+    return replace(built, kind=ProjectionKind.CONV2D, weight=ones, groups=shape[0])
+
+
+def _pair(values: tuple[int, ...], line: bool = False, other: int = 1) -> tuple[int, int]:
+    """One or two numbers as (height, width)."""
+    if line:
+        return (other, values[0])
+    return (values[0], values[-1])
