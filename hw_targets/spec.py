@@ -107,7 +107,7 @@ class Mesh:
 class Bits:
     """Bit widths, and how synapses are laid out in memory."""
 
-    weight: Quantity = _in("bit")  # including the sign
+    weight: Quantity = _in("bit")  # as stored; in mixed-sign blocks they hold the sign too
     decay: Quantity = _in("bit")
     state: Quantity = _in("bit")
     threshold: Quantity = _in("bit")
