@@ -13,6 +13,7 @@ from tssd.calibration.int_network import (
     constant,
     plain_population,
 )
+from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 
 # name, shape, stride, padding of the convolutions of Intel's PilotNet LIF (3 x 3 kernels)
