@@ -20,6 +20,7 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError
+from tssd.export.geometry import check_shape, conv_shape
 from tssd.export.nir_metadata import synapse_metadata
 
 FloatArray = npt.NDArray[np.float64]
@@ -138,7 +139,7 @@ def _dense(projection: Projection, source: Population, target: Population, bias:
             found=f"a dense projection into the image shape {target.shape}",
             allowed="a one-dimensional target (NIR has no unflatten node)",
         )
-    _check_shape(projection, projection.weight.shape, (target.neurons, source.neurons))
+    check_shape(projection, projection.weight.shape, (target.neurons, source.neurons))
     weight = _scaled(projection)
     return nir.Affine(weight, float_exact(bias)) if bias.any() else nir.Linear(weight)
 
@@ -154,7 +155,7 @@ def _is_plain_pool(projection: Projection) -> bool:
 
 def _pool(projection: Projection, source: Population, target: Population) -> Any:
     kernel = projection.weight.shape[2:]
-    _check_shape(projection, conv_shape(projection, source.shape, kernel), target.shape)
+    check_shape(projection, conv_shape(projection, source.shape), target.shape)
     node = nir.SumPool2d(
         np.array(kernel), np.array(projection.stride), np.array(projection.padding)
     )
@@ -164,8 +165,7 @@ def _pool(projection: Projection, source: Population, target: Population) -> Any
 def _convolution(
     projection: Projection, source: Population, target: Population, bias: FloatArray
 ) -> Any:
-    kernel = projection.weight.shape[2:]
-    _check_shape(projection, conv_shape(projection, source.shape, kernel), target.shape)
+    check_shape(projection, conv_shape(projection, source.shape), target.shape)
     weight, padding = squared(ungrouped(_scaled(projection), projection.groups), projection)
     node = nir.Conv2d(
         (source.shape[1], source.shape[2]),
@@ -212,28 +212,3 @@ def squared(
     wide = np.pad(weight, ((0, 0), (0, 0), (more_h, more_h), (more_w, more_w)))
     gap_h, gap_w = projection.dilation
     return wide, (projection.padding[0] + more_h * gap_h, projection.padding[1] + more_w * gap_w)
-
-
-def conv_shape(
-    projection: Projection, source: tuple[int, ...], kernel: tuple[int, ...]
-) -> tuple[int, ...]:
-    """(C_out, H, W) of a convolution over *source* (C, H, W)."""
-    channels = projection.weight.shape[1] * projection.groups
-    if len(source) != 3 or source[0] != channels:
-        raise NetworkError(
-            f"projection {projection.name}",
-            found=f"a source of shape {source}",
-            allowed=f"({channels}, height, width)",
-        )
-    sides = zip(
-        source[1:], kernel, projection.stride, projection.padding, projection.dilation, strict=True
-    )
-    size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides]
-    return (projection.weight.shape[0], *size)
-
-
-def _check_shape(projection: Projection, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    if tuple(found) != tuple(wanted):
-        raise NetworkError(
-            f"projection {projection.name}", found=f"shape {tuple(found)}", allowed=str(wanted)
-        )

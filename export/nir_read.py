@@ -13,6 +13,8 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.serial import SCHEMA, from_arrays
 from tssd.errors import FileFormatError
+from tssd.export.geometry import check_projections
+from tssd.export.header_check import check_header
 from tssd.export.nir_write import GROUP, digest
 
 MAX_VALUES = 1 << 30  # of one array: far above any Loihi-class network, far below a memory bomb
@@ -29,9 +31,12 @@ def read_nir(path: Path) -> IntNetwork:
             allowed="an unchanged file",
             hint="export the network again",
         )
-    return from_arrays(
+    check_header(header, f"{path}: /{GROUP}/header")
+    network = from_arrays(
         header, {key: array.astype(np.int64) for key, array in arrays.items()}, str(path)
     )
+    check_projections(network)
+    return network
 
 
 def has_integer_model(path: Path) -> bool:

@@ -1,5 +1,7 @@
 """NIR out and in: identity, plain part, shapes that nir infers wrongly, damaged files."""
 
+import contextlib
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +33,15 @@ from tssd.calibration.int_network import (
     constant,
     plain_population,
 )
+from tssd.calibration.serial import from_arrays, to_arrays
 from tssd.calibration.simulate import layerwise
 from tssd.contracts import require
-from tssd.errors import FileFormatError, NetworkError
+from tssd.errors import FileFormatError, NetworkError, TssdError
+from tssd.export.geometry import check_projections
+from tssd.export.header_check import check_header
 from tssd.export.nir_graph import NirMode, to_nir
-from tssd.export.nir_read import has_integer_model, read_nir
-from tssd.export.nir_write import write_nir
+from tssd.export.nir_read import has_integer_model, read_nir, read_private
+from tssd.export.nir_write import digest, write_nir
 from tssd.export.roundtrip import check_plain_nir, check_round_trip, first_difference
 
 
@@ -313,3 +318,78 @@ def test_first_difference_names_the_array() -> None:
     assert first_difference(network, other) == "projection/2/weight"
     assert first_difference(network, network.with_time_steps(9)) == "header"
     assert first_difference(network, network) is None
+
+
+def with_header(path: Path, header: str) -> None:
+    """Put *header* in place with a SHA-256 that fits it."""
+    _, arrays, _ = read_private(path)
+    with h5py.File(path, "r+") as file:
+        del file["tssd/header"]
+        file["tssd"].create_dataset("header", data=header, dtype=h5py.string_dtype())
+        file["tssd"].attrs["sha256"] = digest(header, arrays)
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "value"),
+    [
+        ("", "time_steps", 0),
+        ("", "time_steps", float("inf")),
+        ("", "input_max", "many"),
+        ("populations", "shape", [0]),
+        ("populations", "shape", [1 << 20, 1 << 20]),
+        ("populations", "kind", "cube"),
+        ("populations", "scale", float("nan")),
+        ("populations", "bias_exp", 10**9),
+        ("projections", "stride", [0, 1]),
+        ("projections", "groups", True),
+        ("projections", "delay", -1),
+        ("projections", "weight_exp", 99),
+        ("projections", "other", 1),
+    ],
+)
+def test_headers_out_of_range_are_refused(good: Path, family: str, key: str, value: object) -> None:
+    table = json.loads(read_private(good)[0])
+    (table[family][1] if family else table)[key] = value
+    with_header(good, json.dumps(table))
+    with pytest.raises(FileFormatError, match=f"/tssd/header.*{family}"):
+        read_nir(good)
+
+
+@pytest.mark.parametrize("header", ["", "[]", "{}", "[" * 100_000, "null"])
+def test_headers_of_another_kind_are_refused(good: Path, header: str) -> None:
+    with_header(good, header)
+    with pytest.raises(FileFormatError, match="/tssd/header: found"):
+        read_nir(good)
+
+
+def test_weights_that_do_not_fit_are_refused(good: Path) -> None:
+    table = json.loads(read_private(good)[0])
+    table["projections"][0]["padding"] = [0, 1]
+    with_header(good, json.dumps(table))
+    with pytest.raises(NetworkError, match=r"input -> a: found shape \(2, 3, 5\)"):
+        read_nir(good)
+
+
+HEADER_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(-3, 300), max_size=4),
+)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_header_value_gets_past_as_another_error(data: st.DataObject) -> None:
+    """Any value anywhere: refused with a message of ours, or a network that computes its shapes."""
+    header, arrays = to_arrays(residual_network(4, Reset.HARD))
+    table = json.loads(header)
+    family = data.draw(st.sampled_from(["", "populations", "projections"]))
+    place = table[family][data.draw(st.integers(0, 4))] if family else table
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(HEADER_VALUES)
+    text = json.dumps(table)
+    with contextlib.suppress(TssdError):  # any other error fails the test
+        check_header(text, "file")
+        check_projections(from_arrays(text, arrays))
