@@ -10,6 +10,7 @@ from tssd import __version__
 from tssd.errors import TssdError
 
 COMMANDS: dict[str, str] = {
+    "train": "tssd.commands.train:train",
     "doctor": "tssd.commands.doctor:command",
     "report": "tssd.commands.report:command",
     "lava": "tssd.commands.lava:command",

@@ -5,6 +5,7 @@ TssdError
 ├── ConfigError      an option or configuration key is unknown or out of range
 ├── FileFormatError  a checkpoint, bundle or exchange file cannot be read as what it claims to be
 ├── NetworkError     a network says something this stage cannot take over
+├── TrainingError    a training run cannot go on
 ├── TargetError      a target cannot take the network, or its tools are not installed
 └── ContractError    two stages that must agree do not (exit code 1)
 """
@@ -48,6 +49,10 @@ class FileFormatError(TssdError):
 
 class NetworkError(TssdError):
     """A network holds something this stage cannot take over."""
+
+
+class TrainingError(TssdError):
+    """A training run cannot go on; its last good checkpoint stays."""
 
 
 class TargetError(TssdError):

@@ -1,0 +1,91 @@
+"""Losses of temporal and spatial self-distillation, pure functions of logits (T, B, classes).
+
+    L = task + alpha * temporal + beta * spatial
+
+    temporal: the mean logits over the first T_s steps follow those over all T_t steps
+    spatial:  the mean logits of a weak classifier follow those of the final readout
+
+The structure is that of TSSD (arXiv 2406.07862); the forms and weights below are *ours*, as the
+paper's equations could not be checked. See docs/training.md.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from tssd.train.config import Distance, Readout, TrainConfig
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of one batch, unweighted, and their weighted total."""
+
+    total: Tensor
+    task: Tensor
+    temporal: Tensor
+    spatial: Tensor
+
+
+def mean_logits(logits: Tensor, steps: int) -> Tensor:
+    """(B, classes): the mean over the first *steps* steps."""
+    return logits[:steps].mean(0)
+
+
+def distance(student: Tensor, teacher: Tensor, config: TrainConfig) -> Tensor:
+    """KL(softmax(teacher / tau) || softmax(student / tau)), times tau^2 if asked, or the MSE."""
+    goal = teacher.detach() if config.detach_teacher else teacher
+    if config.loss is Distance.MSE:
+        return functional.mse_loss(student, goal)
+    tau = config.temperature
+    divergence = functional.kl_div(
+        functional.log_softmax(student / tau, -1),
+        functional.log_softmax(goal / tau, -1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return divergence * tau**2 if config.temperature_squared else divergence
+
+
+def task_loss(logits: Tensor, labels: Tensor, student_steps: int, config: TrainConfig) -> Tensor:
+    """Cross-entropy of the student's mean, the teacher's mean, or the mean of both."""
+    teacher_steps = logits.shape[0]
+    chosen = {
+        Readout.STUDENT: (student_steps,),
+        Readout.TEACHER: (teacher_steps,),
+        Readout.BOTH: tuple({student_steps, teacher_steps}),
+    }[config.task_readout]
+    parts = [_cross_entropy(mean_logits(logits, steps), labels, config) for steps in chosen]
+    return torch.stack(parts).mean()
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, config: TrainConfig) -> Tensor:
+    return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+
+
+def losses(
+    logits: Tensor,
+    weak: Tensor | None,
+    labels: Tensor,
+    student_steps: int,
+    config: TrainConfig,
+    ramp: float = 1.0,
+) -> Losses:
+    """All terms; *ramp* in 0..1 scales alpha and beta."""
+    task = task_loss(logits, labels, student_steps, config)
+    zero = task.new_zeros(())
+    temporal = spatial = zero
+    teacher_steps = logits.shape[0]
+    if config.method.temporal:
+        teacher = mean_logits(logits, teacher_steps)
+        temporal = distance(mean_logits(logits, student_steps), teacher, config)
+    if config.method.spatial and weak is not None:
+        by_student = config.spatial_steps is Readout.STUDENT
+        steps = student_steps if by_student else teacher_steps
+        student = mean_logits(weak, steps)
+        spatial = distance(student, mean_logits(logits, steps), config)
+        if config.weak_cross_entropy:
+            spatial = spatial + _cross_entropy(student, labels, config)
+    total = task + ramp * (config.alpha * temporal + config.beta * spatial)
+    return Losses(total, task, temporal, spatial)

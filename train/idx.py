@@ -1,0 +1,48 @@
+"""The idx format of MNIST and its kin: magic, big-endian sizes, bytes; plain or gzip."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tssd.errors import DataError
+
+UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: Path, rank: int) -> npt.NDArray[np.uint8]:
+    """The array in *path*; raises DataError unless it is unsigned bytes of *rank* axes, whole."""
+    raw = read_bytes(path)
+    head = 4 + 4 * rank
+    magic = bytes((0, 0, UNSIGNED_BYTE, rank))
+    if raw[:4] != magic:
+        raise DataError(
+            str(path), found=f"magic {raw[:4].hex() or 'none'}", allowed=f"{magic.hex()} (idx)"
+        )
+    shape = np.frombuffer(raw[4:head], ">u4").astype(int) if len(raw) >= head else None
+    expected = head + int(np.prod(shape)) if shape is not None else head
+    if shape is None or len(raw) != expected:
+        raise DataError(
+            str(path),
+            found=f"{len(raw)} bytes",
+            allowed=f"{expected}, as its header says",
+            hint="the file is truncated or damaged: fetch it again",
+        )
+    return np.frombuffer(raw, np.uint8, offset=head).reshape(shape).copy()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, unpacked if its name ends in .gz."""
+    raw = path.read_bytes()
+    if path.suffix != ".gz":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            str(path),
+            found=f"{len(raw)} bytes that are no whole gzip file ({error})",
+            hint="the file is truncated or damaged: fetch it again",
+        ) from None

@@ -1,0 +1,364 @@
+"""SpikingNet: a graph of spiking stages built from a readable list, run layer by layer.
+
+A stage is a population of neurons with one or more links into it (convolution or linear map,
+then batch normalisation if asked) and an average pooling after its spikes. A readout is a linear
+map without neurons. Weak classifiers are readouts like the main one: nothing but the graph says
+what is a head, so stripping goes by reachability.
+
+Each layer runs over all T steps before the next begins. Two spans of steps are kept apart:
+the *head* (the first T_s steps, which are what is deployed) and the *tail* (T_s to T_t, which
+only the teacher has). Batch normalisation takes its statistics from the head alone and uses them
+for the tail too, so the running statistics belong to the network that is deployed. The tail can
+run without gradient, from the membranes that the head left.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from tssd.errors import NetworkError
+from tssd.train.fused import fused_lif
+from tssd.train.neuron import NeuronModel
+
+READOUT = "readout"
+
+
+@dataclass(frozen=True)
+class LinkSpec:
+    """Weights from *source*: a ``kernel x kernel`` convolution, or dense where kernel is 0."""
+
+    source: str
+    kernel: int = 3
+    stride: int = 1
+    norm: bool = False
+    pool: int = 1  # average pooling of the source before the weights (weak classifiers)
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """*width* channels or neurons, *pool* after the spikes; a readout is not ``spiking``."""
+
+    name: str
+    width: int
+    links: tuple[LinkSpec, ...]
+    pool: int = 1
+    spiking: bool = True
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a stage emits: *head* (T_s * B, ...), *tail* (steps * B, ...) or None.
+
+    ``static`` means that one slice (B, ...) stands for every step of both.
+    """
+
+    head: Tensor
+    tail: Tensor | None
+    static: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long to run: *head* steps, then *tail* steps, the tail with gradient or without."""
+
+    batch: int
+    head: int
+    tail: int = 0
+    tail_gradient: bool = False
+    bf16: bool = False
+
+    def tail_context(self) -> Any:
+        return nullcontext() if self.tail_gradient else torch.no_grad()
+
+    def cast(self, device: str) -> Any:
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+class Link(nn.Module):
+    """Pool, weights, normalisation: one projection of the network."""
+
+    def __init__(self, spec: LinkSpec, shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.source, self.pool = spec.source, spec.pool
+        shape = _pooled(shape, spec.pool)
+        self.weights: nn.Module
+        if spec.kernel:
+            self.weights = nn.Conv2d(
+                shape[0], width, spec.kernel, spec.stride, spec.kernel // 2, bias=not spec.norm
+            )
+        else:
+            self.weights = nn.Linear(_numel(shape), width, bias=not spec.norm)
+        self.norm = _norm(spec, width)
+
+    def forward(self, source: Span, run: Run) -> Span:
+        head = self._linear(source.head, run)
+        statistics = None
+        if self.norm is not None:
+            head, *statistics = _normalise(self.norm, head, self.training)
+        if source.tail is None:
+            return Span(head, None, source.static)
+        with run.tail_context():
+            tail = self._linear(source.tail, run)
+            if self.norm is not None and statistics:
+                tail = _apply_statistics(self.norm, tail, *statistics)
+        return Span(head, tail)
+
+    def _linear(self, data: Tensor, run: Run) -> Tensor:
+        with run.cast(data.device.type):
+            if self.pool > 1:
+                data = functional.avg_pool2d(data, self.pool)
+            if isinstance(self.weights, nn.Linear):
+                data = data.flatten(1)
+            result: Tensor = self.weights(data)
+        return result.float() if run.bf16 else result
+
+
+def _norm(spec: LinkSpec, width: int) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
+    if not spec.norm:
+        return None
+    return nn.BatchNorm2d(width) if spec.kernel else nn.BatchNorm1d(width)
+
+
+def _normalise(
+    norm: nn.BatchNorm1d | nn.BatchNorm2d, data: Tensor, training: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(normalised, mean, 1 / std); statistics of this batch in training, else the running ones."""
+    momentum = norm.momentum if norm.momentum is not None else 0.1
+    result = torch.native_batch_norm(
+        data,
+        norm.weight,
+        norm.bias,
+        norm.running_mean,
+        norm.running_var,
+        training,
+        momentum,
+        norm.eps,
+    )
+    if training:
+        return result
+    if norm.running_mean is None or norm.running_var is None:
+        raise NetworkError("batch normalisation", found="no running statistics")
+    return result[0], norm.running_mean, (norm.running_var + norm.eps).rsqrt()
+
+
+def _apply_statistics(
+    norm: nn.BatchNorm1d | nn.BatchNorm2d, data: Tensor, mean: Tensor, scale: Tensor
+) -> Tensor:
+    """*data* under the head's statistics, which count as constants here."""
+    gain = norm.weight * scale.detach()
+    shift = norm.bias - mean.detach() * gain
+    shape = (1, -1, 1, 1) if data.dim() == 4 else (1, -1)
+    return torch.addcmul(shift.view(shape), data, gain.view(shape))
+
+
+class Stage(nn.Module):
+    """One population: the sum of its links drives neurons, or is itself the readout."""
+
+    def __init__(self, spec: StageSpec, shapes: dict[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.name, self.pool, self.spiking = spec.name, spec.pool, spec.spiking
+        self.links = nn.ModuleList(
+            Link(link, shapes[link.source], spec.width) for link in spec.links
+        )
+
+    @property
+    def sources(self) -> list[str]:
+        return [link.source for link in self.links if isinstance(link, Link)]
+
+    def current(self, emitted: dict[str, Span], run: Run) -> Span:
+        """The summed input current of every step."""
+        parts = [link(emitted[link.source], run) for link in self.links if isinstance(link, Link)]
+        return parts[0] if len(parts) == 1 else _add(parts, run)
+
+    def forward(self, emitted: dict[str, Span], run: Run, neuron: NeuronModel) -> Span:
+        current = self.current(emitted, run)
+        if not self.spiking:
+            return current
+        spikes, membrane = fused_lif(current.head, run.head, run.batch, neuron, self.pool)
+        if not run.tail:
+            return Span(spikes, None)
+        source = current.head if current.tail is None else current.tail
+        with run.tail_context():
+            start = membrane if run.tail_gradient else membrane.detach()
+            if not run.tail_gradient:
+                source = source.detach()
+            tail, _ = fused_lif(source, run.tail, run.batch, neuron, self.pool, start)
+        return Span(spikes, tail)
+
+
+def _add(parts: list[Span], run: Run) -> Span:
+    if all(part.static for part in parts):
+        return Span(_total([part.head for part in parts]), None, static=True)
+    head = _total([_repeat(part.head, run.head, part.static) for part in parts])
+    if not run.tail:
+        return Span(head, None)
+    tails = [part.head if part.tail is None else part.tail for part in parts]
+    with run.tail_context():
+        pairs = zip(tails, parts, strict=True)
+        return Span(head, _total([_repeat(x, run.tail, part.static) for x, part in pairs]))
+
+
+def _total(tensors: list[Tensor]) -> Tensor:
+    result = tensors[0]
+    for tensor in tensors[1:]:
+        result = result + tensor
+    return result
+
+
+def _repeat(data: Tensor, steps: int, static: bool) -> Tensor:
+    return data.repeat(steps, *[1] * (data.dim() - 1)) if static else data
+
+
+class SpikingNet(nn.Module):
+    """Stages in topological order; ``net(images)`` gives the logits of the main readout."""
+
+    def __init__(
+        self, specs: Sequence[StageSpec], input_shape: tuple[int, ...], neuron: NeuronModel
+    ) -> None:
+        super().__init__()
+        self.specs, self.input_shape, self.neuron = tuple(specs), input_shape, neuron
+        self.shapes = stage_shapes(specs, input_shape)
+        self.stages = nn.ModuleDict(
+            {spec.name: Stage(spec, self.emitted_shapes()) for spec in specs}
+        )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def emitted_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of what each population sends on, after its pooling."""
+        pools = {spec.name: spec.pool for spec in self.specs}
+        return {name: _pooled(shape, pools.get(name, 1)) for name, shape in self.shapes.items()}
+
+    def stage(self, name: str) -> Stage:
+        stage = self.stages[name]
+        if not isinstance(stage, Stage):
+            raise NetworkError(
+                f"stages.{name}", found=type(stage).__name__, allowed="tssd.train.network.Stage"
+            )
+        return stage
+
+    @property
+    def readouts(self) -> list[str]:
+        return [spec.name for spec in self.specs if not spec.spiking]
+
+    def reachable(self, outputs: Sequence[str]) -> list[str]:
+        """The stages that *outputs* depend on, in order: a walk backwards through the links."""
+        wanted = set(outputs)
+        for spec in reversed(self.specs):
+            if spec.name in wanted:
+                wanted.update(self.stage(spec.name).sources)
+        return [spec.name for spec in self.specs if spec.name in wanted]
+
+    def run(
+        self, images: Tensor, run: Run, outputs: Sequence[str] = (READOUT,)
+    ) -> dict[str, Tensor]:
+        """Logits (T_s + tail, B, classes) of every readout in *outputs*, step by step.
+
+        *images* are (B, C, H, W), the same at every step, or (T, B, C, H, W).
+        """
+        emitted = self.emit(images, run, self.reachable(outputs))
+        return {name: _logits(emitted[name], run) for name in outputs}
+
+    def emit(self, images: Tensor, run: Run, stages: Sequence[str]) -> dict[str, Span]:
+        """What every one of *stages* emits; all they depend on must be among them."""
+        emitted = {"input": _input_span(images, run)}
+        for name in stages:
+            emitted[name] = self.stage(name)(emitted, run, self.neuron)
+        return emitted
+
+    def forward(self, images: Tensor, steps: int = 4) -> Tensor:
+        batch = images.shape[0] if images.dim() == 4 else images.shape[1]
+        return self.run(images, Run(batch, steps))[READOUT]
+
+
+def _input_span(images: Tensor, run: Run) -> Span:
+    if images.dim() == 4:
+        return Span(images.contiguous(memory_format=torch.channels_last), None, static=True)
+    flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    cut = run.head * run.batch
+    return Span(flat[:cut], flat[cut:] if run.tail else None)
+
+
+def _logits(span: Span, run: Run) -> Tensor:
+    head = _by_step(span.head, run.batch)
+    return head if span.tail is None else torch.cat([head, _by_step(span.tail, run.batch)])
+
+
+def _by_step(data: Tensor, batch: int) -> Tensor:
+    return data.view(data.shape[0] // batch, batch, *data.shape[1:])
+
+
+def stage_shapes(
+    specs: Sequence[StageSpec], input_shape: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
+    """Shape of each population: (C, H, W) or (N,). Sources must come before their targets."""
+    shapes: dict[str, tuple[int, ...]] = {"input": input_shape}
+    emitted = dict(shapes)
+    for spec in specs:
+        found = set()
+        for link in spec.links:
+            if link.source not in emitted:
+                raise NetworkError(
+                    f"stage {spec.name}",
+                    found=f"source {link.source!r}",
+                    allowed=", ".join(emitted),
+                )
+            found.add(_link_shape(link, emitted[link.source], spec))
+        if len(found) != 1:
+            raise NetworkError(
+                f"stage {spec.name}", found=f"links of shapes {sorted(found)}", allowed="one shape"
+            )
+        shapes[spec.name] = found.pop()
+        emitted[spec.name] = _pooled(shapes[spec.name], spec.pool)
+        if 0 in emitted[spec.name]:
+            raise NetworkError(
+                f"stage {spec.name}",
+                found=f"pooling by {spec.pool} of shape {shapes[spec.name]}",
+                allowed="at least one window",
+                hint="a larger image or a shallower model",
+            )
+    return shapes
+
+
+def _link_shape(link: LinkSpec, source: tuple[int, ...], spec: StageSpec) -> tuple[int, ...]:
+    if not link.kernel:
+        return (spec.width,)
+    rows = _pooled(source, link.pool)[1:]
+    sizes = ((n + 2 * (link.kernel // 2) - link.kernel) // link.stride + 1 for n in rows)
+    return (spec.width, *sizes)
+
+
+def _pooled(shape: tuple[int, ...], pool: int) -> tuple[int, ...]:
+    return shape if len(shape) == 1 else (shape[0], *(n // pool for n in shape[1:]))
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+@torch.no_grad()
+def scale_to_unit_current(net: SpikingNet, images: Tensor, steps: int) -> None:
+    """Scale the weights of links without normalisation until each stage's current has std 1.
+
+    With torch's own initialisation no membrane of a network without normalisation comes near the
+    threshold and every gradient is zero. One pass, layer by layer, over a batch of *images*
+    (after Mishkin and Matas, "All you need is a good init", arXiv 1511.06422).
+    """
+    was_training = net.training
+    net.eval()
+    run = Run(images.shape[0], steps)
+    for spec in net.specs:
+        stage = net.stage(spec.name)
+        if spec.spiking and not any(link.norm for link in spec.links):
+            before = [n for n in net.reachable([spec.name]) if n != spec.name]
+            current = stage.current(net.emit(images, run, before), run).head
+            for parameter in stage.parameters():
+                parameter.div_(current.std().clamp_min(1e-6))
+    net.train(was_training)

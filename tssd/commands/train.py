@@ -1,0 +1,104 @@
+"""`tssd train`: one training run into a run folder."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tssd.errors import ConfigError
+
+EXAMPLE = """Train a spiking network with temporal-spatial self-distillation.
+
+\b
+Example:
+  tssd train --dataset fashion-mnist --model vgg-small --epochs 10 --out runs/fmnist
+"""
+
+
+@click.command(help=EXAMPLE)
+@click.option("--dataset", help="digits, fashion-mnist, mnist or cifar10.")
+@click.option("--model", help="tiny or vgg-small.")
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int)
+@click.option("--lr", type=float, help="Largest learning rate.")
+@click.option("--seed", type=int)
+@click.option("--method", help="ce, tsd, ssd or tssd.")
+@click.option("--reset", help="soft or hard.")
+@click.option("--student-steps", type=int, help="T_s, the steps of one inference.")
+@click.option("--teacher-steps", type=int, help="T_t, the steps of the teacher.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
+@click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
+@click.option("--download", is_flag=True, help="Fetch Fashion-MNIST into --data.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def train(
+    path: Path | None,
+    settings: tuple[str, ...],
+    out: Path,
+    data: Path | None,
+    download: bool,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    from tssd.train.checkpoint import CHECKPOINT
+    from tssd.train.config import configure, parse_setting
+    from tssd.train.data import load
+    from tssd.train.loop import train as train_run
+
+    changes = {key: value for key, value in options.items() if value is not None}
+    changes |= dict(parse_setting(text) for text in settings)
+    if resume and path is None and (out / "config.toml").is_file():
+        path = out / "config.toml"
+    if not resume and (out / CHECKPOINT).exists():
+        raise ConfigError(
+            f"--out {out}", found="a run", allowed="a new folder", hint="--resume goes on with it"
+        )
+    config = configure(changes.get("dataset"), path, changes)
+    dataset = load(config.dataset, data, download)
+    batches = len(dataset.train.first(config.train_limit)) // config.batch_size
+    bar = _bar()
+    with bar:
+        task = bar.add_task("training", total=config.epochs * batches, note="")
+
+        def show(epoch: int, batch: int, means: dict[str, float]) -> None:
+            note = f"epoch {epoch + 1}/{config.epochs} loss {means['loss']:.3f}"
+            note += f" train {means['train_accuracy']:.1f} %"
+            bar.update(task, completed=epoch * batches + batch, note=note)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        try:
+            outcome = train_run(config, dataset, out, resume=resume, progress=show)
+        except KeyboardInterrupt:
+            bar.stop()
+            raise click.ClickException(
+                f"interrupted; the state is saved: tssd train --resume --out {out}"
+            ) from None
+    if as_json:
+        click.echo(json.dumps({"out": str(out), **outcome.accuracy}))
+        return
+    accuracy = outcome.accuracy
+    click.echo(
+        f"{config.model} on {config.dataset}: test {accuracy['test']:.2f} % at T = "
+        f"{config.student_steps} (validation {accuracy['val']:.2f} %); run folder {out}"
+    )
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
