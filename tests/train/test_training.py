@@ -18,7 +18,6 @@ from tssd.train.config import (
     Distance,
     Method,
     Readout,
-    Schedule,
     TrainConfig,
     configure,
     parse_setting,
