@@ -110,13 +110,13 @@ def _projection(net: SpikingNet, stage: Stage, link: Link, index: int) -> FloatP
     is_conv = isinstance(weights, nn.Conv2d)
     # Pooling by a, then by b, incomplete windows dropped, is pooling by a * b.
     pool = link.pool * (1 if link.source == "input" else net.stage(link.source).pool)
-    bias = weights.bias
+    bias: torch.Tensor | nn.Module | None = weights.bias
     return FloatProjection(
         link.source,
         stage.name,
         ProjectionKind.CONV2D if is_conv else ProjectionKind.DENSE,
         _numbers(weights.weight),
-        _numbers(bias) if isinstance(bias, torch.Tensor) else None,
+        _numbers(bias) if bias is not None else None,
         stride=_pair(weights.stride) if is_conv else (1, 1),
         padding=_pair(weights.padding) if is_conv else (0, 0),
         dilation=_pair(weights.dilation) if is_conv else (1, 1),
@@ -153,7 +153,7 @@ def _norm(link: Link) -> Norm | None:
     )
 
 
-def _numbers(tensor: object) -> FloatArray:
-    if not isinstance(tensor, torch.Tensor):
+def _numbers(tensor: torch.Tensor | nn.Module) -> FloatArray:
+    if isinstance(tensor, nn.Module):
         raise NetworkError("weights", found=type(tensor).__name__, allowed="Tensor")
     return np.ascontiguousarray(tensor.detach().cpu().double().numpy())
