@@ -1,10 +1,11 @@
-"""Numba kernels: the recurrence of ``tssd.train.neuron`` over all T steps in one pass.
+"""Numba kernels: normalisation, the recurrence of ``tssd.train.neuron``, pooling, in one pass.
 
-Arrays are channels-last in memory, (T, B, H, W, C); a dense layer has H = W = 1. The average
-pooling that follows a layer is summed up while the spikes are at hand, so the full-size spikes
-are never stored. No fused multiply-add and no reassociation: in the same float type the results
-are those of the plain recurrence, bit for bit. A call handles some samples of the batch and
-releases the interpreter lock, so that threads can share a batch.
+Arrays are channels-last in memory, (T, B, H, W, C); a dense layer has H = W = 1. The input
+current is ``gain[c] * x + shift[c]`` (1 and 0 without batch normalisation), computed while the
+membrane is at hand, and so is the average pooling that follows: neither the normalised current
+nor the full-size spikes are ever stored. No fused multiply-add and no reassociation: in the same
+float type the spikes are those of the plain recurrence, bit for bit. A call handles some samples
+of the batch and releases the interpreter lock, so that threads can share a batch.
 """
 
 from typing import Any
@@ -17,10 +18,36 @@ Array = npt.NDArray[Any]
 
 
 @njit(cache=True, nogil=True)
+def channel_sums(first: int, end: int, x: Array, sums: Array) -> None:
+    """``sums[0, b, c]``, ``sums[1, b, c]``: the sums of x and x^2 of each sample, in float64.
+
+    Rows are summed in x's own type before they are added up, as a row is short.
+    """
+    steps, _, height, width, channels = x.shape
+    row = np.empty((2, channels), x.dtype)
+    for b in range(first, end):
+        sums[0, b, :] = 0
+        sums[1, b, :] = 0
+        for t in range(steps):
+            for i in range(height):
+                row[:] = 0
+                for j in range(width):
+                    for c in range(channels):
+                        value = x[t, b, i, j, c]
+                        row[0, c] += value
+                        row[1, c] += value * value
+                for c in range(channels):
+                    sums[0, b, c] += row[0, c]
+                    sums[1, b, c] += row[1, c]
+
+
+@njit(cache=True, nogil=True)
 def lif_forward(
     first: int,
     end: int,  # samples first..end of the batch
-    current: Array,  # (T or 1, B, H, W, C)
+    x: Array,  # (T or 1, B, H, W, C)
+    gain: Array,  # (C,)
+    shift: Array,  # (C,)
     membrane: Array,  # (B, H, W, C): in the start, out the state after the last step
     decay: Any,
     threshold: Any,
@@ -30,8 +57,8 @@ def lif_forward(
     spikes: Array,  # (T, B, H // pool, W // pool, C) out: mean spikes per window
 ) -> None:
     steps, _, rows, columns, channels = spikes.shape
-    height, width = current.shape[2], current.shape[3]
-    static = current.shape[0] == 1
+    height, width = x.shape[2], x.shape[3]
+    static = x.shape[0] == 1
     keep = integrated.shape[0] > 0
     one, zero = membrane.dtype.type(1), membrane.dtype.type(0)
     share = membrane.dtype.type(1.0 / (pool * pool))
@@ -44,7 +71,8 @@ def lif_forward(
                     inside = row < rows and column < columns
                     fresh = i % pool == 0 and j % pool == 0
                     for c in range(channels):
-                        h = decay * membrane[b, i, j, c] + current[source, b, i, j, c]
+                        current = x[source, b, i, j, c] * gain[c] + shift[c]
+                        h = decay * membrane[b, i, j, c] + current
                         s = one if h >= threshold else zero
                         membrane[b, i, j, c] = h - s * (h if hard else threshold)
                         if keep:
@@ -69,7 +97,7 @@ def lif_backward(
     hard: bool,
     detach: bool,
     pool: int,
-    gradient: Array,  # (T or 1, B, H, W, C) out, zeroed by the caller
+    gradient: Array,  # (T or 1, B, H, W, C) out: of the current
 ) -> None:
     steps, _, rows, columns, channels = spike_gradient.shape
     height, breadth = integrated.shape[2], integrated.shape[3]
@@ -81,6 +109,7 @@ def lif_backward(
         for step in range(steps):
             t = steps - 1 - step
             target = 0 if static else t
+            add = static and step > 0
             for i in range(height):
                 for j in range(breadth):
                     row, column = i // pool, j // pool
@@ -95,5 +124,44 @@ def lif_backward(
                         kept = after * (one - s) if hard else after
                         window = slope if np.abs(h - threshold) < half else zero
                         g = kept + to_spike * window
-                        gradient[target, b, i, j, c] += g
+                        if add:
+                            gradient[target, b, i, j, c] += g
+                        else:
+                            gradient[target, b, i, j, c] = g
                         carry[b, i, j, c] = decay * g
+
+
+@njit(cache=True, nogil=True)
+def gradient_sums(first: int, end: int, gradient: Array, x: Array, sums: Array) -> None:
+    """``sums[0, b, c]``, ``sums[1, b, c]``: the sums of g and g x of each sample, in float64."""
+    steps, _, height, width, channels = x.shape
+    row = np.empty((2, channels), x.dtype)
+    for b in range(first, end):
+        sums[0, b, :] = 0
+        sums[1, b, :] = 0
+        for t in range(steps):
+            for i in range(height):
+                row[:] = 0
+                for j in range(width):
+                    for c in range(channels):
+                        g = gradient[t, b, i, j, c]
+                        row[0, c] += g
+                        row[1, c] += g * x[t, b, i, j, c]
+                for c in range(channels):
+                    sums[0, b, c] += row[0, c]
+                    sums[1, b, c] += row[1, c]
+
+
+@njit(cache=True, nogil=True)
+def gradient_of_input(
+    first: int, end: int, gradient: Array, x: Array, gain: Array, slope: Array, offset: Array
+) -> None:
+    """In place: gradient <- gradient * gain + x * slope + offset, per channel."""
+    steps, _, height, width, channels = x.shape
+    for b in range(first, end):
+        for t in range(steps):
+            for i in range(height):
+                for j in range(width):
+                    for c in range(channels):
+                        g = gradient[t, b, i, j, c] * gain[c]
+                        gradient[t, b, i, j, c] = g + (x[t, b, i, j, c] * slope[c] + offset[c])

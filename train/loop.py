@@ -62,9 +62,13 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    start_from: Path | None = None,
     progress: Progress = quiet,
 ) -> Trained:
     """Train as *config* says and write the run folder.
+
+    *start_from* is the run folder of a network of the same architecture whose weights to begin
+    with, for example one trained with the other reset.
 
     Raises TrainingError when the loss is not finite; the checkpoint of the last whole epoch stays.
     KeyboardInterrupt is passed on after the state has been saved.
@@ -80,7 +84,7 @@ def train(
     if resume:
         position = _resume(path, net, optimizer, config)
     else:
-        scale_to_unit_current(net, to_current(training.images[:128]), config.student_steps)
+        _begin(net, config, training, start_from)
         position = Position()
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.toml", config.to_toml().encode())
@@ -100,6 +104,15 @@ def train(
     accuracy = _final_accuracy(net, config, data)
     _write_manifest(folder, config, data, accuracy, position)
     return Trained(net.eval(), position, accuracy)
+
+
+def _begin(net: SpikingNet, config: TrainConfig, training: Split, start_from: Path | None) -> None:
+    """First weights: those of another run, or the initialisation scaled on a training batch."""
+    if start_from is None:
+        scale_to_unit_current(net, to_current(training.images[:128]), config.student_steps)
+        return
+    path = start_from / CHECKPOINT
+    load_weights(net, read_checkpoint(path).tensors, str(path))
 
 
 def _resume(

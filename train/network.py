@@ -22,7 +22,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from tssd.errors import NetworkError
-from tssd.train.fused import fused_lif
+from tssd.train.fused import BatchNorm, fused_lif, fused_norm_lif, normalise
 from tssd.train.neuron import NeuronModel
 
 READOUT = "readout"
@@ -96,17 +96,22 @@ class Link(nn.Module):
         self.norm = _norm(spec, width)
 
     def forward(self, source: Span, run: Run) -> Span:
+        raw = self.linear(source, run)
+        if self.norm is None:
+            return raw
+        head, statistics = normalise(self.norm, raw.head)
+        if raw.tail is None:
+            return Span(head, None, raw.static)
+        with run.tail_context():
+            return Span(head, normalise(self.norm, raw.tail, statistics)[0])
+
+    def linear(self, source: Span, run: Run) -> Span:
+        """Pooling and weights, without normalisation."""
         head = self._linear(source.head, run)
-        statistics = None
-        if self.norm is not None:
-            head, *statistics = _normalise(self.norm, head, self.training)
         if source.tail is None:
             return Span(head, None, source.static)
         with run.tail_context():
-            tail = self._linear(source.tail, run)
-            if self.norm is not None and statistics:
-                tail = _apply_statistics(self.norm, tail, *statistics)
-        return Span(head, tail)
+            return Span(head, self._linear(source.tail, run))
 
     def _linear(self, data: Tensor, run: Run) -> Tensor:
         with run.cast(data.device.type):
@@ -118,42 +123,10 @@ class Link(nn.Module):
         return result.float() if run.bf16 else result
 
 
-def _norm(spec: LinkSpec, width: int) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
+def _norm(spec: LinkSpec, width: int) -> BatchNorm | None:
     if not spec.norm:
         return None
     return nn.BatchNorm2d(width) if spec.kernel else nn.BatchNorm1d(width)
-
-
-def _normalise(
-    norm: nn.BatchNorm1d | nn.BatchNorm2d, data: Tensor, training: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(normalised, mean, 1 / std); statistics of this batch in training, else the running ones."""
-    momentum = norm.momentum if norm.momentum is not None else 0.1
-    result = torch.native_batch_norm(
-        data,
-        norm.weight,
-        norm.bias,
-        norm.running_mean,
-        norm.running_var,
-        training,
-        momentum,
-        norm.eps,
-    )
-    if training:
-        return result
-    if norm.running_mean is None or norm.running_var is None:
-        raise NetworkError("batch normalisation", found="no running statistics")
-    return result[0], norm.running_mean, (norm.running_var + norm.eps).rsqrt()
-
-
-def _apply_statistics(
-    norm: nn.BatchNorm1d | nn.BatchNorm2d, data: Tensor, mean: Tensor, scale: Tensor
-) -> Tensor:
-    """*data* under the head's statistics, which count as constants here."""
-    gain = norm.weight * scale.detach()
-    shift = norm.bias - mean.detach() * gain
-    shape = (1, -1, 1, 1) if data.dim() == 4 else (1, -1)
-    return torch.addcmul(shift.view(shape), data, gain.view(shape))
 
 
 class Stage(nn.Module):
@@ -176,18 +149,32 @@ class Stage(nn.Module):
         return parts[0] if len(parts) == 1 else _add(parts, run)
 
     def forward(self, emitted: dict[str, Span], run: Run, neuron: NeuronModel) -> Span:
-        current = self.current(emitted, run)
         if not self.spiking:
-            return current
-        spikes, membrane = fused_lif(current.head, run.head, run.batch, neuron, self.pool)
+            return self.current(emitted, run)
+        first = self.links[0]
+        lone = first if isinstance(first, Link) and len(self.links) == 1 else None
+        if lone is None or lone.norm is None:
+            return self._fire(self.current(emitted, run), None, run, neuron)
+        return self._fire(lone.linear(emitted[lone.source], run), lone.norm, run, neuron)
+
+    def _fire(self, x: Span, norm: BatchNorm | None, run: Run, neuron: NeuronModel) -> Span:
+        """Spikes of head and tail; the tail starts from the head's last membrane."""
+        settings = (run.batch, neuron, self.pool)
+        statistics = None
+        if norm is None:
+            spikes, membrane = fused_lif(x.head, run.head, *settings)
+        else:
+            spikes, membrane, statistics = fused_norm_lif(x.head, norm, run.head, *settings)
         if not run.tail:
             return Span(spikes, None)
-        source = current.head if current.tail is None else current.tail
+        source = x.head if x.tail is None else x.tail
+        if not run.tail_gradient:
+            source, membrane = source.detach(), membrane.detach()
         with run.tail_context():
-            start = membrane if run.tail_gradient else membrane.detach()
-            if not run.tail_gradient:
-                source = source.detach()
-            tail, _ = fused_lif(source, run.tail, run.batch, neuron, self.pool, start)
+            if norm is None:
+                tail = fused_lif(source, run.tail, *settings, membrane)[0]
+            else:
+                tail = fused_norm_lif(source, norm, run.tail, *settings, membrane, statistics)[0]
         return Span(spikes, tail)
 
 

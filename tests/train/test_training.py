@@ -24,6 +24,7 @@ from tssd.train.config import (
 )
 from tssd.train.data import Dataset, load
 from tssd.train.distill import distance, losses
+from tssd.train.float_network import Reset
 from tssd.train.loop import epoch_batches, rate, train
 
 SMALL = TrainConfig(
@@ -178,6 +179,17 @@ def test_a_loss_that_is_no_number_keeps_the_last_state(digits: Dataset, tmp_path
     ):
         train(replace(SMALL, alpha=1e300, ramp=0.0), digits, tmp_path)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_a_run_begins_with_the_weights_of_another(digits: Dataset, tmp_path: Path) -> None:
+    train(replace(SMALL, epochs=1), digits, tmp_path / "first")
+    still = replace(SMALL, epochs=1, lr=1e-30, reset=Reset.HARD)
+    train(still, digits, tmp_path / "second", start_from=tmp_path / "first")
+    first, second = (
+        {k: v for k, v in tensors(tmp_path / name).items() if k.startswith("net.")}
+        for name in ("first", "second")
+    )
+    assert same(first, second)
 
 
 def test_damaged_and_foreign_checkpoints(digits: Dataset, tmp_path: Path) -> None:

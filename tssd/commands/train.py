@@ -36,6 +36,11 @@ Example:
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
 @click.option("--download", is_flag=True, help="Fetch Fashion-MNIST into --data.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--start-from",
+    type=click.Path(path_type=Path),
+    help="A run folder whose weights to begin with.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def train(
     path: Path | None,
@@ -44,6 +49,7 @@ def train(
     data: Path | None,
     download: bool,
     resume: bool,
+    start_from: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -75,7 +81,9 @@ def train(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         try:
-            outcome = train_run(config, dataset, out, resume=resume, progress=show)
+            outcome = train_run(
+                config, dataset, out, resume=resume, start_from=start_from, progress=show
+            )
         except KeyboardInterrupt:
             bar.stop()
             raise click.ClickException(
