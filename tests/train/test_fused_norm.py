@@ -30,7 +30,8 @@ def both_ways(static: bool, mode: str) -> tuple[list[torch.Tensor], list[torch.T
             current, used = normalise(norm, x, given)
             spikes, last = fused_lif(current, STEPS, BATCH, NeuronModel(), 2)
         wave = torch.arange(spikes.numel(), dtype=torch.float64).view(spikes.shape).cos()
-        ((spikes * wave).sum() + last.square().sum()).backward()
+        loss = (spikes * wave).sum() + last.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         assert x.grad is not None
         assert norm.weight.grad is not None
         assert norm.bias.grad is not None
