@@ -4,7 +4,7 @@ The inputs are plain mappings keyed by population name or engine name, so that a
 simulator can fill them. What was not run is absent, and becomes None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -178,16 +178,19 @@ def _spikes(evidence: Evidence, name: str) -> Spikes:
     return Spikes(**counts)
 
 
-def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
-    reference, timing = evidence.tallies["integer"], evidence.timing
-    events = sum(reference.spikes(layer.name) for layer in layers)
+def totals_uj(layers: Sequence[LayerRow], static: Range | None) -> EnergyUj:
+    """Dynamic energy of all *layers* in uJ, *static* in uJ, and their sum where both are known."""
     dynamic = Range(
         low=sum(layer.energy_pj.low for layer in layers) / PICO_PER_MICRO,
         nominal=sum(layer.energy_pj.nominal for layer in layers) / PICO_PER_MICRO,
         high=sum(layer.energy_pj.high for layer in layers) / PICO_PER_MICRO,
     )
-    static = timing.static_uj
-    total = _add(dynamic, static) if static is not None else None
+    return EnergyUj(dynamic, static, None if static is None else _add(dynamic, static))
+
+
+def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
+    reference, timing = evidence.tallies["integer"], evidence.timing
+    events = sum(reference.spikes(layer.name) for layer in layers)
     return Totals(
         cores=evidence.cores,
         chips=evidence.chips,
@@ -195,7 +198,7 @@ def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
         spikes=events / reference.samples,
         us_per_step=timing.us_per_step,
         us_per_inference=timing.us_per_inference,
-        energy_uj_per_inference=EnergyUj(dynamic, static, total),
+        energy_uj_per_inference=totals_uj(layers, timing.static_uj),
     )
 
 

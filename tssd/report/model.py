@@ -79,8 +79,8 @@ class EnergyPj:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One population. Counts are per inference (means); ``time_share`` is the share of the step
-    time that its busiest core accounts for."""
+    """One population. Counts are per inference (means); ``time_share`` is the share of the run's
+    time in steps that this layer limits."""
 
     name: str
     kind: str

@@ -152,7 +152,7 @@ def _slowest_layer(layers: Sequence[LayerRow]) -> str:
     if not timed:
         return ""
     top = max(timed, key=lambda layer: layer.time_share or 0.0)
-    return f"The busiest core of {top.name} works {percent(top.time_share, 0)} of the step time."
+    return f"{top.name} sets the pace for {percent(top.time_share, 0)} of the simulated time."
 
 
 def _drift(layers: Sequence[LayerRow]) -> str:
