@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from tssd.train.lif_kernels import (
 )
 from tssd.train.neuron import NeuronModel, lif_sequence
 
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 @dataclass(frozen=True)
