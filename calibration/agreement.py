@@ -1,14 +1,33 @@
-"""Contracts of calibration: the folded network fires as the trained one does."""
+"""Contracts of calibration: folded = trained, and what quantization changed, layer by layer.
+
+Counts come from any exact engine (a ``Tally`` or an ``Activity``); nothing here runs the integers.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.integer import STATE_LIMIT, UNIT, IntArray
+from tssd.calibration.tally import Tally
 from tssd.contracts import Contract, check
-from tssd.train.float_network import FloatNetwork, PopulationKind
-from tssd.train.float_run import ImageArray, run
+from tssd.errors import DataError
+from tssd.train.float_network import (
+    FloatArray,
+    FloatNetwork,
+    FloatPopulation,
+    PopulationKind,
+    Reset,
+)
+from tssd.train.float_run import FloatActivity, ImageArray, run
 
 FOLD_SLOTS_PERCENT = 99.9  # spike slots that must agree
 FOLD_ACCURACY_POINTS = 0.1
+TOLERANCE_POINTS = 1.0  # default of the user's tolerance
+
+
+# ---------------------------------------------------------------- trained against folded
 
 
 def fold_contracts(
@@ -66,3 +85,144 @@ def _accuracy_row(accuracy: npt.NDArray[np.float64]) -> Contract:
         f"{after:.2f} % (trained {before:.2f} %)",
         f"within {FOLD_ACCURACY_POINTS} point",
     )
+
+
+# ---------------------------------------------------------------- float against integer
+
+
+@dataclass(frozen=True)
+class LayerAgreement:
+    """Spikes of one LIF population: totals, their ratio (integer / float), and the cosine of the
+    per-neuron counts. ``ratio`` and ``cosine`` are None where the float layer is silent."""
+
+    name: str
+    float_spikes: int
+    integer_spikes: int
+    ratio: float | None
+    cosine: float | None
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first slot, in processing order, in which float and integer spikes differ.
+
+    ``float_membrane`` and ``integer_membrane`` are after the reset, in float units.
+    """
+
+    layer: str
+    sample: int
+    step: int
+    neuron: tuple[int, ...]
+    float_spike: float
+    integer_spike: float
+    float_membrane: float
+    integer_membrane: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.layer}{list(self.neuron)}, sample {self.sample}, step {self.step}: float sent "
+            f"{self.float_spike:g} (membrane {self.float_membrane:.4f}), integer sent "
+            f"{self.integer_spike:g} (membrane {self.integer_membrane:.4f})"
+        )
+
+
+def layer_agreement(activity: FloatActivity, tally: Tally) -> tuple[LayerAgreement, ...]:
+    """One row per population that spikes in both, in the order of the float network."""
+    _check_same_run(activity, tally)
+    names = list(activity.events)[1:-1]
+    return tuple(_layer(n, activity.events[n], tally.events[n]) for n in names)
+
+
+def _check_same_run(activity: FloatActivity, tally: Tally) -> None:
+    ours, theirs = (activity.samples, activity.time_steps), (tally.samples, tally.time_steps)
+    if ours != theirs:
+        raise DataError(
+            "comparison of float and integer",
+            found=f"{theirs[0]} samples of {theirs[1]} steps against {ours[0]} of {ours[1]}",
+            allowed="the same samples and steps",
+        )
+
+
+def _layer(name: str, wanted: FloatArray, found: IntArray) -> LayerAgreement:
+    a, b = wanted.ravel().astype(np.float64), found.ravel().astype(np.float64)
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return LayerAgreement(
+        name,
+        int(a.sum()),
+        int(b.sum()),
+        float(b.sum() / a.sum()) if a.any() else None,
+        float(a @ b / norm) if norm else None,
+    )
+
+
+def accuracy_contract(
+    activity: FloatActivity,
+    tally: Tally,
+    labels: npt.ArrayLike,
+    tolerance: float = TOLERANCE_POINTS,
+) -> Contract:
+    """The integer network is at most ``tolerance`` points less accurate than the float one."""
+    _check_same_run(activity, tally)
+    before = activity.accuracy(labels)
+    after = float(100 * np.mean(tally.classes() == np.asarray(labels)))
+    return check(
+        "quantized: accuracy",
+        before - after <= tolerance + 1e-9,
+        f"{after:.2f} % (float {before:.2f} %)",
+        f"at most {tolerance:g} points below",
+        f"{tally.samples} samples",
+    )
+
+
+def first_divergence(
+    network: FloatNetwork, integers: IntNetwork, wanted: FloatActivity, found: Activity
+) -> Divergence | None:
+    """The first LIF slot that differs (population, then sample, step, neuron); None if none does.
+
+    ``wanted`` needs its spikes kept, ``found`` its v.
+    """
+    for population in network.populations:
+        if population.kind is not PopulationKind.LIF:
+            continue
+        name = population.name
+        unlike = wanted.spikes[name] != found.spikes[name]
+        if unlike.any():
+            sample, step, *neuron = (int(i) for i in np.argwhere(np.swapaxes(unlike, 0, 1))[0])
+            slot = (step, sample, *neuron)
+            return Divergence(
+                name,
+                sample,
+                step,
+                tuple(neuron),
+                float(wanted.spikes[name][slot]),
+                float(found.spikes[name][slot]),
+                _after_reset(population, wanted, slot),
+                float(found.v[name][slot]) / (UNIT * integers.population(name).scale),
+            )
+    return None
+
+
+def _after_reset(
+    population: FloatPopulation, activity: FloatActivity, slot: tuple[int, ...]
+) -> float:
+    membrane = float(activity.membranes[population.name][slot])
+    spike = float(activity.spikes[population.name][slot])
+    if population.reset is Reset.HARD:
+        return membrane * (1 - spike)
+    threshold = np.broadcast_to(population.threshold, population.shape)[slot[2:]]
+    return membrane - spike * float(threshold) * (population.reset is Reset.SOFT)
+
+
+def saturations(network: IntNetwork, activity: Activity) -> dict[str, int]:
+    """Slots in which v stood at an end of its 24 bits; needs v.
+
+    A saturated neuron that then fired with hard reset is not seen: its v is 0 either way.
+    """
+    found: dict[str, int] = {}
+    for population in network.populations:
+        if population.has_state:
+            v, ends = activity.v[population.name], STATE_LIMIT - 1
+            if population.reset is Reset.SOFT:
+                v = v + activity.spikes[population.name] * population.vth * UNIT
+            found[population.name] = int((np.abs(v) >= ends).sum())
+    return found

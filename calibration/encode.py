@@ -28,8 +28,8 @@ def encode(network: IntNetwork, images: ImageArray) -> IntArray:
     shape = network.source.shape
     constant = _constant_channels(shape, images)
     if network.input_coding is InputCoding.SPIKES:
-        return _rate(images, network.time_steps)
-    levels = (images.astype(np.int64) * network.input_max + PIXEL_MAX // 2) // PIXEL_MAX
+        return rate_code(images, network.time_steps)
+    levels = on_levels(images, network.input_max)
     if constant:
         full = np.full((len(images), 1, *shape[1:]), network.input_max, np.int64)
         levels = np.concatenate([levels, full], axis=1)
@@ -47,7 +47,13 @@ def _constant_channels(shape: tuple[int, ...], images: ImageArray) -> int:
     return extra
 
 
-def _rate(images: ImageArray, time_steps: int) -> IntArray:
+def on_levels(images: ImageArray, largest: int) -> IntArray:
+    """Pixels 0 .. 255 rounded to the payloads 0 .. ``largest``."""
+    return (images.astype(np.int64) * largest + PIXEL_MAX // 2) // PIXEL_MAX
+
+
+def rate_code(images: ImageArray, time_steps: int) -> IntArray:
+    """Zeros and ones (T, B, C, H, W): floor(T p) evenly spaced spikes of a pixel p."""
     pixels = images.astype(np.int64)
     sent = [(t * pixels) // PIXEL_MAX for t in range(time_steps + 1)]
     return np.stack([after - before for before, after in zip(sent[:-1], sent[1:], strict=True)])

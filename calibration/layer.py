@@ -126,7 +126,9 @@ def to_float(
     bias_units = layer.bias_mant.astype(np.float64) * (2.0**layer.form.bias_exp / UNIT)
     bias: FloatArray = (bias_units + layer.coarse * layer.form.constant) / layer.scale
     decay = 1 - layer.dv / layer.form.precision.decay_one
-    threshold = layer.vth / layer.scale
+    threshold: FloatArray = (
+        layer.vth + 1 / UNIT
+    ) / layer.scale  # v > vth on a grid of 1/64 weight unit
     projections = tuple(
         replace(j, weight=w / (layer.scale * unit))
         for j, w, unit in zip(incoming, layer.weights, units, strict=True)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from tssd.calibration.checks import check_network, label
+from tssd.calibration.encode import on_levels, rate_code
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.integer import UNIT
 from tssd.calibration.layer import (
@@ -39,10 +40,10 @@ from tssd.train.float_network import (
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.float_run import PIXEL_MAX, bias_current, integrate, layers, project
+from tssd.train.float_run import PIXEL_MAX, ImageArray, bias_current, integrate, layers, project
 
-GRID = 1.1  # ratio of neighbouring candidates
-FINEST, COARSEST = 2.0, 0.4  # the grid's ends, as multiples of the max-abs scale
+GRID = 1.15  # ratio of neighbouring candidates
+FINEST, COARSEST = 2.5, 0.5  # the grid's ends, as multiples of the max-abs scale
 INPUT_LEVELS = (255, 127, 63, 31, 15)  # largest payloads tried by BiasRoute.LEVELS
 
 
@@ -152,8 +153,9 @@ def choose(
     with torch.inference_mode():
         pixels = torch.tensor(observation.images).float() / PIXEL_MAX
         for name, _, membrane, out in layers(network, pixels):
-            sent[name] = out
-            population = network.population(name)
+            population, sent[name] = network.population(name), out
+            if population.kind is PopulationKind.INPUT:
+                sent[name] = _coded(observation.images, input_max, network.time_steps)
             if population.kind in (PopulationKind.INPUT, PopulationKind.RELAY):
                 continue
             incoming = network.incoming(name)
@@ -170,6 +172,12 @@ def choose(
             best = min(trials[name], key=lambda trial: trial.score)
             chosen[name] = layer.integers(best.scale)
     return Scales(precision, options.input_coding, input_max, chosen, trials)
+
+
+def _coded(images: ImageArray, input_max: int, time_steps: int) -> Tensor:
+    """The input as the integer network will see it, in float: rounded to its levels, or spikes."""
+    coded = rate_code(images, time_steps) if input_max == 1 else on_levels(images, input_max)[None]
+    return torch.tensor(coded).float() / input_max
 
 
 def _check_folded(network: FloatNetwork) -> None:

@@ -51,7 +51,8 @@ class FloatActivity:
 
     ``logits`` (N, classes) is the readout's membrane / T. ``events[name]`` has the population's
     shape: spikes (non-zero payloads) sent per neuron, summed over samples and steps. ``ranges``
-    and ``spikes`` (T, N, *shape) are filled on request.
+    and ``spikes`` (T, N, *shape) are filled on request, ``membranes`` (before the reset, of the
+    populations that have one) with the spikes.
     """
 
     samples: int
@@ -60,6 +61,7 @@ class FloatActivity:
     events: Mapping[str, FloatArray]
     ranges: Mapping[str, Range] = field(default_factory=dict)
     spikes: Mapping[str, FloatArray] = field(default_factory=dict)
+    membranes: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def spike_total(self, name: str) -> int:
         """Events of one population, summed over neurons, samples and steps."""
@@ -266,6 +268,7 @@ class _Record:
         self.network, self.keep_spikes, self.keep_ranges = network, keep_spikes, keep_ranges
         self.events = {p.name: np.zeros(p.shape) for p in network.populations}
         self.spikes: dict[str, list[FloatArray]] = {p.name: [] for p in network.populations}
+        self.membranes: dict[str, list[FloatArray]] = {p.name: [] for p in network.populations}
         self.values: dict[str, list[tuple[FloatArray, FloatArray]]] = {
             p.name: [] for p in network.populations[1:]
         }
@@ -277,6 +280,8 @@ class _Record:
         self.events[name] += _numpy((sent != 0).sum((0, 1))) * repeats
         if self.keep_spikes:
             self.spikes[name].append(_numpy(sent.expand(steps, *sent.shape[1:])))
+            if membrane is not None:
+                self.membranes[name].append(_numpy(membrane.expand(steps, *membrane.shape[1:])))
         if self.keep_ranges and current is not None and membrane is not None:
             self.values[name].append((_sorted_sample(current), _sorted_sample(membrane)))
         if name == self.network.populations[-1].name and membrane is not None:
@@ -289,7 +294,10 @@ class _Record:
             np.concatenate(self.logits),
             self.events,
             {name: _range(parts) for name, parts in self.values.items() if parts},
-            {name: np.concatenate(p, axis=1) for name, p in self.spikes.items() if p},
+            *(
+                {name: np.concatenate(p, axis=1) for name, p in kept.items() if p}
+                for kept in (self.spikes, self.membranes)
+            ),
         )
 
 
