@@ -126,9 +126,8 @@ def to_float(
     bias_units = layer.bias_mant.astype(np.float64) * (2.0**layer.form.bias_exp / UNIT)
     bias: FloatArray = (bias_units + layer.coarse * layer.form.constant) / layer.scale
     decay = 1 - layer.dv / layer.form.precision.decay_one
-    threshold: FloatArray = (
-        layer.vth + 1 / UNIT
-    ) / layer.scale  # v > vth on a grid of 1/64 weight unit
+    fires_above = layer.vth.astype(np.float64) + 1 / UNIT  # v > vth, in steps of 1/64
+    threshold: FloatArray = fires_above / layer.scale
     projections = tuple(
         replace(j, weight=w / (layer.scale * unit))
         for j, w, unit in zip(incoming, layer.weights, units, strict=True)
