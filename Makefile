@@ -39,7 +39,10 @@ types: $(VENV)/.installed
 
 check: lint types test
 
-.PHONY: results docs
+.PHONY: results docs bench-placement
+
+bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
+	$(BIN)/python -m benchmarks.placement
 
 results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results
 	$(BIN)/python -m benchmarks.render_results

@@ -72,8 +72,8 @@ class Placement:
         """(neurons,): the core of each neuron, in C, H, W order."""
         return self._cores[population]
 
-    def to_json(self) -> str:
-        """A text that ``from_json`` reads back; the same placement gives the same bytes."""
+    def to_table(self) -> dict[str, Any]:
+        """Plain lists and numbers, the content of ``placement.json``."""
         slices = [
             {"population": s.population, "core": s.core} | _region(s, self.shapes[s.population])
             for s in self.slices
@@ -82,7 +82,7 @@ class Placement:
             {"core": k, **dict(zip(SITE, map(int, site), strict=True)), "use": asdict(need)}
             for k, (site, need) in enumerate(zip(self.sites, self.needs, strict=True))
         ]
-        table = {
+        return {
             "schema": SCHEMA,
             "chip": self.chip,
             "hop_cost": round(self.hop_cost, 6),
@@ -90,7 +90,10 @@ class Placement:
             "cores": cores,
             "slices": slices,
         }
-        lines = [f' "{key}": {_lines(value)}' for key, value in table.items()]
+
+    def to_json(self) -> str:
+        """A text that ``from_json`` reads back; the same placement gives the same bytes."""
+        lines = [f' "{key}": {_lines(value)}' for key, value in self.to_table().items()]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
@@ -100,7 +103,14 @@ SITE = ("chip", "x", "y", "slot")
 def from_json(text: str, where: str = "placement.json") -> Placement:
     """The inverse of ``Placement.to_json``; FileFormatError for anything else."""
     try:
-        table = json.loads(text)
+        return from_table(json.loads(text), where)
+    except json.JSONDecodeError as error:
+        raise FileFormatError(where, found=f"a damaged placement ({error})") from None
+
+
+def from_table(table: Mapping[str, Any], where: str = "placement.json") -> Placement:
+    """The inverse of ``Placement.to_table``; FileFormatError for anything else."""
+    try:
         if table["schema"] != SCHEMA:
             raise FileFormatError(where, found=f"schema {table['schema']!r}", allowed=SCHEMA)
         shapes = {str(name): tuple(int(n) for n in shape) for name, shape in table["shapes"]}

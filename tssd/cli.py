@@ -14,6 +14,8 @@ COMMANDS: dict[str, str] = {
     "doctor": "tssd.commands.doctor:command",
     "report": "tssd.commands.report:command",
     "lava": "tssd.commands.lava:command",
+    "targets": "tssd.commands.targets:command",
+    "check": "tssd.commands.check:command",
 }  # name -> "module:command", loaded only when called
 
 

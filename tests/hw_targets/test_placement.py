@@ -19,7 +19,7 @@ from tssd.calibration.int_network import (
 )
 from tssd.errors import FileFormatError, TargetError
 from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.mesh import distance, hop_cost, sites
+from tssd.hw_targets.mesh import distance, hop_cost, in_order, sites
 from tssd.hw_targets.partition import partition
 from tssd.hw_targets.placement import from_json, place, placed_fanouts, traffic
 from tssd.hw_targets.rules import core_findings, network_findings
@@ -136,7 +136,7 @@ def test_local_search_never_loses_to_the_plain_order() -> None:
     network = pilotnet()
     placement = place(network, CHIP)
     flow = traffic(network, placement, placed_fanouts(network, placement))
-    plain = hop_cost(CHIP, flow, sites(CHIP, 1)[: placement.cores])
+    plain = hop_cost(CHIP, flow, in_order(sites(CHIP, 1))[: placement.cores])
     assert placement.hop_cost == pytest.approx(hop_cost(CHIP, flow, placement.sites))
     assert placement.hop_cost < 0.5 * plain
 

@@ -1,0 +1,94 @@
+"""``tssd check``: does a network fit a chip, layer by layer, before anyone trains or runs."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tssd import terminal
+from tssd.calibration.int_network import IntNetwork
+from tssd.errors import FileFormatError
+from tssd.export.bundle import read_bundle
+from tssd.export.nir_read import read_nir
+from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.fit import Fit, fit
+from tssd.hw_targets.manual import read_placement
+
+RESOURCE = {
+    "neurons": "neurons",
+    "state_words": "state",
+    "memory_bytes": "synaptic memory",
+    "axons_in": "input axons",
+    "axons_out": "output axons",
+}
+
+
+@click.command(epilog="Example: tssd check build/fmnist --target loihi1")
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option("--target", default="loihi2", show_default=True, help="A chip's name or TOML file.")
+@click.option(
+    "--placement", type=click.Path(path_type=Path), help="Check this placement file instead."
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.pass_context
+def command(
+    ctx: click.Context, network: Path, target: str, placement: Path | None, as_json: bool
+) -> None:
+    """Say whether NETWORK (a bundle or a .nir file) fits, and everything that is in the way.
+
+    Exit code 0 when it fits, 1 when it does not.
+    """
+    chip = load_chip(target)
+    model = read_network(network)
+    if placement is not None:
+        placed = read_placement(placement, model, chip)
+        click.echo(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
+        return
+    result = fit(model, chip)
+    click.echo(json.dumps(to_table(result)) if as_json else to_text(result))
+    if not result.fits:
+        ctx.exit(1)
+
+
+def read_network(path: Path) -> IntNetwork:
+    """The integer network of a bundle folder or a NIR file."""
+    if path.is_dir():
+        return read_bundle(path).network
+    if path.suffix == ".nir":
+        return read_nir(path)
+    raise FileFormatError(
+        str(path),
+        found="no folder and no .nir file" if path.exists() else "no such file",
+        allowed="a bundle written by `tssd export`, or a .nir file",
+    )
+
+
+def to_table(result: Fit) -> dict[str, object]:
+    """The fit as JSON."""
+    return asdict(result) | {"fits": result.fits}
+
+
+def to_text(result: Fit) -> str:
+    """One line per layer, one line per finding, one line to sum up."""
+    rows = [
+        (
+            layer.name,
+            f"{layer.neurons:,}",
+            f"{layer.cores:,}",
+            f"{layer.most.neurons:,}",
+            f"{layer.most.memory_bytes / 1024:,.1f}",
+            f"{layer.most.axons_in:,}",
+            f"{layer.most.axons_out:,}",
+            f"{layer.share:.0%} {RESOURCE[layer.fullest]}",
+        )
+        for layer in result.layers
+    ]
+    head = ("layer", "neurons", "cores", "per core", "KiB", "axons in", "axons out", "fullest")
+    lines = [terminal.to_text(terminal.plain_table(head, rows, right=head[1:-1]))]
+    lines += [f"✘ {finding}" for finding in result.findings]
+    if result.cores is not None:
+        lines.append(f"{result.cores:,} cores on {result.chips} chip(s) of {result.chip}")
+    count = len(result.findings)
+    lines.append("fits" if result.fits else f"does not fit: {count} broken rule(s)")
+    return "\n".join(lines)
