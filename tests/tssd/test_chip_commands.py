@@ -28,8 +28,9 @@ def saved(tmp_path: Path, network: IntNetwork) -> str:
 
 
 def test_the_page_of_numbers_is_up_to_date() -> None:
-    """Mend with: python -m tssd targets docs docs/numbers.md"""
-    assert (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8") == page()
+
+    found = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
+    assert found == page(), "run: python -m tssd targets docs docs/numbers.md"
 
 
 def test_targets_lists_every_chip_and_engine() -> None:

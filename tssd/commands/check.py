@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -64,7 +65,7 @@ def read_network(path: Path) -> IntNetwork:
     )
 
 
-def to_table(result: Fit) -> dict[str, object]:
+def to_table(result: Fit) -> dict[str, Any]:
     """The fit as JSON."""
     return asdict(result) | {"fits": result.fits}
 
