@@ -38,7 +38,7 @@ def load_chip(name: str | Path) -> ChipSpec:
 
 def find_chip(name: str | Path) -> Path:
     """The file of a chip given by name or path."""
-    if str(name).endswith(".toml"):
+    if str(name).endswith(".toml") or Path(name).is_file():
         return Path(name)
     chips = chip_names()
     if str(name) not in chips:

@@ -77,6 +77,15 @@ def distance(chip: ChipSpec, a: IntArray, b: IntArray) -> FloatArray:
     return length
 
 
+@dataclass(frozen=True)
+class Flow:
+    """What one population sends to another."""
+
+    messages: int
+    mean_hops: float  # router hops of a message
+    chip_hops: int  # messages x chips crossed
+
+
 def hop_cost(chip: ChipSpec, traffic: Traffic, placed: IntArray) -> float:
     """Messages times distance, summed over all pairs; *placed* is (cores, 4)."""
     lengths = distance(chip, placed[traffic.source], placed[traffic.target])

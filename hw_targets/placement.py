@@ -19,7 +19,7 @@ from tssd.calibration.tally import Tally
 from tssd.errors import FileFormatError
 from tssd.hw_targets.fanout import Fanout, as_image, box_of, sum_at
 from tssd.hw_targets.memory import Need
-from tssd.hw_targets.mesh import Traffic, hop_cost, spread
+from tssd.hw_targets.mesh import Flow, Traffic, hop_cost, hops, spread
 from tssd.hw_targets.partition import Slice, network_fanouts, neurons_in, partition
 from tssd.hw_targets.rules import network_findings, refuse, the_cores_suffice
 from tssd.hw_targets.spec import ChipSpec
@@ -164,6 +164,29 @@ def traffic(
         keys = placement.core_of(projection.source)[table.source] * cores + table.core
         total = _sum_by_key(*(np.concatenate(x) for x in zip(total, (keys, events), strict=True)))
     return Traffic(total[0] // cores, total[0] % cores, total[1])
+
+
+def traffic_table(
+    placement: Placement, flow: Traffic, chip: ChipSpec
+) -> dict[tuple[str, str], Flow]:
+    """The traffic matrix by population: (sender, receiver) -> what flows between them.
+
+    For cores that hold one population each; a shared core counts for its first population.
+    """
+    home = [""] * placement.cores
+    for s in reversed(placement.slices):
+        home[s.core] = s.population
+    ew, ns, crossed = hops(chip, placement.sites[flow.source], placement.sites[flow.target])
+    sums: dict[tuple[str, str], list[int]] = {}
+    columns = (flow.source, flow.target, flow.messages, ew + ns, crossed)
+    for source, target, messages, length, chips in zip(
+        *map(np.ndarray.tolist, columns), strict=True
+    ):
+        total = sums.setdefault((home[source], home[target]), [0, 0, 0])
+        total[0] += messages
+        total[1] += messages * length
+        total[2] += messages * chips
+    return {pair: Flow(m, h / max(m, 1), c) for pair, (m, h, c) in sums.items()}
 
 
 def placed_fanouts(network: IntNetwork, placement: Placement) -> tuple[Fanout, ...]:

@@ -220,12 +220,15 @@ class ChipSpec:
                         yield f"{section}.{item.name}[{count}]", point
 
     def with_value(self, name: str, value: float, source: str = "set by the user") -> "ChipSpec":
-        """A copy in which the quantity ``section.name`` is *value*, marked as assumed."""
+        """A copy in which the quantity ``section.name`` is *value*, marked as assumed.
+
+        A curve becomes *value* for every count.
+        """
         section, _, key = name.partition(".")
         part: Any = getattr(self, section) if section in SECTIONS else None
         old = getattr(part, key, None)
-        if not isinstance(old, Quantity):
-            names = [n for n, _ in self.quantities() if "[" not in n]
+        if not isinstance(old, Quantity | Curve):
+            names = sorted({n.partition("[")[0] for n, _ in self.quantities()})
             raise ConfigError(
                 f"chip {self.name}", found=f"no number {name!r}", hint=_nearest(name, names)
             )
@@ -233,7 +236,9 @@ class ChipSpec:
             raise ConfigError(
                 f"chip {self.name}: {name}", found=str(value), allowed="a number >= 0"
             )
-        new = Quantity(value, value, value, old.unit, source, Kind.ASSUMED)
+        unit = old.unit if isinstance(old, Quantity) else old.points[0].unit
+        flat = Quantity(value, value, value, unit, source, Kind.ASSUMED)
+        new = flat if isinstance(old, Quantity) else Curve((1,), (flat,))
         changes: dict[str, Any] = {section: replace(part, **{key: new})}
         changed = replace(self, **changes)
         mistakes = list(contradictions(changed))

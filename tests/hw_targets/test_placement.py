@@ -17,11 +17,12 @@ from tssd.calibration.int_network import (
     constant,
     plain_population,
 )
+from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, TargetError
 from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.mesh import distance, hop_cost, in_order, sites
+from tssd.hw_targets.mesh import distance, hop_cost, improve, in_order, sites
 from tssd.hw_targets.partition import partition
-from tssd.hw_targets.placement import from_json, place, placed_fanouts, traffic
+from tssd.hw_targets.placement import from_json, place, placed_fanouts, traffic, traffic_table
 from tssd.hw_targets.rules import core_findings, network_findings
 from tssd.hw_targets.spec import ChipSpec
 
@@ -139,6 +140,44 @@ def test_local_search_never_loses_to_the_plain_order() -> None:
     plain = hop_cost(CHIP, flow, in_order(sites(CHIP, 1))[: placement.cores])
     assert placement.hop_cost == pytest.approx(hop_cost(CHIP, flow, placement.sites))
     assert placement.hop_cost < 0.5 * plain
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), cores=st.integers(2, 12))
+def test_exchanges_only_ever_shorten_and_keep_places_apart(seed: int, cores: int) -> None:
+    rng = np.random.default_rng(seed)
+    flow = rng.integers(0, 9, (cores, cores)).astype(np.float64)
+    flow += flow.T
+    np.fill_diagonal(flow, 0)
+    where = sites(CHIP, 1)[: cores + 3]
+    lengths = distance(CHIP, where[:, None], where[None])
+    start = rng.permutation(len(where))[:cores]
+    better = improve(flow, lengths, start, seed)
+
+    def cost(place: IntArray) -> float:
+        return float((flow * lengths[np.ix_(place, place)]).sum())
+
+    assert len(set(better.tolist())) == cores
+    assert cost(better) <= cost(start)
+    for a in range(cores):  # a local optimum: no exchange of one core helps
+        for spot in range(len(where)):
+            other = better.copy()
+            other[other == spot] = better[a]
+            other[a] = spot
+            assert cost(other) >= cost(better) - 1e-6
+
+
+def test_the_traffic_table_adds_up() -> None:
+    network = residual_network(2, Reset.HARD)
+    placement = place(network, small_chip(neurons_per_core=20))
+    flow = traffic(network, placement, placed_fanouts(network, placement))
+    table = traffic_table(placement, flow, CHIP)
+    assert set(table) == {(j.source, j.target) for j in network.projections}
+    assert sum(f.messages for f in table.values()) == flow.messages.sum()
+    assert all(f.chip_hops == 0 for f in table.values())
+    lengths = [f.messages * f.mean_hops for f in table.values()]
+    unit = CHIP.with_value("time_ns.hop_ns", 4.1)
+    assert sum(lengths) == pytest.approx(hop_cost(unit, flow, placement.sites))
 
 
 def test_distances_follow_the_chip_file() -> None:

@@ -89,6 +89,17 @@ def test_check_counts_inputs_against_the_axons_of_a_core(tmp_path: Path) -> None
     assert table["findings"][0]["limit"] == "4,096"
 
 
+def test_check_shows_traffic_and_writes_the_placement(tmp_path: Path) -> None:
+    path, out = saved(tmp_path, random_conv_network(3, Reset.HARD)), tmp_path / "placement.json"
+    result = call("check", path, "--traffic", "--out", str(out))
+    assert "hop cost" in result.output
+    assert "when every neuron fires once" in result.output
+    again = call("check", path, "--placement", str(out))
+    assert "fits loihi2, hop cost" in again.output
+    table = json.loads(call("check", path, "--traffic", "--json").output)
+    assert table["traffic"]["between"][-1]["target"] == "readout"
+
+
 def test_check_takes_a_placement_file(tmp_path: Path) -> None:
     path = saved(tmp_path, mlp(4, 2))
     manual = tmp_path / "manual.json"

@@ -1,7 +1,7 @@
 """``tssd check``: does a network fit a chip, layer by layer, before anyone trains or runs."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from tssd.export.nir_read import read_nir
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.fit import Fit, fit
 from tssd.hw_targets.manual import read_placement
+from tssd.hw_targets.mesh import Flow
+from tssd.hw_targets.placement import place, placed_fanouts, traffic_table
+from tssd.hw_targets.placement import traffic as between_cores
+from tssd.hw_targets.spec import ChipSpec
 
 RESOURCE = {
     "neurons": "neurons",
@@ -31,10 +35,18 @@ RESOURCE = {
 @click.option(
     "--placement", type=click.Path(path_type=Path), help="Check this placement file instead."
 )
+@click.option("--traffic", is_flag=True, help="Lay out the cores, show who sends to whom.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the placement to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_context
 def command(
-    ctx: click.Context, network: Path, target: str, placement: Path | None, as_json: bool
+    ctx: click.Context,
+    network: Path,
+    target: str,
+    placement: Path | None,
+    traffic: bool,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Say whether NETWORK (a bundle or a .nir file) fits, and everything that is in the way.
 
@@ -47,7 +59,13 @@ def command(
         click.echo(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
         return
     result = fit(model, chip)
-    click.echo(json.dumps(to_table(result)) if as_json else to_text(result))
+    flows = traffic_of(model, chip, out) if result.fits and (traffic or out) else None
+    if as_json:
+        click.echo(json.dumps(to_table(result, flows)))
+    else:
+        click.echo(to_text(result))
+        if traffic and flows is not None:
+            click.echo(traffic_text(flows))
     if not result.fits:
         ctx.exit(1)
 
@@ -65,9 +83,43 @@ def read_network(path: Path) -> IntNetwork:
     )
 
 
-def to_table(result: Fit) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Traffic:
+    """Who sends to whom when every neuron fires once, and how far."""
+
+    hop_cost: float
+    between: dict[tuple[str, str], Flow]
+
+
+def traffic_of(network: IntNetwork, chip: ChipSpec, out: Path | None) -> Traffic:
+    """Place *network*, write the placement to *out* if given, sum up its traffic."""
+    placed = place(network, chip)
+    if out is not None:
+        out.write_text(placed.to_json(), encoding="utf-8")
+    flow = between_cores(network, placed, placed_fanouts(network, placed))
+    return Traffic(placed.hop_cost, traffic_table(placed, flow, chip))
+
+
+def to_table(result: Fit, traffic: Traffic | None = None) -> dict[str, Any]:
     """The fit as JSON."""
-    return asdict(result) | {"fits": result.fits}
+    table = asdict(result) | {"fits": result.fits}
+    if traffic is not None:
+        rows = [
+            {"source": a, "target": b} | asdict(flow) for (a, b), flow in traffic.between.items()
+        ]
+        table["traffic"] = {"hop_cost": traffic.hop_cost, "between": rows}
+    return table
+
+
+def traffic_text(traffic: Traffic) -> str:
+    """One line per pair of populations, and the cost."""
+    rows = [
+        (a, b, f"{flow.messages:,}", f"{flow.mean_hops:.2f}", f"{flow.chip_hops:,}")
+        for (a, b), flow in traffic.between.items()
+    ]
+    head = ("from", "to", "messages", "mean hops", "chips crossed")
+    table = terminal.to_text(terminal.plain_table(head, rows, right=head[2:]))
+    return f"{table}\nhop cost {traffic.hop_cost:,.0f} when every neuron fires once"
 
 
 def to_text(result: Fit) -> str:
