@@ -1,0 +1,52 @@
+"""``tssd verify``: every contract of a bundle, in one table."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tssd import terminal
+from tssd.progress import bar
+
+
+@click.command(epilog="Example: tssd verify build/fmnist --against gpu,onnx --samples 64")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--against",
+    default="gpu",
+    show_default=True,
+    metavar="ENGINES",
+    help="Engines that must equal the integer definition: gpu,onnx,lava,sim.",
+)
+@click.option(
+    "--samples", type=click.IntRange(1), default=64, show_default=True, help="Test samples to run."
+)
+@click.option("--device", default="cpu", show_default=True, help="Of the gpu engine: cpu or cuda.")
+@click.option("--measured", type=click.Path(path_type=Path), help="A log from a chip (CSV).")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(
+    bundle: Path,
+    against: str,
+    samples: int,
+    device: str,
+    measured: Path | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare engines with the integer definition, spike for spike; exit 1 on a difference.
+
+    The outcome is kept in BUNDLE/report for tssd report.
+    """
+    from tssd.verification import VerifyOptions, verify
+
+    options = VerifyOptions(tuple(against.split(",")), samples, device, data, measured)
+    with bar("verifying", samples) as show:
+        report = verify(bundle, options, show)
+    if as_json:
+        click.echo(json.dumps([asdict(contract) for contract in report.contracts]))
+    else:
+        click.echo(terminal.contracts_text(report.contracts))
+    if any(contract.status == "fail" for contract in report.contracts):
+        raise SystemExit(1)

@@ -1,0 +1,149 @@
+"""Evaluation: what every engine did on the same samples, and whether they agree.
+
+The integer definition is the reference; each engine is compared with it slot by slot, batch by
+batch, so that memory stays bounded. The value is kept beside the bundle (``report/``), so that a
+report needs no second run.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import layerwise
+from tssd.calibration.tally import Tally, merge, tally
+from tssd.contracts import Contract
+from tssd.errors import FileFormatError
+from tssd.verify import Quantity, compare_activities
+
+Engine = Callable[[IntNetwork, IntArray], Activity]
+BATCH = 16  # samples whose full activity is held at once
+
+
+@dataclass(frozen=True)
+class EngineUnderTest:
+    """An engine, and which of its values must equal the definition's."""
+
+    name: str
+    run: Engine
+    quantities: tuple[Quantity, ...] = ("spikes",)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """``accuracy``: stage to fraction or None; ``tallies``: engine to its event counts;
+    ``float_spikes``: population to the float network's total, or None where it did not run."""
+
+    samples: int
+    time_steps: int
+    accuracy: Mapping[str, float | None]
+    tallies: Mapping[str, Tally]
+    float_spikes: Mapping[str, int] | None
+    contracts: tuple[Contract, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(contract.status != "fail" for contract in self.contracts)
+
+
+def compare_engines(
+    network: IntNetwork,
+    inputs: IntArray,
+    engines: tuple[EngineUnderTest, ...],
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> tuple[dict[str, Tally], tuple[Contract, ...]]:
+    """Run the definition and every engine on ``inputs`` (T, B, *shape): tallies and contracts."""
+    tallies: dict[str, list[Tally]] = {name: [] for name in ("integer", *_names(engines))}
+    rows: list[Contract] = []
+    for first, part in _batches(inputs):
+        expected = layerwise(network, part)
+        tallies["integer"].append(tally(expected))
+        for engine in engines:
+            found = engine.run(network, part)
+            tallies[engine.name].append(tally(found))
+            rows += compare_activities(
+                engine.name, expected, found, quantities=engine.quantities, first_sample=first
+            )
+        on_batch(first + part.shape[1])
+    return {name: merge(parts) for name, parts in tallies.items()}, first_failures(rows)
+
+
+def accuracy(tallied: Tally, labels: IntArray | None) -> float | None:
+    """Fraction of right classes; None where there are no labels."""
+    return None if labels is None else float(np.mean(tallied.classes() == labels))
+
+
+def first_failures(rows: list[Contract]) -> tuple[Contract, ...]:
+    """One row per contract name over all batches: its first failure, or a pass."""
+    kept: dict[str, Contract] = {}
+    for row in rows:
+        if row.name not in kept or (kept[row.name].status == "pass" and row.status == "fail"):
+            kept[row.name] = row
+    return tuple(kept.values())
+
+
+def save(evaluation: Evaluation, folder: Path) -> None:
+    """Write ``evaluation.json`` and ``evaluation.npz`` into *folder*."""
+    folder.mkdir(parents=True, exist_ok=True)
+    header = {
+        "samples": evaluation.samples,
+        "time_steps": evaluation.time_steps,
+        "accuracy": dict(evaluation.accuracy),
+        "float_spikes": None if evaluation.float_spikes is None else dict(evaluation.float_spikes),
+        "engines": list(evaluation.tallies),
+        "contracts": [asdict(contract) for contract in evaluation.contracts],
+    }
+    arrays = {
+        f"{engine}/{key}": array
+        for engine, tallied in evaluation.tallies.items()
+        for key, array in {"": tallied.readout, **tallied.events}.items()
+    }
+    with (folder / "evaluation.npz").open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    (folder / "evaluation.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Evaluation | None:
+    """What ``save`` wrote, or None where nothing was saved."""
+    path = folder / "evaluation.json"
+    if not path.exists():
+        return None
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        with np.load(folder / "evaluation.npz") as arrays:
+            tallies = {engine: _tally(engine, header, arrays) for engine in header["engines"]}
+        return Evaluation(
+            header["samples"],
+            header["time_steps"],
+            header["accuracy"],
+            tallies,
+            header["float_spikes"],
+            tuple(Contract(**row) for row in header["contracts"]),
+        )
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise FileFormatError(
+            str(path), found=f"a damaged evaluation ({error!r})", hint="run tssd verify again"
+        ) from None
+
+
+def _tally(engine: str, header: Mapping[str, Any], arrays: Mapping[str, IntArray]) -> Tally:
+    events = {
+        key.partition("/")[2]: array
+        for key, array in arrays.items()
+        if key.partition("/")[0] == engine and key != f"{engine}/"
+    }
+    return Tally(header["samples"], header["time_steps"], events, arrays[f"{engine}/"])
+
+
+def _names(engines: tuple[EngineUnderTest, ...]) -> list[str]:
+    return [engine.name for engine in engines]
+
+
+def _batches(inputs: IntArray) -> Iterator[tuple[int, IntArray]]:
+    for first in range(0, inputs.shape[1], BATCH):
+        yield first, inputs[:, first : first + BATCH]

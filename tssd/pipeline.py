@@ -1,0 +1,208 @@
+"""The chain as a column of steps: run folder -> stripped -> folded -> integers -> placed -> bundle.
+
+Each step takes a frozen value to the next and adds its contracts; a failed contract stops the
+export before anything is written.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssd.calibration import agreement
+from tssd.calibration.encode import encode
+from tssd.calibration.fold import Pooling, align, fold
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.observe import observe
+from tssd.calibration.precision import Precision
+from tssd.calibration.quantize import quantize
+from tssd.calibration.scales import Options as QuantizeOptions
+from tssd.calibration.tally import Tally
+from tssd.contracts import Contract, check, require
+from tssd.export.bundle import Bundle, write_bundle
+from tssd.export.golden import make_golden
+from tssd.export.onnx_graph import onnx_bytes
+from tssd.float_file import FLOAT_FILE, to_bytes
+from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.gpu.engine import count
+from tssd.hw_targets.placement import Placement, from_json, place
+from tssd.hw_targets.spec import ChipSpec
+from tssd.train.checkpoint import load_net
+from tssd.train.data import Dataset, Split, load
+from tssd.train.float_network import FloatNetwork
+from tssd.train.float_run import run as run_float
+from tssd.train.strip import strip
+
+Step = Callable[[str], None]
+GOLDEN_SAMPLES = 4
+PLACEMENT_SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Choices of one export. ``tolerance_points``: how many points of accuracy the integers may
+    cost on ``check_samples`` validation samples; calibration samples come from the training split.
+    """
+
+    target: str = "loihi2"
+    pooling: Pooling = "fold"
+    weight_bits: int = 8
+    calibration_samples: int = 256
+    check_samples: int = 2000
+    tolerance_points: float = 1.0
+    seed: int = 0
+    device: str = "cpu"
+    placement: Path | None = None
+    quantize: QuantizeOptions = QuantizeOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class Deployable:
+    """Everything that an export decided, before it is written."""
+
+    stripped: FloatNetwork
+    network: IntNetwork
+    placement: Placement
+    contracts: tuple[Contract, ...]
+
+
+def export_run(
+    run: Path,
+    out: Path,
+    options: ExportOptions,
+    *,
+    data: Path | None = None,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of a run folder made by `tssd train`."""
+    on_step("strip the weak classifiers")
+    net, checkpoint = load_net(run)
+    dataset = load(checkpoint.config.dataset, data)
+    stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
+    logits = Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits")
+    source = {"train": checkpoint.config.to_table(), "dataset": dataset.name}
+    deployable = deploy(stripped, dataset, options, on_step, (logits,))
+    return write(deployable, dataset, out, options, source, force=force, on_step=on_step)
+
+
+def deploy(
+    stripped: FloatNetwork,
+    dataset: Dataset,
+    options: ExportOptions,
+    on_step: Step = lambda text: None,
+    contracts: tuple[Contract, ...] = (),
+) -> Deployable:
+    """Fold, calibrate, quantize and place; raises ContractError where a hand-over fails."""
+    chip = load_chip(options.target)
+    checked = first(dataset.val, options.check_samples)
+    on_step("fold normalisation and pooling")
+    folded = align(fold(stripped, options.pooling), precision_of(chip, options).delay_max)
+    contracts += agreement.fold_contracts(stripped, folded, checked.images, checked.labels)
+    on_step("calibrate and quantize")
+    samples = calibration_images(dataset, options)
+    observation = observe(folded, samples)
+    network = quantize(folded, precision_of(chip, options), observation, options.quantize)
+    contracts += (accuracy_contract(folded, network, checked, options),)
+    require(contracts)
+    on_step(f"place on {options.target}")
+    placement = _place(network, chip, samples, options)
+    return Deployable(stripped, network, placement, contracts)
+
+
+def write(
+    deployable: Deployable,
+    dataset: Dataset,
+    out: Path,
+    options: ExportOptions,
+    source: Mapping[str, Any],
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """Write the bundle folder, with golden answers for a few test samples."""
+    on_step("write the bundle")
+    network = deployable.network
+    golden = make_golden(network, encode(network, dataset.test.images[:GOLDEN_SAMPLES]))
+    extra = {
+        "source": dict(source),
+        "target": options.target,
+        "seed": options.seed,
+        "options": _table(options),
+        "contracts": [vars(contract) for contract in deployable.contracts],
+    }
+    return write_bundle(
+        out,
+        network,
+        placement_json=json.loads(deployable.placement.to_json()),
+        golden=golden,
+        manifest_extra=extra,
+        extra_files={FLOAT_FILE: to_bytes(deployable.stripped), **onnx_bytes(network)},
+        force=force,
+    )
+
+
+def precision_of(chip: ChipSpec, options: ExportOptions) -> Precision:
+    """The widths of the chip, with the weights narrowed to the asked number of bits."""
+    return Precision(
+        weight_bits=min(options.weight_bits, int(chip.bits.weight.value)),
+        vth_max=(1 << int(chip.bits.threshold.value)) - 1,
+    )
+
+
+def accuracy_contract(
+    folded: FloatNetwork, network: IntNetwork, checked: Split, options: ExportOptions
+) -> Contract:
+    """FloatNetwork -> IntNetwork: the accuracy lost on validation samples, in points.
+
+    Both networks see the same samples, so the loss has the standard error of a paired difference,
+    sqrt(wins + losses - (wins - losses)^2 / n) / n. The contract fails when the loss is larger than
+    the tolerance by more than chance explains (95 %): 180 samples cannot prove one point.
+    """
+    before = run_float(folded, checked.images, device=options.device).classes() == checked.labels
+    tallied = count(network, checked.images, device=options.device)
+    after = tallied.classes() == checked.labels
+    lost = before.astype(np.int64) - after
+    loss = 100 * float(lost.mean())
+    margin = 100 * 1.96 * float(lost.std()) / np.sqrt(len(lost))
+    return check(
+        "FloatNetwork -> IntNetwork: accuracy",
+        loss - margin <= options.tolerance_points,
+        f"{100 * after.mean():.2f} % (float {100 * before.mean():.2f} %), "
+        f"{loss:.2f} ± {margin:.2f} points lost",
+        f"at most {options.tolerance_points:g} lost",
+        f"{len(checked)} validation samples",
+    )
+
+
+def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:
+    """A random draw from the training split, the same for the same seed."""
+    rng = np.random.default_rng(options.seed)
+    amount = min(options.calibration_samples, len(dataset.train))
+    chosen = rng.choice(len(dataset.train), amount, replace=False)
+    return dataset.train.images[np.sort(chosen)]
+
+
+def first(split: Split, amount: int) -> Split:
+    """The first *amount* samples of a split."""
+    return Split(split.images[:amount], split.labels[:amount])
+
+
+def _place(network: IntNetwork, chip: ChipSpec, samples: Any, options: ExportOptions) -> Placement:
+    if options.placement is not None:
+        return from_json(options.placement.read_text(encoding="utf-8"), str(options.placement))
+    traffic: Tally = count(
+        network, encode(network, samples[:PLACEMENT_SAMPLES]), device=options.device
+    )
+    return place(network, chip, traffic, options.seed)
+
+
+def _table(options: ExportOptions) -> dict[str, Any]:
+    """Options as plain values; a placement file is named, not located."""
+    table = {k: v for k, v in vars(options).items() if k not in ("quantize", "placement", "device")}
+    table["quantize"] = {k: str(v) for k, v in vars(options.quantize).items()}
+    table["placement"] = options.placement.name if options.placement else None
+    return table

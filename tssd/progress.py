@@ -1,0 +1,39 @@
+"""What a long command shows while it runs: named steps and bars, on standard error only."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Steps:
+    """One line per finished step with its duration; silent when *quiet*."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._current = ""
+        self._began = 0.0
+
+    def start(self, text: str) -> None:
+        """Close the step before and open the next."""
+        self.done()
+        self._current, self._began = text, time.perf_counter()
+
+    def done(self) -> None:
+        """Close the open step."""
+        if self._current and not self._quiet:
+            click.echo(f"  {self._current:44} {time.perf_counter() - self._began:6.1f} s", err=True)
+        self._current = ""
+
+
+@contextmanager
+def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with the remaining time; yields a function that takes how much is done."""
+    console = Console(stderr=True)
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.update(task, completed=done)

@@ -1,0 +1,104 @@
+"""Bundle x Evaluation x chip -> Report: counts priced with the chip file, nothing guessed."""
+
+from pathlib import Path
+
+from tssd.contracts import Contract
+from tssd.evaluation import Evaluation
+from tssd.export.bundle import PLACEMENT, Bundle
+from tssd.hw_targets import bound, counters, energy
+from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.placement import Placement, from_json
+from tssd.hw_targets.spec import ChipSpec
+from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
+from tssd.report.model import Constant, EnergyPj, Gpu, Parts, Provenance, Range, Report
+
+PART_NAMES = ("synapse", "neuron", "spike", "noc")
+USED_SECTIONS = ("time_ns", "link", "energy_pj", "power_w")  # what time and energy rest on
+NOTE = (
+    "Energy and time are counts multiplied by the constants below. They estimate a chip; "
+    "they were not measured on one."
+)
+
+
+def build(
+    bundle: Bundle,
+    evaluation: Evaluation,
+    device: str,
+    command: str,
+    measured: tuple[Contract, ...] = (),
+) -> Report:
+    """The report of *bundle* on the chip it was placed for."""
+    chip = load_chip(bundle.manifest.get("target", "loihi2"))
+    placement = read_placement(bundle)
+    tallied, network = evaluation.tallies["integer"], bundle.network
+    counted = counters.count(network, tallied, placement, chip)
+    priced = energy.price(counted, chip)
+    us_per_step = bound.us_per_step(network, tallied, counted, placement, chip)
+    evidence = Evidence(
+        name=bundle.folder.resolve().name,
+        target=chip.name,
+        network=network,
+        tallies=evaluation.tallies,
+        accuracy=evaluation.accuracy,
+        costs=_costs(counted, priced, placement),
+        contracts=(*evaluation.contracts, *measured),
+        constants=constants(chip),
+        provenance=Provenance((command,), bundle.manifest["versions"], bundle.manifest["files"]),
+        float_spikes=evaluation.float_spikes,
+        timing=_timing(chip, placement, us_per_step, tallied.time_steps),
+        gpu=Gpu(device=device if "gpu" in evaluation.tallies else None),
+        cores=placement.cores,
+        chips=placement.chips,
+        dataset=bundle.manifest.get("source", {}).get("dataset"),
+        label="scaled estimate" if chip.name.startswith("loihi2") else None,
+        notes=(NOTE,),
+    )
+    return assemble(evidence)
+
+
+def read_placement(bundle: Bundle) -> Placement:
+    """The placement that the bundle carries."""
+    path: Path = bundle.file(PLACEMENT)
+    return from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+def constants(chip: ChipSpec) -> tuple[Constant, ...]:
+    """Every number that time and energy rest on, as the chip file has it."""
+    return tuple(
+        Constant(name, q.value, q.unit, q.source, q.kind.value, q.low, q.high)
+        for name, q in chip.quantities()
+        if name.partition(".")[0] in USED_SECTIONS
+    )
+
+
+def _costs(
+    counted: counters.Counters, priced: energy.Energy, placement: Placement
+) -> dict[str, LayerCost]:
+    synops, updates = counted.synops(), counted.neuron_updates()
+    messages, samples = counted.by_population("message_out"), counted.samples
+    return {
+        name: LayerCost(
+            synops=synops[name] / samples,
+            neuron_updates=updates[name] / samples,
+            messages=messages[name] / samples,
+            energy_pj=_energy_pj(priced, name, samples),
+            cores=len({s.core for s in placement.of(name)}),
+        )
+        for name in counted.populations
+    }
+
+
+def _energy_pj(priced: energy.Energy, name: str, samples: int) -> EnergyPj:
+    whole = priced.layer(name).scaled(1 / samples)
+    parts = {part: priced.layer(name, part).nominal / samples for part in PART_NAMES}
+    return EnergyPj(whole.low, whole.nominal, whole.high, Parts(**parts))
+
+
+def _timing(chip: ChipSpec, placement: Placement, us_per_step: float, time_steps: int) -> Timing:
+    """The published lower bound from mean counts, until a simulation says more."""
+    static = energy.static_pj(chip, placement.chips, us_per_step * time_steps).scaled(1e-6)
+    return Timing(
+        us_per_step=us_per_step,
+        us_per_inference=us_per_step * time_steps,
+        static_uj=Range(static.low, static.nominal, static.high),
+    )

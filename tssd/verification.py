@@ -1,0 +1,185 @@
+"""Bundle x samples x engines -> Evaluation: every contract that can be checked from a bundle."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tssd import reporting
+from tssd.calibration import agreement
+from tssd.calibration.encode import encode
+from tssd.calibration.fold import align, fold
+from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.config import unknown_name
+from tssd.contracts import Contract, check
+from tssd.errors import DataError
+from tssd.evaluation import EngineUnderTest, Evaluation, accuracy, compare_engines, save
+from tssd.export.bundle import Bundle, check_golden, read_bundle
+from tssd.export.roundtrip import check_file
+from tssd.float_file import FLOAT_FILE
+from tssd.float_file import read as read_float
+from tssd.report.model import Report
+from tssd.report.store import FOLDER, write_report
+from tssd.train.data import Split, load
+from tssd.train.float_network import FloatNetwork
+from tssd.train.float_run import FloatActivity
+from tssd.train.float_run import run as run_float
+
+ACCURACY_NAMES = ("float", "folded", "integer", "gpu", "onnx", "lava", "sim")
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """``engines`` to hold against the integer definition, on the first ``samples`` test samples."""
+
+    engines: tuple[str, ...] = ("gpu",)
+    samples: int = 64
+    device: str = "cpu"
+    data: Path | None = None
+    measured: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What an evaluation runs on: inputs (T, B, *shape), and the images where they are known."""
+
+    inputs: IntArray
+    split: Split | None
+
+    @property
+    def labels(self) -> IntArray | None:
+        return None if self.split is None else self.split.labels
+
+
+def verify(
+    folder: Path, options: VerifyOptions, on_batch: Callable[[int], None] = lambda done: None
+) -> Report:
+    """Evaluate the bundle in *folder* and leave the outcome and the report in ``report/``."""
+    bundle = read_bundle(folder)
+    evaluation = evaluate(bundle, options, on_batch)
+    save(evaluation, folder / FOLDER)
+    report = reporting.build(bundle, evaluation, options.device, _command(folder, options))
+    write_report(folder, report)
+    return report
+
+
+def evaluate(
+    bundle: Bundle, options: VerifyOptions, on_batch: Callable[[int], None] = lambda done: None
+) -> Evaluation:
+    """Run the definition, the float network and every engine; all contracts of the bundle."""
+    engines = tuple(engine(name, options.device) for name in options.engines)
+    samples = load_samples(bundle, options)
+    rows = [*_recorded(bundle), *check_file(bundle.network, bundle.file("network.nir"))]
+    if bundle.golden is not None:
+        rows += [_summary("golden answers", check_golden(bundle, engine("gpu", "cpu").run))]
+    tallies, compared = compare_engines(bundle.network, samples.inputs, engines, on_batch)
+    found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
+    activity = None
+    if samples.split is not None and FLOAT_FILE in bundle.manifest["files"]:
+        activity, floats, agreed = _float_side(bundle, samples.split, options)
+        rows += agreed
+        found |= floats
+    return Evaluation(
+        samples.inputs.shape[1],
+        bundle.network.time_steps,
+        {name: found.get(name) for name in ACCURACY_NAMES},
+        tallies,
+        None if activity is None else _totals(activity, bundle.network),
+        (*rows, *compared),
+    )
+
+
+def _command(folder: Path, options: VerifyOptions) -> str:
+    engines = ",".join(options.engines)
+    return f"tssd verify {folder.name} --against {engines} --samples {options.samples}"
+
+
+def engine(name: str, device: str) -> EngineUnderTest:
+    """The engine called *name*; its module is imported only here."""
+    if name == "gpu":
+        from tssd.hw_targets.gpu import engine as gpu
+
+        def run(network: IntNetwork, inputs: IntArray) -> Activity:
+            return gpu.run(network, inputs, device=device, states=True)
+
+        return EngineUnderTest("gpu", run, ("spikes", "u", "v"))
+    if name == "onnx":
+        from tssd.hw_targets.onnx import engine as onnx
+
+        def run_onnx(network: IntNetwork, inputs: IntArray) -> Activity:
+            return onnx.run(network, inputs, trace=True)
+
+        return EngineUnderTest("onnx", run_onnx, ("spikes", "u", "v"))
+    if name == "lava":
+        from tssd.hw_targets.lava import engine as lava
+
+        return EngineUnderTest("lava", lava.run, ("spikes", "u", "v"))
+    if name == "sim":
+        from tssd.hw_targets.sim import functional
+
+        return EngineUnderTest("sim", functional.run)
+    raise unknown_name("--against", f"engine {name!r}", name, ("gpu", "onnx", "lava", "sim"))
+
+
+def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
+    """The first test samples of the bundle's data set, or its golden inputs without one."""
+    name = bundle.manifest.get("source", {}).get("dataset")
+    if name is not None:
+        split = load(name, options.data).test
+        split = Split(split.images[: options.samples], split.labels[: options.samples])
+        return Samples(encode(bundle.network, split.images), split)
+    golden = check_has_golden(bundle)
+    return Samples(golden[:, : options.samples], None)
+
+
+def check_has_golden(bundle: Bundle) -> IntArray:
+    """The golden inputs, which stand in where a bundle names no data set."""
+    if bundle.golden is None:
+        raise DataError(
+            str(bundle.folder), found="neither a data set nor golden inputs", hint="export again"
+        )
+    return bundle.golden.inputs
+
+
+def _float_side(
+    bundle: Bundle, split: Split, options: VerifyOptions
+) -> tuple[FloatActivity, dict[str, float], list[Contract]]:
+    """The stripped and the folded float network on the same samples."""
+    stripped = read_float(bundle.file(FLOAT_FILE))
+    folded = align(fold(stripped, bundle.manifest["options"]["pooling"]))
+    activity = run_float(folded, split.images, device=options.device)
+    before = _fraction(stripped, split, options)
+    found = {"float": before, "folded": float(np.mean(activity.classes() == split.labels))}
+    rows = agreement.fold_contracts(stripped, folded, split.images, split.labels)
+    return activity, found, list(rows)
+
+
+def _fraction(network: FloatNetwork, split: Split, options: VerifyOptions) -> float:
+    classes = run_float(network, split.images, device=options.device).classes()
+    return float(np.mean(classes == split.labels))
+
+
+def _totals(activity: FloatActivity, network: IntNetwork) -> dict[str, int]:
+    return {
+        p.name: activity.spike_total(p.name)
+        for p in network.populations
+        if p.name in activity.events
+    }
+
+
+def _recorded(bundle: Bundle) -> list[Contract]:
+    """What only the export could check (the network with its heads), as it was found there."""
+    rows = [Contract(**row) for row in bundle.manifest.get("contracts", [])]
+    return [row for row in rows if row.name == "SpikingNet -> stripped"]
+
+
+def _summary(name: str, rows: list[Contract]) -> Contract:
+    """Many rows as one: the first failure, or how many hold."""
+    failed = [row for row in rows if row.status == "fail"]
+    if failed:
+        return check(
+            name, False, f"{failed[0].name}: {failed[0].found}", "0 differ", failed[0].where or ""
+        )
+    return check(name, True, f"{len(rows)} records equal", "all equal")
