@@ -166,7 +166,8 @@ class Activity:
 
     ``spikes[name]`` has shape (T, B, *population shape): 0/1 for LIF, payloads for INPUT and RELAY;
     local step t of a population at depth d is chip step t + d. ``readout`` is the final membrane of
-    the last population, (B, *shape). ``u`` and ``v`` (after the reset) are filled on request.
+    the last population, (B, *shape). ``u`` and ``v`` (after the reset) hold the populations with
+    state, where they were asked for.
     """
 
     spikes: Mapping[str, IntArray]

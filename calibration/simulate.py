@@ -49,8 +49,11 @@ def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
     v: dict[str, IntArray] = {}
     for population in network.populations:
         name = population.name
-        drive = _drive(network, population, spikes, depth, inputs)
-        spikes[name], u[name], v[name] = _run(population, *drive)
+        a, bias = _drive(network, population, spikes, depth, inputs)
+        if population.has_state:
+            spikes[name], u[name], v[name] = _run(population, a, bias)
+        else:
+            spikes[name] = a
     return Activity(spikes, v[network.readout.name][-1], u, v)
 
 
@@ -81,8 +84,6 @@ def _run(
     population: Population, a: IntArray, bias: IntArray
 ) -> tuple[IntArray, IntArray, IntArray]:
     """All local steps of one population: spikes, u and v, each (T, B, *shape)."""
-    if not population.has_state:
-        return a, np.zeros_like(a), np.zeros_like(a)
     per_step = np.broadcast_to(bias, a.shape)
     state, out = neuron.rest(population, a.shape[1]), []
     for t in range(len(a)):
@@ -112,7 +113,9 @@ def pipelined(network: IntNetwork, inputs: IntArray, interval: int = 0) -> Activ
             sample, t = divmod(step - d, interval)
             if 0 <= sample < samples and t < time_steps:
                 record[name][:, t, sample] = chip.observed(name)
-    spikes, u, v = ({name: r[k] for name, r in record.items()} for k in range(3))
+    spikes = {name: r[0] for name, r in record.items()}
+    stateful = [p.name for p in network.populations if p.has_state]
+    u, v = ({name: record[name][k] for name in stateful} for k in (1, 2))
     return Activity(spikes, v[network.readout.name][-1], u, v)
 
 

@@ -11,6 +11,9 @@ from tssd.errors import TssdError
 
 COMMANDS: dict[str, str] = {
     "train": "tssd.commands.train:train",
+    "export": "tssd.commands.export:command",
+    "verify": "tssd.commands.verify:command",
+    "demo": "tssd.commands.demo:command",
     "doctor": "tssd.commands.doctor:command",
     "report": "tssd.commands.report:command",
     "lava": "tssd.commands.lava:command",

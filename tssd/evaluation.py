@@ -22,6 +22,7 @@ from tssd.errors import FileFormatError
 from tssd.verify import Quantity, compare_activities
 
 Engine = Callable[[IntNetwork, IntArray], Activity]
+ALL_EQUAL = "0 differences"
 BATCH = 16  # samples whose full activity is held at once
 
 
@@ -70,7 +71,8 @@ def compare_engines(
                 engine.name, expected, found, quantities=engine.quantities, first_sample=first
             )
         on_batch(first + part.shape[1])
-    return {name: merge(parts) for name, parts in tallies.items()}, first_failures(rows)
+    merged = {name: merge(parts) for name, parts in tallies.items()}
+    return merged, condense(first_failures(rows), network, engines)
 
 
 def accuracy(tallied: Tally, labels: IntArray | None) -> float | None:
@@ -85,6 +87,25 @@ def first_failures(rows: list[Contract]) -> tuple[Contract, ...]:
         if row.name not in kept or (kept[row.name].status == "pass" and row.status == "fail"):
             kept[row.name] = row
     return tuple(kept.values())
+
+
+def condense(
+    rows: tuple[Contract, ...], network: IntNetwork, engines: tuple[EngineUnderTest, ...]
+) -> tuple[Contract, ...]:
+    """One row per engine and population instead of one per quantity; failures stay as they are."""
+    by_name = {row.name: row for row in rows}
+    out: list[Contract] = []
+    for engine in engines:
+        for name in (p.name for p in network.populations):
+            labels = [*engine.quantities, "membrane"]
+            mine = [
+                by_name[key] for x in labels if (key := f"{engine.name}: {name} {x}") in by_name
+            ]
+            failed = [row for row in mine if row.status == "fail"]
+            compared = ", ".join(row.name.rpartition(" ")[2] for row in mine)
+            equal = Contract(f"{engine.name}: {name} ({compared})", "pass", ALL_EQUAL, ALL_EQUAL)
+            out += failed or [equal]
+    return tuple(out)
 
 
 def save(evaluation: Evaluation, folder: Path) -> None:

@@ -116,11 +116,7 @@ def engine(name: str, device: str) -> EngineUnderTest:
         from tssd.hw_targets.lava import engine as lava
 
         return EngineUnderTest("lava", lava.run, ("spikes", "u", "v"))
-    if name == "sim":
-        from tssd.hw_targets.sim import functional
-
-        return EngineUnderTest("sim", functional.run)
-    raise unknown_name("--against", f"engine {name!r}", name, ("gpu", "onnx", "lava", "sim"))
+    raise unknown_name("--against", f"engine {name!r}", name, ("gpu", "onnx", "lava"))
 
 
 def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:

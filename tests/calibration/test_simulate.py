@@ -17,6 +17,7 @@ def test_pipelined_chip_equals_layer_by_layer(case: Case) -> None:
     whole, chip = layerwise(case.network, case.inputs), pipelined(case.network, case.inputs)
     for name in whole.spikes:
         np.testing.assert_array_equal(whole.spikes[name], chip.spikes[name], err_msg=name)
+    for name in whole.u:
         np.testing.assert_array_equal(whole.u[name], chip.u[name], err_msg=name)
         np.testing.assert_array_equal(whole.v[name], chip.v[name], err_msg=name)
     np.testing.assert_array_equal(whole.readout, chip.readout)

@@ -63,6 +63,8 @@ def command(
         click.echo(json.dumps({"out": str(out), **bundle.manifest}))
         return
     click.echo(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
-    for reason in bundle.manifest["netx"]["reasons"]:
-        click.echo(f"no network.net: {reason}")
+    reasons = bundle.manifest["netx"]["reasons"]
+    if reasons:
+        more = f" (and {len(reasons) - 1} more in manifest.json)" if len(reasons) > 1 else ""
+        click.echo(f"no network.net: {reasons[0].splitlines()[0]}{more}")
     click.echo(f"next: tssd verify {out} --against gpu,onnx")

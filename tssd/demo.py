@@ -1,0 +1,22 @@
+"""The demonstration: every stage of the chain, small, on real digits."""
+
+from pathlib import Path
+
+from tssd.pipeline import ExportOptions, Step, export_run
+from tssd.report.model import Report
+from tssd.train.config import configure
+from tssd.train.data import load
+from tssd.train.loop import train
+from tssd.verification import VerifyOptions, verify
+
+DATASET = "digits"
+SAMPLES = 64
+
+
+def run(out: Path, on_step: Step) -> Report:
+    """Train into ``out/run``, export to ``out/bundle``, verify and report."""
+    on_step("train with temporal-spatial self-distillation")
+    train(configure(DATASET), load(DATASET), out / "run")
+    export_run(out / "run", out / "bundle", ExportOptions(), on_step=on_step)
+    on_step(f"verify {SAMPLES} samples and report")
+    return verify(out / "bundle", VerifyOptions(("gpu", "onnx"), SAMPLES), lambda done: None)
