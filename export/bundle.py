@@ -31,6 +31,7 @@ from tssd.export.manifest import (
     to_text,
 )
 from tssd.export.netx import check_netx, write_netx
+from tssd.export.nir_graph import NirMode
 from tssd.export.nir_read import read_nir
 from tssd.export.nir_write import write_nir
 from tssd.export.roundtrip import check_file
@@ -66,6 +67,7 @@ def write_bundle(
     golden: Golden | None = None,
     manifest_extra: Mapping[str, Any] | None = None,
     extra_files: Mapping[str, bytes] | None = None,
+    nir_mode: NirMode = NirMode.COMPATIBLE,
     force: bool = False,
 ) -> Bundle:
     """Write *folder*; an existing one is refused unless *force*, and is then replaced whole."""
@@ -75,7 +77,7 @@ def write_bundle(
             raise FileFormatError("extra file", found=name, allowed=f"not {', '.join(OWN_FILES)}")
     refusals = [str(finding) for finding in check_netx(network)]
     with folder_written_whole(folder, force) as part:
-        write_nir(network, part / NIR)
+        write_nir(network, part / NIR, nir_mode)
         require(check_file(network, part / NIR))
         if not refusals:
             write_netx(network, part / NETX)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 from strategies import random_conv_network, random_inputs, residual_network
@@ -22,6 +23,7 @@ from tssd.contracts import require
 from tssd.errors import ContractError, FileFormatError, NetworkError
 from tssd.export import atomic, golden
 from tssd.export.bundle import Bundle, check_golden, read_bundle, write_bundle
+from tssd.export.nir_graph import NirMode
 from tssd.export.roundtrip import first_difference
 
 PLACEMENT = {"chip": "loihi2", "cores": [{"population": "conv0", "neurons": [0, 9]}]}
@@ -95,6 +97,21 @@ def test_golden_contract_names_population_and_place(tmp_path: Path) -> None:
         require(failed)
 
 
+def test_populations_that_an_engine_hides_are_not_run(tmp_path: Path) -> None:
+    bundle = export(tmp_path / "b")
+
+    def terse(network: IntNetwork, inputs: IntArray) -> Activity:
+        activity = layerwise(network, inputs)
+        spikes = {name: s for name, s in activity.spikes.items() if name != "input"}
+        return replace(activity, spikes=spikes)
+
+    rows = check_golden(bundle, terse)
+    assert [row.where for row in rows if row.status == "not run"] == [
+        "input: the engine does not report it"
+    ]
+    assert not [row for row in rows if row.status == "fail"]
+
+
 def test_golden_records_survive_their_file() -> None:
     network = residual_network(1, Reset.SOFT)
     records = golden.make_golden(network, random_inputs(network, 0))
@@ -124,8 +141,9 @@ def test_existing_folder_is_refused_then_replaced(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="something that exists already"):
         export(tmp_path / "b")
     (tmp_path / "b" / "note.txt").write_text("from before")
-    export(tmp_path / "b", network_of(Reset.SOFT), force=True)
+    export(tmp_path / "b", network_of(Reset.SOFT), force=True, nir_mode=NirMode.EXACT)
     assert read_bundle(tmp_path / "b").network.populations[1].reset is Reset.SOFT
+    assert "conv0_reset" in nir.read(tmp_path / "b" / "network.nir", type_check=False).nodes
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
     assert not (tmp_path / "b" / "note.txt").exists()
 
