@@ -20,7 +20,14 @@ from tssd.hw_targets.counters import Counters
 from tssd.hw_targets.placement import Placement
 from tssd.hw_targets.rules import Finding
 
-TARGETS: dict[str, str] = {"null": "tssd.hw_targets.target:NullTarget"}
+# name -> "module:attribute", where calling the attribute gives the target
+TARGETS: dict[str, str] = {
+    "null": "tssd.hw_targets.target:NullTarget",
+    "definition": "tssd.hw_targets.engines:definition",
+    "gpu": "tssd.hw_targets.engines:gpu",
+    "onnx": "tssd.hw_targets.engines:onnx",
+    "lava": "tssd.hw_targets.engines:lava",
+}
 TARGET_GROUP = "tssd.targets"
 
 

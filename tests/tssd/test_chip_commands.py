@@ -11,6 +11,7 @@ from strategies import random_conv_network
 from tssd.calibration.int_network import IntNetwork, Reset
 from tssd.cli import cli
 from tssd.errors import ConfigError, FileFormatError
+from tssd.export.bundle import write_bundle
 from tssd.export.nir_write import write_nir
 from tssd.hw_targets.chip_page import page
 
@@ -69,6 +70,11 @@ def test_check_says_fits_layer_by_layer(tmp_path: Path) -> None:
     table = json.loads(call("check", path, "--json").output)
     assert table["fits"] is True
     assert table["chips"] == 1
+
+
+def test_check_reads_bundles(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", random_conv_network(3, Reset.HARD))
+    assert call("check", str(tmp_path / "bundle")).exit_code == 0
 
 
 def test_check_exits_with_1_and_names_every_finding(tmp_path: Path) -> None:
