@@ -77,12 +77,15 @@ def cut(network: IntNetwork, population: Population, chip: ChipSpec, reached: In
     """
     incoming = _incoming(network, population)
     shape = as_image(population.shape)
-    for block in _blocks(shape):
+    for block in _blocks(shape):  # cheap checks first: one box, output axons, every box
         need = need_of_box(_inner_box(block, shape), incoming, chip)
         if any(overdrawn(need, chip)):
             continue
-        if not any(overdrawn(replace(need, axons_out=_largest_sum(reached, block)), chip)):
-            return Cut(tuple(_tiles(shape, block)))
+        if any(overdrawn(replace(need, axons_out=_largest_sum(reached, block)), chip)):
+            continue
+        boxes = tuple(_tiles(shape, block))
+        if not any(any(overdrawn(need_of_box(box, incoming, chip), chip)) for box in boxes):
+            return Cut(boxes)
     alone = need_of_box(_inner_box((1, 1, 1), shape), incoming, chip)
     alone = replace(alone, axons_out=int(reached.max()))
     findings = core_findings(f"{population.name}, one neuron alone", alone, chip)
@@ -139,7 +142,7 @@ def _halvings(size: int) -> list[int]:
 
 
 def _inner_box(block: tuple[int, int, int], shape: tuple[int, int, int]) -> Box:
-    """The box of *block* that sees most: the second along each axis, where nothing is cut off."""
+    """A box of *block* that sees much: the second along each axis, where nothing is cut off."""
     spans = [
         (b, 2 * b) if 2 * b < size else (0, min(b, size))
         for b, size in zip(block, shape, strict=True)

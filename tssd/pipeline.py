@@ -28,7 +28,8 @@ from tssd.export.onnx_graph import onnx_bytes
 from tssd.float_file import FLOAT_FILE, to_bytes
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.gpu.engine import count
-from tssd.hw_targets.placement import Placement, from_json, place
+from tssd.hw_targets.manual import read_placement
+from tssd.hw_targets.placement import Placement, place
 from tssd.hw_targets.spec import ChipSpec
 from tssd.train.checkpoint import load_net
 from tssd.train.data import Dataset, Split, load
@@ -193,7 +194,7 @@ def first(split: Split, amount: int) -> Split:
 
 def _place(network: IntNetwork, chip: ChipSpec, samples: Any, options: ExportOptions) -> Placement:
     if options.placement is not None:
-        return from_json(options.placement.read_text(encoding="utf-8"), str(options.placement))
+        return read_placement(options.placement, network, chip)
     traffic: Tally = count(
         network, encode(network, samples[:PLACEMENT_SAMPLES]), device=options.device
     )

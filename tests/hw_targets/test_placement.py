@@ -59,6 +59,33 @@ def test_every_neuron_sits_on_exactly_one_core_within_all_limits(
             assert not core_findings("layer", need, chip)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), neurons=st.integers(3, 60))
+def test_axons_are_the_neurons_that_are_really_heard(seed: int, neurons: int) -> None:
+    """Without zero weights: input axons bound the sources of each core (a stride longer than the
+    kernel skips some), output axons are the pairs of neuron and core."""
+    network = random_conv_network(seed, Reset.HARD)
+    full = [replace(j, weight=np.abs(j.weight) + 1) for j in network.projections]
+    network = replace(network, projections=tuple(full))
+    parts = partition(network, small_chip(neurons_per_core=neurons))
+    heard, sent = np.zeros(parts.cores, np.int64), np.zeros(parts.cores, np.int64)
+    home = {p.name: np.zeros(p.neurons, np.int64) for p in network.populations}
+    for s in parts.slices:
+        home[s.population][s.neurons] = s.core
+    exact = np.ones(parts.cores, np.bool_)
+    for projection, table in zip(network.projections, parts.fanouts, strict=True):
+        heard += np.bincount(table.core, minlength=parts.cores)
+        sent += np.bincount(home[projection.source][table.source], minlength=parts.cores)
+        if projection.weight.ndim == 4:
+            kernel = projection.weight.shape[2:]
+            skips = any(s > k for s, k in zip(projection.stride, kernel, strict=True))
+            exact[np.unique(table.core)] &= not skips
+    needed = np.array([need.axons_in for need in parts.needs])
+    assert (heard <= needed).all()
+    assert np.array_equal(heard[exact], needed[exact])
+    assert sent.tolist() == [need.axons_out for need in parts.needs]
+
+
 def test_intels_partition_of_pilotnet_is_found_again() -> None:
     """Cores and neurons per core of the table in lava-dl's PilotNet LIF benchmark notebook.
 
