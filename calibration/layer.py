@@ -137,7 +137,7 @@ def to_float(
 
 def worst_activation(weights: Sequence[IntArray], payloads: Sequence[int]) -> int:
     """Largest |a| any neuron can reach: all positive, or all negative, weights at full payload."""
-    outputs = weights[0].shape[0]
+    outputs = weights[0].shape[0] if weights else 0
     reach = np.zeros((2, outputs), np.int64)
     for weight, payload in zip(weights, payloads, strict=True):
         flat = weight.reshape(outputs, -1) * payload

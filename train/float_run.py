@@ -277,7 +277,9 @@ class _Record:
     def add(self, name: str, current: Tensor | None, membrane: Tensor | None, sent: Tensor) -> None:
         steps = self.network.time_steps
         repeats = steps // len(sent)  # a static tensor stands for every step
-        self.events[name] += _numpy((sent != 0).sum((0, 1))) * repeats
+        binary = self.network.population(name).kind is PopulationKind.LIF
+        events = sent.sum((0, 1)) if binary else torch.count_nonzero(sent, (0, 1))
+        self.events[name] += _numpy(events) * repeats
         if self.keep_spikes:
             self.spikes[name].append(_numpy(sent.expand(steps, *sent.shape[1:])))
             if membrane is not None:

@@ -17,6 +17,7 @@ from tssd.calibration.int_network import (
     InputCoding,
     IntNetwork,
     Population,
+    PopulationKind,
     depths,
     lag,
 )
@@ -216,7 +217,9 @@ def _tally(engine: Engine, inputs: IntArray) -> Tally:
     events, last = {}, None
     for layer in engine.layers(inputs):
         repeats = steps // len(layer.sent)
-        events[layer.name] = _integers(torch.count_nonzero(layer.sent, (0, 1))) * repeats
+        binary = engine.network.population(layer.name).kind is PopulationKind.LIF
+        sent = layer.sent.sum((0, 1)) if binary else torch.count_nonzero(layer.sent, (0, 1))
+        events[layer.name] = _integers(sent) * repeats
         last = layer.last_v
     assert last is not None
     return Tally(batch, steps, events, _integers(last))
