@@ -43,7 +43,7 @@ from tssd.train.float_network import (
 from tssd.train.float_run import PIXEL_MAX, ImageArray, bias_current, integrate, layers, project
 
 GRID = 1.15  # ratio of neighbouring candidates
-FINEST, COARSEST = 2.5, 0.5  # the grid's ends, as multiples of the max-abs scale
+FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale
 INPUT_LEVELS = (255, 127, 63, 31, 15)  # largest payloads tried by BiasRoute.LEVELS
 
 
