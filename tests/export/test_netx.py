@@ -57,7 +57,7 @@ def after_loading(weight: IntArray) -> IntArray:
 
 
 @given(st.lists(st.integers(-300, 300), min_size=2, max_size=6), st.sampled_from([1, 2, 4]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_accepted_weights_load_unchanged(values: list[int], factor: int) -> None:
     weight = np.array(values, np.int64) * factor
     if weight.any() and loads_exactly(weight):

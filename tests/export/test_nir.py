@@ -67,7 +67,7 @@ def conv_pair(kernel: tuple[int, int], *, groups: int = 1, dilation: int = 1) ->
 
 
 @given(cases(), st.sampled_from(NirMode))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_write_read_is_identity_and_plain_part_agrees(case: Case, mode: NirMode) -> None:
     require(check_round_trip(case.network, mode))
 
@@ -101,7 +101,7 @@ def with_exact_decay(network: IntNetwork) -> IntNetwork:
 
 
 @given(cases(memory=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_plain_part_alone_fires_the_same_spikes(case: Case) -> None:
     """Hard reset in compatible mode, soft reset in exact mode, through an independent reader."""
     network, inputs = with_exact_decay(case.network), case.inputs // 64  # no wrap, no saturation
@@ -117,7 +117,7 @@ def test_plain_part_alone_fires_the_same_spikes(case: Case) -> None:
 def slots_that_differ(reset: Reset, mode: NirMode) -> float:
     """Share of neuron steps in which the plain part, read in float64, fires otherwise."""
     different = slots = 0
-    for seed in range(8):
+    for seed in range(6):
         network = random_conv_network(seed, reset, memory=seed % 2 == 0, time_steps=12)
         inputs = random_inputs(network, seed, batch=1) // 64
         wanted = layerwise(network, inputs).spikes
