@@ -23,6 +23,13 @@ test-slow: $(VENV)/.installed
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
 
+.PHONY: campaign-fuzz bench-exchange
+campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged .nir, .net, .onnx and .safetensors files
+	$(BIN)/python -m pytest -q -m campaign tests/export/test_exchange_fuzz.py
+
+bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and size
+	$(BIN)/python -m benchmarks.bench_exchange
+
 lava-env: $(VENV)/.installed  ## Intel's Lava in its own Python 3.10 environment (5.6 GB)
 	$(BIN)/tssd lava install --full
 

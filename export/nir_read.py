@@ -42,7 +42,14 @@ def read_nir(path: Path) -> IntNetwork:
 def has_integer_model(path: Path) -> bool:
     """Whether *path* is a NIR file of ours; False for a general NIR graph."""
     with open_hdf5(path) as file:
-        return GROUP in file
+        try:
+            return GROUP in file
+        except (OSError, RuntimeError, ValueError) as error:
+            raise FileFormatError(
+                str(path),
+                found=f"a damaged HDF5 file ({_first_line(error)})",
+                allowed="a whole file",
+            ) from None
 
 
 def open_hdf5(path: Path) -> h5py.File:

@@ -152,7 +152,7 @@ def schedule(graph: Graph, delayed: Iterable[str] = ()) -> Schedule:
     held = set(graph.of_type("Delay")) - instant
     forward = [(a, b) for a, b in graph.edges if a not in held]
     after = _adjacency(graph.nodes, forward)
-    rank = {name: i for i, name in enumerate(_by_distance(graph))}
+    rank = {name: i for i, name in enumerate(by_distance(graph))}
     missing = [name for name in graph.nodes if name not in rank]
     if missing:
         raise graph.fault(f"node {missing[0]}", "nothing that reaches it", "a path from the Input")
@@ -168,8 +168,8 @@ def _adjacency(names: Iterable[str], edges: Iterable[Edge]) -> dict[str, list[st
     return after
 
 
-def _by_distance(graph: Graph) -> list[str]:
-    """Nodes by breadth-first distance from the Input, names in order within a distance."""
+def by_distance(graph: Graph) -> list[str]:
+    """Nodes that the Input reaches, by breadth-first distance, names in order within one."""
     after = _adjacency(graph.nodes, graph.edges)
     seen, front = {graph.input}, [graph.input]
     order = list(front)

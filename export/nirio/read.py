@@ -128,7 +128,8 @@ class _Reader:
         array = np.asarray(value)
         if array.dtype.kind not in "fiub" or array.size == 0:
             raise self.fault(f"node {path}: {name}", f"{array.dtype} x {array.size}", "numbers")
-        array = array.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN, a long double
+            array = array.astype(np.float64)
         if not np.isfinite(array).all():
             raise self.fault(f"node {path}: {name}", "a value that is not finite", "finite")
         if form.startswith("weight") and array.ndim != int(form[-1]):

@@ -1,0 +1,50 @@
+"""``tssd inspect``: what is in a network file, and whether each target would take it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tssd import terminal
+from tssd.graph_drawing import to_svg
+from tssd.inspection import Inspection, inspect
+
+
+@click.command("inspect", epilog="Example: tssd inspect network.nir --svg network.svg")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--svg", type=click.Path(path_type=Path), help="Also draw the graph to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(path: Path, svg: Path | None, as_json: bool) -> None:
+    """Show layers, shapes, neurons, parameters, bits and resets of PATH: a bundle, a run folder,
+    .nir, .net, .onnx or .safetensors."""
+    found = inspect(path)
+    if svg is not None:
+        svg.write_text(to_svg(found), encoding="utf-8")
+    click.echo(json.dumps(asdict(found)) if as_json else to_text(found))
+
+
+def to_text(found: Inspection) -> str:
+    """Layers, facts, what is missing, targets."""
+    columns = ("layer", "kind", "shape", "neurons", "parameters", "bits", "reset")
+    rows = [
+        (
+            row.name,
+            row.kind,
+            "x".join(map(str, row.shape)),
+            f"{row.neurons:,}" if row.neurons else "",
+            f"{row.parameters:,}" if row.parameters else "",
+            "" if row.bits is None else str(row.bits),
+            row.reset or "",
+        )
+        for row in found.layers
+    ]
+    table = terminal.plain_table(columns, rows, right=("neurons", "parameters", "bits"))
+    lines = [f"{found.path}: {found.kind}", terminal.to_text(table)]
+    lines += [f"{key}: {value}" for key, value in found.facts.items()]
+    if found.missing:
+        lines.append(f"not said: {', '.join(found.missing)}")
+    for target in found.targets:
+        lines.append(f"{target.target}: {'takes it' if target.takes else 'refuses it'}")
+        lines += [f"  {reason}" for reason in target.why_not[:8]]
+    return "\n".join(lines)
