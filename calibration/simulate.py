@@ -10,7 +10,7 @@ That both give the same spikes is a test. A bias acts every step, also before da
 reset at the start of each window makes that harmless.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -103,20 +103,34 @@ def pipelined(network: IntNetwork, inputs: IntArray, interval: int = 0) -> Activ
     time_steps, samples = inputs.shape[:2]
     interval = interval or time_steps + max((j.delay for j in network.projections), default=0)
     depth = depths(network)
-    chip = _Chip(network, depth, interval)
     record = {
         p.name: np.zeros((3, time_steps, samples, *p.shape), np.int64) for p in network.populations
     }
-    for step in range(interval * samples + max(depth.values())):
-        chip.advance(_presented(inputs, step, interval))
+    steps = interval * samples + max(depth.values())
+    for step, observed in enumerate(chip_steps(network, inputs, interval, steps)):
         for name, d in depth.items():
             sample, t = divmod(step - d, interval)
             if 0 <= sample < samples and t < time_steps:
-                record[name][:, t, sample] = chip.observed(name)
+                record[name][:, t, sample] = observed[name]
     spikes = {name: r[0] for name, r in record.items()}
     stateful = [p.name for p in network.populations if p.has_state]
     u, v = ({name: record[name][k] for name in stateful} for k in (1, 2))
     return Activity(spikes, v[network.readout.name][-1], u, v)
+
+
+def chip_steps(
+    network: IntNetwork, inputs: IntArray, interval: int, steps: int
+) -> Iterator[dict[str, IntArray]]:
+    """What a probe on the chip sees: per step, each population's spikes, u and v (3, *shape).
+
+    Includes the steps before a population's first window and between windows.
+    """
+    chip = _Chip(network, depths(network), interval)
+    for step in range(steps):
+        chip.advance(_presented(inputs, step, interval))
+        yield {
+            population.name: chip.observed(population.name) for population in network.populations
+        }
 
 
 def _presented(inputs: IntArray, step: int, interval: int) -> IntArray:

@@ -31,10 +31,10 @@ LIMIT_S = 1800.0
 @dataclass(frozen=True)
 class Options:
     """``interval``: chip steps from one sample to the next (0: T plus the longest delay).
-    ``net``: the netx file for mode netx. ``states``: record u and v as well."""
+    ``nets``: for mode netx, the netx file of each case. ``states``: record u and v as well."""
 
     interval: int = 0
-    net: Path | None = None
+    nets: tuple[Path, ...] = ()
     states: bool = True
     limit_s: float = LIMIT_S
 
@@ -60,8 +60,12 @@ def run_many(
     options = options or Options()
     for network, inputs in cases:
         check_inputs(network, inputs)
-    if mode == "netx" and options.net is None:
-        raise TargetError("Lava, mode netx", found="no network.net", allowed="a netx file")
+    if mode == "netx" and len(options.nets) != len(cases):
+        raise TargetError(
+            "Lava, mode netx",
+            found=f"{len(options.nets)} netx file(s)",
+            allowed=f"{len(cases)}: a network.net for each network",
+        )
     found = environment.locate("full" if mode == "netx" else "light")
     with tempfile.TemporaryDirectory(prefix="tssd-lava-") as folder:
         job = _write_job(Path(folder), cases, mode, options)
@@ -84,10 +88,9 @@ def _write_job(
     job = {
         "mode": mode,
         "cases": len(cases),
-        "model": None,
         "data": str(folder / "data.npz"),
         "out": str(folder / "out.npz"),
-        "net": options.net and str(options.net.resolve()),
+        "nets": [str(net.resolve()) for net in options.nets],
         "interval": options.interval,
         "states": options.states,
     }

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lava_environment import needs_lava
+from lava_environment import differences, needs_lava
 from lava_networks import lava_case
 from strategies import random_conv_network, random_inputs, residual_network
 
@@ -11,14 +11,8 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import layerwise, pipelined
 from tssd.hw_targets.lava import engine
 from tssd.hw_targets.lava.engine import Options
-from tssd.verify import compare_activities
 
 pytestmark = [pytest.mark.lava, needs_lava("light")]
-
-
-def differences(expected: Activity, found: Activity) -> list[str]:
-    rows = compare_activities("lava", expected, found, quantities=("spikes", "u", "v"))
-    return [f"{row.name}: {row.found} at {row.where}" for row in rows if row.status != "pass"]
 
 
 def reference(network: IntNetwork, inputs: IntArray) -> Activity:

@@ -23,29 +23,27 @@ def main(path: str) -> None:
     results: Any = {}
     with np.load(job["data"]) as data:
         for case in range(job["cases"]):
-            results.update(_case(job, data, f"{case}/"))
+            results.update(_case(job, data, case))
     np.savez(job["out"], **results)
 
 
-def _case(job: Any, data: Any, prefix: str) -> Any:
+def _case(job: Any, data: Any, case: int) -> Any:
     import graph  # imports Lava: late, so that a broken job file is told at once
     import model as models
 
-    def array(key: str) -> Any:
-        return data[prefix + key]
-
-    model = models.read(job["model"]) if job["model"] else models.build(str(array("header")), array)
-    inputs = array("inputs")
+    prefix = f"{case}/"
+    model = models.build(str(data[prefix + "header"]), lambda key: data[prefix + key])
+    inputs = data[prefix + "inputs"]
     begin = time.perf_counter()
     try:
-        kept = _run(job, model, inputs)
+        kept = _run(job, model, inputs, case)
     except graph.Refused as why:
         return {prefix + "refused": np.array(str(why))}
     flat = {f"{prefix}{label}/{k}": x for label, group in kept.items() for k, x in group.items()}
     return {**flat, prefix + "seconds": np.array(time.perf_counter() - begin)}
 
 
-def _run(job: Any, model: Any, inputs: Any) -> Any:
+def _run(job: Any, model: Any, inputs: Any, case: int) -> Any:
     import graph
 
     interval, states = job["interval"], job["states"]
@@ -57,7 +55,7 @@ def _run(job: Any, model: Any, inputs: Any) -> Any:
         if job["mode"] == "netx":
             import stock
 
-            return stock.run(model, inputs, job["net"], folder, interval, states)
+            return stock.run(model, inputs, job["nets"][case], folder, interval, states)
         import runtime
 
         return runtime.run(graph.build(model, inputs, interval), folder, states)

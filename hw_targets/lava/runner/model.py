@@ -1,4 +1,4 @@
-"""The integer network (schema tssd-int/1) without tssd: from flat arrays or a bundle's HDF5.
+"""The integer network (schema tssd-int/1) without tssd: from its flat arrays.
 
 Arrays keep tssd's layout (C, H, W); Lava wants (W, H, C): ``to_lava`` and ``from_lava``.
 """
@@ -7,11 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
 
 SCHEMA = "tssd-int/1"
-PRIVATE_GROUP = "tssd"  # of network.nir
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,6 @@ class Model:
         return depth
 
 
-def read(path: str) -> Model:
-    """The model in the HDF5 file of a bundle."""
-    with h5py.File(path, "r") as data:
-        group = data[PRIVATE_GROUP]
-        return build(_text(group["header"][()]), lambda key: group[key][()])
-
-
 def build(header: str, array: Any) -> Model:
     """The model of a JSON header and a function from key to array."""
     table = json.loads(header)
@@ -92,10 +83,6 @@ def to_lava(x: Any, rank: int) -> Any:
 
 
 from_lava = to_lava  # its own inverse
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _population(table: Any, i: int, array: Any) -> Population:

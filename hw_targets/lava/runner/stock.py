@@ -9,7 +9,7 @@ import numpy as np
 from graph import Refused, interval_of, present
 from lava.lib.dl.netx.hdf5 import Network
 from lava.proc.io.source import RingBuffer
-from model import Model
+from model import Model, to_lava
 from runtime import collect, execute, record
 
 
@@ -44,7 +44,7 @@ def _one_by_one(model: Model, inputs: Any, net: str, interval: int, states: bool
     for n in range(inputs.shape[1]):
         one = inputs[:, n : n + 1]
         network = Network(net_config=net, reset_interval=interval, reset_offset=0)
-        network.in_layer.neuron.bias_mant.init = np.moveaxis(one[0, 0], (0, 1, 2), (2, 1, 0))
+        network.in_layer.neuron.bias_mant.init = to_lava(one[0, 0], one[0, 0].ndim)
         processes = [layer.neuron for layer in network.layers]
         with tempfile.TemporaryDirectory() as folder:
             parts.append(_record(model, processes, interval, one, folder, steps, states))
