@@ -8,6 +8,7 @@ spikes, u and v. Source: lava-dl, Copyright (C) 2022 Intel Corporation, BSD-3-Cl
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +25,13 @@ def main() -> None:
         sys.exit("tssd lava install --full first")
     network, _ = pilotnet.load(folder)
     recorded = {(name, q): array for name, q, array in pilotnet.records(folder, network)}
-    arrays = {"conv5/spikes": np.packbits(recorded["conv5", "spikes"].astype(np.uint8))}
+    arrays: dict[str, Any] = {"conv5/spikes": np.packbits(recorded["conv5", "spikes"].astype(np.uint8))}
     for name in LAYERS:
         arrays[f"{name}/weight"] = network.incoming(name)[0].weight.astype(np.int8)
         arrays[f"{name}/bias_mant"] = network.population(name).bias_mant.astype(np.int16)
         for quantity in ("spikes", "u", "v"):
             arrays[f"{name}/{quantity}"] = recorded[name, quantity].astype(np.int32)
-    np.savez_compressed(HERE / "pilotnet_fc.npz", **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(HERE / "pilotnet_fc.npz", **arrays)
 
 
 if __name__ == "__main__":
