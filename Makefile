@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export MPLBACKEND := Agg
 
-.PHONY: lava-env test-lava campaign-onnx demo test check lint types test-slow wheel clean
+.PHONY: lava-env test-lava bench-lava campaign-onnx demo test check lint types test-slow wheel clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,7 +34,10 @@ lava-env: $(VENV)/.installed  ## Intel's Lava in its own Python 3.10 environment
 	$(BIN)/tssd lava install --full
 
 test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped without lava-env
-	$(BIN)/python -m pytest -q -m lava -n 2 tests/differential tests/hw_targets tests/export -rs
+	$(BIN)/python -m pytest -q -m lava -rs
+
+bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
+	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Lava beside our engines: PilotNet's record, random networks, bundles, steps per second.
 
-Run: ``make bench-lava`` or ``python benchmarks/bench_lava.py [BUNDLE ...]`` (needs ``make lava-env``).
+Run: ``python benchmarks/bench_lava.py [BUNDLE ...]`` (``make bench-lava``).
 Bundles run their first 64 test samples: as a process graph, and through netx where they hold a
 network.net.
 """
@@ -19,7 +19,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import pilotnet  # noqa: E402
 from lava_networks import lava_case  # noqa: E402
-from tssd.train.data import load  # noqa: E402
 
 from benchmarks.harness import Row, at_least, at_most, report, write  # noqa: E402
 from tssd.calibration.encode import encode  # noqa: E402
@@ -30,6 +29,7 @@ from tssd.export.bundle import Bundle, read_bundle  # noqa: E402
 from tssd.hw_targets.gpu import engine as gpu  # noqa: E402
 from tssd.hw_targets.lava import engine  # noqa: E402
 from tssd.hw_targets.lava.engine import Options  # noqa: E402
+from tssd.train.data import load  # noqa: E402
 
 COMMAND = "make bench-lava"
 CAMPAIGN = 1200

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "diff": "tssd.commands.diff:command",
     "import-nir": "tssd.commands.import_nir:command",
     "report": "tssd.commands.report:command",
+    "import": "tssd.commands.import_:command",
     "lava": "tssd.commands.lava:command",
     "targets": "tssd.commands.targets:command",
     "check": "tssd.commands.check:command",

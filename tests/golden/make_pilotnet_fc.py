@@ -25,7 +25,9 @@ def main() -> None:
         sys.exit("tssd lava install --full first")
     network, _ = pilotnet.load(folder)
     recorded = {(name, q): array for name, q, array in pilotnet.records(folder, network)}
-    arrays: dict[str, Any] = {"conv5/spikes": np.packbits(recorded["conv5", "spikes"].astype(np.uint8))}
+    arrays: dict[str, Any] = {
+        "conv5/spikes": np.packbits(recorded["conv5", "spikes"].astype(np.uint8))
+    }
     for name in LAYERS:
         arrays[f"{name}/weight"] = network.incoming(name)[0].weight.astype(np.int8)
         arrays[f"{name}/bias_mant"] = network.population(name).bias_mant.astype(np.int16)
