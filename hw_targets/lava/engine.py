@@ -142,8 +142,4 @@ def _activity(network: IntNetwork, data: Mapping[str, Any], prefix: str, states:
     final = read["v"][names[-1]][-1]
     if not states:
         return Activity(read["spikes"], final, {}, {})
-    for label in ("u", "v"):  # populations without state stay at rest
-        read[label] = {
-            name: read[label].get(name, np.zeros_like(s)) for name, s in read["spikes"].items()
-        }
     return Activity(read["spikes"], final, read["u"], read["v"])
