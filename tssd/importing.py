@@ -15,12 +15,11 @@ from tssd.errors import DataError, FileFormatError
 from tssd.export.bundle import Bundle, write_bundle
 from tssd.export.golden import make_golden
 from tssd.export.manifest import sha256
-from tssd.export.netx import check_netx
 from tssd.export.netx_import import Imported, import_netx
 from tssd.export.netx_read import read_netx
 from tssd.export.nir_read import has_integer_model, read_nir
 from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.lava.handover import SCRIPT, handover_script
+from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.placement import place
 
 DRAWN = 2  # golden samples drawn at random where none are given
@@ -48,7 +47,6 @@ def import_bundle(
     inputs = golden_inputs(network, options)
     run = engine_of(network)
     placement = place(network, load_chip(options.target), tally(run(network, inputs)), options.seed)
-    kit = {} if check_netx(network) else {SCRIPT: handover_script(network).encode()}
     bundle = write_bundle(
         out,
         network,
@@ -61,7 +59,7 @@ def import_bundle(
             "golden_inputs": "drawn at random" if options.samples is None else options.samples.name,
             "notes": list(imported.notes),
         },
-        extra_files=kit,
+        extra_files=kit_files(network),
         force=force,
     )
     return bundle, imported.notes

@@ -28,6 +28,7 @@ from tssd.export.onnx_graph import onnx_bytes
 from tssd.float_file import FLOAT_FILE, to_bytes
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.gpu.engine import count
+from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.manual import read_placement
 from tssd.hw_targets.placement import Placement, place
 from tssd.hw_targets.spec import ChipSpec
@@ -141,7 +142,11 @@ def write(
         placement_json=json.loads(deployable.placement.to_json()),
         golden=golden,
         manifest_extra=extra,
-        extra_files={FLOAT_FILE: to_bytes(deployable.stripped), **onnx_bytes(network)},
+        extra_files={
+            FLOAT_FILE: to_bytes(deployable.stripped),
+            **onnx_bytes(network),
+            **kit_files(network),
+        },
         force=force,
     )
 

@@ -10,9 +10,15 @@ from pathlib import Path
 from string import Template
 
 from tssd.calibration.int_network import InputCoding, IntNetwork
+from tssd.export.netx import check_netx
 
 SCRIPT = "run_on_loihi.py"
 TEMPLATE = Path(__file__).resolve().parent / "run_on_loihi.template"
+
+
+def kit_files(network: IntNetwork) -> dict[str, bytes]:
+    """The script as a bundle's extra file; nothing where netx cannot say the network."""
+    return {} if check_netx(network) else {SCRIPT: handover_script(network).encode()}
 
 
 def handover_script(network: IntNetwork) -> str:
