@@ -18,12 +18,20 @@ from tssd.train.float_network import Reset
 
 
 class Method(StrEnum):
-    """Which distillation terms are added to the task loss."""
+    """Which distillation terms are added to the task loss.
+
+    ce none; tet cross-entropy of every step (arXiv 2202.11946, without its MSE term); tsd, ssd
+    and tssd the temporal term, the spatial term, both; s2w and w2s the most confident step
+    teaching the least confident one, or the reverse (arXiv 2510.07924).
+    """
 
     CE = "ce"
+    TET = "tet"
     TSD = "tsd"
     SSD = "ssd"
     TSSD = "tssd"
+    S2W = "s2w"
+    W2S = "w2s"
 
     @property
     def temporal(self) -> bool:
@@ -92,6 +100,7 @@ class TrainConfig:
 
     dataset: str = "digits"
     model: str = "tiny"
+    width: float = 1.0  # factor on every stage's channels and neurons
     epochs: int = 10
     batch_size: int = 128
     optimizer: Optimizer = Optimizer.ADAM
@@ -173,7 +182,7 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
     """(field, what is allowed, whether it holds) for every numeric field."""
     counts = ("epochs", "batch_size", "student_steps", "warm_student_steps")
     weights = ("alpha", "beta", "weight_decay", "clip", "warm_epochs", "shift", "train_limit")
-    positive = ("lr", "threshold", "surrogate_width", "temperature")
+    positive = ("width", "lr", "threshold", "surrogate_width", "temperature")
     unit = ("ramp", "label_smoothing")
     return [
         *((name, ">= 1", getattr(c, name) >= 1) for name in counts),

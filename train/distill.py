@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from tssd.train.config import Distance, Readout, TrainConfig
+from tssd.train.config import Distance, Method, Readout, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ def distance(student: Tensor, teacher: Tensor, config: TrainConfig) -> Tensor:
 
 
 def task_loss(logits: Tensor, labels: Tensor, student_steps: int, config: TrainConfig) -> Tensor:
-    """Cross-entropy of the student's mean, the teacher's mean, or the mean of both."""
+    """Cross-entropy of the student's mean, the teacher's mean, or the mean of both; of each step
+    alone for TET."""
+    if config.method is Method.TET:
+        return torch.stack([_cross_entropy(step, labels, config) for step in logits]).mean()
     teacher_steps = logits.shape[0]
     chosen = {
         Readout.STUDENT: (student_steps,),
@@ -62,6 +65,23 @@ def task_loss(logits: Tensor, labels: Tensor, student_steps: int, config: TrainC
 
 def _cross_entropy(logits: Tensor, labels: Tensor, config: TrainConfig) -> Tensor:
     return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+
+
+def by_confidence(logits: Tensor) -> tuple[int, int]:
+    """(strongest, weakest) step: the batch mean of the largest class probability."""
+    confidence = logits.detach().softmax(-1).amax(-1).mean(-1)
+    return int(confidence.argmax()), int(confidence.argmin())
+
+
+def strong_weak(logits: Tensor, config: TrainConfig) -> Tensor:
+    """The strongest step teaches the weakest one (s2w), or the weakest the strongest (w2s).
+
+    One pair of steps per batch, as in arXiv 2510.07924; whether its teacher is detached and a
+    factor tau^2 is on are options of ours here.
+    """
+    strong, weak = by_confidence(logits)
+    teacher, student = (strong, weak) if config.method is Method.S2W else (weak, strong)
+    return distance(logits[student], logits[teacher], config)
 
 
 def losses(
@@ -80,6 +100,8 @@ def losses(
     if config.method.temporal:
         teacher = mean_logits(logits, teacher_steps)
         temporal = distance(mean_logits(logits, student_steps), teacher, config)
+    if config.method in (Method.S2W, Method.W2S):
+        temporal = strong_weak(logits, config)
     if config.method.spatial and weak is not None:
         by_student = config.spatial_steps is Readout.STUDENT
         steps = student_steps if by_student else teacher_steps

@@ -30,13 +30,17 @@ READOUT = "readout"
 
 @dataclass(frozen=True)
 class LinkSpec:
-    """Weights from *source*: a ``kernel x kernel`` convolution, or dense where kernel is 0."""
+    """Weights from *source*: a ``kernel x kernel`` convolution, or dense where kernel is 0.
+
+    ``identity`` sends the spikes on as they are (a skip), whatever the kernel says.
+    """
 
     source: str
     kernel: int = 3
     stride: int = 1
     norm: bool = False
     pool: int = 1  # average pooling of the source before the weights (weak classifiers)
+    identity: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ class Link(nn.Module):
         self.source, self.pool = spec.source, spec.pool
         shape = _pooled(shape, spec.pool)
         self.weights: nn.Module
-        if spec.kernel:
+        if spec.identity:
+            self.weights = nn.Identity()
+        elif spec.kernel:
             self.weights = nn.Conv2d(
                 shape[0], width, spec.kernel, spec.stride, spec.kernel // 2, bias=not spec.norm
             )
@@ -312,6 +318,8 @@ def stage_shapes(
 
 
 def _link_shape(link: LinkSpec, source: tuple[int, ...], spec: StageSpec) -> tuple[int, ...]:
+    if link.identity:
+        return _pooled(source, link.pool)
     if not link.kernel:
         return (spec.width,)
     rows = _pooled(source, link.pool)[1:]

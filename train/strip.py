@@ -26,7 +26,7 @@ from tssd.train.float_network import (
 )
 from tssd.train.network import READOUT, Link, Run, SpikingNet, Stage
 
-KNOWN = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
+KNOWN = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.Identity)
 
 
 def strip(
@@ -110,6 +110,9 @@ def _projection(net: SpikingNet, stage: Stage, link: Link, index: int) -> FloatP
     is_conv = isinstance(weights, nn.Conv2d)
     # Pooling by a, then by b, incomplete windows dropped, is pooling by a * b.
     pool = link.pool * (1 if link.source == "input" else net.stage(link.source).pool)
+    average = AveragePool((pool, pool), (pool, pool)) if pool > 1 else None
+    if isinstance(weights, nn.Identity):
+        return _identity(net, stage, link, average)
     bias: torch.Tensor | nn.Module | None = weights.bias
     return FloatProjection(
         link.source,
@@ -121,9 +124,21 @@ def _projection(net: SpikingNet, stage: Stage, link: Link, index: int) -> FloatP
         padding=_pair(weights.padding) if is_conv else (0, 0),
         dilation=_pair(weights.dilation) if is_conv else (1, 1),
         groups=_whole(weights.groups) if is_conv else 1,
-        pool=AveragePool((pool, pool), (pool, pool)) if pool > 1 else None,
+        pool=average,
         norm=_norm(link),
     )
+
+
+def _identity(
+    net: SpikingNet, stage: Stage, link: Link, average: AveragePool | None
+) -> FloatProjection:
+    """A skip: one weight of 1 per channel (a depthwise 1 x 1 convolution), or the unit matrix."""
+    shape = net.shapes[stage.name]
+    is_image = len(shape) == 3
+    weight = np.ones((shape[0], 1, 1, 1)) if is_image else np.eye(shape[0])
+    kind = ProjectionKind.CONV2D if is_image else ProjectionKind.DENSE
+    groups = shape[0] if is_image else 1
+    return FloatProjection(link.source, stage.name, kind, weight, groups=groups, pool=average)
 
 
 def _pair(value: object) -> tuple[int, int]:
