@@ -56,32 +56,53 @@ def lif_forward(
     integrated: Array,  # (T, B, H, W, C) out: H before the reset; T = 0 to keep nothing
     spikes: Array,  # (T, B, H // pool, W // pool, C) out: mean spikes per window
 ) -> None:
-    steps, _, rows, columns, channels = spikes.shape
+    steps, _, rows, _, channels = spikes.shape
     height, width = x.shape[2], x.shape[3]
-    static = x.shape[0] == 1
     keep = integrated.shape[0] > 0
     one, zero = membrane.dtype.type(1), membrane.dtype.type(0)
     share = membrane.dtype.type(1.0 / (pool * pool))
+    row = np.empty(width * channels, membrane.dtype)
+    gains, shifts = tiled(gain, width), tiled(shift, width)
     for b in range(first, end):
         for t in range(steps):
-            source = 0 if static else t
+            source = 0 if x.shape[0] == 1 else t
             for i in range(height):
-                for j in range(width):
-                    row, column = i // pool, j // pool
-                    inside = row < rows and column < columns
-                    fresh = i % pool == 0 and j % pool == 0
-                    for c in range(channels):
-                        current = x[source, b, i, j, c] * gain[c] + shift[c]
-                        h = decay * membrane[b, i, j, c] + current
-                        s = one if h >= threshold else zero
-                        membrane[b, i, j, c] = h - s * (h if hard else threshold)
-                        if keep:
-                            integrated[t, b, i, j, c] = h
-                        if inside:
-                            if fresh:
-                                spikes[t, b, row, column, c] = s * share
-                            else:
-                                spikes[t, b, row, column, c] += s * share
+                drive, state = x[source, b, i].reshape(-1), membrane[b, i].reshape(-1)
+                kept = integrated[t, b, i].reshape(-1) if keep else row
+                fired = spikes[t, b, i].reshape(-1) if pool == 1 else row
+                for k in range(len(row)):
+                    h = decay * state[k] + (drive[k] * gains[k] + shifts[k])
+                    s = one if h >= threshold else zero
+                    state[k] = h - s * (h if hard else threshold)
+                    if keep:
+                        kept[k] = h
+                    fired[k] = s
+                if pool > 1 and i // pool < rows:
+                    pool_row(fired, spikes[t, b, i // pool], pool, share, i % pool == 0)
+
+
+@njit(cache=True, nogil=True)
+def tiled(values: Array, times: int) -> Array:
+    """*values* repeated *times* times, one after the other."""
+    result = np.empty(len(values) * times, values.dtype)
+    for i in range(times):
+        result[i * len(values) : (i + 1) * len(values)] = values
+    return result
+
+
+@njit(cache=True, nogil=True)
+def pool_row(fired: Array, pooled: Array, pool: int, share: Any, fresh: bool) -> None:
+    """Add one row of spikes (W * C,) to its windows (W // pool, C); *fresh* starts them."""
+    columns, channels = pooled.shape
+    for column in range(columns):
+        start = column * pool * channels
+        window = pooled[column]
+        if fresh:
+            window[:] = 0
+        for d in range(pool):
+            part = fired[start + d * channels : start + (d + 1) * channels]
+            for c in range(channels):
+                window[c] += part[c] * share
 
 
 @njit(cache=True, nogil=True)

@@ -71,7 +71,8 @@ def test_terms_of_each_method(method: Method) -> None:
     generator = torch.Generator().manual_seed(0)
     logits, weak = (torch.randn(6, 3, 10, generator=generator) for _ in range(2))
     terms = losses(logits, weak, torch.tensor([1, 2, 3]), 4, config, ramp=0.5)
-    assert (terms.temporal > 0).item() is method.temporal
+    pairs_steps = method in (Method.S2W, Method.W2S)
+    assert (terms.temporal > 0).item() is (method.temporal or pairs_steps)
     assert (terms.spatial > 0).item() is method.spatial
     expected = terms.task + 0.125 * terms.temporal + 2.0 * terms.spatial
     assert terms.total.item() == pytest.approx(expected.item())
@@ -111,7 +112,7 @@ def test_config_survives_toml(tmp_path: Path) -> None:
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"teacher_steps": 4}, "teacher_steps: found 4; allowed: > student_steps = 4"),
         ({"epochs": 0}, "epochs: found 0; allowed: >= 1"),
-        ({"method": "tsdd"}, "unknown 'tsdd'; allowed: ce, ssd, tsd, tssd"),
+        ({"method": "tsdd"}, "unknown 'tsdd'; allowed: ce, s2w, ssd, tet, tsd, tssd, w2s"),
         ({"model": "vgg-smal"}, "did you mean 'vgg-small'"),
         ({"reset": "none"}, "allowed: soft, hard"),
         ({"lr": "fast"}, r"'fast' \(str\); allowed: float"),

@@ -1,0 +1,50 @@
+"""`tssd study`: the ablation of the training method, run by run."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study")
+@click.option("--dataset", help="digits, fashion-mnist, mnist or cifar10.")
+@click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
+@click.option("--epochs", type=int)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
+@click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def study(
+    seeds: int,
+    settings: tuple[str, ...],
+    path: Path | None,
+    out: Path,
+    data: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train every method with every seed and compare them pair by pair.
+
+    Runs that are done are not repeated: the same command goes on with a stopped study.
+    """
+    from tssd.train.config import configure, parse_setting
+    from tssd.train.data import load
+    from tssd.train.study import markdown
+    from tssd.train.study import study as run_study
+
+    changes = {key: value for key, value in options.items() if value is not None}
+    changes |= dict(parse_setting(text) for text in settings)
+    config = configure(changes.get("dataset"), path, changes)
+
+    def began(condition: str, seed: int) -> None:
+        click.echo(f"{condition}, seed {seed}", err=True)
+
+    outcomes = run_study(config, load(config.dataset, data), range(seeds), out, began)
+    if as_json:
+        click.echo(json.dumps([asdict(outcome) for outcome in outcomes]))
+    else:
+        click.echo(markdown(outcomes, config, seeds))
