@@ -11,6 +11,7 @@ from tssd.errors import TssdError
 
 COMMANDS: dict[str, str] = {
     "train": "tssd.commands.train:train",
+    "study": "tssd.commands.study:study",
     "export": "tssd.commands.export:command",
     "verify": "tssd.commands.verify:command",
     "demo": "tssd.commands.demo:command",
