@@ -102,7 +102,8 @@ def train(
         store()
         raise
     accuracy = _final_accuracy(net, config, data)
-    _write_manifest(folder, config, data, accuracy, position)
+    begun = start_from.name if start_from else None
+    _write_manifest(folder, config, data, accuracy, position, begun)
     return Trained(net.eval(), position, accuracy)
 
 
@@ -271,10 +272,16 @@ def _final_accuracy(net: SpikingNet, config: TrainConfig, data: Dataset) -> dict
 
 
 def _write_manifest(
-    folder: Path, config: TrainConfig, data: Dataset, accuracy: dict[str, Any], position: Position
+    folder: Path,
+    config: TrainConfig,
+    data: Dataset,
+    accuracy: dict[str, Any],
+    position: Position,
+    start_from: str | None,
 ) -> None:
     manifest = {
         "config": config.to_table(),
+        "start_from": start_from,
         "data": {
             "name": data.name,
             "train": len(data.train.first(config.train_limit)),
