@@ -51,6 +51,10 @@ check: lint types test
 
 .PHONY: results docs bench-placement
 
+.PHONY: bench-chips
+bench-chips: $(VENV)/.installed  ## chip files against what was measured on silicon
+	$(BIN)/python -m benchmarks.chips
+
 bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
 	$(BIN)/python -m benchmarks.placement
 
