@@ -94,12 +94,12 @@ def _note(log: Rows, kind: int, place: int, start: int, cycles: int) -> None:
 
 
 @compiled
-def _core(chip: Words, number: int) -> int:
+def core_address(chip: Words, number: int) -> int:
     return chip[CORE_AT] + number * chip[CORE_SIZE]
 
 
 @compiled
-def _route(chip: Words, here: int, n: int) -> int:
+def route(chip: Words, here: int, n: int) -> int:
     """The channel that a message for core *n* takes out of the router behind channel *here*."""
     dx, dy = chip[n + N_X] - chip[here + C_X], chip[n + N_Y] - chip[here + C_Y]
     if dx == 0 and dy == 0:
@@ -145,7 +145,7 @@ def _load(chip: Words, message: Rows, log: Rows, n: int) -> None:
 @compiled
 def _receive(chip: Words, message: Rows, log: Rows, m: int, there: int) -> int:
     """The target core's two input stages, in order of arrival; when the queue slot is free."""
-    n, service = _core(chip, message[m, M_TARGET]), message[m, M_SERVICE]
+    n, service = core_address(chip, message[m, M_TARGET]), message[m, M_SERVICE]
     start = max(there, chip[n + N_AXON_FREE])
     done = start + chip[AXON_IN]
     if chip[SYNAPSE_SLOTS]:
@@ -190,7 +190,7 @@ def _expose(chip: Words, message: Rows, o: int) -> None:
     """The first message in the buffer of channel *o* asks for its next channel."""
     slot = o + C_SLOTS + SLOT_SIZE * chip[o + C_HEAD]
     ready = max(chip[slot + S_READY], chip[o + C_FREED])
-    onward = _route(chip, o, _core(chip, message[chip[slot + S_MESSAGE], M_TARGET]))
+    onward = route(chip, o, core_address(chip, message[chip[slot + S_MESSAGE], M_TARGET]))
     chip[o + C_READY] = ready
     chip[onward + C_WANTED] |= 1 << chip[o + C_PORT]
     _push(chip, ready, onward)
@@ -201,9 +201,7 @@ def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, t: int) -> int:
     """Put message m on channel *o* in cycle t; returns the cycle after its last flit."""
     flits, pace, capacity = message[m, M_FLITS], chip[o + C_FLIT], chip[o + C_CAPACITY]
     if chip[o + C_LOAD] == 0:
-        used = chip[USED_AT]
-        chip[used] += 1
-        chip[used + chip[used]] = o
+        mark_used(chip, o)
     gone = t + flits * pace
     chip[o + C_BUSY] = gone
     chip[o + C_LOAD] += gone - t
@@ -226,6 +224,14 @@ def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, t: int) -> int:
     if count == 0:
         _expose(chip, message, o)
     return gone
+
+
+@compiled
+def mark_used(chip: Words, o: int) -> None:
+    """Remember that channel *o* must be emptied before the next step."""
+    used = chip[USED_AT]
+    chip[used] += 1
+    chip[used + chip[used]] = o
 
 
 @compiled
@@ -302,7 +308,7 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
 
 
 @compiled
-def _clear(chip: Words) -> None:
+def clear(chip: Words) -> None:
     """Empty what the last step used."""
     used = chip[USED_AT]
     for i in range(chip[used]):
@@ -314,7 +320,7 @@ def _clear(chip: Words) -> None:
             chip[o + C_SLOTS + SLOT_SIZE * place + S_FREE] = 0
     chip[used] = chip[chip[HEAP_AT]] = 0
     for number in range(chip[CORES]):
-        n = _core(chip, number)
+        n = core_address(chip, number)
         for field in range(CORE_STATE, chip[CORE_SIZE]):
             chip[n + field] = 0
 
@@ -341,7 +347,7 @@ def _finish(chip: Words, log: Rows, tail: Words) -> tuple[int, int]:
     """Close the cores' counters: (messages received, cycle in which the last core is done)."""
     received, last = 0, 0
     for number in range(chip[CORES]):
-        n = _core(chip, number)
+        n = core_address(chip, number)
         received += chip[n + N_RECEIVED]
         chip[n + N_NEURON_BUSY] += tail[number]
         if log.shape[0] and tail[number]:
@@ -362,9 +368,9 @@ def run_step(
     of emission; ``tail`` (cores,): neuron-stage cycles after a core's last message; ``log``:
     (rows, 4) kind, place, start, cycles of a trace, or no rows; ``limit``: most events a message.
     """
-    _clear(chip)
+    clear(chip)
     for number in range(chip[CORES]):
-        n = _core(chip, number)
+        n = core_address(chip, number)
         chip[n + N_NEXT], chip[n + N_LAST] = first[number], first[number + 1]
         _load(chip, message, log, n)
     total = first[chip[CORES]] - first[0]
@@ -376,11 +382,16 @@ def run_step(
 
 
 @compiled
-def copy_counters(chip: Words, counters: Rows, links: Words) -> None:
-    """The counters of the last step into ``counters`` (cores, 8) and ``links`` (channels,)."""
+def copy_counters(chip: Words, counters: Rows) -> None:
+    """The counters of the last step into ``counters`` (cores, 8)."""
     for number in range(chip[CORES]):
-        n = _core(chip, number)
+        n = core_address(chip, number)
         for field in range(counters.shape[1]):
             counters[number, field] = chip[n + CORE_COUNTERS + field]
+
+
+@compiled
+def copy_links(chip: Words, links: Words) -> None:
+    """The busy cycles of the last step's channels into ``links`` (channels,)."""
     for number in range(len(links)):
         links[number] = chip[chip[CHANNEL_AT] + number * chip[CHANNEL_SIZE] + C_LOAD]

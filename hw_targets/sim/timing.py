@@ -71,7 +71,8 @@ def time_steps(
             chip, table, traffic.first[step], traffic.tail[step], NOTHING, events_per_message
         )
         raise_if_stuck(machine, chip, step, int(results[step, 0]), events_per_message)
-        kernel.copy_counters(chip, counters[step], links[step])
+        kernel.copy_counters(chip, counters[step])
+        kernel.copy_links(chip, links[step])
     return StepTimes(results[:, 2], results[:, 1], counters, links, table[:, kernel.M_EMITTED :])
 
 
@@ -80,18 +81,6 @@ def _table(traffic: Traffic) -> IntArray:
     table[:, kernel.M_TARGET], table[:, kernel.M_FLITS] = traffic.target, traffic.flits
     table[:, kernel.M_WORK], table[:, kernel.M_SERVICE] = traffic.work, traffic.service
     return table
-
-
-def trace_step(machine: Machine, traffic: Traffic, step: int) -> IntArray:
-    """One step again, as intervals (rows, 4): kind, core or channel, start, cycles."""
-    chip, table = wire(machine), _table(traffic)
-    begin, end = traffic.first[step, 0], traffic.first[step, -1]
-    hops = machine.columns + machine.height * machine.chips_y + 6
-    log = np.zeros(((end - begin) * hops + machine.cores + 2, 4), np.int64)
-    first, tail = traffic.first[step], traffic.tail[step]
-    status = kernel.run_step(chip, table, first, tail, log, EVENTS_PER_MESSAGE)[0]
-    raise_if_stuck(machine, chip, step, status)
-    return log[1 : log[0, 0] + 1]
 
 
 def raise_if_stuck(

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_machine import Message, SlowMachine
 
-from tssd.calibration.integer import IntArray
 from tssd.errors import ConfigError, DataError, TargetError
 from tssd.hw_targets.sim.machine import Machine
-from tssd.hw_targets.sim.timing import StepTimes, Traffic, time_steps, trace_step
+from tssd.hw_targets.sim.timing import StepTimes, Traffic, time_steps
 
 PLAIN = Machine(
     cycle_ns=1.0, width=4, height=3, cores_per_router=2,
@@ -205,18 +204,6 @@ def test_traffic_that_does_not_fit_is_refused() -> None:
         run(PLAIN, [Message(0, 24, 1, 0, 0)])
     with pytest.raises(ConfigError, match=r"machine: buffer_flits: found 0; allowed: >= 1"):
         replace(PLAIN, buffer_flits=0)
-
-
-def test_a_trace_holds_every_interval_once() -> None:
-    messages = [Message(0, 7, 2, 3, 9), Message(0, 7, 1, 0, 9), Message(2, 7, 1, 5, 9)]
-    traffic = traffic_of(PLAIN, messages, [0] * PLAIN.cores)
-    rows: IntArray = trace_step(PLAIN, traffic, 0)
-    kinds = np.bincount(rows[:, 0], minlength=4)
-    assert kinds[0] == 2  # two messages had neuron work before them
-    assert kinds[2] == kinds[3] == 3
-    times = time_steps(PLAIN, traffic)
-    links = np.bincount(rows[rows[:, 0] == 1, 1], rows[rows[:, 0] == 1, 3], PLAIN.channels)
-    np.testing.assert_array_equal(links, times.links[0])
 
 
 def test_channel_names_are_readable() -> None:

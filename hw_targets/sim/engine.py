@@ -1,0 +1,280 @@
+"""Run a placed network on the simulated chip: what it does, when, and what it costs.
+
+First the spikes (functional engine, or any spike record), then their timing: ``cycle`` sends every
+message through every queue, ``bound`` takes the largest of five terms. Steps are separated by a
+barrier, hence independent: they run in threads, and the result does not depend on how many.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.tally import Tally
+from tssd.errors import ConfigError
+from tssd.hw_targets.counters import Counters, count
+from tssd.hw_targets.placement import Placement, placed_fanouts
+from tssd.hw_targets.sim import kernel
+from tssd.hw_targets.sim import steps_kernel as sk
+from tssd.hw_targets.sim.functional import activity, prepare, simulate
+from tssd.hw_targets.sim.machine import wire
+from tssd.hw_targets.sim.plan import Plan, make_plan
+from tssd.hw_targets.sim.record import SpikeRecord, from_samples
+from tssd.hw_targets.sim.threads import available_cores
+from tssd.hw_targets.sim.timing import EVENTS_PER_MESSAGE, NOTHING, raise_if_stuck
+from tssd.hw_targets.spec import ChipSpec
+
+Mode = Literal["cycle", "bound"]
+TERMS = ("neuron", "synapse", "memory", "link", "barrier")
+WORDS = {
+    "neuron": "compute (neurons)",
+    "synapse": "compute (synapses)",
+    "memory": "memory",
+    "link": "traffic",
+    "barrier": "barrier",
+    "waiting": "traffic (waiting)",
+}
+WAITING = 1.25  # a step longer than its largest term by this factor is limited by waiting
+BLOCK = 16  # steps that one thread takes at a time
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class StepTiming:
+    """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the bound's terms
+    in cycles and the machine core or channel at which each is largest; ``core`` (steps, cores, 8)
+    counters named by ``kernel.COUNTER_NAMES``; ``links`` (channels,) busy cycles in all steps."""
+
+    mode: Mode
+    cycle_ns: float
+    cycles: IntArray
+    terms: IntArray
+    where: IntArray
+    core: IntArray
+    links: IntArray
+    messages: int
+    events: int
+
+    @property
+    def us_per_step(self) -> float:
+        """The mean step time."""
+        return float(self.cycles.mean()) * self.cycle_ns / 1e3
+
+    @property
+    def step_us(self) -> "np.typing.NDArray[np.float64]":
+        """(steps,) in us."""
+        return self.cycles * (self.cycle_ns / 1e3)
+
+    def limits(self) -> list[str]:
+        """What limits each step: a term of the bound, or waiting."""
+        largest = self.terms.argmax(axis=1)
+        waits = self.cycles > WAITING * self.terms.max(axis=1)
+        return ["waiting" if w else TERMS[i] for i, w in zip(largest, waits, strict=True)]
+
+    def bottleneck(self) -> str:
+        """What limits most of the time."""
+        spent: dict[str, int] = {}
+        for name, cycles in zip(self.limits(), self.cycles, strict=True):
+            spent[name] = spent.get(name, 0) + int(cycles)
+        return max(spent, key=lambda name: spent[name])
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run: record of spikes, their tally, event counters per slice, and times."""
+
+    network: IntNetwork
+    placement: Placement
+    chip: ChipSpec
+    plan: Plan
+    record: SpikeRecord
+    tally: Tally
+    counters: Counters
+    timing: StepTiming
+
+    @property
+    def us_per_inference(self) -> float:
+        """From the first step of one sample to the first of the next, at the mean step time."""
+        return self.timing.us_per_step * self.record.steps / self.tally.samples
+
+    def layer_of_core(self, core: int) -> str:
+        """The populations on a machine core."""
+        names = [
+            name
+            for name, c in zip(self.plan.slice_population, self.plan.slice_core, strict=True)
+            if c == core
+        ]
+        return ", ".join(names) or "no population"
+
+
+def run(
+    network: IntNetwork,
+    inputs: IntArray,
+    placement: Placement,
+    chip: ChipSpec,
+    mode: Mode = "cycle",
+    progress: Progress | None = None,
+) -> Run:
+    """Simulate ``inputs`` (T, B, *input shape), samples back to back on one chip."""
+    samples = simulate(prepare(network), inputs, progress)
+    record = from_samples(network, samples)
+    done = activity(network, samples)
+    events = {name: np.count_nonzero(s, axis=(0, 1)) for name, s in done.spikes.items()}
+    tally = Tally(inputs.shape[1], network.time_steps, events, done.readout)
+    return run_record(network, record, placement, chip, mode, tally, progress)
+
+
+def run_record(
+    network: IntNetwork,
+    record: SpikeRecord,
+    placement: Placement,
+    chip: ChipSpec,
+    mode: Mode = "cycle",
+    tally: Tally | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Time and count a spike record, whoever made it; without a tally it is one long sample."""
+    fanouts = placed_fanouts(network, placement)
+    plan = make_plan(network, placement, chip, fanouts)
+    timing = time_record(plan, record, mode, progress)
+    if tally is None:
+        tally = tally_of(network, record)
+    counted = count(network, tally, placement, chip, active_updates(network, record, tally), fanouts)
+    return Run(network, placement, chip, plan, record, tally, counted, timing)
+
+
+def tally_of(network: IntNetwork, record: SpikeRecord) -> Tally:
+    """A record as one sample of as many time steps as it has chip steps."""
+    events = {
+        p.name: np.bincount(record.spikes[p.name][:, 1], minlength=p.neurons).reshape(p.shape)
+        for p in network.populations
+    }
+    readout = np.zeros((1, *network.readout.shape), np.int64)
+    return Tally(1, record.steps, events, readout)
+
+
+def active_updates(
+    network: IntNetwork, record: SpikeRecord, tally: Tally
+) -> dict[str, IntArray] | None:
+    """Active updates of each neuron over the run, where the record knows them."""
+    if not record.active:
+        return None
+    everything = tally.samples * tally.time_steps
+    return {
+        p.name: record.active[p.name].sum(axis=0).reshape(p.shape)
+        if p.name in record.active
+        else np.full(p.shape, everything)
+        for p in network.populations
+    }
+
+
+def time_record(
+    plan: Plan, record: SpikeRecord, mode: Mode = "cycle", progress: Progress | None = None
+) -> StepTiming:
+    """Time every step of *record*."""
+    if mode not in ("cycle", "bound"):
+        raise ConfigError("timing mode", found=repr(mode), allowed="cycle or bound")
+    job = _Job(plan, record, mode)
+    blocks = [range(a, min(a + BLOCK, record.steps)) for a in range(0, record.steps, BLOCK)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for block, links in zip(blocks, pool.map(job.run_block, blocks), strict=True):
+            job.links += links
+            if progress:
+                progress(len(block))
+    r = job.results
+    terms, where = r[:, sk.R_TERMS : sk.R_WHERE], r[:, sk.R_WHERE :]
+    cycle_ns = plan.machine.cycle_ns
+    events, messages = int(r[:, sk.R_EVENTS].sum()), int(job.messages.sum())
+    return StepTiming(
+        mode, cycle_ns, r[:, sk.R_CYCLES], terms, where, job.core, job.links, messages, events
+    )
+
+
+class _Job:
+    """One timing run: shared inputs, and the arrays that blocks of steps fill."""
+
+    def __init__(self, plan: Plan, record: SpikeRecord, mode: Mode) -> None:
+        self.plan, self.mode = plan, mode
+        machine = plan.machine
+        self.first, self.ranks = sorted_ranks(plan, record)
+        self.update = update_cycles(plan, record)
+        self.results = np.zeros((record.steps, sk.RESULT_COLUMNS), np.int64)
+        self.core = np.zeros((record.steps, machine.cores, len(kernel.COUNTER_NAMES)), np.int64)
+        self.links = np.zeros(machine.channels, np.int64)
+        self.messages = np.zeros(record.steps, np.int64)
+        self.idle_chip = wire(machine)
+
+    def run_block(self, steps: range) -> IntArray:
+        """Time some steps on a machine of their own; returns their link loads."""
+        chip, links = self.idle_chip.copy(), np.zeros_like(self.links)
+        for step in steps:
+            self._run_step(step, chip)
+            sk.add_links(chip, links)
+        return links
+
+    def traffic(self, step: int) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Message table, first, tail, and memory reads per core of one step."""
+        w, cores = self.plan.wires, self.plan.machine.cores
+        ranks = self.ranks[self.first[step] : self.first[step + 1]]
+        number = sk.count_messages(ranks, w.fan_first)
+        message = np.zeros((number, kernel.MESSAGE_COLUMNS), np.int64)
+        first, tail = np.zeros(cores + 1, np.int64), np.zeros(cores, np.int64)
+        reads = np.zeros(cores, np.int64)
+        sk.expand(
+            ranks, w.core_first, w.fan_first, w.fan, self.update[step], self.plan.spike,
+            message, first, tail, reads,
+        )  # fmt: skip
+        return message, first, tail, reads
+
+    def _run_step(self, step: int, chip: IntArray) -> None:
+        message, first, tail, reads = self.traffic(step)
+        result, machine = self.results[step], self.plan.machine
+        if self.mode == "cycle":
+            found = kernel.run_step(chip, message, first, tail, NOTHING, EVENTS_PER_MESSAGE)
+            raise_if_stuck(machine, chip, step, found[0])
+            result[: sk.R_TERMS] = found
+            sk.find_terms(chip, reads, result)
+        else:
+            sk.load_step(chip, message, first, tail)
+            result[sk.R_CYCLES] = sk.find_terms(chip, reads, result)
+        self.messages[step] = len(message)
+        kernel.copy_counters(chip, self.core[step])
+
+
+def trace_step(plan: Plan, record: SpikeRecord, step: int) -> IntArray:
+    """One step again, as intervals (rows, 4): kind (``kernel.LOG_*``), place, start, cycles."""
+    message, first, tail, _ = _Job(plan, record, "cycle").traffic(step)
+    machine = plan.machine
+    hops = machine.columns + machine.height * machine.chips_y + 6
+    log = np.zeros((len(message) * hops + machine.cores + 2, 4), np.int64)
+    chip = wire(machine)
+    found = kernel.run_step(chip, message, first, tail, log, EVENTS_PER_MESSAGE)
+    raise_if_stuck(machine, chip, step, found[0])
+    return log[1 : log[0, 0] + 1]
+
+
+def sorted_ranks(plan: Plan, record: SpikeRecord) -> tuple[IntArray, IntArray]:
+    """(steps + 1,) bounds, and the ranks of the neurons that fire, by step and core order."""
+    steps = np.concatenate([record.spikes[name][:, 0] for name in plan.populations])
+    ranks = np.concatenate(
+        [plan.rank[name][record.spikes[name][:, 1]] for name in plan.populations]
+    )
+    order = np.lexsort((ranks, steps))
+    return np.searchsorted(steps[order], np.arange(record.steps + 1)), ranks[order]
+
+
+def update_cycles(plan: Plan, record: SpikeRecord) -> IntArray:
+    """(steps, cores): neuron-stage cycles of all updates of a core in each step."""
+    total = np.zeros((record.steps, plan.machine.cores), np.int64)
+    for i, (name, neurons) in enumerate(
+        zip(plan.slice_population, plan.slice_neurons, strict=True)
+    ):
+        active: IntArray | int = len(neurons)
+        if name in record.active and plan.extra[i]:
+            active = np.count_nonzero(record.active[name][:, neurons], axis=1)
+        total[:, plan.slice_core[i]] += plan.idle[i] * len(neurons) + plan.extra[i] * active
+    return total

@@ -1,0 +1,186 @@
+"""What a run says in figures: per layer, per step, per router; for reports, tables and CSV."""
+
+import csv
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from tssd.calibration.integer import IntArray
+from tssd.hw_targets.energy import Energy, Range, price, static_pj
+from tssd.hw_targets.sim import kernel
+from tssd.hw_targets.sim.engine import TERMS, WORDS, Run
+from tssd.hw_targets.spec import ChipSpec
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One chip step: its time, what limits it in words, and where."""
+
+    step: int
+    us: float
+    bottleneck: str
+    core: str | None
+
+
+@dataclass(frozen=True)
+class MeshRow:
+    """One router: the share of the run for which its busiest outgoing link was busy."""
+
+    x: int
+    y: int
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One population: counts and dynamic energy per inference, and its share of the busy time."""
+
+    name: str
+    cores: int
+    spikes: float
+    synops: float
+    updates: float
+    messages: float
+    energy_pj: Range
+    time_share: float
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A run in a few figures; energies per inference."""
+
+    us_per_step: float
+    us_per_inference: float
+    bottleneck: str
+    cores: int
+    chips: int
+    messages_per_step: float
+    synops_per_step: float
+    dynamic_pj: Range
+    static_pj: Range
+
+
+def steps(run: Run) -> list[StepRow]:
+    """The time line."""
+    timing, rows = run.timing, []
+    for step, limit in enumerate(timing.limits()):
+        rows.append(
+            StepRow(step, float(timing.step_us[step]), WORDS[limit], _where(run, step, limit))
+        )
+    return rows
+
+
+def _where(run: Run, step: int, limit: str) -> str | None:
+    """The core (with its layer) or the link that limits a step."""
+    if limit == "barrier":
+        return None
+    if limit == "waiting":
+        core = int(run.timing.core[step, :, kernel.COUNTER_NAMES.index("finish")].argmax())
+        return f"core {core} ({run.layer_of_core(core)})"
+    where = int(run.timing.where[step, TERMS.index(limit)])
+    if limit == "link":
+        return run.plan.machine.channel_name(where)
+    return f"core {where} ({run.layer_of_core(where)})"
+
+
+def mesh(run: Run) -> list[MeshRow]:
+    """How busy each router's busiest outgoing link was."""
+    machine, links = run.plan.machine, run.timing.links
+    whole = max(1, int(run.timing.cycles.sum()))
+    source = outgoing_router(run)
+    busiest = np.zeros(machine.routers, np.int64)
+    inside = source >= 0
+    np.maximum.at(busiest, source[inside], links[inside])
+    return [
+        MeshRow(r % machine.columns, r // machine.columns, float(load) / whole * 100, "% busy")
+        for r, load in enumerate(busiest)
+    ]
+
+
+def outgoing_router(run: Run) -> IntArray:
+    """(channels,): the router that drives each channel, -1 for a core's own."""
+    machine = run.plan.machine
+    number = np.arange(machine.channels)
+    router, port = np.divmod(number, machine.ports)
+    direction = np.clip(port - machine.cores_per_router, 0, 3)
+    behind = np.array([1, -1, machine.columns, -machine.columns])[direction]
+    out_of_mesh = number >= machine.routers * machine.ports
+    to_core = (number - machine.routers * machine.ports) // machine.cores_per_router
+    found = np.where(out_of_mesh, to_core, router - behind)
+    own = ~out_of_mesh & (port < machine.cores_per_router)
+    result: IntArray = np.where(own, -1, found)
+    return result
+
+
+def layers(run: Run, energy: Energy | None = None) -> list[LayerRow]:
+    """One row per population; ``time_share`` is its part of all stages' busy cycles."""
+    energy = price(run.counters, run.chip) if energy is None else energy
+    counters, samples = run.counters, run.tally.samples
+    synops, updates = counters.synops(), counters.neuron_updates()
+    spikes, messages = counters.by_population("spike"), counters.by_population("message_out")
+    shares = time_shares(run)
+    return [
+        LayerRow(
+            name,
+            len(run.placement.of(name)),
+            spikes[name] / samples,
+            synops[name] / samples,
+            updates[name] / samples,
+            messages[name] / samples,
+            energy.layer(name).scaled(1 / samples),
+            shares[name],
+        )
+        for name in run.plan.populations
+    ]
+
+
+def time_shares(run: Run) -> dict[str, float]:
+    """How the step time divides among populations: in each step it is charged to the one whose
+    busiest core's slowest stage is busy longest."""
+    stages = [kernel.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
+    busy = run.timing.core[..., stages].max(axis=2)  # steps, cores
+    charged = np.zeros((len(busy), len(run.plan.populations)), np.int64)
+    for name, core in zip(run.plan.slice_population, run.plan.slice_core, strict=True):
+        i = run.plan.populations.index(name)
+        charged[:, i] = np.maximum(charged[:, i], busy[:, core])
+    winner = charged.argmax(axis=1)
+    spent = np.bincount(winner, run.timing.cycles, len(run.plan.populations))
+    whole = max(1.0, float(spent.sum()))
+    return dict(zip(run.plan.populations, (spent / whole).tolist(), strict=True))
+
+
+def totals(run: Run, chip: ChipSpec | None = None) -> Totals:
+    """The run in a few figures, priced with *chip* (its own by default)."""
+    chip = run.chip if chip is None else chip
+    samples, recorded = run.tally.samples, run.record.steps
+    static = static_pj(chip, run.placement.chips, run.us_per_inference)
+    return Totals(
+        run.timing.us_per_step,
+        run.us_per_inference,
+        WORDS[run.timing.bottleneck()],
+        run.placement.cores,
+        run.placement.chips,
+        run.timing.messages / recorded,
+        sum(run.counters.synops().values()) / recorded,
+        price(run.counters, chip).total().scaled(1 / samples),
+        static,
+    )
+
+
+def counters_csv(run: Run) -> str:
+    """Counters of every used core in every step, in ns: ``--counters core.csv``."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = [f"{name}_ns" for name in kernel.COUNTER_NAMES]
+    writer.writerow(["step", "step_ns", "core", "x", "y", "layer", *names])
+    machine, cycle = run.plan.machine, run.timing.cycle_ns
+    for core in sorted(set(run.plan.slice_core.tolist())):
+        router = core // machine.cores_per_router
+        place = [core, router % machine.columns, router // machine.columns, run.layer_of_core(core)]
+        for step in range(run.record.steps):
+            spent = [round(c * cycle, 4) for c in run.timing.core[step, core].tolist()]
+            whole = round(int(run.timing.cycles[step]) * cycle, 4)
+            writer.writerow([step, whole, *place, *spent])
+    return out.getvalue()

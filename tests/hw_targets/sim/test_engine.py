@@ -1,0 +1,101 @@
+"""Engine: spikes, counters and times of placed networks."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import Case, cases, random_conv_network, random_inputs
+
+from tssd.calibration.int_network import InputCoding, Reset
+from tssd.calibration.simulate import layerwise
+from tssd.errors import ConfigError, FileFormatError, TargetError
+from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.placement import place
+from tssd.hw_targets.sim import engine
+from tssd.hw_targets.sim.engine import Run, run, run_record, time_record
+from tssd.hw_targets.sim.record import from_activity, read_record, write_record
+
+CHIP = load_chip("loihi2")
+
+
+def some_run(seed: int = 1, chip_name: str = "loihi2") -> Run:
+    chip = load_chip(chip_name)
+    graded = chip.bits.payload.count > 0
+    coding = InputCoding.GRADED if graded else InputCoding.SPIKES
+    network = random_conv_network(seed, Reset.HARD, coding=coding)
+    return run(network, random_inputs(network, seed, 2), place(network, chip), chip)
+
+
+@given(cases())
+@settings(max_examples=15, deadline=None)
+def test_cycle_is_never_faster_than_bound_and_counts_are_the_reference_s(case: Case) -> None:
+    placement = place(case.network, CHIP)
+    slow = run(case.network, case.inputs, placement, CHIP)
+    fast = time_record(slow.plan, slow.record, "bound")
+    assert (slow.timing.cycles >= fast.cycles).all()
+    np.testing.assert_array_equal(slow.timing.terms, fast.terms)
+    np.testing.assert_array_equal(slow.timing.where, fast.where)
+    np.testing.assert_array_equal(slow.timing.links, fast.links)
+    expected = layerwise(case.network, case.inputs)
+    for name, spikes in expected.spikes.items():
+        assert slow.tally.spikes(name) == np.count_nonzero(spikes)
+    np.testing.assert_array_equal(slow.tally.readout, expected.readout)
+    assert slow.timing.messages == slow.counters.total("message_out")
+    busy = slow.timing.core[..., 4].sum()
+    assert busy == slow.counters.total("message_in") * slow.plan.machine.axon_in_cycles
+
+
+def test_the_number_of_threads_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = some_run()
+    monkeypatch.setattr(engine, "available_cores", lambda: 1)
+    monkeypatch.setattr(engine, "BLOCK", 1)
+    alone = some_run()
+    np.testing.assert_array_equal(first.timing.cycles, alone.timing.cycles)
+    np.testing.assert_array_equal(first.timing.core, alone.timing.core)
+    np.testing.assert_array_equal(first.timing.links, alone.timing.links)
+
+
+def test_a_record_from_another_engine_gives_the_same_times(tmp_path: Path) -> None:
+    ours = some_run()
+    network = ours.network
+    record = from_activity(network, layerwise(network, random_inputs(network, 1, 2)))
+    assert record.steps == ours.record.steps
+    timing = time_record(ours.plan, record)  # this chip's idle and active updates cost the same
+    np.testing.assert_array_equal(timing.cycles, ours.timing.cycles)
+    write_record(tmp_path / "r.npz", ours.record)
+    again = run_record(network, read_record(tmp_path / "r.npz", network), ours.placement, CHIP)
+    np.testing.assert_array_equal(again.timing.cycles, ours.timing.cycles)
+    assert again.counters.total("spike") == ours.counters.total("spike")
+
+
+def test_a_record_of_another_network_is_refused(tmp_path: Path) -> None:
+    ours = some_run()
+    bad = {**ours.record.spikes, "readout": np.array([[0, 99]])}
+    write_record(tmp_path / "r.npz", replace(ours.record, spikes=bad))
+    with pytest.raises(FileFormatError, match=r"spikes/readout: found step or neuron up to \[0, 99"):
+        read_record(tmp_path / "r.npz", ours.network)
+    (tmp_path / "no.npz").write_text("no")
+    with pytest.raises(FileFormatError, match="no spike record"):
+        read_record(tmp_path / "no.npz", ours.network)
+
+
+def test_barrier_follows_or_hides() -> None:
+    hides, follows = some_run(), some_run(chip_name="loihi1-nahuku")
+    quiet = hides.timing.core[..., 7].max(axis=1)
+    floor = hides.plan.machine.floor_cycles
+    np.testing.assert_array_equal(hides.timing.cycles, np.maximum(quiet, floor))
+    last = follows.timing.core[..., 7].max(axis=1)
+    after = follows.plan.machine.barrier_cycles
+    np.testing.assert_array_equal(follows.timing.cycles, last + after)
+    assert after > 0
+
+
+def test_bad_requests_are_refused() -> None:
+    ours = some_run()
+    with pytest.raises(ConfigError, match="timing mode: found 'fast'; allowed: cycle or bound"):
+        time_record(ours.plan, ours.record, "fast")  # type: ignore[arg-type]
+    other = load_chip("loihi1-nahuku")
+    with pytest.raises(TargetError, match=r"placement: found one of .* on loihi2"):
+        run_record(ours.network, ours.record, ours.placement, other)

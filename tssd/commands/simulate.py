@@ -1,0 +1,182 @@
+"""``tssd simulate``: time and energy of a bundle on a simulated chip, per layer, core and step."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tssd import terminal
+from tssd.errors import ConfigError
+from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.energy import Range, price, static_pj
+from tssd.hw_targets.sim import summary
+from tssd.hw_targets.sim.engine import Run
+from tssd.hw_targets.sim.run_file import load_run, save_run
+from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
+from tssd.report import words
+from tssd.simulation import Request, simulate_bundle
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(epilog="Example: tssd simulate build/fmnist --samples 16 --trace chip.json")
+@click.argument("bundle", type=PATH)
+@click.option("--samples", type=int, help="How many samples (all that there are).")
+@click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
+@click.option("--spikes", type=PATH, help="Time this spike record instead of simulating spikes.")
+@click.option("--timing", type=click.Choice(["cycle", "bound"]), default="cycle", show_default=True)
+@click.option("--chip", help="A chip's name or file; else the one the bundle was placed on.")
+@click.option("--set", "settings", multiple=True, help="Change a number of the chip: KEY=VALUE.")
+@click.option("--placement", type=PATH, help="A placement.json of your own.")
+@click.option("--trace", type=PATH, help="Write a Chrome/Perfetto trace of a few steps.")
+@click.option("--trace-steps", type=int, default=4, show_default=True)
+@click.option("--trace-from", type=int, help="First traced step (the slowest one).")
+@click.option("--counters", type=PATH, help="Write counters of every core and step as CSV.")
+@click.option("--save", type=PATH, help="Keep counters and times, to price them again.")
+@click.option("--price", "price_with", help="Price the saved run BUNDLE with this chip's table.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(
+    bundle: Path,
+    samples: int | None,
+    inputs: Path | None,
+    spikes: Path | None,
+    timing: Literal["cycle", "bound"],
+    chip: str | None,
+    settings: tuple[str, ...],
+    placement: Path | None,
+    trace: Path | None,
+    trace_steps: int,
+    trace_from: int | None,
+    counters: Path | None,
+    save: Path | None,
+    price_with: str | None,
+    as_json: bool,
+) -> None:
+    """Simulate BUNDLE on a chip: what each layer, core and step costs, and what limits it.
+
+    With --price, BUNDLE is a file that --save wrote, and nothing is simulated.
+    """
+    if price_with is not None:
+        _print_price(bundle, price_with, as_json)
+        return
+    request = Request(
+        bundle, samples, inputs, spikes, placement, chip, parse_settings(settings), timing
+    )
+    with progress_bar("simulating") as done:
+        run = simulate_bundle(request, done)
+    if trace is not None:
+        first = slowest_step(run) if trace_from is None else trace_from
+        trace.write_text(chrome_trace(run, first, trace_steps), encoding="utf-8")
+    if counters is not None:
+        counters.write_text(summary.counters_csv(run), encoding="utf-8")
+    if save is not None:
+        save_run(save, run)
+    if as_json:
+        click.echo(json.dumps(as_table(run)))
+    else:
+        _print_run(run)
+        for path in (trace, counters, save):
+            if path is not None:
+                click.echo(f"wrote {path}")
+
+
+def parse_settings(texts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    """``section.key=value`` texts."""
+    pairs = []
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            pairs.append((name, float(value)))
+        except ValueError:
+            raise ConfigError(
+                "--set", found=text, allowed="KEY=NUMBER", hint="--set buffers.link=8"
+            ) from None
+    return tuple(pairs)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int], None]]:
+    """A bar that grows with what is reported; on a terminal only, on standard error."""
+    console = Console(stderr=True)
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done: progress.advance(task, done)
+
+
+def as_table(run: Run) -> dict[str, Any]:
+    """The run for ``--json``: totals, layers, time line and mesh."""
+    return {
+        "chip": run.chip.name,
+        "timing": run.timing.mode,
+        "samples": run.tally.samples,
+        "steps": run.record.steps,
+        "totals": asdict(summary.totals(run)),
+        "layers": [asdict(layer) for layer in summary.layers(run)],
+        "bottleneck": summary.totals(run).bottleneck,
+        "timeline": [asdict(step) for step in summary.steps(run)],
+        "mesh": [asdict(cell) for cell in summary.mesh(run)],
+    }
+
+
+def _print_run(run: Run) -> None:
+    total = summary.totals(run)
+    click.echo(terminal.to_text(layer_table(run)))
+    click.echo(
+        f"{run.chip.title}: {total.cores} cores on {total.chips} chip(s), {run.timing.mode} timing\n"
+        f"{words.duration(total.us_per_step)} per step, {words.duration(total.us_per_inference)}"
+        f" per inference; limited by {total.bottleneck}\n"
+        f"dynamic {energy_range(total.dynamic_pj)}, static {energy_range(total.static_pj)}"
+        " per inference (nominal, low .. high)"
+    )
+
+
+def layer_table(run: Run) -> Table:
+    """Counts, energy and time by layer, per inference."""
+    rows = [
+        (
+            layer.name,
+            str(layer.cores),
+            words.number(layer.spikes),
+            words.number(layer.synops),
+            words.number(layer.messages),
+            words.energy(layer.energy_pj.nominal),
+            words.percent(layer.time_share, 1),
+        )
+        for layer in summary.layers(run)
+    ]
+    columns = ("layer", "cores", "spikes", "synops", "messages", "energy", "time")
+    return terminal.plain_table(columns, rows, right=columns[1:])
+
+
+def energy_range(pj: Range) -> str:
+    """An energy with its range."""
+    return f"{words.energy(pj.nominal)} ({words.energy(pj.low)} .. {words.energy(pj.high)})"
+
+
+def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
+    saved, chip = load_run(path), load_chip(chip_name)
+    energy = price(saved.counters, chip)
+    per = 1 / saved.counters.samples
+    dynamic = energy.total().scaled(per)
+    static = static_pj(chip, saved.chips, saved.us_per_inference)
+    layers = {name: energy.layer(name).scaled(per) for name in saved.counters.populations}
+    if as_json:
+        table = {"chip": chip.name, "simulated_on": saved.chip, "dynamic_pj": asdict(dynamic)}
+        table |= {"static_pj": asdict(static)}
+        table |= {"layers": {name: asdict(pj) for name, pj in layers.items()}}
+        click.echo(json.dumps(table))
+        return
+    rows = [(name, energy_range(pj)) for name, pj in layers.items()]
+    click.echo(terminal.to_text(terminal.plain_table(("layer", "energy"), rows, right=("energy",))))
+    click.echo(
+        f"{saved.mode} run on {saved.chip}, priced with {chip.title}: dynamic"
+        f" {energy_range(dynamic)}, static {energy_range(static)} per inference"
+    )

@@ -1,0 +1,103 @@
+"""From a bundle and options to a simulated run: what ``tssd simulate`` and ``tssd sweep`` share."""
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import check_inputs, over_time
+from tssd.errors import ConfigError, DataError, FileFormatError
+from tssd.export.bundle import Bundle, read_bundle
+from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.placement import Placement, from_json, place, read_placement
+from tssd.hw_targets.sim.engine import Mode, Run, run, run_record
+from tssd.hw_targets.sim.record import read_record
+from tssd.hw_targets.spec import ChipSpec
+
+DEFAULT_CHIP = "loihi2"
+SECTIONS_OF_PLACEMENT = ("mesh", "limits", "bits")  # a change there needs a new placement
+ALIASES = {"noc.buffer": "buffers.link"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to simulate: everything but the bundle has a default."""
+
+    bundle: Path
+    samples: int | None = None
+    inputs: Path | None = None
+    spikes: Path | None = None
+    placement: Path | None = None
+    chip: str | None = None
+    settings: tuple[tuple[str, float], ...] = ()
+    mode: Mode = "cycle"
+
+
+def simulate_bundle(request: Request, progress: Callable[[int], None] | None = None) -> Run:
+    """Read the bundle, place it where needed, simulate."""
+    bundle = read_bundle(request.bundle)
+    chip = chip_of(request, bundle)
+    placement = placement_of(request, bundle, chip)
+    network = bundle.network
+    if request.spikes is not None:
+        record = read_record(request.spikes, network)
+        return run_record(network, record, placement, chip, request.mode, progress=progress)
+    inputs = inputs_of(request, bundle)
+    return run(network, inputs, placement, chip, request.mode, progress)
+
+
+def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
+    """The chip asked for, else the one the bundle was placed on, with the settings applied."""
+    placed = str((bundle.placement or {}).get("chip", DEFAULT_CHIP))
+    chip = load_chip(request.chip or placed)
+    for name, value in request.settings:
+        chip = chip.with_value(ALIASES.get(name, name), value)
+    return chip
+
+
+def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> Placement:
+    """The manual placement, the bundle's own if it is for this chip, or a new one."""
+    if request.placement is not None:
+        return read_placement(request.placement, bundle.network, chip)
+    moved = any(name.split(".")[0] in SECTIONS_OF_PLACEMENT for name, _ in request.settings)
+    own: Mapping[str, object] | None = bundle.placement
+    if own is None or own.get("chip") != chip.name or moved:
+        return place(bundle.network, chip)
+    return from_json(json.dumps(own), str(bundle.folder / "placement.json"))
+
+
+def inputs_of(request: Request, bundle: Bundle) -> IntArray:
+    """(T, B, *shape): from ``--inputs``, else the bundle's golden inputs."""
+    network = bundle.network
+    if request.inputs is not None:
+        inputs = _read_inputs(request.inputs, network.time_steps, len(network.source.shape))
+    elif bundle.golden is not None:
+        inputs = bundle.golden.inputs
+    else:
+        raise DataError(
+            str(request.bundle), found="no golden inputs in the bundle", hint="give --inputs x.npz"
+        )
+    check_inputs(network, inputs)
+    if request.samples is not None:
+        if not 1 <= request.samples <= inputs.shape[1]:
+            raise ConfigError(
+                "--samples", found=str(request.samples), allowed=f"1 .. {inputs.shape[1]}"
+            )
+        inputs = inputs[:, : request.samples]
+    return inputs
+
+
+def _read_inputs(path: Path, time_steps: int, rank: int) -> IntArray:
+    """The array ``inputs`` of an ``.npz``: (T, B, *shape), or (B, *shape) shown at every step."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            inputs: IntArray = file["inputs"].astype(np.int64)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise FileFormatError(
+            str(path), found=f"no inputs ({error})", allowed="an .npz with the array `inputs`"
+        ) from None
+    return over_time(inputs, time_steps) if inputs.ndim == rank + 1 else inputs
