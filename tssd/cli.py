@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "lava": "tssd.commands.lava:command",
     "targets": "tssd.commands.targets:command",
     "check": "tssd.commands.check:command",
+    "simulate": "tssd.commands.simulate:command",
 }  # name -> "module:command", loaded only when called
 
 
