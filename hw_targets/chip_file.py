@@ -1,6 +1,7 @@
 """TOML -> ChipSpec; a file with mistakes is refused with all of them in one message.
 
-A file holds ``name``, ``title``, ``calibrated_on`` (what the constants were fitted to),
+A file holds ``name``, ``title``, ``calibrated_on`` (what the constants were fitted to), optionally
+``barrier_follows`` (true: the barrier is a time after the work, false: a floor that hides work),
 ``[sources]`` (short name -> full citation, used as ``{short}`` inside a source text) and one
 section for each part of ChipSpec. ``extends = "loihi2"`` (a packaged chip, or a file beside this
 one) takes every number that the file does not give itself from another chip. A number is a table
@@ -27,7 +28,7 @@ from tssd.hw_targets.spec import (
     refusal,
 )
 
-HEAD = ("name", "title", "calibrated_on", "extends", "sources")
+HEAD = ("name", "title", "calibrated_on", "extends", "sources", "barrier_follows")
 QUANTITY_KEYS = ("value", "low", "high", "unit", "source", "kind")
 # unit in a file -> (unit of a field, factor)
 UNITS = {
@@ -83,12 +84,15 @@ def _head(table: Mapping[str, Any], mistakes: list[str]) -> dict[str, Any]:
     if not (isinstance(calibrated, list) and all(isinstance(text, str) for text in calibrated)):
         mistakes.append(f"calibrated_on: found {calibrated!r}; allowed: a list of texts")
         calibrated = []
+    if not isinstance(table.get("barrier_follows", False), bool):
+        mistakes.append("barrier_follows: allowed: true or false")
     if not isinstance(table.get("sources", {}), dict):
         mistakes.append("sources: allowed: a table of texts")
     return {
         "name": table.get("name"),
         "title": table.get("title"),
         "calibrated_on": tuple(calibrated),
+        "barrier_follows": bool(table.get("barrier_follows", False)),
     }
 
 

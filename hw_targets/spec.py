@@ -156,6 +156,7 @@ class Buffers:
     link: Quantity = _in("messages")  # input buffer of a router port
     axon_in: Quantity = _in("messages")
     spike_out: Quantity = _in("messages")
+    synapse: Quantity = _in("messages")  # between axon-in and synapse stage; 0: no overlap of both
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ class ChipSpec:
     buffers: Buffers
     energy_pj: EnergyPj
     power_w: PowerW
+    barrier_follows: bool = False  # the barrier starts after the last core, or hides the work
 
     @property
     def cores(self) -> int:

@@ -13,7 +13,7 @@ from tssd.calibration.simulate import check_inputs, over_time
 from tssd.errors import ConfigError, DataError, FileFormatError
 from tssd.export.bundle import Bundle, read_bundle
 from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.placement import Placement, from_json, place, read_placement
+from tssd.hw_targets.placement import Placement, from_json, place
 from tssd.hw_targets.sim.engine import Mode, Run, run, run_record
 from tssd.hw_targets.sim.record import read_record
 from tssd.hw_targets.spec import ChipSpec
@@ -62,12 +62,19 @@ def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
 def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> Placement:
     """The manual placement, the bundle's own if it is for this chip, or a new one."""
     if request.placement is not None:
-        return read_placement(request.placement, bundle.network, chip)
+        return from_json(_text(request.placement), str(request.placement))
     moved = any(name.split(".")[0] in SECTIONS_OF_PLACEMENT for name, _ in request.settings)
     own: Mapping[str, object] | None = bundle.placement
     if own is None or own.get("chip") != chip.name or moved:
         return place(bundle.network, chip)
     return from_json(json.dumps(own), str(bundle.folder / "placement.json"))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileFormatError(str(path), found=f"no placement ({error})") from None
 
 
 def inputs_of(request: Request, bundle: Bundle) -> IntArray:

@@ -1,15 +1,16 @@
 """Runs inside an environment that holds sanafe (and not tssd): time it and keep what it found.
 
-    python sanafe_run.py dvs.yaml result.json spikes.npz
+python sanafe_run.py dvs.yaml result.json spikes.npz
 """
 
 import json
 import resource
 import sys
 import time
+from typing import Any
 
 import numpy as np
-import sanafe
+import sanafe  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 
 STEPS = {"simple": 300, "detailed": 300, "cycle": 10}
 TRACE_STEPS = 1000
@@ -21,7 +22,10 @@ def main(network: str, result: str, spikes: str) -> None:
     net = sanafe.load_net(network, arch)
     chip = sanafe.SpikingChip(arch)
     chip.load(net)
-    out = {"build_wall_s": time.perf_counter() - wall, "build_cpu_s": time.process_time() - cpu}
+    out: dict[str, Any] = {
+        "build_wall_s": time.perf_counter() - wall,
+        "build_cpu_s": time.process_time() - cpu,
+    }
     for mode, steps in STEPS.items():
         chip.reset()
         cpu, wall = time.process_time(), time.perf_counter()

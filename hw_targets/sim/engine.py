@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
@@ -45,9 +46,10 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, eq=False)
 class StepTiming:
-    """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the bound's terms
-    in cycles and the machine core or channel at which each is largest; ``core`` (steps, cores, 8)
-    counters named by ``kernel.COUNTER_NAMES``; ``links`` (channels,) busy cycles in all steps."""
+    """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the terms of the
+    bound in cycles, and the machine core or channel at which each is largest; ``core`` (steps,
+    cores, 8) counters named by ``kernel.COUNTER_NAMES``; ``links`` (channels,) busy cycles in all
+    steps."""
 
     mode: Mode
     cycle_ns: float
@@ -65,9 +67,9 @@ class StepTiming:
         return float(self.cycles.mean()) * self.cycle_ns / 1e3
 
     @property
-    def step_us(self) -> "np.typing.NDArray[np.float64]":
+    def step_us(self) -> NDArray[np.float64]:
         """(steps,) in us."""
-        return self.cycles * (self.cycle_ns / 1e3)
+        return self.cycles.astype(np.float64) * (self.cycle_ns / 1e3)
 
     def limits(self) -> list[str]:
         """What limits each step: a term of the bound, or waiting."""
@@ -143,7 +145,9 @@ def run_record(
     timing = time_record(plan, record, mode, progress)
     if tally is None:
         tally = tally_of(network, record)
-    counted = count(network, tally, placement, chip, active_updates(network, record, tally), fanouts)
+    counted = count(
+        network, tally, placement, chip, active_updates(network, record, tally), fanouts
+    )
     return Run(network, placement, chip, plan, record, tally, counted, timing)
 
 

@@ -1,9 +1,9 @@
-"""The functional engine: the integer neuron event by event, spike for spike ``calibration.simulate``.
+"""The functional engine: the integer neuron event by event, equal to ``calibration.simulate``.
 
-Only spikes are touched on the way in (a spike of value s adds s times its weights to its targets),
-every neuron is updated once a step. Beside each sum the accumulators count, in their upper bits, how
-many synapses were met: a neuron is *active* in a step if a synapse was met, if it has a bias, or if
-it was not at rest before. That decides what its update costs.
+Only spikes are touched on the way in (a spike of value s adds s times its weights to its targets);
+every neuron is updated once a step. Beside each sum the accumulators count, in their upper bits,
+how many synapses were met: a neuron is *active* in a step if a synapse was met, if it has a bias,
+or if it was not at rest before. That decides what its update costs.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssd.calibration.int_network import (
     Activity,
@@ -39,7 +40,7 @@ class Events:
     ``active`` (T, neurons): updates that were active; ``u`` and ``v`` (T, neurons) on request."""
 
     spikes: IntArray
-    active: IntArray
+    active: NDArray[np.bool_]
     u: IntArray
     v: IntArray
 
@@ -242,8 +243,12 @@ def activity(network: IntNetwork, samples: list[dict[str, Events]]) -> Activity:
         shape = population.shape
         spikes[population.name] = dense.reshape(network.time_steps, len(mine), *shape)
         if len(mine[0].v) == network.time_steps:
-            u[population.name] = np.stack([e.u for e in mine], axis=1).reshape(dense.shape[:2] + shape)
-            v[population.name] = np.stack([e.v for e in mine], axis=1).reshape(dense.shape[:2] + shape)
+            u[population.name] = np.stack([e.u for e in mine], axis=1).reshape(
+                dense.shape[:2] + shape
+            )
+            v[population.name] = np.stack([e.v for e in mine], axis=1).reshape(
+                dense.shape[:2] + shape
+            )
     last = network.readout
     readout = np.stack([s[last.name].v[-1] for s in samples]).reshape(-1, *last.shape)
     return Activity(spikes, readout, u, v)

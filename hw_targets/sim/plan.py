@@ -1,7 +1,7 @@
 """Plan: a placed network as plain arrays, ready to be timed with any spike record.
 
-Neurons are renumbered by core (the order in which a core updates them); every neuron has its list of
-messages: destination core, flits, synapse-stage cycles. A chip's durations become cycles here.
+Neurons are renumbered by core (the order in which a core updates them); every neuron has its list
+of messages: destination core, flits, synapse-stage cycles. A chip's durations become cycles here.
 """
 
 from dataclasses import dataclass
@@ -98,7 +98,9 @@ def make_plan(
     fanouts: tuple[Fanout, ...] | None = None,
 ) -> Plan:
     """Lay *network* out under *placement* on *chip*."""
-    if placement.chip != chip.name or set(placement.shapes) != {p.name for p in network.populations}:
+    if placement.chip != chip.name or set(placement.shapes) != {
+        p.name for p in network.populations
+    }:
         raise TargetError(
             "placement",
             found=f"one of {', '.join(placement.shapes)} on {placement.chip}",

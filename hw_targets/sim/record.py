@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,8 @@ def from_samples(network: IntNetwork, samples: list[dict[str, Events]]) -> Spike
     """Samples back to back on the chip: local step t at depth d is chip step t + d."""
     depth, pace = depths(network), interval(network)
     steps = pace * (len(samples) - 1) + network.time_steps + max(depth.values())
-    spikes, active = {}, {}
+    spikes: dict[str, IntArray] = {}
+    active: dict[str, NDArray[np.bool_]] = {}
     for population in network.populations:
         name = population.name
         start = [b * pace + depth[name] for b in range(len(samples))]
@@ -78,21 +80,19 @@ def read_record(path: Path, network: IntNetwork) -> SpikeRecord:
     """Read a record of *network*; FileFormatError names what is wrong with it."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+            arrays: dict[str, Any] = {key: file[key] for key in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise FileFormatError(str(path), found=f"no spike record ({error})") from None
     if str(arrays.get("schema")) != SCHEMA:
         raise FileFormatError(str(path), found=f"schema {arrays.get('schema')}", allowed=SCHEMA)
     steps = int(arrays["steps"])
-    spikes = {
-        p.name: _checked(path, p.name, arrays, steps, p.neurons) for p in network.populations
-    }
+    spikes = {p.name: _checked(path, p.name, arrays, steps, p.neurons) for p in network.populations}
     names = [p.name for p in network.populations if f"active/{p.name}" in arrays]
     return SpikeRecord(steps, spikes, {name: arrays[f"active/{name}"] for name in names})
 
 
 def _checked(
-    path: Path, name: str, arrays: Mapping[str, IntArray], steps: int, neurons: int
+    path: Path, name: str, arrays: Mapping[str, Any], steps: int, neurons: int
 ) -> IntArray:
     events = arrays.get(f"spikes/{name}")
     where = f"{path}: spikes/{name}"
@@ -105,4 +105,5 @@ def _checked(
             found=f"step or neuron up to {events.max(axis=0).tolist()}, from {events.min()}",
             allowed=f"0 .. {steps - 1} and 0 .. {neurons - 1}",
         )
-    return events.astype(np.int64)
+    checked: IntArray = events.astype(np.int64)
+    return checked

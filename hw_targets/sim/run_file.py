@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError
@@ -25,7 +26,7 @@ class SavedRun:
     chips: int
     us_per_inference: float
     counters: Counters
-    step_ns: "np.typing.NDArray[np.float64]"
+    step_ns: NDArray[np.float64]
 
 
 def save_run(path: Path, run: Run) -> None:

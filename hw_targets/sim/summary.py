@@ -106,10 +106,14 @@ def outgoing_router(run: Run) -> IntArray:
     router, port = np.divmod(number, machine.ports)
     direction = np.clip(port - machine.cores_per_router, 0, 3)
     behind = np.array([1, -1, machine.columns, -machine.columns])[direction]
+    x, y = router % machine.columns, router // machine.columns
+    rows = machine.routers // machine.columns
+    ends = np.array([x == 0, x == machine.columns - 1, y == 0, y == rows - 1])
+    off_the_edge = ends[direction, number]  # no router there: an unused number
     out_of_mesh = number >= machine.routers * machine.ports
     to_core = (number - machine.routers * machine.ports) // machine.cores_per_router
     found = np.where(out_of_mesh, to_core, router - behind)
-    own = ~out_of_mesh & (port < machine.cores_per_router)
+    own = ~out_of_mesh & ((port < machine.cores_per_router) | off_the_edge)
     result: IntArray = np.where(own, -1, found)
     return result
 

@@ -14,14 +14,20 @@ from tssd.hw_targets.sim import kernel
 from tssd.hw_targets.sim.engine import Run, trace_step
 
 CORES, LINKS, STEPS = 1, 2, 3
-STAGES = {kernel.LOG_NEURON: "neurons", kernel.LOG_AXON_IN: "axon in", kernel.LOG_SYNAPSE: "synapses"}
+STAGES = {
+    kernel.LOG_NEURON: "neurons",
+    kernel.LOG_AXON_IN: "axon in",
+    kernel.LOG_SYNAPSE: "synapses",
+}
 
 
 def chrome_trace(run: Run, first: int = 0, count: int = 4) -> str:
     """The steps ``first .. first + count - 1`` as JSON text."""
     if not 0 <= first < run.record.steps or count < 1:
         raise ConfigError(
-            "trace", found=f"{count} steps from {first}", allowed=f"within 0 .. {run.record.steps - 1}"
+            "trace",
+            found=f"{count} steps from {first}",
+            allowed=f"within 0 .. {run.record.steps - 1}",
         )
     events: list[dict[str, Any]] = [_name(CORES, "cores"), _name(LINKS, "links")]
     events.append(_name(STEPS, "steps"))
@@ -41,7 +47,7 @@ def chrome_trace(run: Run, first: int = 0, count: int = 4) -> str:
 
 
 def _track(run: Run, kind: int, place: int) -> tuple[int, int, str]:
-    """(process, thread, name) of an interval's track; stages work side by side on tracks of their own."""
+    """(process, thread, name) of an interval's track; each stage of a core has its own."""
     if kind == kernel.LOG_LINK:
         return LINKS, place, run.plan.machine.channel_name(place)
     stage = list(STAGES).index(kind)

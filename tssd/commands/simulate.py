@@ -130,7 +130,7 @@ def _print_run(run: Run) -> None:
     total = summary.totals(run)
     click.echo(terminal.to_text(layer_table(run)))
     click.echo(
-        f"{run.chip.title}: {total.cores} cores on {total.chips} chip(s), {run.timing.mode} timing\n"
+        f"{run.chip.title}: {total.cores} cores on {total.chips} chip(s), {run.timing.mode}\n"
         f"{words.duration(total.us_per_step)} per step, {words.duration(total.us_per_inference)}"
         f" per inference; limited by {total.bottleneck}\n"
         f"dynamic {energy_range(total.dynamic_pj)}, static {energy_range(total.static_pj)}"

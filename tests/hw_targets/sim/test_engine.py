@@ -74,7 +74,9 @@ def test_a_record_of_another_network_is_refused(tmp_path: Path) -> None:
     ours = some_run()
     bad = {**ours.record.spikes, "readout": np.array([[0, 99]])}
     write_record(tmp_path / "r.npz", replace(ours.record, spikes=bad))
-    with pytest.raises(FileFormatError, match=r"spikes/readout: found step or neuron up to \[0, 99"):
+    with pytest.raises(
+        FileFormatError, match=r"spikes/readout: found step or neuron up to \[0, 99"
+    ):
         read_record(tmp_path / "r.npz", ours.network)
     (tmp_path / "no.npz").write_text("no")
     with pytest.raises(FileFormatError, match="no spike record"):

@@ -48,7 +48,5 @@ def test_inputs_of_another_shape_are_refused() -> None:
 def _without_bias(network: IntNetwork) -> IntNetwork:
     from dataclasses import replace
 
-    silent = tuple(
-        replace(p, bias_mant=np.zeros_like(p.bias_mant)) for p in network.populations
-    )
+    silent = tuple(replace(p, bias_mant=np.zeros_like(p.bias_mant)) for p in network.populations)
     return replace(network, populations=silent)
