@@ -68,7 +68,7 @@ def test_trace_is_valid_and_shows_cores_and_links(bundle: Path, tmp_path: Path) 
 
 def test_counters_as_csv_cover_every_core_and_step(bundle: Path, tmp_path: Path) -> None:
     table = json.loads(simulate(bundle, "--json", "--counters", tmp_path / "c.csv"))
-    rows = list(csv.DictReader((tmp_path / "c.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
     assert len(rows) == table["steps"] * table["totals"]["cores"]
     assert all(float(r["finish_ns"]) <= float(r["step_ns"]) for r in rows)
     assert {r["layer"] for r in rows} == {layer["name"] for layer in table["layers"]}
