@@ -71,9 +71,9 @@ def from_activity(network: IntNetwork, activity: Activity) -> SpikeRecord:
 
 def write_record(path: Path, record: SpikeRecord) -> None:
     """Write *record* as ``.npz``."""
-    arrays = {f"spikes/{name}": events for name, events in record.spikes.items()}
+    arrays: dict[str, Any] = {f"spikes/{name}": e for name, e in record.spikes.items()}
     arrays |= {f"active/{name}": flags for name, flags in record.active.items()}
-    np.savez_compressed(path, schema=SCHEMA, steps=record.steps, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(path, schema=SCHEMA, steps=record.steps, **arrays)
 
 
 def read_record(path: Path, network: IntNetwork) -> SpikeRecord:
