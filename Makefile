@@ -49,7 +49,10 @@ types: $(VENV)/.installed
 
 check: lint types test
 
-.PHONY: results docs bench-placement
+.PHONY: results docs bench-chain bench-placement
+
+bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the whole chain; trains what is missing
+	$(BIN)/python -m benchmarks.bench_chain
 
 .PHONY: bench-chips
 bench-chips: $(VENV)/.installed  ## chip files against what was measured on silicon
