@@ -1,34 +1,41 @@
-# Two commands on a fresh machine: `make demo` and `make test`.
+# Two commands on a fresh machine: `make demo` and `make test`. The others: `make help`.
 PYTHON ?= python3
 VENV ?= .venv
+RUNS ?= runs
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: lava-env test-lava bench-lava campaign-onnx demo test check lint types test-slow wheel clean
+.PHONY: help demo test test-slow check lint types wheel docs results clean \
+	lava-env test-lava campaign-onnx campaign-fuzz \
+	bench-chain bench-chips bench-exchange bench-lava bench-placement
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -e '.[dev]'
 	touch $@
 
 demo: $(VENV)/.installed  ## the main job, end to end, on embedded real digits
 	$(BIN)/tssd demo
 
-test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.installed  ## the fast tests, on all cores
+	$(BIN)/python -m pytest -q -n auto
 
-test-slow: $(VENV)/.installed
+test-slow: $(VENV)/.installed  ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow
 
-campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
-	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
+lint: $(VENV)/.installed  ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
-.PHONY: campaign-fuzz bench-exchange
-campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged .nir, .net, .onnx and .safetensors files
-	$(BIN)/python -m pytest -q -m campaign tests/export/test_exchange_fuzz.py
+types: $(VENV)/.installed  ## mypy and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright
 
-bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and size
-	$(BIN)/python -m benchmarks.bench_exchange
+check: lint types test  ## what a change must pass
 
 lava-env: $(VENV)/.installed  ## Intel's Lava in its own Python 3.10 environment (5.6 GB)
 	$(BIN)/tssd lava install --full
@@ -36,27 +43,25 @@ lava-env: $(VENV)/.installed  ## Intel's Lava in its own Python 3.10 environment
 test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped without lava-env
 	$(BIN)/python -m pytest -q -m lava -rs
 
-bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
-	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
+campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
+	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
 
-lint: $(VENV)/.installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged .nir, .net, .onnx and .safetensors files
+	$(BIN)/python -m pytest -q -m campaign tests/export/test_exchange_fuzz.py
 
-types: $(VENV)/.installed
-	$(BIN)/mypy
-	$(BIN)/pyright
+bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the chain, training speed; trains what is missing
+	$(BIN)/python -m benchmarks.bench_chain --runs $(RUNS)
+	$(BIN)/python -m benchmarks.training_accuracy $(RUNS)/fmnist-soft $(RUNS)/fmnist-hard
+	$(BIN)/python -m benchmarks.training_speed
 
-check: lint types test
-
-.PHONY: results docs bench-chain bench-placement
-
-bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the whole chain; trains what is missing
-	$(BIN)/python -m benchmarks.bench_chain
-
-.PHONY: bench-chips
 bench-chips: $(VENV)/.installed  ## chip files against what was measured on silicon
 	$(BIN)/python -m benchmarks.chips
+
+bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and size
+	$(BIN)/python -m benchmarks.bench_exchange
+
+bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
+	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
 
 bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
 	$(BIN)/python -m benchmarks.placement
@@ -68,12 +73,12 @@ docs: $(VENV)/.docs  ## the site, strictly: a broken link stops the build
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 $(VENV)/.docs: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(PIP) -e '.[docs]'
 	touch $@
 
 wheel: $(VENV)/.installed  ## source distribution and wheel in dist/
 	rm -rf build/lib dist
 	$(BIN)/python -m build --outdir dist
 
-clean:
+clean:  ## what can be made again
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,8 +1,8 @@
-"""The chain on Fashion-MNIST: accuracy float and integer for both resets, spikes, energy, speed.
+"""The chain on Fashion-MNIST: accuracy float and integer for both resets, spikes, energy.
 
     make bench-chain          (python -m benchmarks.bench_chain [--runs FOLDER])
 
-Runs that are not there are trained first (``benchmarks/configs``): the soft reset from scratch, the
+Runs that are not there are trained first (``benchmarks/recipes``): the soft reset from scratch, the
 hard reset from the soft one's weights. Accuracies are on the whole test set; scales come from the
 training split. The accuracy rows need Fashion-MNIST (`tssd train --help`).
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import training_speed
 from benchmarks.harness import Row, at_least, at_most, report, write
 from tssd.export.bundle import Bundle
 from tssd.float_file import FLOAT_FILE
@@ -25,7 +24,7 @@ from tssd.train.float_run import run as run_float
 from tssd.train.loop import train
 from tssd.verification import VerifyOptions, verify
 
-CONFIGS = Path(__file__).resolve().parent / "configs"
+RECIPES = Path(__file__).resolve().parent / "recipes"
 RESETS = ("soft", "hard")
 FLOAT_GOAL_PERCENT, DROP_GOAL_POINTS, VERIFIED_SAMPLES = 92.5, 0.3, 64
 
@@ -35,7 +34,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     folder = parser.parse_args().runs
     rows = [row for reset in RESETS for row in _deployed(folder, reset)]
-    write("chain", "make bench-chain", rows + training_speed.rows())
+    write("chain", "python -m benchmarks.bench_chain", rows)
 
 
 def _deployed(folder: Path, reset: str) -> list[Row]:
@@ -49,7 +48,7 @@ def _deployed(folder: Path, reset: str) -> list[Row]:
 
 
 def _train(folder: Path, reset: str) -> None:
-    config = configure(None, CONFIGS / f"fmnist-{reset}.toml")
+    config = configure(None, RECIPES / f"fashion_{reset}.toml")
     begin = None if reset == "soft" else folder / "fmnist-soft"
     train(config, load(config.dataset), folder / f"fmnist-{reset}", start_from=begin)
 
