@@ -75,8 +75,8 @@ def size(shape: Sequence[int]) -> str:
 
 
 def bounds(constant: Constant) -> str:
-    """``low .. high`` of a constant, or empty where it has none."""
-    if constant.low is None and constant.high is None:
+    """``low .. high`` of a constant, or empty where it has none or no width."""
+    if {constant.low, constant.high} <= {None, constant.value}:
         return ""
     ends = [plain(end) if end is not None else "?" for end in (constant.low, constant.high)]
     return " .. ".join(ends)
