@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tssd.cli import cli
 from tssd.commands.doctor import text
 from tssd.contracts import check, not_run
 from tssd.errors import FileFormatError
+from tssd.hw_targets.lava import environment
 from tssd.report.serial import to_json
 from tssd.report.store import read_report, write_report
 
@@ -87,7 +89,24 @@ def test_doctor_lists_every_package_that_the_project_needs() -> None:
     assert set(diagnosis.REQUIRED) == needed
 
 
-def test_doctor_for_people_and_machines() -> None:
+def status(**found: environment.Environment | None) -> environment.Status:
+    return environment.Status(None, found.get("light"), found.get("full"), "tssd lava install")
+
+
+def test_doctor_asks_the_lava_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    light = environment.Environment("light", Path("python"), {"lava-nc": "0.10.0"})
+    for found, state, detail in (
+        (status(), "missing", "no Lava environment"),
+        (status(light=light), "limited", "lava-nc 0.10.0"),
+        (replace(status(light=light), fix=None), "ready", "lava-nc 0.10.0"),
+    ):
+        monkeypatch.setattr(environment, "status", lambda found=found: found)
+        finding = diagnosis.lava()
+        assert (finding.state, finding.detail, finding.fix) == (state, detail, found.fix)
+
+
+def test_doctor_for_people_and_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "status", status)  # the real one starts interpreters
     result = CliRunner().invoke(cli, ["doctor", "--json"], catch_exceptions=False)
     found = json.loads(result.output)
     assert [engine["name"] for engine in found["engines"]] == list(diagnosis.ENGINES)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_report import bare_report, full_report
 
@@ -129,6 +129,7 @@ def test_bar_lengths_are_proportional_and_stacks_reach_nominal() -> None:
 
 
 @given(st.floats(1e-6, 1e12))
+@settings(deadline=None)
 def test_axes_hold_their_value_with_few_round_ticks(largest: float) -> None:
     axis = view.axis(largest)
     assert largest <= axis.maximum * (1 + 1e-9)
