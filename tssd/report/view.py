@@ -228,7 +228,7 @@ def _energy_row(layer: LayerRow, scale: Axis) -> ChartRow:
 
 
 def _column(i: int, count: int, step: TimelineStep, longest: float, cause: int) -> Column:
-    core = f", core {step.core}" if step.core else ""
+    core = f", {step.core}" if step.core else ""
     label = f"step {step.step}: {words.duration(step.us)}, {step.bottleneck}{core}"
     gap = 0.15 if count > 40 else 0.35
     height = round(100 * step.us / longest, 2) if longest else 0.0

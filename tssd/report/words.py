@@ -129,7 +129,7 @@ def _costliest_part(layers: Sequence[LayerRow]) -> str:
     whole = sum(sums.values())
     if not whole:
         return ""
-    ranked = sorted(sums, key=lambda name: -sums[name])
+    ranked = sorted((name for name in sums if sums[name]), key=lambda name: -sums[name])
     listed = [f"{PART_WORDS[name]} {percent(sums[name] / whole, 0)}" for name in ranked]
     return f"Over all layers: {', '.join(listed)}."
 

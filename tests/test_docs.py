@@ -1,0 +1,99 @@
+"""The docs are true: their Python runs, their commands exist with those options, links lead on."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from tssd.cli import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.M | re.S)
+INLINE = re.compile(r"`(tssd [^`\n]+)`")
+LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+NAMES = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+@NAMES
+def test_python_blocks_run(page: Path) -> None:
+    """Blocks of one page share their names, as a reader would type them one after the other."""
+    blocks = [code for kind, code in fences(page) if kind == "python"]
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+
+
+@NAMES
+def test_commands_exist_with_their_options(page: Path) -> None:
+    for line in commands(page):
+        parses(line)
+
+
+@NAMES
+def test_links_between_files_lead_somewhere(page: Path) -> None:
+    for target, _ in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("tssd nonsense", "no command 'nonsense'"),
+        ("tssd doctor --jsonn", "No such option"),
+        ("tssd report --json", "bundle missing"),
+        ("tssd report a b", "left over"),
+    ],
+)
+def test_a_wrong_command_line_is_found(line: str, message: str) -> None:
+    with pytest.raises((AssertionError, click.UsageError), match=message):
+        parses(line)
+
+
+def fences(page: Path) -> list[tuple[str, str]]:
+    return [(kind.strip(), code) for kind, code in FENCE.findall(page.read_text(encoding="utf-8"))]
+
+
+def commands(page: Path) -> list[str]:
+    """Every `tssd ...` line of the fences that are not code of another language, and inline."""
+    lines = [
+        line.strip().removeprefix("$ ")
+        for kind, code in fences(page)
+        if kind in ("", "console", "sh", "bash", "text")
+        for line in code.replace("\\\n", " ").splitlines()
+    ]
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    found = [line for line in lines if re.match(r"tssd [a-z]", line)] + INLINE.findall(text)
+    return [line for line in found if "..." not in line]
+
+
+def parses(line: str) -> None:
+    """Follow the command line through click's own parser, without running or opening anything."""
+    words = shlex.split(line.split(" |")[0], comments=True)[1:]
+    command: click.Command = cli
+    context = click.Context(cli, info_name="tssd")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        found = command.get_command(context, name)
+        assert found is not None, f"no command {name!r} in: {line}"
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    if words and "--help" not in words:  # a bare name only speaks of the command
+        check_arguments(command, context, words, line)
+
+
+def check_arguments(
+    command: click.Command, context: click.Context, words: list[str], line: str
+) -> None:
+    """Nothing left over, every required argument given, every choice one of those offered."""
+    values, rest, _ = command.make_parser(context).parse_args(list(words))
+    assert not rest, f"left over {rest} in: {line}"
+    for parameter in command.params:
+        given = values.get(parameter.name or "")
+        if isinstance(parameter, click.Argument) and parameter.required:
+            there = isinstance(given, str | tuple) and len(given) > 0
+            assert there, f"argument {parameter.name} missing in: {line}"
+        if isinstance(parameter.type, click.Choice) and isinstance(given, str):
+            assert given in [str(c) for c in parameter.type.choices], f"{given!r} in: {line}"
