@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "targets": "tssd.commands.targets:command",
     "check": "tssd.commands.check:command",
     "simulate": "tssd.commands.simulate:command",
+    "sweep": "tssd.commands.sweep:command",
 }  # name -> "module:command", loaded only when called
 
 

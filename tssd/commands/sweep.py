@@ -1,0 +1,94 @@
+"""``tssd sweep``: one bundle on many chips, one table."""
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import click
+from rich.table import Table
+
+from tssd import terminal
+from tssd.commands.simulate import progress_bar
+from tssd.report import words
+from tssd.simulation import Request
+from tssd.sweep import Point, in_processes, parse_axes, requests, simulate_point
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(epilog="Example: tssd sweep build/fmnist --set noc.buffer=2,4,8 --set chip=loihi2")
+@click.argument("bundle", type=PATH)
+@click.option("--set", "settings", multiple=True, required=True, help="NAME=VALUE,VALUE,...")
+@click.option("--samples", type=int, help="How many samples (all that there are).")
+@click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
+@click.option("--timing", type=click.Choice(["cycle", "bound"]), default="cycle", show_default=True)
+@click.option("--workers", type=int, help="Processes (one per processor).")
+@click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV too.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(
+    bundle: Path,
+    settings: tuple[str, ...],
+    samples: int | None,
+    inputs: Path | None,
+    timing: Literal["cycle", "bound"],
+    workers: int | None,
+    csv_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Simulate BUNDLE for every combination of the settings.
+
+    A setting is `chip` (names or files) or a number of the chip such as link.bandwidth.
+    """
+    axes = parse_axes(settings)
+    points = requests(Request(bundle, samples, inputs, mode=timing), axes)
+    pool = in_processes(workers)
+    names = [name for name, _ in axes]
+    rows: list[dict[str, object]] = []
+    with progress_bar("sweeping") as done:
+        for request, point in zip(points, pool(simulate_point, points), strict=True):
+            rows.append(_row(names, request, point))
+            done(1)
+    if csv_path is not None:
+        csv_path.write_text(_csv(rows), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        click.echo(terminal.to_text(_table(names, rows)))
+
+
+def _row(names: list[str], request: Request, point: Point) -> dict[str, object]:
+    chosen = {**dict(request.settings), "chip": request.chip}
+    return {name: chosen[name] for name in names} | asdict(point)
+
+
+def _csv(rows: list[dict[str, object]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _table(names: list[str], rows: list[dict[str, object]]) -> Table:
+    columns = (*names, "per step", "per inference", "dynamic", "cores", "limited by")
+    texts = [(*(str(row[name]) for name in names), *_figures(row)) for row in rows]
+    return terminal.plain_table(columns, texts)
+
+
+def _figures(row: dict[str, object]) -> tuple[str, ...]:
+    if row["error"]:
+        return ("-", "-", "-", "-", str(row["error"]))
+    return (
+        words.duration(_number(row["us_per_step"])),
+        words.duration(_number(row["us_per_inference"])),
+        words.energy(_number(row["dynamic_pj"])),
+        str(row["cores"]),
+        str(row["bottleneck"]),
+    )
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, float) else None
