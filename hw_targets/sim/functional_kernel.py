@@ -76,10 +76,10 @@ def fire(
     """
     count = 0
     for i in range(len(total)):
-        u, v, bias = state[0, i], state[1, i], p[3, i]
+        u, v, bias = _decayed(state[0, i], p[0, i]), state[1, i], p[3, i]
         if u != 0 or v != 0 or bias != 0:
             touched[i] = 1
-        u = _decayed(u, p[0, i]) + (total[i] << 6)
+        u += total[i] << 6
         total[i] = 0
         if u > _LIMIT:
             u -= _TURN
