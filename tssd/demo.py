@@ -11,6 +11,7 @@ from tssd.verification import VerifyOptions, verify
 
 DATASET = "digits"
 SAMPLES = 64
+ENGINES = ("gpu", "onnx", "sim")
 
 
 def run(out: Path, on_step: Step) -> Report:
@@ -19,4 +20,4 @@ def run(out: Path, on_step: Step) -> Report:
     train(configure(DATASET), load(DATASET), out / "run")
     export_run(out / "run", out / "bundle", ExportOptions(), on_step=on_step)
     on_step(f"verify {SAMPLES} samples and report")
-    return verify(out / "bundle", VerifyOptions(("gpu", "onnx"), SAMPLES), lambda done: None)
+    return verify(out / "bundle", VerifyOptions(ENGINES, SAMPLES), lambda done: None)

@@ -1,16 +1,29 @@
 """Bundle x Evaluation x chip -> Report: counts priced with the chip file, nothing guessed."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from tssd.contracts import Contract
+from tssd.calibration.integer import IntArray
 from tssd.evaluation import Evaluation
 from tssd.export.bundle import PLACEMENT, Bundle
 from tssd.hw_targets import bound, counters, energy
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.placement import Placement, from_json
 from tssd.hw_targets.spec import ChipSpec
+from tssd.measured import MeasuredLog, compare_log
 from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
-from tssd.report.model import Constant, EnergyPj, Gpu, Parts, Provenance, Range, Report
+from tssd.report.model import (
+    Constant,
+    EnergyPj,
+    Gpu,
+    MeshCell,
+    Parts,
+    Provenance,
+    Range,
+    Report,
+    TimelineStep,
+)
+from tssd.report.simulated import Simulated, add_simulation
 
 PART_NAMES = ("synapse", "neuron", "spike", "noc")
 USED_SECTIONS = ("time_ns", "link", "energy_pj", "power_w")  # what time and energy rest on
@@ -25,7 +38,6 @@ def build(
     evaluation: Evaluation,
     device: str,
     command: str,
-    measured: tuple[Contract, ...] = (),
 ) -> Report:
     """The report of *bundle* on the chip it was placed for."""
     chip = load_chip(bundle.manifest.get("target", "loihi2"))
@@ -41,7 +53,7 @@ def build(
         tallies=evaluation.tallies,
         accuracy=evaluation.accuracy,
         costs=_costs(counted, priced, placement),
-        contracts=(*evaluation.contracts, *measured),
+        contracts=evaluation.contracts,
         constants=constants(chip),
         provenance=Provenance((command,), bundle.manifest["versions"], bundle.manifest["files"]),
         float_spikes=evaluation.float_spikes,
@@ -54,6 +66,45 @@ def build(
         notes=(NOTE,),
     )
     return assemble(evidence)
+
+
+def with_cycles(report: Report, bundle: Bundle, inputs: IntArray) -> Report:
+    """*report* with step times, bottlenecks and loads of a cycle simulation of *inputs*."""
+    from tssd.hw_targets.sim import engine, summary
+
+    chip = load_chip(bundle.manifest.get("target", "loihi2"))
+    run = engine.run(bundle.network, inputs, read_placement(bundle), chip)
+    totals, layers = summary.totals(run), summary.layers(run)
+    static = totals.static_pj.scaled(1e-6)
+    timing = Timing(
+        us_per_step=totals.us_per_step,
+        us_per_inference=totals.us_per_inference,
+        static_uj=Range(static.low, static.nominal, static.high),
+        bottleneck=totals.bottleneck,
+        timeline=tuple(TimelineStep(**vars(row)) for row in summary.steps(run)),
+        mesh=tuple(MeshCell(**vars(row)) for row in summary.mesh(run)),
+    )
+    shares = {layer.name: layer.time_share for layer in layers}
+    spikes = {name: run.tally.spikes(name) for name in run.tally.events}
+    return add_simulation(report, Simulated(timing, shares, run.tally.samples, spikes))
+
+
+def with_measured(report: Report, log: MeasuredLog) -> Report:
+    """*report* with the contracts against a log from a chip."""
+    spikes = {layer.name: layer.spikes.integer or 0 for layer in report.layers}
+    total = report.totals.energy_uj_per_inference.total
+    rows = compare_log(
+        log,
+        spikes,
+        report.samples,
+        us_per_step=report.totals.us_per_step,
+        energy_uj=None if total is None else total.nominal,
+    )
+    layers = tuple(
+        replace(layer, spikes=replace(layer.spikes, measured=log.spikes.get(layer.name)))
+        for layer in report.layers
+    )
+    return replace(report, layers=layers, contracts=(*report.contracts, *rows))
 
 
 def read_placement(bundle: Bundle) -> Placement:

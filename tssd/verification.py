@@ -20,6 +20,7 @@ from tssd.export.bundle import Bundle, check_golden, read_bundle
 from tssd.export.roundtrip import check_file
 from tssd.float_file import FLOAT_FILE
 from tssd.float_file import read as read_float
+from tssd.measured import read_log
 from tssd.report.model import Report
 from tssd.report.store import FOLDER, write_report
 from tssd.train.data import Split, load
@@ -58,19 +59,26 @@ def verify(
 ) -> Report:
     """Evaluate the bundle in *folder* and leave the outcome and the report in ``report/``."""
     bundle = read_bundle(folder)
-    evaluation = evaluate(bundle, options, on_batch)
+    samples = load_samples(bundle, options)
+    evaluation = evaluate(bundle, options, samples, on_batch)
     save(evaluation, folder / FOLDER)
     report = reporting.build(bundle, evaluation, options.device, _command(folder, options))
+    if "sim" in options.engines:
+        report = reporting.with_cycles(report, bundle, samples.inputs)
+    if options.measured is not None:
+        report = reporting.with_measured(report, read_log(options.measured))
     write_report(folder, report)
     return report
 
 
 def evaluate(
-    bundle: Bundle, options: VerifyOptions, on_batch: Callable[[int], None] = lambda done: None
+    bundle: Bundle,
+    options: VerifyOptions,
+    samples: Samples,
+    on_batch: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Run the definition, the float network and every engine; all contracts of the bundle."""
     engines = tuple(engine(name, options.device) for name in options.engines)
-    samples = load_samples(bundle, options)
     rows = [*_recorded(bundle), *check_file(bundle.network, bundle.file("network.nir"))]
     if bundle.golden is not None:
         rows += [_summary("golden answers", check_golden(bundle, engine("gpu", "cpu").run))]
@@ -116,7 +124,15 @@ def engine(name: str, device: str) -> EngineUnderTest:
         from tssd.hw_targets.lava import engine as lava
 
         return EngineUnderTest("lava", lava.run, ("spikes", "u", "v"))
-    raise unknown_name("--against", f"engine {name!r}", name, ("gpu", "onnx", "lava"))
+    if name == "sim":
+        from tssd.hw_targets.sim import functional
+
+        def run_sim(network: IntNetwork, inputs: IntArray) -> Activity:
+            program = functional.prepare(network)
+            return functional.activity(network, functional.simulate(program, inputs, record=True))
+
+        return EngineUnderTest("sim", run_sim, ("spikes", "u", "v"))
+    raise unknown_name("--against", f"engine {name!r}", name, ("gpu", "onnx", "lava", "sim"))
 
 
 def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:

@@ -9,7 +9,7 @@ from tssd.cli import main
 from tssd.evaluation import load
 from tssd.export.bundle import read_bundle
 from tssd.report.store import read_report
-from tssd.verification import VerifyOptions, evaluate
+from tssd.verification import VerifyOptions, evaluate, load_samples
 
 RESETS = ("soft", "hard")
 
@@ -47,14 +47,16 @@ def test_the_reset_rule_travels_into_the_bundle(run: Path, bundle: Path) -> None
 def test_verify_finds_no_difference_and_leaves_a_report(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tssd("verify", bundle, "--against", "gpu,onnx", "--samples", 24) == 0
+    assert tssd("verify", bundle, "--against", "gpu,onnx,sim", "--samples", 24) == 0
     printed = capsys.readouterr().out
     assert "fail" not in printed.replace("0 fail", "")
     report = read_report(bundle)
     assert report.samples == 24
     for layer in report.layers:
-        assert layer.spikes.integer == layer.spikes.gpu == layer.spikes.onnx
+        assert layer.spikes.integer == layer.spikes.gpu == layer.spikes.onnx == layer.spikes.sim
         assert layer.spikes.lava is None
+    assert report.timeline
+    assert report.totals.us_per_step is not None
     kept = load(bundle / "report")
     assert kept is not None
     assert kept.tallies["gpu"].spikes("conv1") == report.layers[1].spikes.gpu
@@ -83,7 +85,8 @@ def test_a_wrong_engine_fails_and_is_named(bundle: Path) -> None:
     damaged = read_bundle(bundle)
     assert damaged.golden is not None
     damaged.golden.readout[0, 0] += 1
-    evaluation = evaluate(damaged, VerifyOptions(samples=4))
+    options = VerifyOptions(samples=4)
+    evaluation = evaluate(damaged, options, load_samples(damaged, options))
     failed = [row for row in evaluation.contracts if row.status == "fail"]
     assert [row.name for row in failed] == ["golden answers"]
     assert not evaluation.passed
