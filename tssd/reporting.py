@@ -85,8 +85,7 @@ def with_cycles(report: Report, bundle: Bundle, inputs: IntArray) -> Report:
         mesh=tuple(MeshCell(**vars(row)) for row in summary.mesh(run)),
     )
     shares = {layer.name: layer.time_share for layer in layers}
-    spikes = {name: run.tally.spikes(name) for name in run.tally.events}
-    return add_simulation(report, Simulated(timing, shares, run.tally.samples, spikes))
+    return add_simulation(report, Simulated(timing, shares))
 
 
 def with_measured(report: Report, log: MeasuredLog) -> Report:
