@@ -22,6 +22,7 @@ from tssd.hw_targets.sim.run_file import load_run, save_run
 from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
 from tssd.report import words
 from tssd.simulation import Request, simulate_bundle
+from tssd.simulation_report import record
 
 PATH = click.Path(path_type=Path)
 
@@ -78,11 +79,13 @@ def command(
         counters.write_text(summary.counters_csv(run), encoding="utf-8")
     if save is not None:
         save_run(save, run)
+    plain = not (settings or placement or spikes)  # else it is not the bundle's own run
+    added = record(bundle, run, f"tssd simulate {bundle}") if plain else ()
     if as_json:
         click.echo(json.dumps(as_table(run)))
     else:
         _print_run(run)
-        for path in (trace, counters, save):
+        for path in (trace, counters, save, *added):
             if path is not None:
                 click.echo(f"wrote {path}")
 
