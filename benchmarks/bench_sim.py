@@ -121,7 +121,7 @@ def _placement(text: str) -> Placement:
             slices.append(Slice(GROUPS[group], k, np.sort(mine)))
         needs.append(Need(len(here), 2 * len(here), 0, 0))
     sites = np.array([(0, tile // 4, tile % 4, slot) for tile, slot in cores])
-    shapes = dict(zip(GROUPS, SHAPES, strict=True))
+    shapes: dict[str, tuple[int, ...]] = dict(zip(GROUPS, SHAPES, strict=True))
     return Placement("sanafe-loihi", shapes, tuple(slices), sites, tuple(needs), 0.0)
 
 

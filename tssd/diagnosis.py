@@ -28,6 +28,7 @@ REQUIRED = (
     "onnxruntime",
     "numba",
     "scikit-learn",
+    "scipy",
     "click",
     "rich",
     "jinja2",

@@ -16,14 +16,12 @@ from tssd.report.model import (
     Constant,
     EnergyPj,
     Gpu,
-    MeshCell,
     Parts,
     Provenance,
     Range,
     Report,
-    TimelineStep,
 )
-from tssd.report.simulated import Simulated, add_simulation
+from tssd.report.simulated import BOUND_NOTE, add_simulation
 
 PART_NAMES = ("synapse", "neuron", "spike", "noc")
 USED_SECTIONS = ("time_ns", "link", "energy_pj", "power_w")  # what time and energy rest on
@@ -63,29 +61,19 @@ def build(
         chips=placement.chips,
         dataset=bundle.manifest.get("source", {}).get("dataset"),
         label="scaled estimate" if chip.name.startswith("loihi2") else None,
-        notes=(NOTE,),
+        notes=(NOTE, BOUND_NOTE),
     )
     return assemble(evidence)
 
 
 def with_cycles(report: Report, bundle: Bundle, inputs: IntArray) -> Report:
     """*report* with step times, bottlenecks and loads of a cycle simulation of *inputs*."""
-    from tssd.hw_targets.sim import engine, summary
+    from tssd.hw_targets.sim import engine
+    from tssd.simulation_report import simulated
 
     chip = load_chip(bundle.manifest.get("target", "loihi2"))
     run = engine.run(bundle.network, inputs, read_placement(bundle), chip)
-    totals, layers = summary.totals(run), summary.layers(run)
-    static = totals.static_pj.scaled(1e-6)
-    timing = Timing(
-        us_per_step=totals.us_per_step,
-        us_per_inference=totals.us_per_inference,
-        static_uj=Range(static.low, static.nominal, static.high),
-        bottleneck=totals.bottleneck,
-        timeline=tuple(TimelineStep(**vars(row)) for row in summary.steps(run)),
-        mesh=tuple(MeshCell(**vars(row)) for row in summary.mesh(run)),
-    )
-    shares = {layer.name: layer.time_share for layer in layers}
-    return add_simulation(report, Simulated(timing, shares))
+    return add_simulation(report, simulated(run))
 
 
 def with_measured(report: Report, log: MeasuredLog) -> Report:

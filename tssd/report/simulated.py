@@ -11,6 +11,11 @@ from tssd.errors import ConfigError
 from tssd.report.assemble import Timing, totals_uj
 from tssd.report.model import Report
 
+BOUND_NOTE = (
+    "The time is the published lower bound for the mean step; "
+    "`tssd simulate` counts cycles instead."
+)
+
 
 @dataclass(frozen=True)
 class Simulated:
@@ -46,6 +51,7 @@ def add_simulation(report: Report, run: Simulated) -> Report:
         totals=totals,
         bottleneck=timing.bottleneck,
         timeline=timing.timeline,
+        notes=tuple(note for note in report.notes if note != BOUND_NOTE),
         mesh=timing.mesh,
         provenance=replace(report.provenance, commands=(*known, *added)),
     )
