@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tssd.hw_targets.lava import environment
 from tssd.pipeline import ExportOptions, Step, export_run
 from tssd.report.model import Report
 from tssd.train.config import configure
@@ -14,10 +15,16 @@ SAMPLES = 64
 ENGINES = ("gpu", "onnx", "sim")
 
 
+def engines() -> tuple[str, ...]:
+    """Every engine that can run here: Lava's where its environment is installed."""
+    lava = environment.existing("light") or environment.existing("full")
+    return (*ENGINES, "lava") if lava else ENGINES
+
+
 def run(out: Path, on_step: Step) -> Report:
     """Train into ``out/run``, export to ``out/bundle``, verify and report."""
     on_step("train with temporal-spatial self-distillation")
     train(configure(DATASET), load(DATASET), out / "run")
     export_run(out / "run", out / "bundle", ExportOptions(), on_step=on_step)
-    on_step(f"verify {SAMPLES} samples and report")
-    return verify(out / "bundle", VerifyOptions(ENGINES, SAMPLES), lambda done: None)
+    on_step(f"verify {SAMPLES} samples, simulate, report")
+    return verify(out / "bundle", VerifyOptions(engines(), SAMPLES), lambda done: None)
