@@ -206,7 +206,9 @@ def equality(
     ]
 
 
-def speed(gesture: Gesture, record: SpikeRecord, peer: dict[str, Any] | None) -> list[Row]:
+def speed(
+    gesture: Gesture, record: SpikeRecord, peer: dict[str, Any] | None, when: str
+) -> list[Row]:
     """Steps per CPU second of both programs, and of wall time for the record."""
     chip = load_chip("sanafe-loihi")
     began = time.process_time()
@@ -227,7 +229,7 @@ def speed(gesture: Gesture, record: SpikeRecord, peer: dict[str, Any] | None) ->
     rows.append(at_least("functional engine, 784-512-10", mlp, 20000, "steps/s", "CPU, best of 3"))
     if peer is not None:
         theirs = {m: peer[m]["steps"] / peer[m]["cpu_s"] for m in ("simple", "detailed", "cycle")}
-        how = "steps per CPU second, same network, same machine, same session"
+        how = f"steps per CPU second, same network and machine; the peer {when}"
         rows += [report(f"SANA-FE {m}", rate, "steps/s", "CPU") for m, rate in theirs.items()]
         rows += [
             at_least("cycle / SANA-FE detailed", rates["cycle"] / theirs["detailed"], 20, "x", how),
@@ -276,13 +278,14 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="folder with peer.json and peer.npz")
     parser.add_argument("--weights", type=Path, help="dvs_challenge.npz")
     options = parser.parse_args()
+    when = "in an earlier run (--peer)" if options.peer else "in this run"
     if options.peer is None:
         options.peer = run_peer(peer_environment(), options.dvs)
     weights = options.weights or peer_weights(peer_environment())
     gesture = read_gesture(options.dvs, weights)
     peer = json.loads((options.peer / "peer.json").read_text())
     record = our_record(gesture)
-    rows = equality(gesture, record, options.peer, peer) + speed(gesture, record, peer)
+    rows = equality(gesture, record, options.peer, peer) + speed(gesture, record, peer, when)
     write("sim", COMMAND, rows)
 
 
