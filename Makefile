@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-fuzz \
-	bench-chain bench-chips bench-exchange bench-lava bench-placement
+	bench-chain bench-chips bench-exchange bench-lava bench-placement bench-sim
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,6 +65,9 @@ bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a b
 
 bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
 	$(BIN)/python -m benchmarks.placement
+
+bench-sim: $(VENV)/.installed  ## simulator beside SANA-FE; DVS=path/to/SANA-FE/snn/dvs.yaml
+	$(BIN)/python -m benchmarks.bench_sim --dvs $(DVS)
 
 results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results
 	$(BIN)/python -m benchmarks.render_results

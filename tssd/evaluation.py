@@ -7,7 +7,7 @@ report needs no second run.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class EngineUnderTest:
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """``accuracy``: stage to fraction or None; ``tallies``: engine to its event counts;
-    ``float_spikes``: population to the float network's total, or None where it did not run."""
+    ``float_spikes``: population to the float network's total, or None where it did not run;
+    ``only_quantized``: population to the accuracy with only its integers, all others float."""
 
     samples: int
     time_steps: int
@@ -46,6 +47,7 @@ class Evaluation:
     tallies: Mapping[str, Tally]
     float_spikes: Mapping[str, int] | None
     contracts: tuple[Contract, ...]
+    only_quantized: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -116,6 +118,7 @@ def save(evaluation: Evaluation, folder: Path) -> None:
         "time_steps": evaluation.time_steps,
         "accuracy": dict(evaluation.accuracy),
         "float_spikes": None if evaluation.float_spikes is None else dict(evaluation.float_spikes),
+        "only_quantized": dict(evaluation.only_quantized),
         "engines": list(evaluation.tallies),
         "contracts": [asdict(contract) for contract in evaluation.contracts],
     }
@@ -145,6 +148,7 @@ def load(folder: Path) -> Evaluation | None:
             tallies,
             header["float_spikes"],
             tuple(Contract(**row) for row in header["contracts"]),
+            header["only_quantized"],
         )
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise FileFormatError(

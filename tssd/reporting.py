@@ -55,6 +55,7 @@ def build(
         constants=constants(chip),
         provenance=Provenance((command,), bundle.manifest["versions"], bundle.manifest["files"]),
         float_spikes=evaluation.float_spikes,
+        only_quantized=evaluation.only_quantized,
         timing=_timing(chip, placement, us_per_step, tallied.time_steps),
         gpu=Gpu(device=device if "gpu" in evaluation.tallies else None),
         cores=placement.cores,

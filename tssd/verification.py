@@ -1,6 +1,6 @@
 """Bundle x samples x engines -> Evaluation: every contract that can be checked from a bundle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tssd.calibration.encode import encode
 from tssd.calibration.fold import align, fold
 from tssd.calibration.int_network import Activity, IntNetwork
 from tssd.calibration.integer import IntArray
+from tssd.calibration.sensitivity import accuracy_if_only_this_layer_is_quantized
 from tssd.config import unknown_name
 from tssd.contracts import Contract, check
 from tssd.errors import DataError
@@ -84,18 +85,18 @@ def evaluate(
         rows += [_summary("golden answers", check_golden(bundle, engine("gpu", "cpu").run))]
     tallies, compared = compare_engines(bundle.network, samples.inputs, engines, on_batch)
     found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
-    activity = None
+    side = NOTHING_FLOAT
     if samples.split is not None and FLOAT_FILE in bundle.manifest["files"]:
-        activity, floats, agreed = _float_side(bundle, samples.split, options)
-        rows += agreed
-        found |= floats
+        side = _float_side(bundle, samples.split, options)
+    found |= side.accuracy
     return Evaluation(
         samples.inputs.shape[1],
         bundle.network.time_steps,
         {name: found.get(name) for name in ACCURACY_NAMES},
         tallies,
-        None if activity is None else _totals(activity, bundle.network),
-        (*rows, *compared),
+        side.spikes,
+        (*rows, *side.contracts, *compared),
+        side.only_quantized,
     )
 
 
@@ -155,17 +156,34 @@ def check_has_golden(bundle: Bundle) -> IntArray:
     return bundle.golden.inputs
 
 
-def _float_side(
-    bundle: Bundle, split: Split, options: VerifyOptions
-) -> tuple[FloatActivity, dict[str, float], list[Contract]]:
-    """The stripped and the folded float network on the same samples."""
+@dataclass(frozen=True)
+class _FloatSide:
+    """What the float networks did on the same samples; empty where a bundle carries none."""
+
+    spikes: Mapping[str, int] | None
+    accuracy: Mapping[str, float]
+    contracts: tuple[Contract, ...]
+    only_quantized: Mapping[str, float]
+
+
+NOTHING_FLOAT = _FloatSide(None, {}, (), {})
+
+
+def _float_side(bundle: Bundle, split: Split, options: VerifyOptions) -> _FloatSide:
+    """The stripped and the folded float network, and each layer's integers alone in it."""
     stripped = read_float(bundle.file(FLOAT_FILE))
     folded = align(fold(stripped, bundle.manifest["options"]["pooling"]))
     activity = run_float(folded, split.images, device=options.device)
     before = _fraction(stripped, split, options)
-    found = {"float": before, "folded": float(np.mean(activity.classes() == split.labels))}
-    rows = agreement.fold_contracts(stripped, folded, split.images, split.labels)
-    return activity, found, list(rows)
+    alone = accuracy_if_only_this_layer_is_quantized(
+        folded, bundle.network, split.images, split.labels
+    )
+    return _FloatSide(
+        _totals(activity, bundle.network),
+        {"float": before, "folded": float(np.mean(activity.classes() == split.labels))},
+        agreement.fold_contracts(stripped, folded, split.images, split.labels),
+        {name: percent / 100 for name, percent in alone.items()},
+    )
 
 
 def _fraction(network: FloatNetwork, split: Split, options: VerifyOptions) -> float:
