@@ -32,8 +32,20 @@ class Steps:
 @contextmanager
 def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar with the remaining time; yields a function that takes how much is done."""
-    console = Console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with _progress(label) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def counter(label: str) -> Iterator[Callable[[int], None]]:
+    """A bar without a known end; yields a function that takes how much more is done."""
+    with _progress(label) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda more: progress.advance(task, more)
+
+
+def _progress(label: str) -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -1,15 +1,11 @@
 """``tssd simulate``: time and energy of a bundle on a simulated chip, per layer, core and step."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tssd import terminal
@@ -20,6 +16,7 @@ from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
 from tssd.hw_targets.sim.run_file import load_run, save_run
 from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
+from tssd.progress import counter
 from tssd.report import words
 from tssd.simulation import Request, simulate_bundle
 from tssd.simulation_report import record
@@ -70,7 +67,7 @@ def command(
     request = Request(
         bundle, samples, inputs, spikes, placement, chip, parse_settings(settings), timing
     )
-    with progress_bar("simulating") as done:
+    with counter("simulating") as done:
         run = simulate_bundle(request, done)
     if trace is not None:
         first = slowest_step(run) if trace_from is None else trace_from
@@ -102,16 +99,6 @@ def parse_settings(texts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
                 "--set", found=text, allowed="KEY=NUMBER", hint="--set buffers.link=8"
             ) from None
     return tuple(pairs)
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int], None]]:
-    """A bar that grows with what is reported; on a terminal only, on standard error."""
-    console = Console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done: progress.advance(task, done)
 
 
 def as_table(run: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from tssd import terminal
-from tssd.commands.simulate import progress_bar
+from tssd.progress import counter
 from tssd.report import words
 from tssd.simulation import Request
 from tssd.sweep import Point, in_processes, parse_axes, requests, simulate_point
@@ -47,7 +47,7 @@ def command(
     pool = in_processes(workers)
     names = [name for name, _ in axes]
     rows: list[dict[str, object]] = []
-    with progress_bar("sweeping") as done:
+    with counter("sweeping") as done:
         for request, point in zip(points, pool(simulate_point, points), strict=True):
             rows.append(_row(names, request, point))
             done(1)
