@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tssd.atomic import folder_written_whole
 from tssd.calibration.int_network import IntNetwork
 from tssd.contracts import Contract, require
 from tssd.errors import FileFormatError
 from tssd.export import golden as golden_file
-from tssd.export.atomic import folder_written_whole
 from tssd.export.golden import Engine, Golden
 from tssd.export.manifest import (
     MANIFEST,

@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tssd.atomic import written_whole
 from tssd.calibration.int_network import (
     InputCoding,
     IntNetwork,
@@ -22,7 +23,6 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
-from tssd.export.atomic import written_whole
 from tssd.export.netx_rules import MAX_VTH, Finding, bias_mantissa, check_netx, into
 from tssd.export.nir_write import smallest
 

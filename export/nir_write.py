@@ -22,10 +22,10 @@ import h5py
 import nir
 import numpy as np
 
+from tssd.atomic import written_whole
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.serial import SCHEMA, to_arrays
-from tssd.export.atomic import written_whole
 from tssd.export.nir_graph import DT_SECONDS, NirMode, to_nir
 
 GROUP = "tssd"

@@ -7,7 +7,6 @@ resumed run to continue bit for bit.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tssd import __version__
+from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError
 from tssd.train.config import TrainConfig, configure
 from tssd.train.models import build
@@ -48,16 +48,6 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside *path*, flush to the disk, rename: a killed writer leaves the old file."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
 def save_checkpoint(
     path: Path,
     net: SpikingNet,
@@ -78,7 +68,7 @@ def save_checkpoint(
         "position": json.dumps(asdict(position)),
     }
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    write_atomically(path, save(plain, metadata=header))
+    write_bytes(path, save(plain, metadata=header))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from tssd import __version__
+from tssd.atomic import write_bytes
 from tssd.errors import ConfigError, TrainingError
 from tssd.train.augment import augment
 from tssd.train.checkpoint import (
@@ -30,7 +31,6 @@ from tssd.train.checkpoint import (
     load_weights,
     read_checkpoint,
     save_checkpoint,
-    write_atomically,
 )
 from tssd.train.config import Optimizer, Precision, Readout, Schedule, TrainConfig
 from tssd.train.data import ByteArray, Dataset, LabelArray, Split
@@ -87,7 +87,7 @@ def train(
         _begin(net, config, training, start_from)
         position = Position()
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.toml", config.to_toml().encode())
+    write_bytes(folder / "config.toml", config.to_toml().encode())
 
     def store() -> None:
         save_checkpoint(path, net, optimizer, config, data.classes, position)
@@ -97,7 +97,7 @@ def train(
             _epoch(net, optimizer, config, training, position, path, progress)
             _close_epoch(net, config, data.val, position)
             store()
-            write_atomically(folder / "history.csv", _csv(position.history).encode())
+            write_bytes(folder / "history.csv", _csv(position.history).encode())
     except KeyboardInterrupt:
         store()
         raise
@@ -297,4 +297,4 @@ def _write_manifest(
             "python": platform.python_version(),
         },
     }
-    write_atomically(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
+from tssd.atomic import write_bytes
 from tssd.errors import ConfigError
-from tssd.train.checkpoint import CHECKPOINT, write_atomically
+from tssd.train.checkpoint import CHECKPOINT
 from tssd.train.config import Method, TrainConfig
 from tssd.train.data import Dataset
 from tssd.train.loop import train
@@ -71,8 +72,8 @@ def study(
             )
     outcomes = compare(found, config.student_steps)
     table = {"config": config.to_table(), "outcomes": [asdict(outcome) for outcome in outcomes]}
-    write_atomically(folder / "study.json", (json.dumps(table, indent=1) + "\n").encode())
-    write_atomically(folder / "study.md", markdown(outcomes, config, len(seeds)).encode())
+    write_bytes(folder / "study.json", (json.dumps(table, indent=1) + "\n").encode())
+    write_bytes(folder / "study.md", markdown(outcomes, config, len(seeds)).encode())
     return outcomes
 
 

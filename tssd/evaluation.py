@@ -1,15 +1,11 @@
 """Evaluation: what every engine did on the same samples, and whether they agree.
 
 The integer definition is the reference; each engine is compared with it slot by slot, batch by
-batch, so that memory stays bounded. The value is kept beside the bundle (``report/``), so that a
-report needs no second run.
+batch, so that memory stays bounded.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,7 +14,6 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, merge, tally
 from tssd.contracts import Contract
-from tssd.errors import FileFormatError
 from tssd.verify import Quantity, compare_activities
 
 Engine = Callable[[IntNetwork, IntArray], Activity]
@@ -108,61 +103,6 @@ def condense(
             equal = Contract(f"{engine.name}: {name} ({compared})", "pass", ALL_EQUAL, ALL_EQUAL)
             out += failed or [equal]
     return tuple(out)
-
-
-def save(evaluation: Evaluation, folder: Path) -> None:
-    """Write ``evaluation.json`` and ``evaluation.npz`` into *folder*."""
-    folder.mkdir(parents=True, exist_ok=True)
-    header = {
-        "samples": evaluation.samples,
-        "time_steps": evaluation.time_steps,
-        "accuracy": dict(evaluation.accuracy),
-        "float_spikes": None if evaluation.float_spikes is None else dict(evaluation.float_spikes),
-        "only_quantized": dict(evaluation.only_quantized),
-        "engines": list(evaluation.tallies),
-        "contracts": [asdict(contract) for contract in evaluation.contracts],
-    }
-    arrays = {
-        f"{engine}/{key}": array
-        for engine, tallied in evaluation.tallies.items()
-        for key, array in {"": tallied.readout, **tallied.events}.items()
-    }
-    with (folder / "evaluation.npz").open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    (folder / "evaluation.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
-
-
-def load(folder: Path) -> Evaluation | None:
-    """What ``save`` wrote, or None where nothing was saved."""
-    path = folder / "evaluation.json"
-    if not path.exists():
-        return None
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-        with np.load(folder / "evaluation.npz") as arrays:
-            tallies = {engine: _tally(engine, header, arrays) for engine in header["engines"]}
-        return Evaluation(
-            header["samples"],
-            header["time_steps"],
-            header["accuracy"],
-            tallies,
-            header["float_spikes"],
-            tuple(Contract(**row) for row in header["contracts"]),
-            header["only_quantized"],
-        )
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise FileFormatError(
-            str(path), found=f"a damaged evaluation ({error!r})", hint="run tssd verify again"
-        ) from None
-
-
-def _tally(engine: str, header: Mapping[str, Any], arrays: Mapping[str, IntArray]) -> Tally:
-    events = {
-        key.partition("/")[2]: array
-        for key, array in arrays.items()
-        if key.partition("/")[0] == engine and key != f"{engine}/"
-    }
-    return Tally(header["samples"], header["time_steps"], events, arrays[f"{engine}/"])
 
 
 def _names(engines: tuple[EngineUnderTest, ...]) -> list[str]:

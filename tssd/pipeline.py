@@ -21,7 +21,7 @@ from tssd.calibration.precision import Precision
 from tssd.calibration.quantize import quantize
 from tssd.calibration.scales import Options as QuantizeOptions
 from tssd.calibration.tally import Tally
-from tssd.contracts import Contract, check, require
+from tssd.contracts import Contract, require
 from tssd.export.bundle import Bundle, write_bundle
 from tssd.export.golden import make_golden
 from tssd.export.onnx_graph import onnx_bytes
@@ -162,26 +162,11 @@ def precision_of(chip: ChipSpec, options: ExportOptions) -> Precision:
 def accuracy_contract(
     folded: FloatNetwork, network: IntNetwork, checked: Split, options: ExportOptions
 ) -> Contract:
-    """FloatNetwork -> IntNetwork: the accuracy lost on validation samples, in points.
-
-    Both networks see the same samples, so the loss has the standard error of a paired difference,
-    sqrt(wins + losses - (wins - losses)^2 / n) / n. The contract fails when the loss is larger than
-    the tolerance by more than chance explains (95 %): 180 samples cannot prove one point.
-    """
-    before = run_float(folded, checked.images, device=options.device).classes() == checked.labels
-    tallied = count(network, checked.images, device=options.device)
-    after = tallied.classes() == checked.labels
-    lost = before.astype(np.int64) - after
-    loss = 100 * float(lost.mean())
-    margin = 100 * 1.96 * float(lost.std()) / np.sqrt(len(lost))
-    return check(
-        "FloatNetwork -> IntNetwork: accuracy",
-        loss - margin <= options.tolerance_points,
-        f"{100 * after.mean():.2f} % (float {100 * before.mean():.2f} %), "
-        f"{loss:.2f} ± {margin:.2f} points lost",
-        f"at most {options.tolerance_points:g} lost",
-        f"{len(checked)} validation samples",
-    )
+    """FloatNetwork -> IntNetwork on validation samples (``agreement.accuracy_contract``)."""
+    before = run_float(folded, checked.images, device=options.device).classes()
+    after = count(network, checked.images, device=options.device).classes()
+    wanted = checked.labels
+    return agreement.accuracy_contract(before == wanted, after == wanted, options.tolerance_points)
 
 
 def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:

@@ -16,14 +16,14 @@ from tssd.calibration.sensitivity import accuracy_if_only_this_layer_is_quantize
 from tssd.config import unknown_name
 from tssd.contracts import Contract, check
 from tssd.errors import DataError
-from tssd.evaluation import EngineUnderTest, Evaluation, accuracy, compare_engines, save
+from tssd.evaluation import EngineUnderTest, Evaluation, accuracy, compare_engines
 from tssd.export.bundle import Bundle, check_golden, read_bundle
 from tssd.export.roundtrip import check_file
 from tssd.float_file import FLOAT_FILE
 from tssd.float_file import read as read_float
 from tssd.measured import read_log
 from tssd.report.model import Report
-from tssd.report.store import FOLDER, write_report
+from tssd.report.store import write_report
 from tssd.train.data import Split, load
 from tssd.train.float_network import FloatNetwork
 from tssd.train.float_run import FloatActivity
@@ -58,11 +58,10 @@ class Samples:
 def verify(
     folder: Path, options: VerifyOptions, on_batch: Callable[[int], None] = lambda done: None
 ) -> Report:
-    """Evaluate the bundle in *folder* and leave the outcome and the report in ``report/``."""
+    """Evaluate the bundle in *folder* and leave the report in ``report/``."""
     bundle = read_bundle(folder)
     samples = load_samples(bundle, options)
     evaluation = evaluate(bundle, options, samples, on_batch)
-    save(evaluation, folder / FOLDER)
     report = reporting.build(bundle, evaluation, options.device, _command(folder, options))
     if "sim" in options.engines:
         report = reporting.with_cycles(report, bundle, samples.inputs)

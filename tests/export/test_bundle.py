@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from strategies import random_conv_network, random_inputs, residual_network
 
+from tssd import atomic
 from tssd.calibration.int_network import Activity, IntNetwork, Reset
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import layerwise, pipelined
 from tssd.contracts import require
 from tssd.errors import ContractError, FileFormatError, NetworkError
-from tssd.export import atomic, golden
+from tssd.export import golden
 from tssd.export.bundle import Bundle, check_golden, read_bundle, write_bundle
 from tssd.export.nir_graph import NirMode
 from tssd.export.roundtrip import first_difference

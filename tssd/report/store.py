@@ -5,10 +5,9 @@
 Each file is written beside its place and renamed, so a killed command leaves the old one whole.
 """
 
-import os
-import tempfile
 from pathlib import Path
 
+from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError
 from tssd.report.html import render_html
 from tssd.report.markdown import render_markdown
@@ -26,7 +25,7 @@ def write_report(bundle: Path, report: Report) -> tuple[Path, ...]:
     folder.mkdir(exist_ok=True)
     paths = tuple(folder / name for name in NAMES)
     for path, text in zip(paths, texts, strict=True):
-        write_atomically(path, text)
+        write_bytes(path, text.encode())
     return paths
 
 
@@ -43,16 +42,3 @@ def read_report(bundle: Path) -> Report:
             hint=f"run `tssd verify {bundle} --against gpu` first",
         )
     return from_json(path.read_text(encoding="utf-8"), str(path))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write *text* to a temporary file in the same folder and rename it to *path*."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise

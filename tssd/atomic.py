@@ -44,6 +44,14 @@ def folder_written_whole(folder: Path, force: bool) -> Iterator[Path]:
         _remove(part)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write beside *path*, flush to the disk, rename: a killed writer leaves the old file."""
+    with written_whole(path) as part, part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _sibling(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
