@@ -33,6 +33,12 @@ def over_time(samples: IntArray, time_steps: int) -> IntArray:
     return np.broadcast_to(samples, (time_steps, *samples.shape))
 
 
+def reference(network: IntNetwork, inputs: IntArray) -> Activity:
+    """``layerwise``; recurrent networks ``pipelined``, in the order of the chip."""
+    recurrent = any(network.is_recurrent(j) for j in network.projections)
+    return (pipelined if recurrent else layerwise)(network, inputs)
+
+
 def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
     """Run ``inputs`` (T, B, *input shape) population by population; u and v are recorded."""
     check_inputs(network, inputs)

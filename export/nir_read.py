@@ -87,7 +87,7 @@ def _private(file: h5py.File, where: str) -> tuple[str, dict[str, Any], str]:
             where,
             found=f"no /{GROUP} group: a NIR graph without the integer model",
             allowed="a .nir file written by tssd",
-            hint="a graph from another tool is taken over by `tssd import-nir`",
+            hint="a graph from another tool is taken over by `tssd import --calibration`",
         )
     group = file[GROUP]
     schema, stamp = _text(group.attrs["schema"]), _text(group.attrs["sha256"])

@@ -18,7 +18,6 @@ COMMANDS: dict[str, str] = {
     "doctor": "tssd.commands.doctor:command",
     "inspect": "tssd.commands.inspect_:command",
     "diff": "tssd.commands.diff:command",
-    "import-nir": "tssd.commands.import_nir:command",
     "report": "tssd.commands.report:command",
     "import": "tssd.commands.import_:command",
     "lava": "tssd.commands.lava:command",

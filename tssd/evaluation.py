@@ -11,7 +11,7 @@ import numpy as np
 
 from tssd.calibration.int_network import Activity, IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import layerwise
+from tssd.calibration.simulate import reference
 from tssd.calibration.tally import Tally, merge, tally
 from tssd.contracts import Contract
 from tssd.verify import Quantity, compare_activities
@@ -59,7 +59,7 @@ def compare_engines(
     tallies: dict[str, list[Tally]] = {name: [] for name in ("integer", *_names(engines))}
     rows: list[Contract] = []
     for first, part in _batches(inputs):
-        expected = layerwise(network, part)
+        expected = reference(network, part)
         tallies["integer"].append(tally(expected))
         for engine in engines:
             found = engine.run(network, part)

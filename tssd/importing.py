@@ -1,26 +1,33 @@
-"""A network trained elsewhere becomes a bundle: read, place, record golden answers, write."""
+"""A network trained elsewhere becomes a bundle: read, place, record golden answers, write.
+
+Integer networks (.net of lava-dl, .nir with the integer model of tssd) are taken over as they are;
+a float graph (.nir of any tool) is calibrated and quantized first (``tssd.float_import``).
+"""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tssd.calibration.int_network import Activity, InputCoding, IntNetwork
+from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import layerwise, over_time, pipelined
+from tssd.calibration.simulate import over_time, reference
 from tssd.calibration.tally import tally
-from tssd.errors import DataError, FileFormatError
+from tssd.errors import FileFormatError
 from tssd.export.bundle import Bundle, write_bundle
 from tssd.export.golden import make_golden
 from tssd.export.manifest import sha256
 from tssd.export.netx_import import Imported, import_netx
 from tssd.export.netx_read import read_netx
 from tssd.export.nir_read import has_integer_model, read_nir
+from tssd.export.nirio.rules import Answers
+from tssd.float_import import FloatSource, import_graph
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.placement import place
+from tssd.pipeline import ExportOptions, Step
+from tssd.user_samples import load_integers
 
 DRAWN = 2  # golden samples drawn at random where none are given
 DRAWN_RATE = 0.2  # of ones among drawn spikes
@@ -28,86 +35,75 @@ DRAWN_RATE = 0.2  # of ones among drawn spikes
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """``samples``: an .npy file of input samples (N, *input shape) for the golden answers; drawn
-    from ``seed`` if None. ``coding``: what the input carries, where the file does not say."""
+    """``samples``: input samples (N, *input shape) for the golden answers of an integer network;
+    drawn if None. ``coding``: what the input of a .net carries, which the file does not say.
+    ``calibration``: samples that a float graph is quantized on; ``answers``: its missing words."""
 
     time_steps: int = 16
     coding: InputCoding = InputCoding.SPIKES
-    target: str = "loihi2"
     samples: Path | None = None
-    seed: int = 0
+    calibration: Path | None = None
+    answers: Answers = Answers()
+    export: ExportOptions = ExportOptions()
 
 
 def import_bundle(
-    path: Path, out: Path, options: ImportOptions, *, force: bool = False
-) -> tuple[Bundle, tuple[str, ...]]:
-    """The bundle of the network in *path*, and notes on how it was read."""
+    path: Path,
+    out: Path,
+    options: ImportOptions,
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of the network in *path*, by its suffix and content."""
+    if path.suffix == ".nir" and not has_integer_model(path):
+        source = FloatSource(options.calibration, options.time_steps, options.answers)
+        return import_graph(path, out, source, options.export, force=force, on_step=on_step)
+    on_step("read the integers")
     imported = read_network(path, options)
-    network = imported.network
+    network, seed = imported.network, options.export.seed
     inputs = golden_inputs(network, options)
-    run = engine_of(network)
-    placement = place(network, load_chip(options.target), tally(run(network, inputs)), options.seed)
-    bundle = write_bundle(
+    on_step(f"place on {options.export.target}")
+    chip = load_chip(options.export.target)
+    placement = place(network, chip, tally(reference(network, inputs)), seed)
+    on_step("write the bundle")
+    return write_bundle(
         out,
         network,
         placement_json=json.loads(placement.to_json()),
-        golden=make_golden(network, inputs, run),
+        golden=make_golden(network, inputs, reference),
         manifest_extra={
             "source": {"imported": path.name, "sha256": sha256(path)},
-            "target": options.target,
-            "seed": options.seed,
+            "target": options.export.target,
+            "seed": seed,
             "golden_inputs": "drawn at random" if options.samples is None else options.samples.name,
             "notes": list(imported.notes),
         },
         extra_files=kit_files(network),
         force=force,
     )
-    return bundle, imported.notes
 
 
 def read_network(path: Path, options: ImportOptions) -> Imported:
-    """The network in *path*, by its suffix: .net (lava-dl netx) or .nir (of tssd)."""
+    """The integers in *path*: .net (lava-dl netx) or .nir of tssd."""
     if path.suffix == ".net":
         return import_netx(read_netx(path), options.time_steps, options.coding)
-    if path.suffix == ".nir" and has_integer_model(path):
+    if path.suffix == ".nir":
         return Imported(read_nir(path), ())
     raise FileFormatError(
         str(path),
-        found=f"a {path.suffix or 'nameless'} file without a network that is known here",
-        allowed=".net of lava-dl's netx, or .nir with an integer model of tssd",
+        found=f"a {path.suffix or 'nameless'} file",
+        allowed=".net of lava-dl's netx, or .nir",
     )
-
-
-def engine_of(network: IntNetwork) -> Callable[[IntNetwork, IntArray], Activity]:
-    """Layer by layer; recurrent networks in the order of the chip, each sample on its own."""
-    recurrent = any(network.is_recurrent(j) for j in network.projections)
-    return pipelined if recurrent else layerwise
 
 
 def golden_inputs(network: IntNetwork, options: ImportOptions) -> IntArray:
     """Samples (N, *input shape) held over all steps: (T, N, *input shape)."""
-    shape = network.source.shape
     if options.samples is None:
-        samples = _drawn(network, options.seed)
+        samples = _drawn(network, options.export.seed)
     else:
-        samples = _load(options.samples)
-        if samples.shape[1:] != shape:
-            raise DataError(
-                str(options.samples),
-                found=f"shape {samples.shape}",
-                allowed=f"(N, {', '.join(map(str, shape))})",
-            )
+        samples = load_integers(options.samples, network.source.shape)
     return over_time(samples, network.time_steps)
-
-
-def _load(path: Path) -> IntArray:
-    try:
-        samples = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(str(path), found=f"no array ({error})", allowed="an .npy file") from None
-    if not isinstance(samples, np.ndarray) or samples.dtype.kind not in "iub":
-        raise DataError(str(path), found="no integer array", allowed="integers, one .npy")
-    return samples.astype(np.int64)
 
 
 def _drawn(network: IntNetwork, seed: int) -> IntArray:

@@ -16,14 +16,16 @@ from tssd.calibration import agreement
 from tssd.calibration.encode import encode
 from tssd.calibration.fold import Pooling, align, fold
 from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import IntArray
 from tssd.calibration.observe import observe
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantize import quantize
 from tssd.calibration.scales import Options as QuantizeOptions
 from tssd.calibration.tally import Tally
-from tssd.contracts import Contract, require
+from tssd.contracts import Contract, not_run, require
 from tssd.export.bundle import Bundle, write_bundle
 from tssd.export.golden import make_golden
+from tssd.export.nir_graph import NirMode
 from tssd.export.onnx_graph import onnx_bytes
 from tssd.float_file import FLOAT_FILE, to_bytes
 from tssd.hw_targets.chips import load_chip
@@ -35,6 +37,7 @@ from tssd.hw_targets.spec import ChipSpec
 from tssd.train.checkpoint import load_net
 from tssd.train.data import Dataset, Split, load
 from tssd.train.float_network import FloatNetwork
+from tssd.train.float_run import ImageArray
 from tssd.train.float_run import run as run_float
 from tssd.train.strip import strip
 
@@ -58,7 +61,19 @@ class ExportOptions:
     seed: int = 0
     device: str = "cpu"
     placement: Path | None = None
+    nir_mode: str = NirMode.COMPATIBLE
     quantize: QuantizeOptions = QuantizeOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Samples of one export: to calibrate on, to check with (``labels`` None: unknown), to record
+    answers for."""
+
+    calibration: ImageArray
+    checked: ImageArray
+    labels: IntArray | None
+    golden: ImageArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,37 +102,36 @@ def export_run(
     stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
     logits = Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits")
     source = {"train": checkpoint.config.to_table(), "dataset": dataset.name}
-    deployable = deploy(stripped, dataset, options, on_step, (logits,))
-    return write(deployable, dataset, out, options, source, force=force, on_step=on_step)
+    material = _material(dataset, options)
+    deployable = deploy(stripped, material, options, on_step, (logits,))
+    return write(deployable, material, out, options, source, force=force, on_step=on_step)
 
 
 def deploy(
     stripped: FloatNetwork,
-    dataset: Dataset,
+    material: Material,
     options: ExportOptions,
     on_step: Step = lambda text: None,
     contracts: tuple[Contract, ...] = (),
 ) -> Deployable:
     """Fold, calibrate, quantize and place; raises ContractError where a hand-over fails."""
     chip = load_chip(options.target)
-    checked = first(dataset.val, options.check_samples)
     on_step("fold normalisation and pooling")
     folded = align(fold(stripped, options.pooling), precision_of(chip, options).delay_max)
-    contracts += agreement.fold_contracts(stripped, folded, checked.images, checked.labels)
+    contracts += agreement.fold_contracts(stripped, folded, material.checked, material.labels)
     on_step("calibrate and quantize")
-    samples = calibration_images(dataset, options)
-    observation = observe(folded, samples)
+    observation = observe(folded, material.calibration)
     network = quantize(folded, precision_of(chip, options), observation, options.quantize)
-    contracts += (accuracy_contract(folded, network, checked, options),)
+    contracts += (accuracy_contract(folded, network, material, options),)
     require(contracts)
     on_step(f"place on {options.target}")
-    placement = _place(network, chip, samples, options)
+    placement = _place(network, chip, material.calibration, options)
     return Deployable(stripped, network, placement, contracts)
 
 
 def write(
     deployable: Deployable,
-    dataset: Dataset,
+    material: Material,
     out: Path,
     options: ExportOptions,
     source: Mapping[str, Any],
@@ -125,10 +139,10 @@ def write(
     force: bool = False,
     on_step: Step = lambda text: None,
 ) -> Bundle:
-    """Write the bundle folder, with golden answers for a few test samples."""
+    """Write the bundle folder, with golden answers for a few samples."""
     on_step("write the bundle")
     network = deployable.network
-    golden = make_golden(network, encode(network, dataset.test.images[:GOLDEN_SAMPLES]))
+    golden = make_golden(network, encode(network, material.golden))
     extra = {
         "source": dict(source),
         "target": options.target,
@@ -147,6 +161,7 @@ def write(
             **onnx_bytes(network),
             **kit_files(network),
         },
+        nir_mode=NirMode(options.nir_mode),
         force=force,
     )
 
@@ -160,13 +175,25 @@ def precision_of(chip: ChipSpec, options: ExportOptions) -> Precision:
 
 
 def accuracy_contract(
-    folded: FloatNetwork, network: IntNetwork, checked: Split, options: ExportOptions
+    folded: FloatNetwork, network: IntNetwork, material: Material, options: ExportOptions
 ) -> Contract:
-    """FloatNetwork -> IntNetwork on validation samples (``agreement.accuracy_contract``)."""
-    before = run_float(folded, checked.images, device=options.device).classes()
-    after = count(network, checked.images, device=options.device).classes()
-    wanted = checked.labels
+    """FloatNetwork -> IntNetwork on the checked samples (``agreement.accuracy_contract``)."""
+    wanted = material.labels
+    if wanted is None:
+        return not_run("FloatNetwork -> IntNetwork: accuracy", "the samples have no labels")
+    before = run_float(folded, material.checked, device=options.device).classes()
+    after = count(network, material.checked, device=options.device).classes()
     return agreement.accuracy_contract(before == wanted, after == wanted, options.tolerance_points)
+
+
+def _material(dataset: Dataset, options: ExportOptions) -> Material:
+    checked = first(dataset.val, options.check_samples)
+    return Material(
+        calibration_images(dataset, options),
+        checked.images,
+        checked.labels,
+        dataset.test.images[:GOLDEN_SAMPLES],
+    )
 
 
 def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:

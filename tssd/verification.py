@@ -13,10 +13,11 @@ from tssd.calibration.fold import align, fold
 from tssd.calibration.int_network import Activity, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.sensitivity import accuracy_if_only_this_layer_is_quantized
+from tssd.calibration.simulate import reference
 from tssd.config import unknown_name
 from tssd.contracts import Contract, check
 from tssd.errors import DataError
-from tssd.evaluation import EngineUnderTest, Evaluation, accuracy, compare_engines
+from tssd.evaluation import Engine, EngineUnderTest, Evaluation, accuracy, compare_engines
 from tssd.export.bundle import Bundle, check_golden, read_bundle
 from tssd.export.roundtrip import check_file
 from tssd.float_file import FLOAT_FILE
@@ -24,10 +25,10 @@ from tssd.float_file import read as read_float
 from tssd.measured import read_log
 from tssd.report.model import Report
 from tssd.report.store import write_report
-from tssd.train.data import Split, load
-from tssd.train.float_network import FloatNetwork
-from tssd.train.float_run import FloatActivity
+from tssd.train.data import load
+from tssd.train.float_run import FloatActivity, ImageArray
 from tssd.train.float_run import run as run_float
+from tssd.user_samples import load_samples as load_user_samples
 
 ACCURACY_NAMES = ("float", "folded", "integer", "gpu", "onnx", "lava", "sim")
 
@@ -45,14 +46,11 @@ class VerifyOptions:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What an evaluation runs on: inputs (T, B, *shape), and the images where they are known."""
+    """What an evaluation runs on: inputs (T, B, *shape), images and labels where known."""
 
     inputs: IntArray
-    split: Split | None
-
-    @property
-    def labels(self) -> IntArray | None:
-        return None if self.split is None else self.split.labels
+    images: ImageArray | None
+    labels: IntArray | None
 
 
 def verify(
@@ -81,12 +79,12 @@ def evaluate(
     engines = tuple(engine(name, options.device) for name in options.engines)
     rows = [*_recorded(bundle), *check_file(bundle.network, bundle.file("network.nir"))]
     if bundle.golden is not None:
-        rows += [_summary("golden answers", check_golden(bundle, engine("gpu", "cpu").run))]
+        rows += [_summary("golden answers", check_golden(bundle, _golden_engine(bundle)))]
     tallies, compared = compare_engines(bundle.network, samples.inputs, engines, on_batch)
     found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
     side = NOTHING_FLOAT
-    if samples.split is not None and FLOAT_FILE in bundle.manifest["files"]:
-        side = _float_side(bundle, samples.split, options)
+    if samples.images is not None and FLOAT_FILE in bundle.manifest["files"]:
+        side = _float_side(bundle, samples.images, samples.labels, options)
     found |= side.accuracy
     return Evaluation(
         samples.inputs.shape[1],
@@ -97,6 +95,13 @@ def evaluate(
         (*rows, *side.contracts, *compared),
         side.only_quantized,
     )
+
+
+def _golden_engine(bundle: Bundle) -> Engine:
+    """The fast engine; the definition where that cannot run."""
+    network = bundle.network
+    recurrent = any(network.is_recurrent(j) for j in network.projections)
+    return reference if recurrent else engine("gpu", "cpu").run
 
 
 def _command(folder: Path, options: VerifyOptions) -> str:
@@ -136,14 +141,21 @@ def engine(name: str, device: str) -> EngineUnderTest:
 
 
 def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
-    """The first test samples of the bundle's data set, or its golden inputs without one."""
-    name = bundle.manifest.get("source", {}).get("dataset")
+    """The first test samples of the bundle's data set, or of the user's file; its golden inputs
+    without either."""
+    name, count = bundle.manifest.get("source", {}).get("dataset"), options.samples
     if name is not None:
         split = load(name, options.data).test
-        split = Split(split.images[: options.samples], split.labels[: options.samples])
-        return Samples(encode(bundle.network, split.images), split)
-    golden = check_has_golden(bundle)
-    return Samples(golden[:, : options.samples], None)
+        return _samples(bundle, split.images[:count], split.labels[:count])
+    if options.data is not None:
+        found = load_user_samples(options.data, bundle.network.source.shape)
+        labels = None if found.labels is None else found.labels[:count]
+        return _samples(bundle, found.images[:count], labels)
+    return Samples(check_has_golden(bundle)[:, :count], None, None)
+
+
+def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None) -> Samples:
+    return Samples(encode(bundle.network, images), images, labels)
 
 
 def check_has_golden(bundle: Bundle) -> IntArray:
@@ -168,26 +180,25 @@ class _FloatSide:
 NOTHING_FLOAT = _FloatSide(None, {}, (), {})
 
 
-def _float_side(bundle: Bundle, split: Split, options: VerifyOptions) -> _FloatSide:
+def _float_side(
+    bundle: Bundle, images: ImageArray, labels: IntArray | None, options: VerifyOptions
+) -> _FloatSide:
     """The stripped and the folded float network, and each layer's integers alone in it."""
     stripped = read_float(bundle.file(FLOAT_FILE))
     folded = align(fold(stripped, bundle.manifest["options"]["pooling"]))
-    activity = run_float(folded, split.images, device=options.device)
-    before = _fraction(stripped, split, options)
-    alone = accuracy_if_only_this_layer_is_quantized(
-        folded, bundle.network, split.images, split.labels
-    )
+    activity = run_float(folded, images, device=options.device)
+    contracts = agreement.fold_contracts(stripped, folded, images, labels)
+    spikes = _totals(activity, bundle.network)
+    if labels is None:
+        return _FloatSide(spikes, {}, contracts, {})
+    before = run_float(stripped, images, device=options.device).classes() == labels
+    alone = accuracy_if_only_this_layer_is_quantized(folded, bundle.network, images, labels)
     return _FloatSide(
-        _totals(activity, bundle.network),
-        {"float": before, "folded": float(np.mean(activity.classes() == split.labels))},
-        agreement.fold_contracts(stripped, folded, split.images, split.labels),
+        spikes,
+        {"float": float(before.mean()), "folded": float(np.mean(activity.classes() == labels))},
+        contracts,
         {name: percent / 100 for name, percent in alone.items()},
     )
-
-
-def _fraction(network: FloatNetwork, split: Split, options: VerifyOptions) -> float:
-    classes = run_float(network, split.images, device=options.device).classes()
-    return float(np.mean(classes == split.labels))
 
 
 def _totals(activity: FloatActivity, network: IntNetwork) -> dict[str, int]:

@@ -1,70 +1,56 @@
-"""``tssd export``: a trained run becomes a bundle for a chip."""
+"""``tssd export``: a trained network becomes a bundle for a chip."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tssd.commands import bundle_options
 from tssd.progress import Steps
+
+MODULE_ONLY = ("weights", "input_shape", "calibration")
 
 
 @click.command(epilog="Example: tssd export --target loihi2 runs/fmnist --out build/fmnist")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--target", default="loihi2", show_default=True, help="A chip's name or TOML file.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle folder.")
-@click.option(
-    "--pooling",
-    type=click.Choice(["fold", "population"]),
-    default="fold",
-    show_default=True,
-    help="Average pooling: into the next weights, or relay neurons.",
-)
-@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
-@click.option(
-    "--calibration-samples",
-    type=click.IntRange(1),
-    default=256,
-    show_default=True,
-    help="Drawn from the training split only.",
-)
-@click.option(
-    "--check-samples",
-    type=click.IntRange(1),
-    default=2000,
-    show_default=True,
-    help="Validation samples on which the integers' accuracy is checked.",
-)
-@click.option(
-    "--tolerance",
-    "tolerance_points",
-    type=click.FloatRange(0),
-    default=1.0,
-    show_default=True,
-    help="Points of accuracy that the integers may cost.",
-)
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@bundle_options.placing
 @click.option("--placement", type=click.Path(path_type=Path), help="A placement of your own.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--force", is_flag=True, help="Replace an existing bundle.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.option("--model", metavar="PKG.MODULE:BUILD", help="Your own snnTorch network, not RUN.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Its .safetensors file.")
+@click.option("--input-shape", metavar="C,H,W", help="Its input of one sample and step.")
+@bundle_options.foreign
+@bundle_options.quantizing
 def command(
-    run: Path, out: Path, data: Path | None, force: bool, as_json: bool, **choices: Any
+    run: Path | None,
+    out: Path,
+    data: Path | None,
+    model: str | None,
+    force: bool,
+    as_json: bool,
+    **choices: Any,
 ) -> None:
-    """Strip, fold, quantize and place the network of RUN; write a bundle."""
+    """Strip, fold, quantize and place the network of RUN; write a bundle.
+
+    With --model: the snnTorch module that BUILD returns, one time step per call. It is traced;
+    what cannot be said exactly is refused by the path of the module.
+    """
+    from tssd.float_import import FloatSource, ModelSource, export_model
     from tssd.pipeline import ExportOptions, export_run
 
+    if (run is None) == (model is None):
+        raise click.UsageError("give a run folder or --model, one of them")
     steps = Steps(quiet=as_json)
+    own = {key: choices.pop(key) for key in (*MODULE_ONLY, "time_steps")}
     options = ExportOptions(**choices)
-    bundle = export_run(run, out, options, data=data, force=force, on_step=steps.start)
+    if run is not None:
+        given = [f"--{key.replace('_', '-')}" for key in MODULE_ONLY if own[key] is not None]
+        if given:
+            raise click.UsageError(f"{', '.join(given)}: only with --model")
+        bundle = export_run(run, out, options, data=data, force=force, on_step=steps.start)
+    else:
+        made = ModelSource(str(model), own["weights"], own["input_shape"])
+        source = FloatSource(own["calibration"], own["time_steps"])
+        bundle = export_model(made, out, source, options, force=force, on_step=steps.start)
     steps.done()
-    if as_json:
-        click.echo(json.dumps({"out": str(out), **bundle.manifest}))
-        return
-    click.echo(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
-    reasons = bundle.manifest["netx"]["reasons"]
-    if reasons:
-        more = f" (and {len(reasons) - 1} more in manifest.json)" if len(reasons) > 1 else ""
-        click.echo(f"no network.net: {reasons[0].splitlines()[0]}{more}")
-    click.echo(f"next: tssd verify {out} --against gpu,onnx")
+    bundle_options.show(out, bundle, as_json)

@@ -1,65 +1,58 @@
 """``tssd import``: a network trained elsewhere becomes a bundle."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tssd.calibration.int_network import InputCoding
+from tssd.commands import bundle_options
+from tssd.export.nirio.rules import DISCRETISATIONS, PROFILES
+from tssd.progress import Steps
 
 
 @click.command(
-    "import", epilog="Example: tssd import network.net --out build/pilotnet --time-steps 16"
+    "import",
+    epilog="Example: tssd import cnn.nir --profile sinabs --calibration x.npz --out build/cnn",
 )
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The bundle to write.")
-@click.option(
-    "--time-steps",
-    type=click.IntRange(1),
-    default=16,
-    show_default=True,
-    help="Steps of one sample; a .net file does not say.",
-)
+@bundle_options.placing
+@bundle_options.foreign
+@click.option("--profile", type=click.Choice(list(PROFILES)), help="The tool that made the graph.")
+@click.option("--dt", type=float, help="Length of a step, in the unit of the graph's tau.")
+@click.option("--rule", type=click.Choice(DISCRETISATIONS), help="Discretisation of the graph.")
+@click.option("--reset", type=click.Choice(["zero", "subtract", "none"]), help="Reset rule.")
 @click.option(
     "--input",
     "coding",
     type=click.Choice(["spikes", "graded"]),
     default="spikes",
     show_default=True,
-    help="What the input carries, unless it is a bias.",
+    help="What the input of a .net carries, unless it is a bias.",
 )
 @click.option(
     "--inputs",
+    "samples",
     type=click.Path(path_type=Path),
-    help="Samples for the golden answers: .npy, integers, (N, C, H, W) or (N, inputs).",
+    help="Golden samples of an integer network: .npy, (N, C, H, W) or (N, inputs).",
 )
-@click.option("--target", default="loihi2", show_default=True, help="The chip to place on.")
-@click.option("--force", is_flag=True, help="Replace an existing bundle.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def command(
-    path: Path,
-    out: Path,
-    time_steps: int,
-    coding: str,
-    inputs: Path | None,
-    target: str,
-    force: bool,
-    as_json: bool,
-) -> None:
-    """Take over a lava-dl netx file (.net) or an integer network of tssd (.nir) as a bundle."""
-    from tssd.importing import ImportOptions, import_bundle
+@bundle_options.quantizing
+def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -> None:
+    """Take over PATH as a bundle: a NIR graph of any tool, a lava-dl netx file (.net), or an
+    integer network of tssd (.nir).
 
-    options = ImportOptions(time_steps, InputCoding(coding), target, inputs)
-    bundle, notes = import_bundle(path, out, options, force=force)
-    rows = [
-        {"name": p.name, "kind": str(p.kind), "shape": list(p.shape)}
-        for p in bundle.network.populations
-    ]
-    if as_json:
-        click.echo(json.dumps({"bundle": str(out), "populations": rows, "notes": list(notes)}))
-        return
-    for row in rows:
-        click.echo(f"{row['name']:<12} {row['kind']:<8} {'x'.join(map(str, row['shape']))}")
-    for note in notes:
-        click.echo(f"note: {note}")
-    click.echo(f"wrote {out}")
+    What a NIR graph does not say about time (dt, rule, reset) comes from the options or the
+    profile; it is never guessed. Its weights are quantized on --calibration samples.
+    """
+    from tssd.calibration.int_network import InputCoding
+    from tssd.export.nirio.rules import Answers
+    from tssd.importing import ImportOptions, import_bundle
+    from tssd.pipeline import ExportOptions
+
+    answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule")))
+    coding = InputCoding(choices.pop("coding"))
+    own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
+    options = ImportOptions(**own, coding=coding, answers=answers, export=ExportOptions(**choices))
+    steps = Steps(quiet=as_json)
+    bundle = import_bundle(path, out, options, force=force, on_step=steps.start)
+    steps.done()
+    bundle_options.show(out, bundle, as_json)

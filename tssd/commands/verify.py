@@ -24,7 +24,7 @@ from tssd.progress import bar
 )
 @click.option("--device", default="cpu", show_default=True, help="Of the gpu engine: cpu or cuda.")
 @click.option("--measured", type=click.Path(path_type=Path), help="A log from a chip (CSV).")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data files; of an import: .npz.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     bundle: Path,

@@ -1,0 +1,119 @@
+"""What every command that writes a bundle asks for and prints."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:  # --help reads this module; h5py can wait
+    from tssd.export.bundle import Bundle
+
+Command = Callable[..., None]
+
+
+def placing(command: Command) -> Command:
+    """Where the bundle goes, and the chip that it is placed on."""
+    return _with(
+        command,
+        click.option("--target", default="loihi2", show_default=True, help="A chip or TOML file."),
+        click.option(
+            "--out", type=click.Path(path_type=Path), required=True, help="The bundle folder."
+        ),
+        click.option("--seed", default=0, show_default=True),
+        click.option("--force", is_flag=True, help="Replace an existing bundle."),
+        click.option("--json", "as_json", is_flag=True, help="Machine-readable output."),
+    )
+
+
+def quantizing(command: Command) -> Command:
+    """How a float network becomes integers."""
+    return _with(
+        command,
+        click.option(
+            "--pooling",
+            type=click.Choice(["fold", "population"]),
+            default="fold",
+            show_default=True,
+            help="Average pooling: into the next weights, or relay neurons.",
+        ),
+        click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True),
+        click.option(
+            "--calibration-samples",
+            type=click.IntRange(1),
+            default=256,
+            show_default=True,
+            help="How many samples to fit the scales to.",
+        ),
+        click.option(
+            "--check-samples",
+            type=click.IntRange(1),
+            default=2000,
+            show_default=True,
+            help="Labelled samples on which the integers' accuracy is checked.",
+        ),
+        click.option(
+            "--tolerance",
+            "tolerance_points",
+            type=click.FloatRange(0),
+            default=1.0,
+            show_default=True,
+            help="Points of accuracy that the integers may cost.",
+        ),
+        click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
+        click.option(
+            "--nir",
+            "nir_mode",
+            type=click.Choice(["compatible", "exact"]),
+            default="compatible",
+            show_default=True,
+            help="network.nir: as other tools read it, or resets spelled out in primitives.",
+        ),
+    )
+
+
+def foreign(command: Command) -> Command:
+    """What a float network from elsewhere does not bring."""
+    return _with(
+        command,
+        click.option(
+            "--calibration",
+            type=click.Path(path_type=Path),
+            help="Samples of a float network: .npz with uint8 'inputs' (and 'labels'), or .npy.",
+        ),
+        click.option(
+            "--time-steps",
+            type=click.IntRange(1),
+            default=16,
+            show_default=True,
+            help="Steps of one sample, which the network does not say.",
+        ),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
+    """The populations, what was written, and what could not be."""
+    rows: list[dict[str, Any]] = [
+        {"name": p.name, "kind": str(p.kind), "shape": list(p.shape), "reset": str(p.reset)}
+        for p in bundle.network.populations
+    ]
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "populations": rows, **bundle.manifest}))
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<12} {row['kind']:<8} {'x'.join(map(str, row['shape']))}")
+    for note in bundle.manifest.get("notes", ()):
+        click.echo(f"note: {note}")
+    click.echo(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
+    reasons = bundle.manifest["netx"]["reasons"]
+    if reasons:
+        more = f" (and {len(reasons) - 1} more in manifest.json)" if len(reasons) > 1 else ""
+        click.echo(f"no network.net: {reasons[0].splitlines()[0]}{more}")
+    click.echo(f"next: tssd verify {out} --against gpu,onnx")

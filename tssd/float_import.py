@@ -1,0 +1,168 @@
+"""A float network from elsewhere becomes a bundle: calibrated, quantized, placed, recorded.
+
+Two ways in, one way on: a NIR graph of any tool, or a snnTorch module of the user. They bring
+weights but no data, so the samples that the scales are fitted to come from the user.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import nn
+
+from tssd.errors import ConfigError, FileFormatError, NetworkError
+from tssd.export.bundle import Bundle
+from tssd.export.manifest import sha256
+from tssd.export.nirio.from_snntorch import from_snntorch
+from tssd.export.nirio.graph import Graph
+from tssd.export.nirio.read import read_graph
+from tssd.export.nirio.rules import Answers, resolve
+from tssd.export.nirio.to_float import to_float
+from tssd.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
+from tssd.user_samples import UserSamples, load_samples
+
+
+@dataclass(frozen=True)
+class FloatSource:
+    """What the network does not bring itself: ``answers`` about time, calibration samples, steps
+    of one inference."""
+
+    calibration: Path | None
+    time_steps: int
+    answers: Answers = Answers()
+
+
+def import_graph(
+    path: Path,
+    out: Path,
+    source: FloatSource,
+    options: ExportOptions,
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of the NIR graph in *path*."""
+    on_step("read the graph")
+    told = {"imported": path.name, "sha256": sha256(path)}
+    return export_graph(read_graph(path), out, source, options, told, force=force, on_step=on_step)
+
+
+def export_graph(
+    graph: Graph,
+    out: Path,
+    source: FloatSource,
+    options: ExportOptions,
+    told: Mapping[str, Any],
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of *graph*; *told* goes into the manifest."""
+    rule = resolve(graph, source.answers)
+    stripped = to_float(graph, source.time_steps, rule)
+    shape = stripped.populations[0].shape
+    if source.calibration is None:
+        raise ConfigError(
+            "--calibration",
+            found="a float network and no samples to fit its integers to",
+            allowed=f"an .npz file with uint8 'inputs' (N, {', '.join(map(str, shape))})",
+            hint="a few hundred samples like those of training; 'labels' are checked if present",
+        )
+    material = material_of(load_samples(source.calibration, shape), options)
+    deployable = deploy(stripped, material, options, on_step)
+    about = {**told, "rule": {k: str(v) for k, v in asdict(rule).items()}}
+    return write(deployable, material, out, options, about, force=force, on_step=on_step)
+
+
+def material_of(samples: UserSamples, options: ExportOptions) -> Material:
+    """With labels the samples are halved: what is checked was not calibrated on."""
+    images, labels = samples.images, samples.labels
+    if labels is None or len(images) < 2:
+        used = images[: options.calibration_samples]
+        return Material(used, used, None, images[:GOLDEN_SAMPLES])
+    half = min(options.calibration_samples, len(images) // 2)
+    checked = slice(half, half + options.check_samples)
+    return Material(
+        images[:half], images[checked], labels[checked], images[half : half + GOLDEN_SAMPLES]
+    )
+
+
+# ---------------------------------------------------------------- a module of the user
+
+
+def load_module(name: str, weights: Path | None) -> nn.Module:
+    """``pkg.module:build`` called (or a module found there), with *weights*, in inference mode."""
+    package, _, attribute = name.partition(":")
+    if not package or not attribute:
+        raise ConfigError("--model", found=repr(name), allowed="package.module:function")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a module beside the user, as `python -m` finds it
+    try:
+        found = getattr(importlib.import_module(package), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            "--model", found=f"{name!r} ({error})", allowed="a module that can be imported"
+        ) from None
+    module = found() if callable(found) and not isinstance(found, nn.Module) else found
+    if not isinstance(module, nn.Module):
+        raise ConfigError("--model", found=type(module).__name__, allowed="a torch module")
+    if weights is not None:
+        _load_weights(module, weights)
+    return module.eval()
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    try:
+        module.load_state_dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise FileFormatError(
+            str(path), found=f"no readable weights ({error})", allowed="a .safetensors file"
+        ) from None
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:4]]
+        raise NetworkError(
+            str(path), found="; ".join(lines), allowed="the tensors of the module, all of them"
+        ) from None
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A snnTorch module: ``pkg.module:build``, its weights, its input of one sample ("1,28,28")."""
+
+    name: str
+    weights: Path | None = None
+    input_shape: str | None = None
+
+
+def export_model(
+    model: ModelSource,
+    out: Path,
+    source: FloatSource,
+    options: ExportOptions,
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of the user's snnTorch module."""
+    on_step("trace the module")
+    told: dict[str, Any] = {"model": model.name}
+    if model.weights is not None:
+        told |= {"weights": model.weights.name, "sha256": sha256(model.weights)}
+    graph = graph_of_model(model)
+    return export_graph(graph, out, source, options, told, force=force, on_step=on_step)
+
+
+def graph_of_model(model: ModelSource) -> Graph:
+    """Its exact graph; what is not proven is refused by the path of the module."""
+    text = model.input_shape or ""
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise ConfigError("--input-shape", found=repr(text), allowed="C,H,W or N, as in 1,28,28")
+    shape = tuple(int(part) for part in parts)
+    return from_snntorch(load_module(model.name, model.weights), shape)

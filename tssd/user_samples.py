@@ -1,0 +1,86 @@
+"""Samples that a user brings: ``.npy``, or ``.npz`` with ``inputs`` and, if known, ``labels``.
+
+inputs   (N, *input shape), uint8 for calibration (a pixel of 255 counts as 1)
+labels   (N,), whole numbers
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssd.calibration.integer import IntArray
+from tssd.errors import DataError
+from tssd.train.float_run import ImageArray
+
+MAX_BYTES = 1 << 33
+DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True, eq=False)
+class UserSamples:
+    """At least one sample; ``labels`` None: the file does not say."""
+
+    images: ImageArray
+    labels: IntArray | None
+
+
+def load_samples(path: Path, shape: tuple[int, ...]) -> UserSamples:
+    """uint8 samples of *shape*, with their labels; anything else raises DataError."""
+    images, labels = _arrays(path)
+    if images.dtype != np.uint8 or not len(images):
+        raise DataError(
+            str(path), found=f"{images.dtype} x {len(images)}", allowed="uint8, one sample or more"
+        )
+    _check_shape(path, images, shape)
+    if labels is None:
+        return UserSamples(images, None)
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        raise DataError(
+            f"{path}: labels",
+            found=f"{labels.dtype} of shape {labels.shape}",
+            allowed=f"{len(images)} whole numbers, one per sample",
+        )
+    return UserSamples(images, labels.astype(np.int64))
+
+
+def load_integers(path: Path, shape: tuple[int, ...]) -> IntArray:
+    """Integer samples (N, *shape), as an integer network takes them."""
+    values, _ = _arrays(path)
+    if values.dtype.kind not in "iub":
+        raise DataError(str(path), found=f"{values.dtype}", allowed="integers")
+    _check_shape(path, values, shape)
+    integers: IntArray = values.astype(np.int64)
+    return integers
+
+
+def _check_shape(path: Path, samples: Any, shape: tuple[int, ...]) -> None:
+    if samples.shape[1:] != shape:
+        raise DataError(
+            str(path),
+            found=f"shape {samples.shape}",
+            allowed=f"(N, {', '.join(map(str, shape))})",
+        )
+
+
+def _arrays(path: Path) -> tuple[Any, Any]:
+    """Inputs and labels (or None); no pickles, nothing that unpacks beyond ``MAX_BYTES``."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
+                    raise DataError(str(path), found="more than 8 GiB of arrays", allowed="less")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded, None
+        with loaded as arrays:
+            return arrays["inputs"], arrays.get("labels", None)
+    except DAMAGE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise DataError(
+            str(path),
+            found=f"no array ({reason})",
+            allowed="an .npy file, or an .npz file with 'inputs' (and 'labels')",
+        ) from None
