@@ -36,8 +36,10 @@ def label(projection: FloatProjection) -> str:
 
 def _check_population(population: FloatPopulation) -> None:
     where = f"population {population.name}"
-    for name in ("decay", "threshold", "bias"):
-        array: FloatArray = getattr(population, name)
+    for name in ("decay", "threshold", "bias", "synapse_decay"):
+        array: FloatArray | None = getattr(population, name)
+        if array is None:
+            continue
         _check_finite(f"{where}: {name}", array)
         if array.ndim != len(population.shape):
             raise NetworkError(
@@ -45,12 +47,13 @@ def _check_population(population: FloatPopulation) -> None:
                 found=f"shape {array.shape}",
                 allowed=f"rank {len(population.shape)}, broadcasting to {population.shape}",
             )
-    if population.kind is not PopulationKind.LIF:
+    if population.kind not in (PopulationKind.LIF, PopulationKind.READOUT):
         return
-    if population.decay.min() < 0 or population.decay.max() > 1:
-        found = f"decays {population.decay.min():g} .. {population.decay.max():g}"
-        raise NetworkError(where, found=found, allowed="0 .. 1", hint="tau >= 1")
-    if population.threshold.min() <= 0:
+    for decay in (population.decay, population.synapse_decay):
+        if decay is not None and (decay.min() < 0 or decay.max() > 1):
+            found = f"decays {decay.min():g} .. {decay.max():g}"
+            raise NetworkError(where, found=found, allowed="0 .. 1", hint="tau >= 1")
+    if population.kind is PopulationKind.LIF and population.threshold.min() <= 0:
         raise NetworkError(
             where, found=f"a threshold of {population.threshold.min():g}", allowed="> 0"
         )

@@ -69,11 +69,23 @@ def _move_biases(network: FloatNetwork) -> FloatNetwork:
         size = (-1,) + (1,) * (len(population.shape) - 1)
         bias = population.bias
         for projection in network.incoming(population.name):
-            if projection.bias is not None:
+            if projection.bias is not None and np.any(projection.bias):
+                _check_no_memory(population, projection)
                 bias = bias + projection.bias.reshape(size)
         populations.append(replace(population, bias=bias))
     projections = tuple(replace(j, bias=None) for j in network.projections)
     return replace(network, populations=tuple(populations), projections=projections)
+
+
+def _check_no_memory(population: FloatPopulation, projection: FloatProjection) -> None:
+    """A projection's bias would rise slowly through the synapse; a neuron's bias acts at once."""
+    if population.synapse_decay is not None and np.any(population.synapse_decay):
+        raise NetworkError(
+            label(projection),
+            found="a bias that passes a synapse with memory",
+            allowed="projections without bias into neurons with synaptic memory",
+            hint="train that layer with bias=False (and without batch norm)",
+        )
 
 
 # ---------------------------------------------------------------- average pooling, folded

@@ -94,6 +94,13 @@ def _only_target(network: FloatNetwork) -> FloatPopulation:
     targets = {j.target for j in projections}
     second = network.populations[1]
     alone = targets == {second.name} and second.kind is PopulationKind.LIF
+    if second.synapse_decay is not None:
+        raise NetworkError(
+            f"population {second.name}",
+            found="synaptic memory behind the front end",
+            allowed="a first layer without: a bias goes straight to the membrane",
+            hint="use graded or spike input",
+        )
     if not alone or len(network.incoming(second.name)) != len(projections):
         raise NetworkError(
             "front end",

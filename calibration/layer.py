@@ -4,7 +4,7 @@
     vth    = floor(S * theta)     v > vth on whole weight units is then H >= theta, S theta apart
                                   from an integer (the search picks S theta = m + 1/2)
     bias   = round(S * b) weight units = mant << bias_exp (+ coarse * payload of a constant input)
-    dv     = round(4096 * (1 - decay))                       du = 4096: no synaptic memory
+    dv, du = round(4096 * (1 - decay))                       du = 4096: no synaptic memory
 
 What does not fit is clipped and said so: a ``Clip`` per quantity.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tssd.calibration.integer import UNIT, IntArray
+from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.calibration.precision import Precision
 from tssd.train.float_network import (
     FloatArray,
@@ -61,6 +61,7 @@ class LayerIntegers:
     weights: tuple[IntArray, ...]
     vth: IntArray
     dv: IntArray
+    du: IntArray
     bias_mant: IntArray
     coarse: IntArray
     clips: tuple[Clip, ...]
@@ -93,13 +94,15 @@ def to_integers(
     mantissa = nearest((membrane_bias - coarse * form.constant * UNIT) / (1 << form.bias_exp))
     fires = population.kind is PopulationKind.LIF
     vth = np.floor(scale * population.threshold) if fires else 0 * population.threshold
-    decay = population.decay if fires else np.ones_like(population.decay)
+    memory = population.synapse_decay
+    forgotten = np.ones_like(population.decay) if memory is None else 1 - memory
     return LayerIntegers(
         scale,
         form,
         tuple(weights),
         _clip(vth, form.precision.vth_max, population.name, "thresholds", clips),
-        nearest(form.precision.decay_one * (1 - decay)).astype(np.int64),
+        nearest(form.precision.decay_one * (1 - population.decay)).astype(np.int64),
+        nearest(form.precision.decay_one * forgotten).astype(np.int64),
         _clip(mantissa, form.precision.bias_mant_max, population.name, "bias mantissas", clips),
         coarse.astype(np.int64),
         tuple(clips),
@@ -121,7 +124,7 @@ def to_float(
 ) -> tuple[FloatPopulation, tuple[FloatProjection, ...]]:
     """The layer that the integers mean, in float: what quantization made of it.
 
-    The truncation of the decayed membrane to 1/64 of a weight unit is left out.
+    The truncation of decayed states to 1/64 of a weight unit is left out.
     """
     bias_units = layer.bias_mant.astype(np.float64) * (2.0**layer.form.bias_exp / UNIT)
     bias: FloatArray = (bias_units + layer.coarse * layer.form.constant) / layer.scale
@@ -132,7 +135,11 @@ def to_float(
         replace(j, weight=w / (layer.scale * unit))
         for j, w, unit in zip(incoming, layer.weights, units, strict=True)
     )
-    return replace(population, bias=bias, decay=decay, threshold=threshold), projections
+    memory = None
+    if population.synapse_decay is not None:
+        memory = 1 - layer.du / layer.form.precision.decay_one
+    changed = replace(population, bias=bias, decay=decay, threshold=threshold, synapse_decay=memory)
+    return changed, projections
 
 
 def worst_activation(weights: Sequence[IntArray], payloads: Sequence[int]) -> int:
@@ -143,3 +150,11 @@ def worst_activation(weights: Sequence[IntArray], payloads: Sequence[int]) -> in
         flat = weight.reshape(outputs, -1) * payload
         reach += np.stack([np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)])
     return int(reach.max(initial=0))
+
+
+def memory_gain(du: IntArray, time_steps: int) -> float:
+    """How far synaptic memory can pile up a constant activation: the sum of decay^k, k < T."""
+    decay = 1 - du.astype(np.float64) / DECAY_ONE
+    still = np.where(decay == 1, 0.0, decay)
+    total = np.where(decay == 1, time_steps, (1 - still**time_steps) / (1 - still))
+    return float(total.max())

@@ -1,5 +1,6 @@
 """FloatNetwork x Scales -> IntNetwork, and the constraints that every deployable one satisfies."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,10 @@ from tssd.calibration.int_network import (
     PopulationKind,
     Projection,
     ProjectionKind,
-    constant,
     plain_population,
 )
-from tssd.calibration.integer import DECAY_ONE, IntArray
-from tssd.calibration.layer import worst_activation
+from tssd.calibration.integer import IntArray
+from tssd.calibration.layer import memory_gain, worst_activation
 from tssd.calibration.observe import Observation
 from tssd.calibration.precision import Precision
 from tssd.calibration.scales import Options, Scales, choose
@@ -62,7 +62,7 @@ def _population(population: FloatPopulation, network: FloatNetwork, scales: Scal
         shape,
         population.kind,
         population.reset,
-        du=constant(DECAY_ONE, shape),
+        du=layer.du,
         dv=layer.dv,
         vth=layer.vth,
         bias_mant=layer.bias_mant,
@@ -152,6 +152,7 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
         reach = worst_activation(
             [j.weight << j.weight_exp for j in incoming], [payloads[j.source] for j in incoming]
         )
+        reach = math.ceil(reach * memory_gain(population.du, network.time_steps))
         if reach > precision.activation_max:
             raise NetworkError(
                 where,

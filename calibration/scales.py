@@ -27,6 +27,7 @@ from tssd.calibration.layer import (
     Clip,
     Form,
     LayerIntegers,
+    memory_gain,
     to_float,
     to_integers,
     worst_activation,
@@ -40,7 +41,7 @@ from tssd.train.float_network import (
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.float_run import PIXEL_MAX, ImageArray, bias_current, integrate, layers, project
+from tssd.train.float_run import PIXEL_MAX, ImageArray, current, integrate, layers, project
 
 GRID = 1.15  # ratio of neighbouring candidates
 FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale
@@ -113,6 +114,7 @@ class _Layer:
     units: tuple[float, ...]
     payloads: tuple[int, ...]
     form: Form
+    time_steps: int = 1
 
     def integers(self, scale: float) -> LayerIntegers:
         return to_integers(self.population, self.incoming, self.units, scale, self.form)
@@ -165,6 +167,7 @@ def choose(
                 tuple(units[j.source] for j in incoming),
                 tuple(payloads[j.source] for j in incoming),
                 _form(network, population, precision, options, units, input_max),
+                network.time_steps,
             )
             wanted = membrane if population.kind is PopulationKind.READOUT else out
             assert wanted is not None
@@ -329,9 +332,8 @@ def _legal(layer: _Layer, scale: float) -> bool:
     if not any(w.any() for w in integers.weights):
         return False
     reach = worst_activation(integers.weights, layer.payloads)
-    return reach + int(np.abs(integers.coarse).max()) * layer.form.constant <= (
-        precision.activation_max
-    )
+    reach += int(np.abs(integers.coarse).max()) * layer.form.constant
+    return reach * memory_gain(integers.du, layer.time_steps) <= precision.activation_max
 
 
 def _weight_error(layer: _Layer, scale: float) -> float:
@@ -347,9 +349,8 @@ def _output_error(
     population, incoming = to_float(
         layer.integers(scale), layer.population, layer.incoming, layer.units
     )
-    total = bias_current(population, wanted)
-    for projection in incoming:
-        total = total + project(projection, sent[projection.source], population.shape)
+    arrived = [project(j, sent[j.source], population.shape) for j in incoming]
+    total = current(population, arrived, time_steps)
     room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
     membrane, out = integrate(population, total, time_steps, limit=room)
     if population.kind is PopulationKind.READOUT:

@@ -45,11 +45,13 @@ def _population(
     threshold = (
         quantized.vth.astype(np.float64) + 1 / UNIT
     ) / quantized.scale  # v > vth in 1/64 units
+    remembers = population.synapse_decay is not None
     return replace(
         population,
         bias=bias / quantized.scale,
         threshold=threshold,
         decay=1 - quantized.dv / DECAY_ONE,
+        synapse_decay=1 - quantized.du / DECAY_ONE if remembers else None,
     )
 
 

@@ -3,12 +3,13 @@
 A population is a set of neurons with one neuron model; a projection carries spikes from one
 population to another. Per local step t (time-major, arrays of shape ``(T, B, *shape)``)
 
-    I[t] = sum over incoming projections of  norm(weight * pool(S_source[t])) + bias
-    H[t] = decay * H[t-1] + I[t]                 decay = 1 - 1/tau
+    A[t] = sum over incoming projections of  norm(weight * pool(S_source[t]))
+    U[t] = synapse_decay * U[t-1] + A[t]         without synaptic memory: U = A
+    H[t] = decay * H[t-1] + U[t] + bias          decay = 1 - 1/tau
     S[t] = 1 if H[t] >= threshold                inclusive, as in the paper (arXiv 2406.07862)
     soft reset: H[t] <- H[t] - S[t] * threshold       hard reset: H[t] <- 0 where S[t] = 1
 
-A readout integrates with decay 1 and never fires: H[T] / T is the mean logit.
+A readout never fires; its H[T] orders the classes, and with decay 1 H[T] / T is the mean logit.
 """
 
 from dataclasses import dataclass, replace
@@ -58,6 +59,7 @@ class FloatPopulation:
     decay: FloatArray
     threshold: FloatArray
     bias: FloatArray
+    synapse_decay: FloatArray | None = None  # None: no synaptic memory
 
     @property
     def neurons(self) -> int:

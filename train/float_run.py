@@ -6,7 +6,7 @@ than its target's depth (an unaligned skip) is read in the same local step, as t
 longer one arrives late by the difference.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -139,17 +139,40 @@ def layers(
     remaining = [j.source for j in network.projections]
     yield network.populations[0].name, None, None, pixels.unsqueeze(0)
     for population in network.populations[1:]:
-        total = bias_current(population, pixels)
+        incoming: list[Tensor] = []
         for projection in network.incoming(population.name):
             late = depth[projection.source] + 1 + projection.delay - depth[population.name]
             arrived = project(projection, sent[projection.source], population.shape)
-            total = total + delayed(arrived, max(late, 0), network.time_steps)
+            incoming.append(delayed(arrived, max(late, 0), network.time_steps))
             remaining.remove(projection.source)
             if projection.source not in remaining:
                 del sent[projection.source]  # nothing reads it again
+        total = current(population, incoming, network.time_steps)
         membrane, out = integrate(population, total, network.time_steps)
         sent[population.name] = out
         yield population.name, total, membrane, out
+
+
+def current(population: FloatPopulation, arrived: Sequence[Tensor], time_steps: int) -> Tensor:
+    """What enters the membrane: the sum of what arrived, remembered by the synapse, and the bias.
+
+    (T or 1, B, *shape), with a time axis of 1 where it is the same at every step.
+    """
+    bias = bias_current(population, arrived[0])
+    if population.synapse_decay is None:
+        return sum(arrived, start=bias)
+    total = sum(arrived[1:], start=arrived[0])
+    full = total.expand(time_steps, *total.shape[1:])
+    return leaky_sum(full, _like(population.synapse_decay, full)) + bias
+
+
+def leaky_sum(values: Tensor, decay: Tensor) -> Tensor:
+    """h[t] = decay * h[t-1] + values[t] from zero, over the first axis."""
+    out = torch.empty_like(values)
+    h = torch.zeros_like(values[0])
+    for t in range(len(values)):
+        h = torch.add(values[t], h * decay, out=out[t])
+    return out
 
 
 def bias_current(population: FloatPopulation, like: Tensor) -> Tensor:
@@ -236,7 +259,8 @@ def integrate(
         return current, current
     full = current.expand(time_steps, current.shape[1], *population.shape)
     if population.kind is PopulationKind.READOUT:
-        membrane = full.cumsum(0)
+        plain = bool(np.all(population.decay == 1))
+        membrane = full.cumsum(0) if plain else leaky_sum(full, _like(population.decay, full))
         if limit is not None:
             membrane = membrane.clamp(-limit, limit)
         return membrane, torch.zeros_like(membrane[:1])

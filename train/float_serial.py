@@ -1,7 +1,8 @@
 """FloatNetwork <-> flat named arrays and one JSON header (``tssd-float/1``).
 
 A bundle keeps the float network beside the integer one, so that whoever receives it can measure
-what quantization changed. Keys: ``population/<i>/{decay,threshold,bias}``,
+what quantization changed. Keys: ``population/<i>/{decay,threshold,bias}`` and ``synapse_decay``
+where there is synaptic memory,
 ``projection/<i>/{weight,bias,mean,variance,gain,shift}`` (the last five where present).
 """
 
@@ -36,6 +37,8 @@ def to_arrays(network: FloatNetwork) -> tuple[str, dict[str, FloatArray]]:
     arrays: dict[str, FloatArray] = {}
     for i, population in enumerate(network.populations):
         arrays |= {f"population/{i}/{x}": getattr(population, x) for x in NEURON_ARRAYS}
+        if population.synapse_decay is not None:
+            arrays[f"population/{i}/synapse_decay"] = population.synapse_decay
     for i, projection in enumerate(network.projections):
         arrays |= {f"projection/{i}/{x}": a for x, a in _projection_arrays(projection).items()}
     header = {
@@ -98,7 +101,11 @@ def _projection_header(j: FloatProjection) -> dict[str, Any]:
 def _population(
     table: Mapping[str, Any], i: int, arrays: Mapping[str, FloatArray]
 ) -> FloatPopulation:
-    parameters = {x: np.asarray(arrays[f"population/{i}/{x}"], np.float64) for x in NEURON_ARRAYS}
+    kept = [
+        *NEURON_ARRAYS,
+        *(["synapse_decay"] if f"population/{i}/synapse_decay" in arrays else []),
+    ]
+    parameters = {x: np.asarray(arrays[f"population/{i}/{x}"], np.float64) for x in kept}
     return FloatPopulation(
         name=table["name"],
         shape=tuple(table["shape"]),

@@ -5,12 +5,15 @@ With decay d, input gain g and v measured from v_reset,
 
     bias = (1 - d) (v_leak - v_reset) / g        threshold = (v_threshold - v_reset) / g
 
-so the weights stay as they are. Firing is strict here and inclusive in FloatNetwork: thresholds
-move up by one float64 step. A network that ends in spiking neurons gets a readout that counts
-their spikes. What has no counterpart is refused by node name.
+so the weights stay as they are. With a synaptic current (CubaLIF, CubaLI, or an LI straight into a
+neuron) g is the product of both gains, and the synapse's decay becomes ``synapse_decay``.
+
+Firing is strict here and inclusive in FloatNetwork: thresholds move up by one float64 step. A
+network that ends in spiking neurons gets a readout that counts their spikes; an integrator in front
+of the Output, leaky or not, is the readout. What has no counterpart is refused by node name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,6 +61,7 @@ class _Way:
 class _Converter:
     def __init__(self, graph: Graph, rule: Rule) -> None:
         self.graph, self.rule = graph, rule
+        self.synapses = _synapses(graph)  # neuron -> the LI or I that is its synapse
         delayed = [n for n in graph.of_type("Delay") if delay_steps(graph, n, rule)]
         self.order = schedule(graph, delayed)
         if self.order.feedback:
@@ -76,7 +80,7 @@ class _Converter:
         populations = [self._plain("input", graph_shape(self.shapes[self.graph.input]))]
         projections: list[FloatProjection] = []
         for name in self.order.order:
-            if self.graph.nodes[name].type in DYNAMIC:
+            if self.graph.nodes[name].type in DYNAMIC and name not in self.synapses.values():
                 populations.append(self._neuron(name))
                 projections += [self._projection(way, name) for way in self._ways(name)]
         last = self.graph.sources(self.graph.output)
@@ -98,7 +102,7 @@ class _Converter:
 
     def _reads_out(self, name: str) -> bool:
         """A neuron that never fires and only feeds the Output."""
-        plain = self.graph.nodes[name].type in ("I", "LI")
+        plain = self.graph.nodes[name].type in ("I", "LI", "CubaLI")
         return plain and self.graph.targets(name) == [self.graph.output]
 
     def _check_readout(self, populations: list[FloatPopulation]) -> None:
@@ -117,15 +121,11 @@ class _Converter:
 
     def _neuron(self, name: str) -> FloatPopulation:
         node = self.graph.nodes[name]
-        if node.type.startswith("Cuba"):
-            raise self.graph.fault(
-                f"node {name}",
-                f"{node.type}: a synaptic current",
-                "IF, LIF, I or LI for calibration",
-                "the graph runs as it is; the float network has no synaptic state",
-            )
         p = parameters(self.graph, name, self.rule)
-        decay, gain = decay_and_gain(self.graph, name, self.rule, p.get("tau"), p["r"])
+        tau = p.get("tau", p.get("tau_mem"))
+        decay, gain = decay_and_gain(self.graph, name, self.rule, tau, p["r"])
+        memory, synapse_gain = self._synapse(name, p)
+        gain = gain * synapse_gain
         if np.any(gain <= 0):
             raise self.graph.fault(f"node {name}", "an input gain that is not positive", "r > 0")
         zero = np.zeros(())
@@ -135,7 +135,7 @@ class _Converter:
         shape = graph_shape(self.shapes[name])
         if not fires:
             shape = (int(np.prod(shape)),)
-            self._check_integrator(name, decay, gain)
+            self._check_readout_gain(name, gain)
         return FloatPopulation(
             self.names[name],
             shape,
@@ -144,21 +144,36 @@ class _Converter:
             decay=_fit(decay, shape),
             threshold=_fit(np.nextafter(threshold, np.inf), shape),
             bias=_fit((1 - decay) * (leak - v_reset) / gain, shape),
+            synapse_decay=None if memory is None else _fit(memory, shape),
         )
 
-    def _check_integrator(self, name: str, decay: FloatArray, gain: FloatArray) -> None:
-        """A readout sums: no leak, and one gain, which does not change the largest."""
-        if np.any(decay != 1) or np.any(gain != gain.flat[0]):
+    def _synapse(
+        self, name: str, p: Mapping[str, FloatArray]
+    ) -> tuple[FloatArray | None, FloatArray]:
+        """Decay and gain of the current in front of the membrane; None: there is none."""
+        if "tau_syn" in p:
+            return decay_and_gain(self.graph, name, self.rule, p["tau_syn"], p["w_in"])
+        if name not in self.synapses:
+            return None, np.ones(())
+        inner = parameters(self.graph, self.synapses[name], self.rule)
+        return decay_and_gain(
+            self.graph, self.synapses[name], self.rule, inner.get("tau"), inner["r"]
+        )
+
+    def _check_readout_gain(self, name: str, gain: FloatArray) -> None:
+        """One gain for all classes does not change which membrane is the largest."""
+        if np.any(gain != gain.flat[0]):
             raise self.graph.fault(
                 f"node {name}",
-                "an output with a leak or with several gains",
-                "an I node or plain weights into the Output",
-                "the class is the largest sum over time",
+                "an output with several gains",
+                "one r (and tau) for all outputs",
+                "the class is the largest membrane after the last step",
             )
 
     def _ways(self, target: str) -> Iterator[_Way]:
         """Every way back from *target* to a neuron or the Input."""
-        stack: list[tuple[str, tuple[str, ...]]] = [(s, ()) for s in self.graph.sources(target)]
+        entry = self.synapses.get(target, target)
+        stack: list[tuple[str, tuple[str, ...]]] = [(s, ()) for s in self.graph.sources(entry)]
         while stack:
             name, nodes = stack.pop(0)
             kind = self.graph.nodes[name].type
@@ -283,6 +298,20 @@ class _Converter:
         rows = full[:, 0]
         bias = None if built.bias is None else built.bias * rows
         return replace(built, weight=built.weight * rows[:, None, None, None], bias=bias)
+
+
+def _synapses(graph: Graph) -> dict[str, str]:
+    """Neurons that take their whole current from an LI or I of their own, without a map between."""
+    found: dict[str, str] = {}
+    for name in graph.of_type("LI", "I"):
+        targets = graph.targets(name)
+        if len(targets) != 1 or graph.sources(targets[0]) != [name]:
+            continue
+        follower = graph.nodes[targets[0]].type
+        at_rest = not np.any(graph.nodes[name].params.get("v_leak", 0.0))
+        if follower in ("LIF", "IF", "LI", "I") and at_rest:
+            found[targets[0]] = name
+    return {neuron: synapse for neuron, synapse in found.items() if synapse not in found}
 
 
 def graph_shape(shape: Shape) -> Shape:
