@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-fuzz \
-	bench-chain bench-chips bench-exchange bench-lava bench-placement bench-sim
+	bench-chain bench-chips bench-exchange bench-lava bench-onnx bench-placement bench-sim
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,6 +62,9 @@ bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and siz
 
 bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
 	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
+
+bench-onnx: $(VENV)/.installed  ## ONNX beside the definition on BUNDLES' test sets and 1,000 networks
+	$(BIN)/python -m benchmarks.onnx_equality $(BUNDLES)
 
 bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
 	$(BIN)/python -m benchmarks.placement

@@ -21,6 +21,7 @@ from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
 
 EXACT_FLOAT32 = 1 << 24  # every integer up to here is a float32
+EXACT_FLOAT64 = 1 << 53
 INT32_LIMIT = 1 << 31
 
 
@@ -114,7 +115,9 @@ class Range:
         if not self.current_wraps(p):
             return _settled(self.drive(p), p.du)
         drive = self.drive(p)
-        return STATE_LIMIT if drive <= 2 * STATE_LIMIT else drive + STATE_LIMIT * DECAY_ONE
+        if drive <= 2 * STATE_LIMIT or np.all(p.du == DECAY_ONE):
+            return max(STATE_LIMIT, drive - 2 * STATE_LIMIT)
+        return drive + STATE_LIMIT * DECAY_ONE
 
     def bias(self, p: Population) -> int:
         largest = int(np.abs(p.bias).max(initial=0))
@@ -124,9 +127,28 @@ class Range:
 
     def voltage_clips(self, p: Population) -> bool:
         """Whether |v| can reach 2**23 - 1; a reset to v - threshold only lowers |v| if >= 0."""
-        if p.reset is Reset.SOFT and np.any(p.vth < 0):
-            return True
-        return _settled(self.current(p) + self.bias(p), p.dv) >= STATE_LIMIT - 1
+        return _raised(p) > 0 or self._voltage(p) >= STATE_LIMIT - 1
+
+    def _voltage(self, p: Population) -> int:
+        return _settled(self.current(p) + self.bias(p), p.dv)
+
+    def state(self, p: Population, label: str) -> int:
+        """Largest |u| or |v| that a step leaves behind."""
+        if label == "u":
+            return self.current(p)
+        return STATE_LIMIT + _raised(p) if self.voltage_clips(p) else self._voltage(p)
+
+    def carrier(self, p: Population) -> str:
+        """float32 where every value and product of a step is exact in it, else float64."""
+        if not p.has_state:
+            return _carrier(self.activation(p).size, p)
+        u, v, bias = self.state(p, "u"), self.state(p, "v"), self.bias(p)
+        parts = [self.drive(p) + _kept(u, p.du), u + _kept(v, p.dv) + bias, v]
+        for bound, decay in ((u, p.du), (v, p.dv)):
+            small, divisor = fraction(decay)
+            if divisor > 1:
+                parts.append(bound * int(small.max(initial=0)))
+        return _carrier(max(parts), p)
 
     def state_dtype(self, p: Population) -> str:
         """int32 where every sum of a step stays below 2**31, else int64."""
@@ -138,6 +160,34 @@ class Range:
 def _row_sums(terms: IntArray) -> IntArray:
     sums: IntArray = terms.reshape(len(terms), -1).sum(axis=1)
     return sums
+
+
+def fraction(decay: IntArray) -> tuple[IntArray, int]:
+    """(4096 - decay) / 4096 as multipliers over one common divisor, in lowest terms."""
+    multiplier = DECAY_ONE - decay
+    common = int(np.gcd.reduce(multiplier.reshape(-1), initial=DECAY_ONE))
+    return multiplier // common, DECAY_ONE // common
+
+
+def _kept(bound: int, decay: IntArray) -> int:
+    """Bound of tz(x * (4096 - decay) / 4096) for |x| <= bound."""
+    return bound * (DECAY_ONE - int(decay.min(initial=DECAY_ONE))) // DECAY_ONE
+
+
+def _raised(p: Population) -> int:
+    """How far a soft reset with a negative threshold lifts v."""
+    return -UNIT * int(p.vth.min(initial=0)) if p.reset is Reset.SOFT else 0
+
+
+def _carrier(largest: int, p: Population) -> str:
+    if largest >= EXACT_FLOAT64:
+        raise NetworkError(
+            f"population {p.name}",
+            found=f"sums of up to {largest}: no exact float64 sum",
+            allowed=f"< {EXACT_FLOAT64}",
+            hint="lower the weights, the weight exponents or input_max",
+        )
+    return "float32" if largest <= EXACT_FLOAT32 else "float64"
 
 
 def _settled(drive: int, decay: IntArray) -> int:

@@ -126,10 +126,10 @@ def _targets(network: IntNetwork) -> tuple[TargetRow, ...]:
 
 
 def _onnx_target(network: IntNetwork) -> TargetRow:
-    from tssd.export.onnx_graph import build
+    from tssd.export.onnx_graph import check
 
     try:
-        build(network)
+        check(network)
     except NetworkError as error:
         return TargetRow("onnx", False, (str(error),))
     return TargetRow("onnx", True)
