@@ -38,8 +38,9 @@ from tssd.hw_targets.memory import Need
 from tssd.hw_targets.partition import Slice
 from tssd.hw_targets.placement import Placement
 from tssd.hw_targets.sim.engine import Mode, run_record, time_record
-from tssd.hw_targets.sim.functional import Program, prepare, simulate_sample
+from tssd.hw_targets.sim.functional import simulate_sample
 from tssd.hw_targets.sim.plan import Plan, make_plan
+from tssd.hw_targets.sim.program import Program, prepare
 from tssd.hw_targets.sim.record import SpikeRecord, from_samples
 
 ROOT = Path(__file__).resolve().parents[1]

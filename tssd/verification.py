@@ -131,9 +131,10 @@ def engine(name: str, device: str) -> EngineUnderTest:
         return EngineUnderTest("lava", lava.run, ("spikes", "u", "v"))
     if name == "sim":
         from tssd.hw_targets.sim import functional
+        from tssd.hw_targets.sim.program import prepare
 
         def run_sim(network: IntNetwork, inputs: IntArray) -> Activity:
-            program = functional.prepare(network)
+            program = prepare(network)
             return functional.activity(network, functional.simulate(program, inputs, record=True))
 
         return EngineUnderTest("sim", run_sim, ("spikes", "u", "v"))

@@ -21,9 +21,10 @@ from tssd.hw_targets.counters import Counters, count
 from tssd.hw_targets.placement import Placement, placed_fanouts
 from tssd.hw_targets.sim import kernel
 from tssd.hw_targets.sim import steps_kernel as sk
-from tssd.hw_targets.sim.functional import activity, prepare, simulate
+from tssd.hw_targets.sim.functional import activity, simulate
 from tssd.hw_targets.sim.machine import wire
 from tssd.hw_targets.sim.plan import Plan, make_plan
+from tssd.hw_targets.sim.program import prepare
 from tssd.hw_targets.sim.record import SpikeRecord, from_samples
 from tssd.hw_targets.sim.threads import available_cores
 from tssd.hw_targets.sim.timing import EVENTS_PER_MESSAGE, NOTHING, raise_if_stuck

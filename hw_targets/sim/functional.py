@@ -6,7 +6,7 @@ how many synapses were met: a neuron is *active* in a step if a synapse was met,
 or if it was not at rest before. That decides what its update costs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,21 +17,16 @@ from tssd.calibration.int_network import (
     Activity,
     InputCoding,
     IntNetwork,
-    Population,
     PopulationKind,
-    Projection,
-    ProjectionKind,
-    depths,
-    lag,
+    Reset,
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs
-from tssd.errors import NetworkError
-from tssd.hw_targets.fanout import as_image
-from tssd.hw_targets.sim.functional_kernel import COUNT_SHIFT, fire, pass_on, scatter, settle
+from tssd.hw_targets.sim import functional_kernel as k
+from tssd.hw_targets.sim.program import Layer, Numbers, Program
 from tssd.hw_targets.sim.threads import available_cores
 
-_RESETS = {"hard": 0, "soft": 1, "none": 2}
+_RESETS = {Reset.HARD: k.HARD, Reset.SOFT: k.SOFT, Reset.NONE: k.NONE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,101 +41,13 @@ class Events:
 
 
 @dataclass(frozen=True, eq=False)
-class _Wire:
-    """A projection as the kernel wants it."""
+class _Sent:
+    """What a population sent: those of step t are ``first[t] : first[t + 1]``; ``neuron`` in the
+    program's numbering; ``payload`` is empty if all are one."""
 
-    source: str
-    geometry: IntArray
-    weight: IntArray  # (C_in, k_h, k_w, C_out of a group) flat
-    counted: IntArray  # the same, each non-zero weight with a one in the upper bits
-    late: int
-    exponent: int
-    wraps: bool
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """A population as the kernel wants it: parameters (4, neurons) with the channel last."""
-
-    population: Population
-    neurons: int
-    parameters: IntArray
-    flat: IntArray  # (neurons,) from channel-last position to C, H, W position
-    wires: tuple[_Wire, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Program:
-    """A network prepared for ``simulate``: weights with the output channel last."""
-
-    network: IntNetwork
-    layers: tuple[_Layer, ...]
-
-
-def prepare(network: IntNetwork) -> Program:
-    """Lay the network out for the kernel; NetworkError for recurrent ones and too large sums."""
-    if any(network.is_recurrent(j) for j in network.projections):
-        raise NetworkError("network", found="recurrent projections", allowed="feed-forward only")
-    depth = depths(network)
-    largest: dict[str, int] = {}
-    layers = []
-    for population in network.populations:
-        incoming = network.incoming(population.name)
-        largest[population.name] = _largest_payload(network, population, largest)
-        wires = tuple(_wire(network, j, lag(network, j, depth)) for j in incoming)
-        flat = _channel_last(np.arange(population.neurons).reshape(population.shape))
-        rows = [
-            _channel_last(np.broadcast_to(p, population.shape))
-            for p in (population.du, population.dv, population.vth << 6, population.bias)
-        ]
-        layers.append(_Layer(population, population.neurons, np.stack(rows), flat, wires))
-    return Program(network, tuple(layers))
-
-
-def _largest_payload(
-    network: IntNetwork, population: Population, largest: Mapping[str, int]
-) -> int:
-    """The largest payload of a population; also checks that its sums fit their 40 bits."""
-    total = 0
-    for j in network.incoming(population.name):
-        most = int(np.abs(j.weight).reshape(len(j.weight), -1).sum(axis=1).max(initial=0))
-        synapses = int(np.prod(j.weight.shape[1:]))
-        if most * largest[j.source] >= 1 << (COUNT_SHIFT - 1) or synapses >= 1 << 22:
-            raise NetworkError(
-                f"projection {j.name}",
-                found=f"sums up to {most * largest[j.source]} from {synapses} synapses",
-                allowed=f"below {1 << (COUNT_SHIFT - 1)} and {1 << 22}",
-            )
-        total += most * largest[j.source] << max(0, j.weight_exp)
-    if population is network.source:
-        return network.input_max if network.input_coding is not InputCoding.BIAS else 1
-    return total if population.kind is PopulationKind.RELAY else 1
-
-
-def _channel_last(array: IntArray) -> IntArray:
-    """(C, H, W) or (N,) flattened with the channel moving fastest."""
-    moved = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
-    return np.ascontiguousarray(moved).reshape(-1)
-
-
-def _wire(network: IntNetwork, j: Projection, late: int) -> _Wire:
-    source, target = network.population(j.source), network.population(j.target)
-    if j.kind is ProjectionKind.DENSE:
-        weight = j.weight.T.reshape(source.neurons, 1, 1, target.neurons)
-        sizes = (source.neurons, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, target.neurons, source.neurons)
-        places = (target.neurons, 1, 1)
-    else:
-        per_group, inputs = j.weight.shape[0] // j.groups, j.weight.shape[1]
-        grouped = j.weight.reshape(j.groups, per_group, inputs, *j.weight.shape[2:])
-        weight = grouped.transpose(0, 2, 3, 4, 1).reshape(-1, *j.weight.shape[2:], per_group)
-        kernel = (*j.weight.shape[2:], *j.stride, *j.padding, *j.dilation)
-        sizes = (*as_image(source.shape), *kernel, per_group, inputs)
-        places = as_image(target.shape)
-    flat = np.ascontiguousarray(weight, np.int64).reshape(-1)
-    counted = flat + ((flat != 0).astype(np.int64) << COUNT_SHIFT)
-    wraps = j.kind is not ProjectionKind.DENSE
-    geometry = np.array([*sizes, *places], np.int64)
-    return _Wire(j.source, geometry, flat, counted, late, j.weight_exp, wraps)
+    neuron: Numbers
+    payload: IntArray
+    first: IntArray
 
 
 def simulate(
@@ -166,69 +73,125 @@ def simulate(
 
 def simulate_sample(program: Program, inputs: IntArray, record: bool = False) -> dict[str, Events]:
     """One sample (T, *shape), from rest."""
-    time_steps = len(inputs)
-    sent: dict[str, list[IntArray]] = {layer.population.name: [] for layer in program.layers}
-    runs = [_Run(layer, program.network, time_steps, record) for layer in program.layers]
-    for t in range(time_steps):
-        for run in runs:
-            run.step(t, inputs[t], sent)
-    return {run.layer.population.name: run.result(sent, time_steps) for run in runs}
-
-
-class _Run:
-    """Mutable state of one population during one sample."""
-
-    def __init__(self, layer: _Layer, network: IntNetwork, time_steps: int, record: bool) -> None:
-        n = layer.neurons
-        self.layer, self.record = layer, record
-        self.is_source = layer.population is network.source
-        self.takes_bias = self.is_source and network.input_coding is InputCoding.BIAS
-        self.sums, self.total = np.zeros(n, np.int64), np.zeros(n, np.int64)
-        self.touched, self.state = np.zeros(n, np.int64), np.zeros((2, n), np.int64)
-        self.out = np.zeros((n, 2), np.int64)
-        self.active = np.zeros((time_steps, n), np.bool_)
-        self.states: list[IntArray] = []
-        self.parameters = layer.parameters.copy() if self.takes_bias else layer.parameters
-
-    def step(self, t: int, presented: IntArray, sent: dict[str, list[IntArray]]) -> None:
-        """One local step: gather, update, send."""
-        population, flat = self.layer.population, self.layer.flat
-        for wire in self.layer.wires:
-            if t >= wire.late:
-                events = sent[wire.source][t - wire.late]
-                scatter(self.sums, wire.weight, wire.counted, wire.geometry, events)
-                settle(self.sums, self.total, self.touched, wire.exponent, wire.wraps)
-        if self.takes_bias:
-            self.parameters[3] = presented.reshape(-1)[flat] << population.bias_exp
-        elif self.is_source:
-            self.total[:] = presented.reshape(-1)[flat]
-        if population.has_state:
-            reset, fires = _RESETS[population.reset], population.kind is PopulationKind.LIF
-            count = fire(
-                self.total, self.touched, self.state, self.parameters, self.out, reset, fires
-            )
+    sent: dict[str, _Sent] = {}
+    events: dict[str, Events] = {}
+    for layer in program.layers:
+        population = layer.population
+        name, active = population.name, np.zeros((len(inputs), population.neurons), np.bool_)
+        states = np.zeros((1, 2, population.neurons), layer.dtype)
+        if population.kind is PopulationKind.INPUT:
+            sent[name] = _present(layer, inputs, active)
+        elif population.kind is PopulationKind.RELAY:
+            sent[name] = _pass_on(layer, sent, active)
         else:
-            count = pass_on(self.total, self.touched, self.out)
-        self.active[t] = self.touched.astype(np.bool_)
-        self.touched[:] = 0
-        events = self.out[:count].copy()
-        events[:, 0] = flat[events[:, 0]]
-        sent[population.name].append(events)
-        if self.record:
-            self.states.append(self.state.copy())
+            sent[name], states = _run(program.network, layer, sent, inputs, active, record)
+        events[name] = _events(layer, sent[name], active, states)
+    return events
 
-    def result(self, sent: dict[str, list[IntArray]], time_steps: int) -> Events:
-        """The record of the sample, in C, H, W order."""
-        n, flat = self.layer.neurons, self.layer.flat
-        lists = sent[self.layer.population.name]
-        step = np.repeat(np.arange(time_steps), [len(events) for events in lists])
-        spikes = np.column_stack([step, np.concatenate(lists)])
-        active = np.zeros((time_steps, n), np.bool_)
-        active[:, flat] = self.active
-        states = np.stack(self.states) if self.record else self.state[None]
-        ordered = np.zeros_like(states)
-        ordered[..., flat] = states
-        return Events(spikes, active, ordered[:, 0], ordered[:, 1])
+
+def _present(layer: Layer, inputs: IntArray, active: NDArray[np.bool_]) -> _Sent:
+    """An input population sends its sample."""
+    given = _channel_moving_fastest(inputs)
+    np.not_equal(given, 0, out=active)
+    place = np.flatnonzero(active)
+    first = np.searchsorted(place, np.arange(len(inputs) + 1) * active.shape[1])
+    neuron = place - np.repeat(np.arange(len(inputs)) * active.shape[1], np.diff(first))
+    payload = given.reshape(-1)[place] if given.max(initial=0) > 1 else np.zeros(0, np.int64)
+    return _Sent(neuron.astype(np.int32), payload, first)
+
+
+def _arriving(layer: Layer, sent: dict[str, _Sent]) -> k.Arriving:
+    w = layer.wires
+    parts = [sent[name] for name in w.sources]
+    graded = any(len(part.payload) for part in parts)
+    neuron, payload = np.zeros(0, np.int32), np.zeros(0, np.int64)
+    if len(parts) == 1:
+        neuron, payload = parts[0].neuron, parts[0].payload
+    elif parts:
+        neuron = np.concatenate([part.neuron for part in parts])
+        if graded:
+            payload = np.concatenate([_payloads(part) for part in parts])
+    begin = np.cumsum([0, *(len(part.neuron) for part in parts)])
+    first = [part.first + at for part, at in zip(parts, begin[:-1], strict=True)]
+    firsts = np.stack(first) if first else np.zeros((0, 1), np.int64)
+    sums, total = np.zeros((2, layer.population.neurons), layer.dtype)
+    return k.Arriving(
+        w.table, w.weight, w.counted, w.rows, w.columns, w.places,
+        neuron, payload, firsts, sums, total,
+    )  # fmt: skip
+
+
+def _payloads(sent: _Sent) -> IntArray:
+    return sent.payload if len(sent.payload) else np.ones(len(sent.neuron), np.int64)
+
+
+def _pass_on(layer: Layer, sent: dict[str, _Sent], active: NDArray[np.bool_]) -> _Sent:
+    """A population without state sends its sums."""
+    out, payload = np.empty(active.size, np.int32), np.empty(active.size, np.int64)
+    first = np.zeros(len(active) + 1, np.int64)
+    k.run_relay(_arriving(layer, sent), active, out, payload, first)
+    return _Sent(out[: first[-1]].copy(), payload[: first[-1]].copy(), first)
+
+
+def _run(
+    network: IntNetwork,
+    layer: Layer,
+    sent: dict[str, _Sent],
+    inputs: IntArray,
+    active: NDArray[np.bool_],
+    record: bool,
+) -> tuple[_Sent, Numbers]:
+    """A population with state: what it sends, and its states (1 or T, 2, neurons)."""
+    population, (time_steps, n) = layer.population, active.shape
+    fires = population.kind is PopulationKind.LIF
+    state = np.zeros((2, n), layer.dtype)
+    trace = np.zeros((time_steps if record else 0, 2, n), layer.dtype)
+    fired = np.zeros(n + 7 & ~7, np.uint8)
+    out = np.empty(active.size if fires else 0, np.int32)  # untouched pages take no memory
+    first = np.zeros(time_steps + 1, np.int64)
+    bias = _bias(network, layer, inputs)
+    neurons = k.Neurons(state, layer.parameters, bias, fired, fired.view(np.uint64), trace)
+    reset = _RESETS[population.reset]
+    k.run_neurons(_arriving(layer, sent), neurons, active, out, first, reset, fires)
+    done = _Sent(out[: first[-1]].copy(), np.zeros(0, np.int64), first)
+    return done, trace if record else state[None]
+
+
+def _bias(network: IntNetwork, layer: Layer, inputs: IntArray) -> Numbers:
+    """(1 or T, neurons): a bias that is the sample's may change from step to step."""
+    population = layer.population
+    if population is not network.source or network.input_coding is not InputCoding.BIAS:
+        return layer.bias
+    given = inputs[:1] if inputs.strides[0] == 0 else inputs
+    bias = _channel_moving_fastest(given) << population.bias_exp
+    narrowed: Numbers = bias.astype(layer.dtype)
+    return narrowed
+
+
+def _events(layer: Layer, sent: _Sent, active: NDArray[np.bool_], states: Numbers) -> Events:
+    """The record of one population in C, H, W order."""
+    spikes = np.empty((len(sent.neuron), 3), np.int64)
+    spikes[:, 0] = np.repeat(np.arange(len(active)), np.diff(sent.first))
+    spikes[:, 1] = layer.flat[sent.neuron]
+    spikes[:, 2] = sent.payload if len(sent.payload) else 1
+    u, v = (_channels_first(layer, states[:, i]).astype(np.int64) for i in range(2))
+    return Events(spikes, _channels_first(layer, active), u, v)
+
+
+def _channel_moving_fastest(inputs: IntArray) -> IntArray:
+    """(T, *shape) as (T, neurons) in the program's numbering."""
+    moved = np.moveaxis(inputs, 1, -1) if inputs.ndim == 4 else inputs
+    return np.ascontiguousarray(moved).reshape(len(inputs), -1)
+
+
+def _channels_first(layer: Layer, rows: Numbers) -> Numbers:
+    """(rows, neurons) from the program's numbering to C, H, W."""
+    shape = layer.population.shape
+    if len(shape) < 3:
+        return rows
+    image = rows.reshape(len(rows), *shape[1:], shape[0])
+    moved: Numbers = np.ascontiguousarray(np.moveaxis(image, -1, 1)).reshape(len(rows), -1)
+    return moved
 
 
 def activity(network: IntNetwork, samples: list[dict[str, Events]]) -> Activity:

@@ -1,110 +1,186 @@
-"""Compiled parts of the functional engine; ``calibration.neuron`` is the definition they equal."""
+"""Compiled parts of the functional engine; ``calibration.neuron`` is the definition they equal.
 
-from tssd.hw_targets.sim.jit import Rows, Words, compiled
+One call runs one population over all its time steps. Accumulators and states are int32 or int64,
+as ``hw_targets.sim.program`` found sufficient; the arithmetic is that of the definition, without
+branches, so that the compiler can update many neurons at once.
+"""
 
-COUNT_SHIFT = 40  # an accumulator holds a sum below this bit and a count of synapses above it
-_LOW = (1 << COUNT_SHIFT) - 1
-_HALF = 1 << (COUNT_SHIFT - 1)
+from typing import NamedTuple
+
+from tssd.hw_targets.sim.jit import Block, Rows, Words, compiled
+
 _LIMIT = 1 << 23
 _TURN = 1 << 24
+HARD, SOFT, NONE = range(3)
 
-# geometry of a projection: source and kernel, then the target's places
+# a row of the table of wires: where its parts begin in the shared arrays, then its numbers
 (
-    G_CHANNELS, G_HEIGHT, G_WIDTH, G_KERNEL_H, G_KERNEL_W, G_STRIDE_H, G_STRIDE_W,
-    G_PAD_H, G_PAD_W, G_DILATION_H, G_DILATION_W, G_OUT, G_IN, G_TO, G_TO_H, G_TO_W,
-) = range(16)  # fmt: skip
+    W_WEIGHT, W_ROWS, W_COLUMNS, W_PLACES, W_KERNEL_H, W_KERNEL_W, W_OUT,
+    W_SHIFT, W_EXPONENT, W_WRAPS, W_LATE,
+) = range(11)  # fmt: skip
+WIRE_COLUMNS = 11
+# a row of a wire's table of source neurons
+P_ROW, P_COLUMN, P_TAP, P_FIRST = range(4)
 
 
-@compiled
-def scatter(sums: Words, weight: Words, counted: Words, g: Words, events: Rows) -> None:
-    """Add payload x weight (and one to the count) at every target of every event.
+class Arriving(NamedTuple):
+    """What reaches a population: its wires (see ``program.Wires``), the events of their sources,
+    and two rows of accumulators.
 
-    ``events`` (events, 2): neuron in C, H, W order, payload; ``sums`` with the channel last.
+    ``sent[first[w, t] : first[w, t + 1]]`` are the neurons that wire w's source sent in step t;
+    ``payload`` their payloads, empty if all are one. ``rows`` and ``columns``: for each place of
+    the source and each tap of the kernel the target's place, or -1.
     """
-    area, out, to = g[G_HEIGHT] * g[G_WIDTH], g[G_OUT], g[G_TO]
-    for e in range(events.shape[0]):
-        channel, place = events[e, 0] // area, events[e, 0] % area
-        row, column = place // g[G_WIDTH] + g[G_PAD_H], place % g[G_WIDTH] + g[G_PAD_W]
-        more = events[e, 1] - 1
-        first = channel // g[G_IN] * out
-        for i in range(g[G_KERNEL_H]):
-            y = row - i * g[G_DILATION_H]
-            if y < 0 or y % g[G_STRIDE_H] or y // g[G_STRIDE_H] >= g[G_TO_H]:
-                continue
-            for j in range(g[G_KERNEL_W]):
-                x = column - j * g[G_DILATION_W]
-                if x < 0 or x % g[G_STRIDE_W] or x // g[G_STRIDE_W] >= g[G_TO_W]:
-                    continue
-                target = (y // g[G_STRIDE_H] * g[G_TO_W] + x // g[G_STRIDE_W]) * to + first
-                tap = ((channel * g[G_KERNEL_H] + i) * g[G_KERNEL_W] + j) * out
-                if more == 0:
-                    for o in range(out):
-                        sums[target + o] += counted[tap + o]
-                else:
-                    for o in range(out):
-                        sums[target + o] += counted[tap + o] + more * weight[tap + o]
+
+    wires: Rows
+    weight: Words
+    counted: Words
+    rows: Words
+    columns: Words
+    places: Rows
+    sent: Words
+    payload: Words
+    first: Rows
+    sums: Words
+    total: Words
+
+
+class Neurons(NamedTuple):
+    """A population with state. ``state`` (2, neurons) u and v; ``p`` (3, neurons) 4096 - du,
+    4096 - dv, threshold << 6; ``bias`` (1 or steps, neurons); ``fired`` flags, and the same memory
+    as words of eight; ``trace`` (steps, 2, neurons) takes u and v after each step, or has no rows.
+    """
+
+    state: Rows
+    p: Rows
+    bias: Rows
+    fired: Words
+    fired_words: Words
+    trace: Block
 
 
 @compiled
-def settle(sums: Words, total: Words, touched: Words, exponent: int, wraps: bool) -> None:
-    """Move the sums of one projection into the total: wrapped, shifted; sums are zero again."""
-    for i in range(len(sums)):
+def scatter(a: Arriving, wire: Words, begin: int, end: int) -> None:
+    """Add payload x weight (and one to the count) at every target of the events begin .. end - 1.
+
+    Slices of the inner loops, because the compiler knows that their indices are not negative.
+    """
+    high, wide, out = wire[W_KERNEL_H], wire[W_KERNEL_W], wire[W_OUT]
+    for e in range(begin, end):
+        place = a.places[wire[W_PLACES] + a.sent[e]]
+        row, column = wire[W_ROWS] + place[P_ROW], wire[W_COLUMNS] + place[P_COLUMN]
+        more = a.payload[e] - 1 if len(a.payload) else 0
+        for i in range(high):
+            y = a.rows[row + i]
+            if y < 0:
+                continue
+            for j in range(wide):
+                x = a.columns[column + j]
+                if x < 0:
+                    continue
+                target = y + x + place[P_FIRST]
+                tap = wire[W_WEIGHT] + place[P_TAP] + (i * wide + j) * out
+                reached, added = a.sums[target : target + out], a.counted[tap : tap + out]
+                for o in range(out):
+                    reached[o] += added[o]
+                if more:
+                    added = a.weight[tap : tap + out]
+                    for o in range(out):
+                        reached[o] += more * added[o]
+
+
+@compiled
+def settle(sums: Words, total: Words, touched: Words, wire: Words) -> None:
+    """Move the sums of one wire into the total: wrapped, shifted; sums are zero again."""
+    half = 1 << (wire[W_SHIFT] - 1)
+    low, wraps = 2 * half - 1, wire[W_WRAPS]
+    left, right = max(wire[W_EXPONENT], 0), max(-wire[W_EXPONENT], 0)
+    for i in range(len(total)):
         both = sums[i]
-        if both == 0:
-            continue
-        sums[i] = 0
-        touched[i] = 1
-        a = ((both + _HALF) & _LOW) - _HALF
+        a = ((both + half) & low) - half
+        touched[i] |= both != a
         if wraps:
             a = ((a + _LIMIT) & (_TURN - 1)) - _LIMIT
-        total[i] += a << exponent if exponent >= 0 else a >> -exponent
+        total[i] += (a << left) >> right
+        sums[i] = 0
 
 
 @compiled
-def _decayed(x: int, decay: int) -> int:
-    product = x * (4096 - decay)
-    return product >> 12 if product >= 0 else -(-product >> 12)
+def _decayed(x: int, keep: int) -> int:
+    """x * keep / 4096, toward zero: a negative product is raised by 4095 before it is shifted."""
+    product = x * keep
+    return (product + ((product >> 63) & 4095)) >> 12
 
 
 @compiled
-def fire(
-    total: Words, touched: Words, state: Rows, p: Rows, out: Rows, reset: int, fires: bool
-) -> int:
-    """Update every neuron; list those that fire as (neuron, 1) rows of ``out``, return how many.
-
-    ``p`` (4, neurons): du, dv, threshold << 6, bias; ``total`` is zero afterwards.
-    """
-    count = 0
+def fire(total: Words, touched: Words, n: Neurons, bias: Words, reset: int, fires: bool) -> None:
+    """Update every neuron and say which fire; ``total`` is zero afterwards."""
+    u_state, v_state, p, fired = n.state[0], n.state[1], n.p, n.fired
     for i in range(len(total)):
-        u, v, bias = _decayed(state[0, i], p[0, i]), state[1, i], p[3, i]
-        if u != 0 or v != 0 or bias != 0:
-            touched[i] = 1
+        u, v = _decayed(u_state[i], p[0, i]), v_state[i]
+        touched[i] |= (u != 0) | (v != 0) | (bias[i] != 0)
         u += total[i] << 6
         total[i] = 0
-        if u > _LIMIT:
-            u -= _TURN
-        elif u <= -_LIMIT:
-            u += _TURN
-        v = min(max(_decayed(v, p[1, i]) + u + bias, 1 - _LIMIT), _LIMIT - 1)
-        if fires and v > p[2, i]:
-            out[count, 0], out[count, 1] = i, 1
-            count += 1
-            if reset == 0:
-                v = 0
-            elif reset == 1:
-                v -= p[2, i]
-        state[0, i], state[1, i] = u, v
-    return count
+        u = u - _TURN if u > _LIMIT else (u + _TURN if u <= -_LIMIT else u)
+        v = min(max(_decayed(v, p[1, i]) + u + bias[i], 1 - _LIMIT), _LIMIT - 1)
+        spike = (v > p[2, i]) & fires
+        after = v if reset == NONE else (v - p[2, i] if reset == SOFT else 0)
+        fired[i] = spike
+        u_state[i], v_state[i] = u, after if spike else v
 
 
 @compiled
-def pass_on(total: Words, touched: Words, out: Rows) -> int:
-    """A population without state sends its total as a payload; returns how many are not zero."""
-    count = 0
-    for i in range(len(total)):
-        if total[i] != 0:
-            out[count, 0], out[count, 1] = i, total[i]
-            touched[i] = 1
-            count += 1
-        total[i] = 0
-    return count
+def list_fired(n: Neurons, sent: Words, at: int) -> int:
+    """Append the neurons that fire to ``sent`` from *at* on; returns the new end."""
+    for word in range(len(n.fired_words)):
+        if n.fired_words[word]:  # most are zero
+            for i in range(8 * word, 8 * word + 8):
+                if n.fired[i]:
+                    sent[at] = i
+                    at += 1
+    return at
+
+
+@compiled
+def gather(a: Arriving, t: int, touched: Words) -> None:
+    """The input of local step t into ``a.total``."""
+    for w in range(a.wires.shape[0]):
+        wire, then = a.wires[w], t - a.wires[w, W_LATE]
+        if then >= 0 and a.first[w, then] < a.first[w, then + 1]:
+            scatter(a, wire, a.first[w, then], a.first[w, then + 1])
+            settle(a.sums, a.total, touched, wire)
+
+
+@compiled
+def run_neurons(
+    a: Arriving, n: Neurons, active: Rows, out: Words, out_first: Words, reset: int, fires: bool
+) -> None:
+    """All time steps of a population with state: gather, update, list what fires.
+
+    ``out`` and ``out_first`` say what it sends, as ``sent`` and ``first`` do for its sources.
+    """
+    at = 0
+    for t in range(active.shape[0]):
+        gather(a, t, active[t])
+        fire(a.total, active[t], n, n.bias[t if n.bias.shape[0] > 1 else 0], reset, fires)
+        if fires:
+            at = list_fired(n, out, at)
+        out_first[t + 1] = at
+        if n.trace.shape[0]:
+            for i in range(len(a.total)):
+                n.trace[t, 0, i], n.trace[t, 1, i] = n.state[0, i], n.state[1, i]
+
+
+@compiled
+def run_relay(a: Arriving, active: Rows, out: Words, out_payload: Words, out_first: Words) -> None:
+    """All time steps of a population without state: its total is its payload, zeros stay home."""
+    at = 0
+    for t in range(active.shape[0]):
+        gather(a, t, active[t])
+        for i in range(len(a.total)):
+            if a.total[i] != 0:
+                out[at], out_payload[at] = i, a.total[i]
+                active[t, i] = 1
+                at += 1
+                a.total[i] = 0
+        out_first[t + 1] = at

@@ -5,7 +5,7 @@ only functions that make no arrays.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, overload
 
 import numba
 
@@ -13,20 +13,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Words(Protocol):
-    """A flat int64 array, as the type checkers should see it inside a kernel."""
+    """A flat array of integers, as the type checkers should see it inside a kernel."""
 
+    @overload
     def __getitem__(self, index: int, /) -> int: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> "Words": ...
     def __setitem__(self, index: int, value: int, /) -> None: ...
     def __len__(self) -> int: ...
 
 
 class Rows(Protocol):
-    """A two-dimensional int64 array, likewise."""
+    """A two-dimensional array, likewise."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+    @overload
     def __getitem__(self, index: tuple[int, int], /) -> int: ...
+    @overload
+    def __getitem__(self, index: int, /) -> Words: ...
     def __setitem__(self, index: tuple[int, int], value: int, /) -> None: ...
+
+
+class Block(Protocol):
+    """A three-dimensional array, likewise."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, index: tuple[int, int, int], /) -> int: ...
+    def __setitem__(self, index: tuple[int, int, int], value: int, /) -> None: ...
 
 
 def compiled(function: F) -> F:
