@@ -24,6 +24,7 @@ from tssd.export.nirio.to_float import to_float
 from tssd.hw_targets.gpu import engine as gpu
 from tssd.hw_targets.onnx import engine as onnx
 from tssd.hw_targets.sim import functional
+from tssd.hw_targets.sim.program import prepare
 from tssd.train import float_run
 from tssd.train.float_network import FloatNetwork
 from tssd.train.float_run import ImageArray
@@ -112,7 +113,7 @@ def test_every_engine_takes_memory_and_a_leaky_readout() -> None:
     _, integers = integers_of(to_float(chain(nodes(rng)), STEPS, told), pictures)
     inputs = encode(integers, pictures)
     expected = layerwise(integers, inputs)
-    program = functional.prepare(integers)
+    program = prepare(integers)
     simulated = functional.activity(integers, functional.simulate(program, inputs, record=True))
     for found in (gpu.run(integers, inputs), onnx.run(integers, inputs), simulated):
         np.testing.assert_array_equal(found.spikes["cuba"], expected.spikes["cuba"])
