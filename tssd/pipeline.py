@@ -26,6 +26,7 @@ from tssd.contracts import Contract, not_run, require
 from tssd.export.bundle import Bundle, write_bundle
 from tssd.export.golden import make_golden
 from tssd.export.nir_graph import NirMode
+from tssd.export.onnx_float import onnx_float_bytes
 from tssd.export.onnx_graph import onnx_bytes
 from tssd.float_file import FLOAT_FILE, to_bytes
 from tssd.hw_targets.chips import load_chip
@@ -62,6 +63,7 @@ class ExportOptions:
     device: str = "cpu"
     placement: Path | None = None
     nir_mode: str = NirMode.COMPATIBLE
+    onnx: str = "integer"  # "float": the float network's graphs too
     quantize: QuantizeOptions = QuantizeOptions()
 
 
@@ -159,6 +161,7 @@ def write(
         extra_files={
             FLOAT_FILE: to_bytes(deployable.stripped),
             **onnx_bytes(network),
+            **(onnx_float_bytes(deployable.stripped) if options.onnx == "float" else {}),
             **kit_files(network),
         },
         nir_mode=NirMode(options.nir_mode),

@@ -70,6 +70,13 @@ def quantizing(command: Command) -> Command:
             show_default=True,
             help="network.nir: as other tools read it, or resets spelled out in primitives.",
         ),
+        click.option(
+            "--onnx",
+            type=click.Choice(["integer", "float"]),
+            default="integer",
+            show_default=True,
+            help="ONNX graphs: of the integers, or of the float network too.",
+        ),
     )
 
 
