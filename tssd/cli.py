@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "diff": "tssd.commands.diff:command",
     "report": "tssd.commands.report:command",
     "import": "tssd.commands.import_:command",
+    "convert": "tssd.commands.convert:command",
     "lava": "tssd.commands.lava:command",
     "targets": "tssd.commands.targets:command",
     "check": "tssd.commands.check:command",

@@ -17,7 +17,8 @@ from torch import nn
 from tssd.errors import ConfigError, FileFormatError, NetworkError
 from tssd.export.bundle import Bundle
 from tssd.export.manifest import sha256
-from tssd.export.nirio.from_snntorch import from_snntorch
+from tssd.export.nir_graph import NirMode
+from tssd.export.nirio.from_snntorch import DT_SECONDS, from_snntorch
 from tssd.export.nirio.graph import Graph
 from tssd.export.nirio.read import read_graph
 from tssd.export.nirio.rules import Answers, resolve
@@ -158,11 +159,13 @@ def export_model(
     return export_graph(graph, out, source, options, told, force=force, on_step=on_step)
 
 
-def graph_of_model(model: ModelSource) -> Graph:
-    """Its exact graph; what is not proven is refused by the path of the module."""
+def graph_of_model(
+    model: ModelSource, mode: NirMode = NirMode.EXACT, dt_seconds: float = DT_SECONDS
+) -> Graph:
+    """Its graph of one step; what is not proven is refused by the path of the module."""
     text = model.input_shape or ""
     parts = text.replace("x", ",").split(",")
     if not all(part.strip().isdecimal() and int(part) for part in parts):
         raise ConfigError("--input-shape", found=repr(text), allowed="C,H,W or N, as in 1,28,28")
     shape = tuple(int(part) for part in parts)
-    return from_snntorch(load_module(model.name, model.weights), shape)
+    return from_snntorch(load_module(model.name, model.weights), shape, dt_seconds, mode)

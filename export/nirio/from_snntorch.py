@@ -27,6 +27,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from tssd.errors import NetworkError
+from tssd.export.nir_graph import NirMode
 from tssd.export.nirio.graph import Edge, FloatArray, Graph, Node
 
 DT_SECONDS = 1e-4
@@ -60,11 +61,20 @@ class Value:
 STATE = Value("", ())  # a membrane handed in or out: it lives inside the node
 
 
-def from_snntorch(module: nn.Module, input_shape: Shape, dt_seconds: float = DT_SECONDS) -> Graph:
-    """The graph of one time step of *module*, whose input is (batch, *input_shape)."""
+def from_snntorch(
+    module: nn.Module,
+    input_shape: Shape,
+    dt_seconds: float = DT_SECONDS,
+    mode: NirMode = NirMode.EXACT,
+) -> Graph:
+    """The graph of one time step of *module*, whose input is (batch, *input_shape).
+
+    COMPATIBLE writes a neuron that subtracts as a plain LIF or IF; its reset, and whether it comes
+    a step late, are then metadata only.
+    """
     if module.training:
         raise _fault("module", "training mode", "inference mode", "call module.eval() first")
-    walker = _Walker(copy.deepcopy(module).double(), dt_seconds)
+    walker = _Walker(copy.deepcopy(module).double(), dt_seconds, mode)
     return walker.walk(input_shape)
 
 
@@ -79,8 +89,8 @@ def _fault(path: str, found: str, allowed: str, hint: str | None = None) -> Netw
 
 
 class _Walker:
-    def __init__(self, module: nn.Module, dt_seconds: float) -> None:
-        self.module, self.dt = module, dt_seconds
+    def __init__(self, module: nn.Module, dt_seconds: float, mode: NirMode) -> None:
+        self.module, self.dt, self.mode = module, dt_seconds, mode
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.values: dict[fx.Node, Value] = {}
@@ -97,7 +107,8 @@ class _Walker:
             "dt": self.dt,
             "discretisation": "euler",
             "gain": "unit",
-            "reset": "zero",
+            "mode": str(self.mode),
+            "reset": "per node" if self.mode is NirMode.COMPATIBLE else "zero",
         }
         return Graph(self.nodes, tuple(self.edges), metadata, "snnTorch module")
 
@@ -127,9 +138,12 @@ class _Walker:
     # ------------------------------------------------------------ graph building
 
     def _add(self, name: str, kind: str, *sources: str, **params: Any) -> str:
+        return self._put(name, Node(kind, params), *sources)
+
+    def _put(self, name: str, node: Node, *sources: str) -> str:
         if name in self.nodes:
             raise _fault(name, "a name used twice", "distinct module paths")
-        self.nodes[name] = Node(kind, params)
+        self.nodes[name] = node
         for source in sources:
             self._edge(source, name)
         return name
@@ -322,12 +336,14 @@ class _Walker:
     ) -> str:
         """The node that the current enters; the spikes leave from node *name*."""
         shape = theta.shape
-        if reset == "zero":
+        if reset == "zero" or (reset == "subtract" and self.mode is NirMode.COMPATIBLE):
+            about = {"reset": reset, "reset_delay": late and reset == "subtract"}
             params = self._leak(beta) | {"v_threshold": theta, "v_reset": np.zeros(shape)}
             if np.all(beta == 1):
                 params = {k: params[k] for k in ("v_threshold", "v_reset")}
-                return self._add(name, "IF", source, r=np.full(shape, 1 / self.dt), **params)
-            return self._add(name, "LIF", source, **params)
+                params["r"] = np.full(shape, 1 / self.dt)
+            node = Node("IF" if np.all(beta == 1) else "LIF", params, about)
+            return self._put(name, node, source)
         membrane = self._add(f"{name}_membrane", "LI", source, **self._leak(beta))
         self._add(name, "Threshold", membrane, threshold=theta)
         if reset == "none":

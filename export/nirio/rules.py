@@ -121,6 +121,11 @@ def reset_of(graph: Graph, name: str, rule: Rule) -> Reset:
     return RESETS[str(word)]
 
 
+def resets_late(graph: Graph, name: str, rule: Rule) -> bool:
+    """Whether the node itself says that its subtraction comes with the next step's input."""
+    return rule.reset is None and bool(graph.nodes[name].metadata.get("reset_delay", False))
+
+
 def decay_and_gain(
     graph: Graph, name: str, rule: Rule, tau: FloatArray | None, r: FloatArray
 ) -> tuple[FloatArray, FloatArray]:

@@ -1,7 +1,8 @@
 """Run a NIR graph step by step in torch: the reference of every import and every export.
 
     neuron   v = d (v - v_leak) + v_leak + g I       (cuba: first i = a i + w S, then I = i)
-    fires    v > v_threshold; reset in the same step as the rule says
+    fires    v > v_threshold; reset in the same step as the rule says, or, where the node says
+             ``reset_delay``, subtracted with the next step's input
 
 A run starts from the state after a reset: v = v_reset where there is one, else 0; currents,
 delays and feedback edges start at 0. float64 is the reference; float32 follows torch models.
@@ -25,6 +26,7 @@ from tssd.export.nirio.rules import (
     delay_steps,
     parameters,
     reset_of,
+    resets_late,
     resolve,
 )
 from tssd.train.float_network import Reset
@@ -85,6 +87,7 @@ class _Machine:
     dtype: torch.dtype
     v: dict[str, Tensor] = field(default_factory=dict)
     current: dict[str, Tensor] = field(default_factory=dict)
+    owed: dict[str, Tensor] = field(default_factory=dict)  # late resets
     queue: dict[str, list[Tensor]] = field(default_factory=dict)
     values: dict[str, Tensor] = field(default_factory=dict)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -189,11 +192,17 @@ class _Machine:
         if node.type not in RESETTING:
             self.v[name] = v
             return self.v[name]
+        if name in self.owed:
+            v = v - self.owed[name]
         fired = v > at["v_threshold"]
         if at["how"] is Reset.HARD:
             v = torch.where(fired, at["v_reset"].expand_as(v), v)
         elif at["how"] is Reset.SOFT:
-            v = v - fired.to(self.dtype) * (at["v_threshold"] - at["v_reset"])
+            down = fired.to(self.dtype) * (at["v_threshold"] - at["v_reset"])
+            if at["late"]:
+                self.owed[name] = down
+            else:
+                v = v - down
         self.v[name] = v
         spikes: Tensor = fired.to(self.dtype)
         return spikes
@@ -209,6 +218,7 @@ class _Machine:
             self._tensor(name, label, value, x)
         if node.type in RESETTING:
             self.constants[name]["how"] = reset_of(self.graph, name, self.rule)
+            self.constants[name]["late"] = resets_late(self.graph, name, self.rule)
         self.v[name] = torch.zeros_like(x) + self.constants[name]["v_reset"]
 
     def _synapse(self, name: str, params: dict[str, FloatArray], x: Tensor) -> Tensor:

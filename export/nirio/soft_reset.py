@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tssd.errors import NetworkError
 from tssd.export.nirio.graph import Edge, Graph, Node
 from tssd.export.nirio.rules import SPELLED, Rule, decay_and_gain, parameters
 
@@ -42,12 +43,12 @@ def _folded(graph: Graph, threshold: str, membrane: str, scale: str, rule: Rule)
     theta = np.asarray(graph.nodes[threshold].params["threshold"])
     back = -np.asarray(graph.nodes[scale].params["scale"]) * gain
     if not np.allclose(back, decay * theta, rtol=1e-6, atol=0):
-        late = np.allclose(back, theta, rtol=1e-6, atol=0)
+        if np.allclose(back, theta, rtol=1e-6, atol=0):
+            raise late_reset(graph, scale)
         raise graph.fault(
             f"node {scale}",
-            "a reset that subtracts one step late" if late else "a feedback of another size",
+            "a feedback of another size",
             "the subtraction of the threshold in the step of the spike",
-            "train with reset_delay=False or reset_mechanism='zero'" if late else None,
         )
     inner = graph.nodes[membrane]
     params = dict(inner.params) | {"v_threshold": theta, "v_reset": np.zeros(())}
@@ -61,3 +62,13 @@ def _folded(graph: Graph, threshold: str, membrane: str, scale: str, rule: Rule)
             continue
         edges.append((a, threshold if b == membrane else b))
     return replace(graph, nodes=nodes, edges=tuple(edges))
+
+
+def late_reset(graph: Graph, name: str) -> NetworkError:
+    """The reset that the chip's neuron does not have."""
+    return graph.fault(
+        f"node {name}",
+        "a reset that subtracts one step late",
+        "the subtraction of the threshold in the step of the spike",
+        "train with reset_mechanism='zero'",
+    )

@@ -26,10 +26,11 @@ from tssd.export.nirio.rules import (
     delay_steps,
     parameters,
     reset_of,
+    resets_late,
     resolve,
 )
 from tssd.export.nirio.run import run
-from tssd.export.nirio.soft_reset import fold_soft_resets
+from tssd.export.nirio.soft_reset import fold_soft_resets, late_reset
 from tssd.train.float_network import (
     AveragePool,
     FloatNetwork,
@@ -131,6 +132,8 @@ class _Converter:
         zero = np.zeros(())
         v_reset, leak = p.get("v_reset", zero), p.get("v_leak", zero)
         fires = node.type in RESETTING
+        if fires:
+            self._check_reset(name, decay)
         threshold = (p["v_threshold"] - v_reset) / gain if fires else np.ones(())
         shape = graph_shape(self.shapes[name])
         if not fires:
@@ -146,6 +149,12 @@ class _Converter:
             bias=_fit((1 - decay) * (leak - v_reset) / gain, shape),
             synapse_decay=None if memory is None else _fit(memory, shape),
         )
+
+    def _check_reset(self, name: str, decay: FloatArray) -> None:
+        """A subtraction a step late is the one of the same step only where nothing leaks."""
+        soft = reset_of(self.graph, name, self.rule) is Reset.SOFT
+        if soft and resets_late(self.graph, name, self.rule) and np.any(decay != 1):
+            raise late_reset(self.graph, name)
 
     def _synapse(
         self, name: str, p: Mapping[str, FloatArray]

@@ -13,6 +13,28 @@ if TYPE_CHECKING:  # --help reads this module; h5py can wait
 Command = Callable[..., None]
 
 
+nir_mode = click.option(
+    "--nir",
+    "nir_mode",
+    type=click.Choice(["compatible", "exact"]),
+    default="compatible",
+    show_default=True,
+    help="A .nir as other tools read it, or with resets spelled out in primitives.",
+)
+
+
+def model(command: Command) -> Command:
+    """A snnTorch module of the user instead of a file."""
+    return _with(
+        command,
+        click.option("--model", metavar="PKG.MODULE:BUILD", help="Your own snnTorch network."),
+        click.option("--weights", type=click.Path(path_type=Path), help="Its .safetensors file."),
+        click.option(
+            "--input-shape", metavar="C,H,W", help="Its input, of one sample and one step."
+        ),
+    )
+
+
 def placing(command: Command) -> Command:
     """Where the bundle goes, and the chip that it is placed on."""
     return _with(
@@ -62,14 +84,7 @@ def quantizing(command: Command) -> Command:
             help="Points of accuracy that the integers may cost.",
         ),
         click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
-        click.option(
-            "--nir",
-            "nir_mode",
-            type=click.Choice(["compatible", "exact"]),
-            default="compatible",
-            show_default=True,
-            help="network.nir: as other tools read it, or resets spelled out in primitives.",
-        ),
+        nir_mode,
         click.option(
             "--onnx",
             type=click.Choice(["integer", "float"]),

@@ -16,9 +16,7 @@ MODULE_ONLY = ("weights", "input_shape", "calibration")
 @bundle_options.placing
 @click.option("--placement", type=click.Path(path_type=Path), help="A placement of your own.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
-@click.option("--model", metavar="PKG.MODULE:BUILD", help="Your own snnTorch network, not RUN.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Its .safetensors file.")
-@click.option("--input-shape", metavar="C,H,W", help="Its input of one sample and step.")
+@bundle_options.model
 @bundle_options.foreign
 @bundle_options.quantizing
 def command(

@@ -1,0 +1,50 @@
+"""``tssd convert``: a network as one exchange file."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tssd.commands import bundle_options
+
+
+@click.command(epilog="Example: tssd convert build/fmnist --nir exact --out exact.nir")
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .nir or .net file.")
+@bundle_options.nir_mode
+@click.option(
+    "--dt",
+    default=1e-4,
+    show_default=True,
+    help="Length of a step in a .nir; sinabs and spyx count tau in steps: 1.",
+)
+@bundle_options.model
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(
+    source: Path | None,
+    out: Path,
+    nir_mode: str,
+    dt: float,
+    model: str | None,
+    weights: Path | None,
+    input_shape: str | None,
+    as_json: bool,
+) -> None:
+    """Write the integers of SOURCE (a bundle, or a .nir of tssd) or, with --model, your own
+    snnTorch module as one file that other tools read.
+
+    --nir compatible writes LIF and IF nodes; whether they reset to zero or by subtraction only the
+    metadata says. --nir exact spells a soft reset out in plain primitives.
+    """
+    from tssd.conversion import Form, convert, convert_model
+    from tssd.export.nir_graph import NirMode
+    from tssd.float_import import ModelSource
+
+    if (source is None) == (model is None):
+        raise click.UsageError("give SOURCE or --model, one of them")
+    form = Form(NirMode(nir_mode), dt)
+    if source is not None:
+        convert(source, out, form)
+    else:
+        convert_model(ModelSource(str(model), weights, input_shape), out, form)
+    click.echo(json.dumps({"out": str(out)}) if as_json else f"wrote {out}")

@@ -1,0 +1,55 @@
+"""A network as one exchange file: integers or a snnTorch module to .nir, integers to .net."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tssd.calibration.int_network import IntNetwork
+from tssd.config import unknown_name
+from tssd.errors import ConfigError, FileFormatError
+from tssd.export.bundle import read_bundle
+from tssd.export.netx import write_netx
+from tssd.export.nir_graph import NirMode
+from tssd.export.nir_read import read_nir
+from tssd.export.nir_write import write_nir
+from tssd.export.nirio.write import write_graph
+from tssd.float_import import ModelSource, graph_of_model
+
+FORMATS = (".nir", ".net")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a ``.nir`` is written: the mode, and the length of a step."""
+
+    mode: NirMode = NirMode.COMPATIBLE
+    dt_seconds: float = 1e-4
+
+
+def convert(source: Path, out: Path, form: Form) -> None:
+    """The integers of a bundle or of a ``.nir`` of ours as *out*, by its suffix."""
+    check_new(out)
+    network = _integers(source)
+    if out.suffix == ".net":
+        write_netx(network, out)
+    else:
+        write_nir(network, out, form.mode, form.dt_seconds)
+
+
+def convert_model(model: ModelSource, out: Path, form: Form) -> None:
+    """The user's snnTorch module as a ``.nir`` of float weights."""
+    check_new(out)
+    if out.suffix != ".nir":
+        raise ConfigError("--out", found=out.name, allowed="a .nir file, for a float module")
+    write_graph(graph_of_model(model, form.mode, form.dt_seconds), out)
+
+
+def check_new(out: Path) -> None:
+    """A known format, and nothing to overwrite."""
+    if out.suffix not in FORMATS:
+        raise unknown_name("--out", repr(out.name), out.suffix, FORMATS)
+    if out.exists():
+        raise FileFormatError(str(out), found="an existing file", hint="another name, or remove it")
+
+
+def _integers(source: Path) -> IntNetwork:
+    return read_bundle(source).network if source.is_dir() else read_nir(source)
