@@ -10,7 +10,7 @@ That both give the same spikes is a test. A bias acts every step, also before da
 reset at the start of each window makes that harmless.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -34,15 +34,41 @@ def over_time(samples: IntArray, time_steps: int) -> IntArray:
 
 
 def reference(network: IntNetwork, inputs: IntArray) -> Activity:
-    """``layerwise``; recurrent networks ``pipelined``, in the order of the chip."""
-    recurrent = any(network.is_recurrent(j) for j in network.projections)
-    return (pipelined if recurrent else layerwise)(network, inputs)
+    """The answer that every engine is held against, each sample on its own: layer by layer, or in
+    the chip's order where recurrence allows no other."""
+    if not recurrent(network):
+        return layerwise(network, inputs)
+    return joined([pipelined(network, sample) for sample in alone(inputs)])
+
+
+def recurrent(network: IntNetwork) -> bool:
+    """Whether any projection leads back. Its spikes outlive a reset: a sample that follows another
+    at once on a chip begins with what that one sent last."""
+    return any(network.is_recurrent(j) for j in network.projections)
+
+
+def alone(inputs: IntArray) -> list[IntArray]:
+    """Inputs (T, N, *shape) as N batches of one sample."""
+    return [inputs[:, n : n + 1] for n in range(inputs.shape[1])]
+
+
+def joined(parts: Sequence[Activity]) -> Activity:
+    """Batches of the same network as one."""
+
+    def over(label: str) -> dict[str, IntArray]:
+        names = getattr(parts[0], label)
+        return {
+            name: np.concatenate([getattr(p, label)[name] for p in parts], axis=1) for name in names
+        }
+
+    readout = np.concatenate([p.readout for p in parts])
+    return Activity(over("spikes"), readout, over("u"), over("v"))
 
 
 def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
     """Run ``inputs`` (T, B, *input shape) population by population; u and v are recorded."""
     check_inputs(network, inputs)
-    if any(network.is_recurrent(j) for j in network.projections):
+    if recurrent(network):
         raise NetworkError(
             "network",
             found="recurrent projections",

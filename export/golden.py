@@ -17,7 +17,7 @@ import numpy as np
 
 from tssd.calibration.int_network import Activity, IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import layerwise
+from tssd.calibration.simulate import reference
 from tssd.contracts import Contract, check, not_run
 from tssd.errors import FileFormatError
 from tssd.export.nir_write import smallest
@@ -43,7 +43,7 @@ class Golden:
     readout: IntArray
 
 
-def make_golden(network: IntNetwork, inputs: IntArray, engine: Engine = layerwise) -> Golden:
+def make_golden(network: IntNetwork, inputs: IntArray, engine: Engine = reference) -> Golden:
     """Run ``inputs`` (T, B, *shape) through *engine* and keep what identifies the network."""
     activity = engine(network, inputs)
     return Golden(

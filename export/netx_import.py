@@ -26,10 +26,9 @@ from tssd.calibration.integer import DECAY_ONE, IntArray
 from tssd.errors import NetworkError
 from tssd.export.netx import NEVER_VTH, silent_threshold
 from tssd.export.netx_read import NetxLayer, NetxNeuron
-from tssd.export.netx_rules import BIAS_EXP, MAX_BIAS, MAX_DELAY, MAX_VTH, loads_exactly
+from tssd.export.netx_rules import BIAS_EXP, MAX_BIAS, MAX_DELAY, MAX_GROUPS, MAX_VTH, loads_exactly
 
 INT16 = 32767
-MOST_GROUPS = 127  # Lava's Conv keeps the number of groups in an int8
 SYNAPSE = 255  # the largest weight of one sign that 8 bits hold
 INPUT_MAX = {InputCoding.GRADED: 255, InputCoding.SPIKES: 1, InputCoding.BIAS: MAX_BIAS}
 DEFAULT_NEURON = NetxNeuron(  # what netx gives a dense layer without one: v = u + bias, no spike
@@ -133,8 +132,8 @@ class _Chain:
         weight = _present(layer.weight, where)
         if not self.populations or len(self.populations[-1].shape) != 3 or self.flattened:
             raise _refused(where, "a convolution of a flat or unknown input", "an image (C, H, W)")
-        if layer.groups > MOST_GROUPS:
-            raise _refused(where, f"{layer.groups} groups", f"<= {MOST_GROUPS}: Lava wraps at int8")
+        if layer.groups > MAX_GROUPS:
+            raise _refused(where, f"{layer.groups} groups", f"<= {MAX_GROUPS}: Lava wraps at int8")
         source = self.populations[-1]
         projection = Projection(
             source.name,

@@ -43,88 +43,94 @@ def check_netx(network: IntNetwork) -> list[Finding]:
     return [finding for rule in RULES for finding in rule(network)]
 
 
-def populations_form_one_chain(network: IntNetwork) -> Iterator[Finding]:
+Findings = Iterator[Finding]
+PLAIN = "run it in Lava through plain processes"
+SMALLER = "use a smaller scale for this layer"
+
+
+def at(population: Population, found: str, allowed: str, hint: str) -> Finding:
+    return Finding(f"population {population.name}", found, allowed, hint)
+
+
+def on(projection: Projection, found: str, allowed: str, hint: str) -> Finding:
+    return Finding(f"projection {projection.name}", found, allowed, hint)
+
+
+def populations_form_one_chain(network: IntNetwork) -> Findings:
     for population in network.populations[1:]:
-        entering = network.incoming(population.name)
-        if len(entering) > 1:
-            yield Finding(
-                f"population {population.name}",
-                f"{len(entering)} incoming projections ("
-                + ", ".join(j.source for j in entering)
-                + ")",
-                "one: netx has no skip connections",
-                "run it in Lava through plain processes, or train without skips",
-            )
-    for projection in network.projections:
-        step = network.index(projection.target) - network.index(projection.source)
-        if step < 1:
-            yield Finding(
-                f"projection {projection.name}",
-                "recurrence",
-                "feed-forward projections",
-                "run it in Lava through plain processes",
-            )
-        elif step > 1 and len(network.incoming(projection.target)) == 1:
-            yield Finding(
-                f"projection {projection.name}",
-                f"a branch that passes over {step - 1} population(s)",
+        sources = [j.source for j in forward_into(network, population)]
+        if len(sources) > 1:
+            found = f"{len(sources)} incoming projections ({', '.join(sources)})"
+            hint = f"{PLAIN}, or train without skips"
+            yield at(population, found, "one: netx has no skip connections", hint)
+        elif sources and (over := network.index(population.name) - network.index(sources[0]) - 1):
+            yield on(
+                into(network, population),
+                f"a branch that passes over {over} population(s)",
                 "a projection from each population to the next",
-                "run it in Lava through plain processes",
+                PLAIN,
             )
 
 
-def no_relays(network: IntNetwork) -> Iterator[Finding]:
+def nothing_recurs(network: IntNetwork) -> Findings:
+    for projection in filter(network.is_recurrent, network.projections):
+        yield on(projection, "recurrence", "feed-forward projections", PLAIN)
+
+
+def no_relays(network: IntNetwork) -> Findings:
     for population in network.populations:
         if population.kind is PopulationKind.RELAY:
-            yield Finding(
-                f"population {population.name}",
+            yield at(
+                population,
                 "a relay (pooling kept as a population)",
                 "LIF populations: netx has no pooling layer",
                 "fold the pooling into the next projection",
             )
 
 
-def reset_is_hard(network: IntNetwork) -> Iterator[Finding]:
+def reset_is_hard(network: IntNetwork) -> Findings:
     for population in network.populations:
         if population.kind is PopulationKind.LIF and population.reset is not Reset.HARD:
-            yield Finding(
-                f"population {population.name}",
+            yield at(
+                population,
                 f"{population.reset} reset",
                 "hard reset: neither netx nor Lava has another",
                 "train with the hard reset, or run the soft reset through Lava processes of tssd",
             )
 
 
-def weights_survive_loading(network: IntNetwork) -> Iterator[Finding]:
+def exponents_go_into_weights(network: IntNetwork) -> Findings:
     for projection in network.projections:
-        where = f"projection {projection.name}"
         if projection.weight_exp < 0:
-            yield Finding(
-                where,
+            yield on(
+                projection,
                 f"weight exponent {projection.weight_exp}",
                 ">= 0: netx cannot shift a sum right",
                 "quantize with weight exponents of 0",
             )
-            continue
-        weight = projection.weight << projection.weight_exp
+
+
+def weights_survive_loading(network: IntNetwork) -> Findings:
+    for projection in network.projections:
+        weight = projection.weight << max(projection.weight_exp, 0)
         dense = projection.kind is ProjectionKind.DENSE
+        low, high = _range(weight)
         if dense and not weight.any():
-            yield Finding(
-                where, "only zero weights", "at least one other weight", "drop or retrain the layer"
-            )
+            allowed, hint = "at least one other weight", "drop or retrain the layer"
+            yield on(projection, "only zero weights", allowed, hint)
         elif not fits_eight_bits(weight):
-            yield Finding(
-                where,
-                f"weights {weight.min()} .. {weight.max()} (shifted)",
+            yield on(
+                projection,
+                f"weights {low} .. {high} (shifted)",
                 "-127 .. 127, or even numbers in -254 .. 254: netx zeroes or clips others",
                 "quantize to 8 bits",
             )
         elif dense and not loads_exactly(weight):
-            yield Finding(
-                where,
-                f"no positive weight, and the smallest is {weight.min()}, a power of two",
+            yield on(
+                projection,
+                f"no positive weight, and the smallest is {low}, a power of two",
                 "another smallest weight: Lava clips this one after scaling",
-                f"make it {weight.min() + 1}, or use another scale for this layer",
+                f"make it {low + 1}, or use another scale for this layer",
             )
 
 
@@ -160,25 +166,20 @@ def within(low: int, high: int, most_negative: int, most_positive: int) -> bool:
     return low >= -most_negative and high <= most_positive
 
 
-def biases_fit(network: IntNetwork) -> Iterator[Finding]:
+def biases_fit(network: IntNetwork) -> Findings:
     for population in stateful(network):
         mantissa = bias_mantissa(population)
-        where = f"population {population.name}"
         if mantissa is None:
-            yield Finding(
-                where,
+            yield at(
+                population,
                 f"biases with exponent {population.bias_exp}",
                 f"multiples of 2**{BIAS_EXP}: netx fixes the exponent at {BIAS_EXP}",
                 f"quantize with bias_exp {BIAS_EXP}",
             )
         elif abs(mantissa).max(initial=0) > MAX_BIAS:
             worst = int(mantissa.flat[abs(mantissa).argmax()])
-            yield Finding(
-                where,
-                f"a bias of {worst}",
-                f"-{MAX_BIAS} .. {MAX_BIAS}: a larger one wraps",
-                "use a smaller scale for this layer",
-            )
+            allowed = f"-{MAX_BIAS} .. {MAX_BIAS}: a larger one wraps"
+            yield at(population, f"a bias of {worst}", allowed, SMALLER)
 
 
 def bias_mantissa(population: Population) -> IntArray | None:
@@ -187,90 +188,70 @@ def bias_mantissa(population: Population) -> IntArray | None:
     return None if (bias % (1 << BIAS_EXP)).any() else bias >> BIAS_EXP
 
 
-def thresholds_fit(network: IntNetwork) -> Iterator[Finding]:
+def thresholds_fit(network: IntNetwork) -> Findings:
     for population in network.populations:
-        low, high = int(population.vth.min()), int(population.vth.max())
+        low, high = _range(population.vth)
         if population.kind is PopulationKind.LIF and not 0 <= low <= high <= MAX_VTH:
-            yield Finding(
-                f"population {population.name}",
-                f"thresholds {low} .. {high}",
-                f"0 .. {MAX_VTH}",
-                "use a smaller scale for this layer",
-            )
+            yield at(population, f"thresholds {low} .. {high}", f"0 .. {MAX_VTH}", SMALLER)
 
 
-def parameters_are_per_channel(network: IntNetwork) -> Iterator[Finding]:
+def parameters_are_per_channel(network: IntNetwork) -> Findings:
     for population in stateful(network):
         for label in ("du", "dv", "vth"):
             value = getattr(population, label)
             if value.ndim == 3 and (value != value[:, :1, :1]).any():
-                yield Finding(
-                    f"population {population.name}",
-                    f"{label} that differs within a channel",
-                    "one value per channel",
-                    "quantize neuron parameters per channel",
-                )
+                hint = "quantize neuron parameters per channel"
+                found = f"{label} that differs within a channel"
+                yield at(population, found, "one value per channel", hint)
 
 
-def groups_are_few(network: IntNetwork) -> Iterator[Finding]:
+def groups_are_few(network: IntNetwork) -> Findings:
     for projection in network.projections:
         if projection.groups > MAX_GROUPS:
-            yield Finding(
-                f"projection {projection.name}",
+            yield on(
+                projection,
                 f"{projection.groups} groups",
                 f"1 .. {MAX_GROUPS}: Lava keeps the number in 8 bits",
                 "fold a pooling into the next projection, or use fewer groups",
             )
 
 
-def delays_are_dense(network: IntNetwork) -> Iterator[Finding]:
+def delays_are_dense(network: IntNetwork) -> Findings:
     for projection in network.projections:
         limit = MAX_DELAY if projection.kind is ProjectionKind.DENSE else 0
         if projection.delay > limit:
-            yield Finding(
-                f"projection {projection.name}",
+            yield on(
+                projection,
                 f"a delay of {projection.delay} steps",
                 f"0 .. {MAX_DELAY} on dense projections, none on convolutions (netx ignores it)",
-                "run it in Lava through plain processes",
+                PLAIN,
             )
 
 
-def input_has_a_form(network: IntNetwork) -> Iterator[Finding]:
-    source = network.source
+def input_has_a_form(network: IntNetwork) -> Findings:
+    source, as_bias = network.source, network.input_coding is InputCoding.BIAS
     images = len(source.shape) == 3
-    as_bias = network.input_coding is InputCoding.BIAS
-    where = f"population {source.name}"
-    first = [j for j in network.outgoing(source.name) if j.kind is ProjectionKind.DENSE]
-    if images and first and not as_bias:
-        yield Finding(
-            where,
-            f"a dense layer on an image input {source.shape}",
-            "a flat input before a dense layer",
-            "flatten the samples in C, H, W order and give the input the shape (N,)",
-        )
+    dense = any(j.kind is ProjectionKind.DENSE for j in network.outgoing(source.name))
+    if images and dense and not as_bias:
+        found = f"a dense layer on an image input {source.shape}"
+        hint = "flatten the samples in C, H, W order and give the input the shape (N,)"
+        yield at(source, found, "a flat input before a dense layer", hint)
     if as_bias and not images:
-        yield Finding(
-            where, f"an input layer of shape {source.shape}", "(C, H, W)", "use the shape (N, 1, 1)"
-        )
+        found = f"an input layer of shape {source.shape}"
+        yield at(source, found, "(C, H, W)", "use the shape (N, 1, 1)")
     if as_bias and (source.bias_exp != BIAS_EXP or network.input_max > MAX_BIAS):
-        yield Finding(
-            where,
-            f"input biases up to {network.input_max} with exponent {source.bias_exp}",
-            f"up to {MAX_BIAS} with exponent {BIAS_EXP}",
-            "scale the input down",
+        found = f"input biases up to {network.input_max} with exponent {source.bias_exp}"
+        yield at(
+            source, found, f"up to {MAX_BIAS} with exponent {BIAS_EXP}", "scale the input down"
         )
 
 
-def shapes_fit_layers(network: IntNetwork) -> Iterator[Finding]:
+def shapes_fit_layers(network: IntNetwork) -> Findings:
     for projection in network.projections:
-        target = network.population(projection.target)
-        if projection.kind is ProjectionKind.DENSE and len(target.shape) > 1:
-            yield Finding(
-                f"projection {projection.name}",
-                f"a dense projection into the image shape {target.shape}",
-                "a flat target",
-                "give the target the shape (N,)",
-            )
+        shape = network.population(projection.target).shape
+        if projection.kind is ProjectionKind.DENSE and len(shape) > 1:
+            found, hint = f"a dense projection into the image shape {shape}", "(N,) for the target"
+            yield on(projection, found, "a flat target", hint)
 
 
 def stateful(network: IntNetwork) -> list[Population]:
@@ -278,15 +259,21 @@ def stateful(network: IntNetwork) -> list[Population]:
     return [p for p in network.populations[1:] if p.has_state]
 
 
+def forward_into(network: IntNetwork, population: Population) -> list[Projection]:
+    return [j for j in network.incoming(population.name) if not network.is_recurrent(j)]
+
+
 def into(network: IntNetwork, population: Population) -> Projection:
     """The one projection into a population of a chain."""
-    return network.incoming(population.name)[0]
+    return forward_into(network, population)[0]
 
 
 RULES = (
     populations_form_one_chain,
+    nothing_recurs,
     no_relays,
     reset_is_hard,
+    exponents_go_into_weights,
     weights_survive_loading,
     biases_fit,
     thresholds_fit,

@@ -71,7 +71,7 @@ def import_bundle(
         out,
         network,
         placement_json=json.loads(placement.to_json()),
-        golden=make_golden(network, inputs, reference),
+        golden=make_golden(network, inputs),
         manifest_extra={
             "source": {"imported": path.name, "sha256": sha256(path)},
             "target": options.export.target,

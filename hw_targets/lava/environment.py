@@ -96,7 +96,7 @@ def locate(flavour: Flavour = "light", root: Path | None = None) -> Environment:
         "Lava",
         found=f"no {flavour} Lava environment",
         allowed="Lava 0.10 in a Python 3.10 environment of its own",
-        hint=install_line(flavour),
+        hint=_fix(flavour, next(_interpreters(None), None)),
     )
 
 
@@ -104,12 +104,13 @@ def status(root: Path | None = None) -> Status:
     """What is installed, and the line that fixes what is not."""
     light, full = existing("light", root), existing("full", root)
     interpreter = next(_interpreters(None), None)
-    fix = None
-    if full is None and interpreter is None:
-        fix = "install Python 3.10 (for example `uv python install 3.10`), then tssd lava install"
-    elif full is None:
-        fix = install_line("full")
-    return Status(interpreter, light, full, fix)
+    return Status(interpreter, light, full, None if full else _fix("full", interpreter))
+
+
+def _fix(flavour: Flavour, interpreter: Path | None) -> str:
+    if interpreter is not None:
+        return install_line(flavour)
+    return f"install Python 3.10 (`uv python install 3.10`, say), then {install_line(flavour)}"
 
 
 def install_line(flavour: Flavour) -> str:

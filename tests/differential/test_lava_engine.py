@@ -8,7 +8,7 @@ from strategies import random_conv_network, random_inputs, residual_network
 
 from tssd.calibration.int_network import Activity, IntNetwork, Reset
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import layerwise, pipelined
+from tssd.calibration.simulate import layerwise, pipelined, recurrent
 from tssd.hw_targets.lava import engine
 from tssd.hw_targets.lava.engine import Options
 
@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.lava, needs_lava("light")]
 
 def reference(network: IntNetwork, inputs: IntArray) -> Activity:
     """Recurrent networks have no layer-by-layer order; the chip's order has both."""
-    recurrent = any(network.is_recurrent(j) for j in network.projections)
-    return pipelined(network, inputs) if recurrent else layerwise(network, inputs)
+    recurs = recurrent(network)
+    return pipelined(network, inputs) if recurs else layerwise(network, inputs)
 
 
 @pytest.mark.parametrize("reset", [Reset.HARD, Reset.SOFT])

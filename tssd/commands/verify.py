@@ -17,7 +17,7 @@ from tssd.progress import bar
     default="gpu",
     show_default=True,
     metavar="ENGINES",
-    help="Engines that must equal the integer definition: gpu,onnx,lava,sim.",
+    help="Engines that must equal the integer definition: gpu,onnx,lava,netx,sim.",
 )
 @click.option(
     "--samples", type=click.IntRange(1), default=64, show_default=True, help="Test samples to run."

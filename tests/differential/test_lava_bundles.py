@@ -1,0 +1,82 @@
+"""`tssd verify --against lava` on trained bundles: both ways on the exported files alone."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import h5py
+import jsonschema
+import pytest
+from lava_environment import needs_lava
+
+from tssd.cli import main
+from tssd.export.bundle import read_bundle
+from tssd.pipeline import ExportOptions, export_run
+from tssd.report.store import read_report
+from tssd.train.config import configure
+from tssd.train.data import load
+from tssd.train.loop import train
+from tssd.verification import VerifyOptions, evaluate, load_samples
+
+pytestmark = [pytest.mark.lava, needs_lava("full")]
+SCHEMA = Path(__file__).resolve().parents[2] / "tssd" / "schema" / "report.schema.json"
+PLAIN = {"epochs": 3, "train_limit": 512, "reset": "hard"}
+RESIDUAL = PLAIN | {"model": "resnet-18", "width": 0.0625, "epochs": 2}
+
+
+def trained(folder: Path, settings: dict[str, object]) -> Path:
+    """Trained on real digits, to fire rather than to be good, and exported."""
+    train(configure("digits", changes=settings), load("digits"), folder / "run")
+    export_run(folder / "run", folder / "bundle", ExportOptions(tolerance_points=20))
+    return folder / "bundle"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("plain"), PLAIN)
+
+
+def verify(folder: Path, *options: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", str(folder), "--against", "lava", *options])
+    return int(stop.value.code or 0)
+
+
+def test_both_ways_find_no_difference_and_fill_the_report(bundle: Path) -> None:
+    assert verify(bundle, "--samples", "16") == 0
+    report = read_report(bundle)
+    rows = [c for c in report.contracts if c.name.startswith(("lava: ", "netx: "))]
+    assert len(rows) == 2 * len(report.layers)
+    assert {row.status for row in rows} == {"pass"}
+    assert rows[1].name == "lava: conv1 (spikes, u, v)"
+    assert rows[-1].name == "netx: readout (spikes, u, v, membrane)"
+    assert report.accuracy.lava == report.accuracy.integer is not None
+    assert all(layer.spikes.lava == layer.spikes.integer for layer in report.layers)
+    assert all(layer.spikes.lava for layer in report.layers[:-1])
+    table = json.loads((bundle / "report" / "report.json").read_text())
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(table)
+
+
+def test_one_weight_changed_in_the_file_is_named(bundle: Path, tmp_path: Path) -> None:
+    """netx runs the file itself: what was written, not what should have been."""
+    shutil.copytree(bundle, tmp_path / "copy")
+    copy, options = read_bundle(tmp_path / "copy"), VerifyOptions(("netx",), samples=2)
+    with h5py.File(copy.file("network.net"), "r+") as file:
+        kernel = file["layer/2/weight"]
+        kernel[0] = -kernel[0]
+    rows = evaluate(copy, options, load_samples(copy, options)).contracts
+    failed = [c for c in rows if c.status == "fail"]
+    assert [c.name for c in failed[:3]] == [f"netx: conv2 {x}" for x in ("spikes", "u", "v")]
+    assert re.fullmatch(r"conv2 u\[0, \d+, \d+\], sample 0, step 0", failed[1].where or "")
+
+
+def test_a_trained_residual_network_in_lavas_processes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = trained(tmp_path_factory.mktemp("residual"), RESIDUAL)
+    assert "network.net" not in read_bundle(folder).manifest["files"]  # netx has no skips
+    assert verify(folder, "--samples", "4") == 0
+    report = read_report(folder)
+    assert all(layer.spikes.lava == layer.spikes.integer for layer in report.layers)
+    assert sum(layer.spikes.lava or 0 for layer in report.layers[1:]) > 0
