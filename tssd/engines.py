@@ -81,7 +81,7 @@ def _netx(bundle: Bundle) -> Engine:
     from tssd.hw_targets.lava import engine
 
     if NETX not in bundle.manifest["files"]:
-        reason, *_ = [*bundle.manifest["netx"]["reasons"], "left out"]
+        reason = str([*bundle.manifest["netx"]["reasons"], "left out"][0])
         raise TargetError(
             f"{bundle.folder}: netx",
             found=f"no {NETX}: {reason.splitlines()[0]}",

@@ -6,19 +6,12 @@ from lava_environment import differences, needs_lava
 from lava_networks import lava_case
 from strategies import random_conv_network, random_inputs, residual_network
 
-from tssd.calibration.int_network import Activity, IntNetwork, Reset
-from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import layerwise, pipelined, recurrent
+from tssd.calibration.int_network import Reset
+from tssd.calibration.simulate import layerwise, pipelined
 from tssd.hw_targets.lava import engine
 from tssd.hw_targets.lava.engine import Options
 
 pytestmark = [pytest.mark.lava, needs_lava("light")]
-
-
-def reference(network: IntNetwork, inputs: IntArray) -> Activity:
-    """Recurrent networks have no layer-by-layer order; the chip's order has both."""
-    recurs = recurrent(network)
-    return pipelined(network, inputs) if recurs else layerwise(network, inputs)
 
 
 @pytest.mark.parametrize("reset", [Reset.HARD, Reset.SOFT])
