@@ -1,9 +1,11 @@
-"""uint8 images -> network inputs (T, B, *input shape): the one place that knows the coding.
+"""uint8 images or frames -> network inputs (T, B, *input shape): the one place for the coding.
 
 GRADED  the pixel, on ``input_max`` + 1 levels, is the payload of every step; a network with one
         channel more than the image has a constant channel of ``input_max`` (it carries bias).
 SPIKES  a deterministic rate code: step t (from 1) spikes where floor(t p) > floor((t - 1) p),
         p = pixel / 255. Over T steps floor(T p) spikes are sent, evenly spaced.
+        A frame's pixel is one spike in its step where it is at least 128 (frames of events made
+        with gain 255 hold 0 and 255 only, so nothing is lost).
 BIAS    is computed off-chip by a front end: see ``calibration.front_end``.
 """
 
@@ -11,13 +13,13 @@ import numpy as np
 
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import over_time
 from tssd.errors import DataError, NetworkError
-from tssd.train.float_run import PIXEL_MAX, ImageArray
+from tssd.train.float_run import PIXEL_MAX, ImageArray, over_steps
 
 
 def encode(network: IntNetwork, images: ImageArray) -> IntArray:
-    """Inputs (T, B, *input shape) for uint8 images (B, C, H, W); a view where they are static."""
+    """Inputs (T, B, *input shape) for uint8 images (B, C, H, W), a view as they are static, or for
+    frames (B, T, C, H, W), the first of them where there are more than steps."""
     if network.input_coding is InputCoding.BIAS:
         raise NetworkError(
             "network",
@@ -26,23 +28,28 @@ def encode(network: IntNetwork, images: ImageArray) -> IntArray:
             hint="use the front end that was split from the float network",
         )
     shape = network.source.shape
-    constant = _constant_channels(shape, images)
-    if network.input_coding is InputCoding.SPIKES:
+    constant = _constant_channels(shape, images, network.time_steps)
+    shown = over_steps(images, shape, network.time_steps)
+    if network.input_coding is InputCoding.SPIKES and len(shown) == 1:
         return rate_code(images, network.time_steps)
-    levels = on_levels(images, network.input_max)
+    levels = on_levels(shown, network.input_max)
     if constant:
-        full = np.full((len(images), 1, *shape[1:]), network.input_max, np.int64)
-        levels = np.concatenate([levels, full], axis=1)
-    return over_time(levels, network.time_steps)
+        full = np.full((*shown.shape[:2], 1, *shape[1:]), network.input_max, np.int64)
+        levels = np.concatenate([levels, full], axis=2)
+    return np.broadcast_to(levels, (network.time_steps, *levels.shape[1:]))
 
 
-def _constant_channels(shape: tuple[int, ...], images: ImageArray) -> int:
-    extra = shape[0] - images.shape[1] if images.ndim == len(shape) + 1 else -1
-    if images.dtype != np.uint8 or extra not in (0, 1) or images.shape[2:] != shape[1:]:
+def _constant_channels(shape: tuple[int, ...], images: ImageArray, time_steps: int) -> int:
+    still, framed = images.ndim == len(shape) + 1, images.ndim == len(shape) + 2
+    ends = images.shape[-len(shape) :]
+    extra = shape[0] - ends[0] if still or framed else -1
+    short = framed and images.shape[1] < time_steps
+    if images.dtype != np.uint8 or extra not in (0, 1) or ends[1:] != shape[1:] or short:
+        size = ", ".join(map(str, shape))
         raise DataError(
             "images",
             found=f"{images.dtype} array of shape {images.shape}",
-            allowed=f"uint8, (samples, {', '.join(map(str, shape))})",
+            allowed=f"uint8, (samples, {size}), or frames (samples, T >= {time_steps}, {size})",
         )
     return extra
 

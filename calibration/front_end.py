@@ -20,7 +20,6 @@ from tssd.calibration.observe import Observation
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantize import apply, check_integers
 from tssd.calibration.scales import Options, choose
-from tssd.calibration.simulate import over_time
 from tssd.errors import NetworkError
 from tssd.train.float_network import (
     FloatNetwork,
@@ -28,7 +27,14 @@ from tssd.train.float_network import (
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.float_run import PIXEL_MAX, ImageArray, bias_current, check_images, project
+from tssd.train.float_run import (
+    PIXEL_MAX,
+    ImageArray,
+    bias_current,
+    check_images,
+    presented,
+    project,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +48,17 @@ class FrontEnd:
     mant_max: int
 
     def encode(self, images: ImageArray) -> IntArray:
-        """Bias mantissas (T, B, *target shape) of uint8 images (B, C, H, W): a view over time."""
+        """Bias mantissas (T, B, *target shape) of uint8 images (B, C, H, W), a view over time, or
+        of frames (B, T, C, H, W)."""
         check_images(self.network, images)
         with torch.inference_mode():
-            pixels = torch.tensor(images)[None].double() / PIXEL_MAX
+            pixels = torch.tensor(presented(self.network, images)).double() / PIXEL_MAX
             current = bias_current(self.target, pixels)
             for projection in self.network.incoming(self.target.name):
                 current = current + project(projection, pixels, self.target.shape)
-        units = nearest(current[0].numpy() * (self.scale * UNIT / (1 << self.bias_exp)))
+        units = nearest(current.numpy() * (self.scale * UNIT / (1 << self.bias_exp)))
         mantissas = np.clip(units, -self.mant_max, self.mant_max).astype(np.int64)
-        return over_time(mantissas, self.network.time_steps)
+        return np.broadcast_to(mantissas, (self.network.time_steps, *mantissas.shape[1:]))
 
 
 def quantize_behind_front_end(

@@ -41,7 +41,15 @@ from tssd.train.float_network import (
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.float_run import PIXEL_MAX, ImageArray, current, integrate, layers, project
+from tssd.train.float_run import (
+    PIXEL_MAX,
+    ImageArray,
+    current,
+    integrate,
+    layers,
+    presented,
+    project,
+)
 
 GRID = 1.15  # ratio of neighbouring candidates
 FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale
@@ -153,11 +161,11 @@ def choose(
     trials: dict[str, tuple[Trial, ...]] = {}
     sent: dict[str, Tensor] = {}
     with torch.inference_mode():
-        pixels = torch.tensor(observation.images).float() / PIXEL_MAX
+        pixels = torch.tensor(presented(network, observation.images)).float() / PIXEL_MAX
         for name, _, membrane, out in layers(network, pixels):
             population, sent[name] = network.population(name), out
             if population.kind is PopulationKind.INPUT:
-                sent[name] = _coded(observation.images, input_max, network.time_steps)
+                sent[name] = _coded(network, observation.images, input_max)
             if population.kind in (PopulationKind.INPUT, PopulationKind.RELAY):
                 continue
             incoming = network.incoming(name)
@@ -177,9 +185,13 @@ def choose(
     return Scales(precision, options.input_coding, input_max, chosen, trials)
 
 
-def _coded(images: ImageArray, input_max: int, time_steps: int) -> Tensor:
+def _coded(network: FloatNetwork, images: ImageArray, input_max: int) -> Tensor:
     """The input as the integer network will see it, in float: rounded to its levels, or spikes."""
-    coded = rate_code(images, time_steps) if input_max == 1 else on_levels(images, input_max)[None]
+    pixels = presented(network, images)
+    if input_max == 1 and len(pixels) == 1:
+        coded = rate_code(images, network.time_steps)
+    else:
+        coded = on_levels(pixels, input_max)
     return torch.tensor(coded).float() / input_max
 
 

@@ -1,8 +1,38 @@
-"""Augmentation of uint8 images, once per sample: every time step sees the same image."""
+"""Augmentation of training samples, drawn once per sample.
+
+Every time step of a still image sees the same image; a recording of events is moved, turned and
+thinned as a whole before it is cut into frames.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 
-from tssd.train.data import ByteArray
+from tssd.train.config import TrainConfig
+from tssd.train.events import augment_events, frames
+from tssd.train.splits import ByteArray, LabelArray, Split
+
+
+def training_samples(
+    split: Split,
+    chosen: LabelArray,
+    generator: np.random.Generator,
+    config: TrainConfig,
+    epoch: int,
+) -> ByteArray:
+    """The samples numbered *chosen*, augmented: images (B, C, H, W) or frames (B, T, C, H, W).
+
+    Where student and teacher cut a recording differently, the T_s frames of the student come
+    first and the T_t frames of the teacher behind them.
+    """
+    if split.recordings is None:
+        return augment(split.images[chosen], generator, flip=config.flip, shift=config.shift)
+    moved = augment_events(split.recordings.select(chosen), generator, config.event_augmentation())
+    framing = config.framing()
+    if not config.teacher_runs_apart:
+        return frames(moved, framing)
+    cuts = [frames(moved, replace(framing, steps=steps)) for steps in config.steps(epoch)]
+    return np.concatenate(cuts, axis=1)
 
 
 def augment(

@@ -14,6 +14,7 @@ from typing import Any
 
 from tssd.config import from_mapping, load_toml, unknown_name
 from tssd.errors import ConfigError
+from tssd.train.events import EventAugmentation, FrameRule, Framing, TeacherFrames
 from tssd.train.float_network import Reset
 
 
@@ -140,7 +141,16 @@ class TrainConfig:
 
     flip: bool = False  # mirror half of the training images left to right
     shift: int = 0  # shift training images by up to so many pixels
+    rotate: float = 0.0  # event recordings: turn by up to so many degrees
+    scale: float = 0.0  # event recordings: enlarge or shrink by up to this share
+    event_drop: float = 0.0  # event recordings: leave out up to this share of the events
+    time_shift: float = 0.0  # event recordings: shift by up to this share of the length
     train_limit: int = 0  # use only the first so many training images; 0 means all
+
+    frames: int = 0  # a recording is cut into so many; 0: T_t (prefix), T_s (resliced)
+    frame_rule: FrameRule = FrameRule.TIME
+    teacher_frames: TeacherFrames = TeacherFrames.PREFIX  # ours: the paper does not say
+    event_gain: int = 32  # what one event adds to a pixel of 0..255
 
     def __post_init__(self) -> None:
         for name, allowed, good in _limits(self):
@@ -164,6 +174,23 @@ class TrainConfig:
     def uses_teacher(self) -> bool:
         return self.method.temporal
 
+    def framing(self) -> Framing:
+        """How recordings of events become the frames of training and of every later test."""
+        prefix = self.teacher_frames is TeacherFrames.PREFIX
+        steps = self.frames or (self.teacher_steps if prefix else self.student_steps)
+        return Framing(steps, self.frame_rule, self.event_gain)
+
+    def event_augmentation(self) -> EventAugmentation:
+        """What is done to each recording of a training batch."""
+        return EventAugmentation(
+            self.shift, self.rotate, self.scale, self.event_drop, self.time_shift, self.flip
+        )
+
+    @property
+    def teacher_runs_apart(self) -> bool:
+        """Whether student and teacher read two cuts of a recording, in two runs."""
+        return self.uses_teacher and self.teacher_frames is TeacherFrames.RESLICED
+
     def to_table(self) -> dict[str, Any]:
         """Plain values for TOML and JSON."""
         return {k: v.value if isinstance(v, StrEnum) else v for k, v in asdict(self).items()}
@@ -181,9 +208,19 @@ def _toml(value: Any) -> str:
 def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
     """(field, what is allowed, whether it holds) for every numeric field."""
     counts = ("epochs", "batch_size", "student_steps", "warm_student_steps")
-    weights = ("alpha", "beta", "weight_decay", "clip", "warm_epochs", "shift", "train_limit")
+    weights = (
+        "alpha",
+        "beta",
+        "weight_decay",
+        "clip",
+        "warm_epochs",
+        "shift",
+        "train_limit",
+        "rotate",
+        "frames",
+    )
     positive = ("width", "lr", "threshold", "surrogate_width", "temperature")
-    unit = ("ramp", "label_smoothing")
+    unit = ("ramp", "label_smoothing", "scale", "event_drop", "time_shift")
     return [
         *((name, ">= 1", getattr(c, name) >= 1) for name in counts),
         *((name, ">= 0", getattr(c, name) >= 0) for name in weights),
@@ -191,6 +228,7 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
         *((name, "0 to 1", 0 <= getattr(c, name) <= 1) for name in unit),
         ("tau", ">= 1", c.tau >= 1),
         ("seed", ">= 0", c.seed >= 0),
+        ("event_gain", "1 to 255", 1 <= c.event_gain <= 255),
         ("reset", "soft, hard", c.reset in (Reset.SOFT, Reset.HARD)),
         ("spatial_steps", "student, teacher", c.spatial_steps is not Readout.BOTH),
         (
@@ -212,6 +250,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fashion-mnist": {"model": "vgg-small", "flip": True},
     "mnist": {"model": "tiny", "shift": 2},
     "cifar10": {"model": "vgg-small", "flip": True, "shift": 4, "epochs": 30},
+    "n-mnist": {
+        "model": "tiny",
+        "epochs": 30,
+        "batch_size": 32,
+        "shift": 2,
+        "rotate": 10.0,
+        "scale": 0.1,
+        "event_drop": 0.3,
+    },
 }
 
 

@@ -48,18 +48,21 @@ def distance(student: Tensor, teacher: Tensor, config: TrainConfig) -> Tensor:
     return divergence * tau**2 if config.temperature_squared else divergence
 
 
-def task_loss(logits: Tensor, labels: Tensor, student_steps: int, config: TrainConfig) -> Tensor:
+def task_loss(
+    logits: Tensor, labels: Tensor, student_steps: int, config: TrainConfig, teacher_start: int = 0
+) -> Tensor:
     """Cross-entropy of the student's mean, the teacher's mean, or the mean of both; of each step
     alone for TET."""
     if config.method is Method.TET:
         return torch.stack([_cross_entropy(step, labels, config) for step in logits]).mean()
-    teacher_steps = logits.shape[0]
+    student, teacher = mean_logits(logits, student_steps), logits[teacher_start:].mean(0)
+    alone = logits.shape[0] == student_steps  # without a teacher's steps there is one readout
     chosen = {
-        Readout.STUDENT: (student_steps,),
-        Readout.TEACHER: (teacher_steps,),
-        Readout.BOTH: tuple({student_steps, teacher_steps}),
+        Readout.STUDENT: (student,),
+        Readout.TEACHER: (teacher,),
+        Readout.BOTH: (student,) if alone else (student, teacher),
     }[config.task_readout]
-    parts = [_cross_entropy(mean_logits(logits, steps), labels, config) for steps in chosen]
+    parts = [_cross_entropy(mean, labels, config) for mean in chosen]
     return torch.stack(parts).mean()
 
 
@@ -91,22 +94,26 @@ def losses(
     student_steps: int,
     config: TrainConfig,
     ramp: float = 1.0,
+    teacher_start: int = 0,
 ) -> Losses:
-    """All terms; *ramp* in 0..1 scales alpha and beta."""
-    task = task_loss(logits, labels, student_steps, config)
+    """All terms; *ramp* in 0..1 scales alpha and beta.
+
+    The teacher's steps are those from *teacher_start* on: all, or those behind the student's
+    where it made a run of its own.
+    """
+    task = task_loss(logits, labels, student_steps, config, teacher_start)
     zero = task.new_zeros(())
     temporal = spatial = zero
-    teacher_steps = logits.shape[0]
     if config.method.temporal:
-        teacher = mean_logits(logits, teacher_steps)
+        teacher = logits[teacher_start:].mean(0)
         temporal = distance(mean_logits(logits, student_steps), teacher, config)
     if config.method in (Method.S2W, Method.W2S):
         temporal = strong_weak(logits, config)
     if config.method.spatial and weak is not None:
         by_student = config.spatial_steps is Readout.STUDENT
-        steps = student_steps if by_student else teacher_steps
-        student = mean_logits(weak, steps)
-        spatial = distance(student, mean_logits(logits, steps), config)
+        steps = slice(student_steps) if by_student else slice(teacher_start, None)
+        student = weak[steps].mean(0)
+        spatial = distance(student, logits[steps].mean(0), config)
         if config.weak_cross_entropy:
             spatial = spatial + _cross_entropy(student, labels, config)
     total = task + ramp * (config.alpha * temporal + config.beta * spatial)

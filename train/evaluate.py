@@ -1,14 +1,21 @@
 """Accuracy at every number of steps, and spike rates, of a network in evaluation mode."""
 
+from dataclasses import replace
+
 import torch
 
 from tssd.train.data import ByteArray, LabelArray, Split
+from tssd.train.events import Framing, frames
 from tssd.train.network import READOUT, Run, SpikingNet
 
 
 def to_current(images: ByteArray) -> torch.Tensor:
-    """Direct coding: pixel / 255 as float32, the same at every step."""
-    return torch.from_numpy(images).float().div_(255)
+    """Direct coding, pixel / 255 as float32: (B, C, H, W), the same at every step, as it is;
+    frames (B, T, C, H, W) time first."""
+    pixels = torch.from_numpy(images)
+    if images.ndim == 5:
+        pixels = pixels.transpose(0, 1)
+    return pixels.float().div_(255)
 
 
 @torch.no_grad()
@@ -24,8 +31,17 @@ def step_logits(net: SpikingNet, images: ByteArray, steps: int, batch: int = 250
     return torch.cat(parts, 1)
 
 
-def accuracies(net: SpikingNet, split: Split, steps: int) -> list[float]:
-    """Per cent right when read out after 1, 2, ... *steps* steps."""
+def accuracies(
+    net: SpikingNet, split: Split, steps: int, reslice: Framing | None = None
+) -> list[float]:
+    """Per cent right when read out after 1, 2, ... *steps* steps.
+
+    With *reslice* a recording is cut anew, as it says, into as many frames as are read.
+    """
+    if reslice is not None and split.recordings is not None:
+        cuts = [frames(split.recordings, replace(reslice, steps=t + 1)) for t in range(steps)]
+        sums = [step_logits(net, images, t + 1).sum(0) for t, images in enumerate(cuts)]
+        return [_percent(logits, split.labels) for logits in sums]
     cumulated = step_logits(net, split.images, steps).cumsum(0)
     return [_percent(logits, split.labels) for logits in cumulated]
 

@@ -87,12 +87,12 @@ def run(
     keep_spikes: bool = False,
     keep_ranges: bool = False,
 ) -> FloatActivity:
-    """Present uint8 ``images`` (N, C, H, W) for ``network.time_steps`` steps each."""
+    """Present uint8 ``images`` (N, C, H, W), or frames (N, T, C, H, W), for all time steps."""
     check_images(network, images)
     kind = torch.float64 if dtype == "float64" else torch.float32
     record = _Record(network, keep_spikes, keep_ranges)
     for first in range(0, len(images), batch):
-        chunk = torch.tensor(images[first : first + batch], device=device)
+        chunk = torch.tensor(presented(network, images[first : first + batch]), device=device)
         with torch.inference_mode():
             for name, current, membrane, sent in layers(network, chunk.to(kind) / PIXEL_MAX):
                 record.add(name, current, membrane, sent)
@@ -100,16 +100,34 @@ def run(
 
 
 def check_images(network: FloatNetwork, images: ImageArray) -> None:
-    """Images are uint8 (N, *input shape), at least one; the network has at least one step."""
+    """Images are uint8 (N, *input shape), or frames (N, T, *input shape) with a frame for every
+    step; at least one. The network has at least one step."""
     shape = network.populations[0].shape
-    if images.dtype != np.uint8 or images.shape[1:] != shape or len(images) == 0:
+    middle = images.shape[1 : images.ndim - len(shape)]  # () or (T,)
+    fits = images.shape[images.ndim - len(shape) :] == shape and len(middle) <= 1
+    enough = not middle or middle[0] >= network.time_steps
+    if images.dtype != np.uint8 or not fits or not enough or len(images) == 0:
+        size = ", ".join(map(str, shape))
         raise DataError(
             "images",
             found=f"{images.dtype} array of shape {images.shape}",
-            allowed=f"uint8, (samples >= 1, {', '.join(map(str, shape))})",
+            allowed=f"uint8, (samples >= 1, {size}), or frames (samples, "
+            f"T >= {network.time_steps}, {size})",
         )
     if network.time_steps < 1:
         raise NetworkError("network", found=f"{network.time_steps} time steps", allowed=">= 1")
+
+
+def presented(network: FloatNetwork, images: ImageArray) -> ImageArray:
+    """Time first: still images (1, N, *shape), or the first frames (T, N, *shape)."""
+    return over_steps(images, network.populations[0].shape, network.time_steps)
+
+
+def over_steps(images: ImageArray, shape: tuple[int, ...], time_steps: int) -> ImageArray:
+    """Samples first -> time first; a time axis of 1 stands for the same image at every step."""
+    if images.ndim <= len(shape) + 1:
+        return images[None]
+    return np.ascontiguousarray(images.swapaxes(0, 1)[:time_steps])
 
 
 def depths(network: FloatNetwork) -> dict[str, int]:
@@ -133,11 +151,12 @@ def layers(
 ) -> Iterator[tuple[str, Tensor | None, Tensor | None, Tensor]]:
     """(name, current, membrane before the reset, sent) of each population, time first.
 
+    ``pixels`` are (T, B, *input shape), or (1, B, ...) where every step sees the same.
     A tensor that is the same at every step has a time axis of 1.
     """
-    depth, sent = depths(network), {network.populations[0].name: pixels.unsqueeze(0)}
+    depth, sent = depths(network), {network.populations[0].name: pixels}
     remaining = [j.source for j in network.projections]
-    yield network.populations[0].name, None, None, pixels.unsqueeze(0)
+    yield network.populations[0].name, None, None, pixels
     for population in network.populations[1:]:
         incoming: list[Tensor] = []
         for projection in network.incoming(population.name):

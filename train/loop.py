@@ -23,7 +23,7 @@ import torch
 from tssd import __version__
 from tssd.atomic import write_bytes
 from tssd.errors import ConfigError, TrainingError
-from tssd.train.augment import augment
+from tssd.train.augment import training_samples
 from tssd.train.checkpoint import (
     CHECKPOINT,
     Position,
@@ -36,6 +36,7 @@ from tssd.train.config import Optimizer, Precision, Readout, Schedule, TrainConf
 from tssd.train.data import ByteArray, Dataset, LabelArray, Split
 from tssd.train.distill import losses
 from tssd.train.evaluate import accuracies, to_current
+from tssd.train.events import TeacherFrames
 from tssd.train.models import WEAK, build
 from tssd.train.network import READOUT, Run, SpikingNet, scale_to_unit_current
 
@@ -178,18 +179,21 @@ def _step(
 ) -> dict[str, float]:
     """One update; returns the loss terms and the share of right answers in per cent."""
     student, teacher = config.steps(epoch)
+    apart = images.ndim == 5 and config.teacher_runs_apart
     run = Run(
         len(labels),
         student,
-        teacher - student,
+        teacher if apart else teacher - student,
         tail_gradient=not config.detach_teacher or config.task_readout is not Readout.STUDENT,
         bf16=config.precision is Precision.BF16,
+        restart=apart,
     )
     outputs = (READOUT, WEAK) if config.method.spatial else (READOUT,)
     logits = net.run(to_current(images), run, outputs)
     target = torch.from_numpy(labels)
     ramp = min(1.0, done / (config.ramp * config.epochs)) if config.ramp else 1.0
-    terms = losses(logits[READOUT], logits.get(WEAK), target, student, config, ramp)
+    begin = student if apart else 0
+    terms = losses(logits[READOUT], logits.get(WEAK), target, student, config, ramp, begin)
     optimizer.zero_grad(set_to_none=True)
     terms.total.backward()  # type: ignore[no-untyped-call]
     if config.clip:
@@ -213,8 +217,7 @@ def epoch_batches(config: TrainConfig, split: Split, epoch: int) -> Iterator[Bat
     for batch in range(len(split) // size):
         chosen = order[batch * size : (batch + 1) * size]
         generator = np.random.default_rng((config.seed, epoch, batch))
-        images = augment(split.images[chosen], generator, flip=config.flip, shift=config.shift)
-        yield images, split.labels[chosen]
+        yield training_samples(split, chosen, generator, config, epoch), split.labels[chosen]
 
 
 def make_optimizer(net: SpikingNet, config: TrainConfig) -> torch.optim.Optimizer:
@@ -263,7 +266,8 @@ def _csv(history: list[dict[str, float]]) -> str:
 
 def _final_accuracy(net: SpikingNet, config: TrainConfig, data: Dataset) -> dict[str, Any]:
     steps = max(config.steps(config.epochs))
-    test = accuracies(net, data.test, steps)
+    resliced = config.teacher_frames is TeacherFrames.RESLICED
+    test = accuracies(net, data.test, steps, config.framing() if resliced else None)
     return {
         "test": test[config.student_steps - 1],
         "test_at_step": test,

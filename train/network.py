@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from tssd.errors import NetworkError
+from tssd.errors import DataError, NetworkError
 from tssd.train.fused import BatchNorm, fused_lif, fused_norm_lif, normalise
 from tssd.train.neuron import NeuronModel
 
@@ -75,6 +75,7 @@ class Run:
     tail: int = 0
     tail_gradient: bool = False
     bf16: bool = False
+    restart: bool = False  # the tail begins at rest: it is a run of its own, not the head's rest
 
     def tail_context(self) -> Any:
         return nullcontext() if self.tail_gradient else torch.no_grad()
@@ -176,11 +177,12 @@ class Stage(nn.Module):
         source = x.head if x.tail is None else x.tail
         if not run.tail_gradient:
             source, membrane = source.detach(), membrane.detach()
+        begin = None if run.restart else membrane
         with run.tail_context():
             if norm is None:
-                tail = fused_lif(source, run.tail, *settings, membrane)[0]
+                tail = fused_lif(source, run.tail, *settings, begin)[0]
             else:
-                tail = fused_norm_lif(source, norm, run.tail, *settings, membrane, statistics)[0]
+                tail = fused_norm_lif(source, norm, run.tail, *settings, begin, statistics)[0]
         return Span(spikes, tail)
 
 
@@ -251,7 +253,8 @@ class SpikingNet(nn.Module):
     ) -> dict[str, Tensor]:
         """Logits (T_s + tail, B, classes) of every readout in *outputs*, step by step.
 
-        *images* are (B, C, H, W), the same at every step, or (T, B, C, H, W).
+        *images* are (B, C, H, W), the same at every step, or (T, B, C, H, W) with at least
+        T_s + tail frames.
         """
         emitted = self.emit(images, run, self.reachable(outputs))
         return {name: _logits(emitted[name], run) for name in outputs}
@@ -271,9 +274,13 @@ class SpikingNet(nn.Module):
 def _input_span(images: Tensor, run: Run) -> Span:
     if images.dim() == 4:
         return Span(images.contiguous(memory_format=torch.channels_last), None, static=True)
+    if len(images) < run.head + run.tail:
+        raise DataError(
+            "input", found=f"{len(images)} frames", allowed=f"{run.head + run.tail}, one per step"
+        )
     flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    cut = run.head * run.batch
-    return Span(flat[:cut], flat[cut:] if run.tail else None)
+    cut, end = run.head * run.batch, (run.head + run.tail) * run.batch
+    return Span(flat[:cut], flat[cut:end] if run.tail else None)
 
 
 def _logits(span: Span, run: Run) -> Tensor:

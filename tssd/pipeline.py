@@ -100,7 +100,7 @@ def export_run(
     """The bundle of a run folder made by `tssd train`."""
     on_step("strip the weak classifiers")
     net, checkpoint = load_net(run)
-    dataset = load(checkpoint.config.dataset, data)
+    dataset = load(checkpoint.config.dataset, data, framing=checkpoint.config.framing())
     stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
     logits = Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits")
     source = {"train": checkpoint.config.to_table(), "dataset": dataset.name}

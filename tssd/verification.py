@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from tssd.float_file import read as read_float
 from tssd.measured import read_log
 from tssd.report.model import Report
 from tssd.report.store import write_report
+from tssd.train.config import configure
 from tssd.train.data import load
+from tssd.train.events import Framing
 from tssd.train.float_run import FloatActivity, ImageArray
 from tssd.train.float_run import run as run_float
 from tssd.user_samples import load_samples as load_user_samples
@@ -114,7 +117,7 @@ def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
     without either."""
     name, count = bundle.manifest.get("source", {}).get("dataset"), options.samples
     if name is not None:
-        split = load(name, options.data).test
+        split = load(name, options.data, framing=_framing(bundle.manifest["source"])).test
         return _samples(bundle, split.images[:count], split.labels[:count])
     if options.data is not None:
         found = load_user_samples(options.data, bundle.network.source.shape)
@@ -125,6 +128,12 @@ def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
 
 def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None) -> Samples:
     return Samples(encode(bundle.network, images), images, labels)
+
+
+def _framing(source: Mapping[str, Any]) -> Framing:
+    """How the network was trained to see recordings of events."""
+    table = source.get("train", {})
+    return configure(table.get("dataset"), None, table).framing()
 
 
 def check_has_golden(bundle: Bundle) -> IntArray:

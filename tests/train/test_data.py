@@ -8,7 +8,8 @@ import pytest
 
 from tssd.errors import ConfigError, DataError
 from tssd.train.augment import augment
-from tssd.train.data import CIFAR_ROW, FASHION_DEBIAN, check_sha256, load
+from tssd.train.data import FASHION_DEBIAN, check_sha256, load
+from tssd.train.image_data import CIFAR_ROW
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

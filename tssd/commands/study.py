@@ -9,7 +9,7 @@ import click
 
 
 @click.command(epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study")
-@click.option("--dataset", help="digits, fashion-mnist, mnist or cifar10.")
+@click.option("--dataset", help="digits, fashion-mnist, mnist, cifar10 or n-mnist.")
 @click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
 @click.option("--epochs", type=int)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
@@ -43,7 +43,9 @@ def study(
     def began(condition: str, seed: int) -> None:
         click.echo(f"{condition}, seed {seed}", err=True)
 
-    outcomes = run_study(config, load(config.dataset, data), range(seeds), out, began)
+    outcomes = run_study(
+        config, load(config.dataset, data, framing=config.framing()), range(seeds), out, began
+    )
     if as_json:
         click.echo(json.dumps([asdict(outcome) for outcome in outcomes]))
     else:

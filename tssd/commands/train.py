@@ -20,7 +20,7 @@ Example:
 
 
 @click.command(help=EXAMPLE)
-@click.option("--dataset", help="digits, fashion-mnist, mnist or cifar10.")
+@click.option("--dataset", help="digits, fashion-mnist, mnist, cifar10 or n-mnist.")
 @click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
 @click.option("--epochs", type=int)
 @click.option("--batch-size", type=int)
@@ -67,7 +67,7 @@ def train(
             f"--out {out}", found="a run", allowed="a new folder", hint="--resume goes on with it"
         )
     config = configure(changes.get("dataset"), path, changes)
-    dataset = load(config.dataset, data, download)
+    dataset = load(config.dataset, data, download, config.framing())
     batches = len(dataset.train.first(config.train_limit)) // config.batch_size
     bar = _bar()
     with bar:

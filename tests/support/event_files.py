@@ -1,0 +1,40 @@
+"""Small recordings of events in the formats of their publishers."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tssd.train.events import Events
+
+
+def random_events(
+    rng: np.random.Generator, count: int, shape: tuple[int, int, int], length_us: int = 300_000
+) -> Events:
+    """*count* events anywhere, sorted by time."""
+    channels, height, width = shape
+    return Events(
+        rng.integers(0, width, count),
+        rng.integers(0, height, count),
+        rng.integers(0, channels, count),
+        np.sort(rng.integers(0, length_us, count)),
+    )
+
+
+def write_nmnist(path: Path, events: Events) -> None:
+    """N-MNIST's ``.bin``, with polarity 1 for OFF as in the recordings."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    t = events.time_us.astype(np.uint32)
+    high = ((1 - events.channel) << 7).astype(np.uint32) | t >> 16
+    rows = np.stack([events.x, events.y, high, t >> 8 & 255, t & 255], axis=1)
+    path.write_bytes(rows.astype(np.uint8).tobytes())
+
+
+def write_nmnist_set(folder: Path, train: int, test: int, seed: int = 0) -> None:
+    """Recordings whose digit shows: class d has its events in rows 3 d .. 3 d + 2."""
+    rng = np.random.default_rng(seed)
+    for part, count, begin in (("Train", train, 1), ("Test", test, 60001)):
+        for number in range(count):
+            digit = number % 10
+            events = random_events(rng, 1200, (2, 3, 34))
+            moved = Events(events.x, events.y + 3 * digit, events.channel, events.time_us)
+            write_nmnist(folder / part / str(digit) / f"{begin + number:05d}.bin", moved)

@@ -1,0 +1,250 @@
+"""Recordings of an event camera, and how they become frames of one time step each.
+
+A frame counts events: pixel = min(255, gain * number of events), one channel per polarity. A
+recording of length L is cut into T frames by one of two rules:
+
+    time   event at time t (0 <= t < L) goes to frame floor(t T / L)
+    count  event number k of n goes to frame floor(k T / n)
+
+On the chip the pixel is the payload of one graded spike per pixel and step; with gain 255 it is
+0 or 255, a plain spike. Both rules are SpikingJelly's too ("split by" time and number).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tssd.errors import ConfigError, DataError
+
+ByteArray = npt.NDArray[np.uint8]
+IndexArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+CHUNK = 512  # recordings framed at once
+
+
+class FrameRule(StrEnum):
+    """Where a recording is cut: into stretches of equal time, or of equally many events."""
+
+    TIME = "time"
+    COUNT = "count"
+
+
+class TeacherFrames(StrEnum):
+    """What the student's T_s frames are, beside the teacher's T_t.
+
+    prefix    one cut into T_t frames; the student reads the first T_s of them, so it decides
+              after T_s / T_t of the recording. One pass gives both.
+    resliced  the student's T_s frames and the teacher's T_t frames each cover the whole recording:
+              a coarser and a finer cut of the same evidence. Two passes, each from rest.
+    """
+
+    PREFIX = "prefix"
+    RESLICED = "resliced"
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Into how many frames, by which rule, and how much one event adds to a pixel."""
+
+    steps: int = 6
+    rule: FrameRule = FrameRule.TIME
+    gain: int = 32
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (("steps", self.steps, 10_000), ("gain", self.gain, 255)):
+            if not 1 <= value <= allowed:
+                raise ConfigError(f"framing: {name}", found=str(value), allowed=f"1 to {allowed}")
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """Events of N recordings one after the other; recording i has those of ``starts[i:i + 2]``.
+
+    ``channel`` is the polarity's channel, ``time_us`` counts from the recording's begin, which
+    lasts ``length_us[i]``. ``shape`` is (channels, height, width). Events are sorted by time.
+    """
+
+    x: npt.NDArray[np.int16]
+    y: npt.NDArray[np.int16]
+    channel: npt.NDArray[np.uint8]
+    time_us: npt.NDArray[np.int32]
+    starts: IndexArray  # (N + 1,)
+    length_us: IndexArray  # (N,)
+    shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def counts(self) -> IndexArray:
+        """Events of each recording."""
+        return np.diff(self.starts)
+
+    def owners(self) -> IndexArray:
+        """The number of the recording of each event."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def select(self, chosen: IndexArray) -> "Recordings":
+        """The recordings numbered *chosen*, in that order."""
+        counts = self.counts[chosen]
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        events = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], counts)
+        return replace(
+            self._at(events), starts=starts.astype(np.int64), length_us=self.length_us[chosen]
+        )
+
+    def keep(self, kept: BoolArray) -> "Recordings":
+        """Only the events that *kept* marks; the recordings' lengths stay."""
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return replace(self._at(np.flatnonzero(kept)), starts=before[self.starts])
+
+    def _at(self, events: IndexArray) -> "Recordings":
+        return replace(
+            self,
+            x=self.x[events],
+            y=self.y[events],
+            channel=self.channel[events],
+            time_us=self.time_us[events],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """One recording as read from a file: equally long arrays, time in microseconds."""
+
+    x: npt.NDArray[np.integer]
+    y: npt.NDArray[np.integer]
+    channel: npt.NDArray[np.integer]
+    time_us: npt.NDArray[np.integer]
+
+    def between(self, start_us: int, end_us: int) -> "Events":
+        """The events with start <= time < end."""
+        kept = (self.time_us >= start_us) & (self.time_us < end_us)
+        return Events(self.x[kept], self.y[kept], self.channel[kept], self.time_us[kept])
+
+
+def gather(
+    recordings: Sequence[Events], shape: tuple[int, int, int], names: Sequence[str]
+) -> Recordings:
+    """Many recordings as one value; *names* are used in errors. Time starts at the first event."""
+    for name, events in zip(names, recordings, strict=True):
+        _check_inside(name, events, shape)
+    firsts = [int(e.time_us.min()) if len(e.x) else 0 for e in recordings]
+    lasts = [int(e.time_us.max()) if len(e.x) else 0 for e in recordings]
+    orders = [np.argsort(e.time_us, kind="stable") for e in recordings]
+    pairs = list(zip(recordings, orders, strict=True))
+    return Recordings(
+        np.concatenate([e.x[o] for e, o in pairs]).astype(np.int16),
+        np.concatenate([e.y[o] for e, o in pairs]).astype(np.int16),
+        np.concatenate([e.channel[o] for e, o in pairs]).astype(np.uint8),
+        np.concatenate([e.time_us[o] - f for (e, o), f in zip(pairs, firsts, strict=True)]).astype(
+            np.int32
+        ),
+        np.concatenate([[0], np.cumsum([len(e.x) for e in recordings])]).astype(np.int64),
+        np.array([b - a + 1 for a, b in zip(firsts, lasts, strict=True)], np.int64),
+        shape,
+    )
+
+
+def _check_inside(name: str, events: Events, shape: tuple[int, int, int]) -> None:
+    axes = (("polarity", events.channel), ("y", events.y), ("x", events.x))
+    for (axis, values), size in zip(axes, shape, strict=True):
+        outside = values[(values < 0) | (values >= size)]
+        if len(outside):
+            raise DataError(
+                name,
+                found=f"an event with {axis} = {outside[0]}",
+                allowed=f"0..{size - 1}",
+                hint="the file is damaged or of another camera",
+            )
+
+
+def frames(recordings: Recordings, framing: Framing) -> ByteArray:
+    """Frames (N, T, C, H, W) of all *recordings*."""
+    result = np.empty((len(recordings), framing.steps, *recordings.shape), np.uint8)
+    for first in range(0, len(recordings), CHUNK):
+        part = np.arange(first, min(first + CHUNK, len(recordings)))
+        whole = len(part) == len(recordings)
+        result[part] = _frames(recordings if whole else recordings.select(part), framing)
+    return result
+
+
+def _frames(recordings: Recordings, framing: Framing) -> ByteArray:
+    channels, height, width = recordings.shape
+    owners = recordings.owners()
+    place = owners * framing.steps + _steps(recordings, owners, framing)
+    for values, size in (
+        (recordings.channel, channels),
+        (recordings.y, height),
+        (recordings.x, width),
+    ):
+        place = place * size + values
+    shape = (len(recordings), framing.steps, channels, height, width)
+    counts = np.bincount(place, minlength=int(np.prod(shape)))
+    return np.minimum(counts * framing.gain, 255).astype(np.uint8).reshape(shape)
+
+
+def _steps(recordings: Recordings, owners: IndexArray, framing: Framing) -> IndexArray:
+    """The frame of each event."""
+    if framing.rule is FrameRule.COUNT:
+        number = np.arange(len(owners)) - recordings.starts[owners]
+        return number * framing.steps // recordings.counts[owners]
+    return recordings.time_us.astype(np.int64) * framing.steps // recordings.length_us[owners]
+
+
+@dataclass(frozen=True)
+class EventAugmentation:
+    """Drawn once per recording, uniformly: shift in pixels, rotation in degrees, scale in
+    1 +- ``scale``, up to ``drop`` of the events left out, a shift by up to ``time`` of the length.
+    """
+
+    shift: int = 0
+    rotate: float = 0.0
+    scale: float = 0.0
+    drop: float = 0.0
+    time: float = 0.0
+    flip: bool = False
+
+
+def augment_events(
+    recordings: Recordings, generator: np.random.Generator, by: EventAugmentation
+) -> Recordings:
+    """Each recording moved in the plane and in time and thinned; what leaves is lost."""
+    owners = recordings.owners()
+    count = len(recordings)
+    _, height, width = recordings.shape
+    x, y = _moved(recordings, owners, generator, by)
+    kept = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    later = generator.uniform(-by.time, by.time, count) * recordings.length_us
+    time_us = recordings.time_us + later.astype(np.int32)[owners]
+    kept &= (time_us >= 0) & (time_us < recordings.length_us[owners])
+    if by.drop:
+        share = generator.uniform(0, by.drop, count)
+        kept &= generator.random(len(owners)) >= share[owners]
+    moved = replace(recordings, x=x, y=y, time_us=time_us.astype(np.int32))
+    return moved.keep(kept)
+
+
+def _moved(
+    recordings: Recordings,
+    owners: IndexArray,
+    generator: np.random.Generator,
+    by: EventAugmentation,
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """x and y after mirroring, scaling and turning about the middle, and shifting."""
+    count = len(recordings)
+    _, height, width = recordings.shape
+    angle = np.deg2rad(generator.uniform(-by.rotate, by.rotate, count))
+    size = 1 + generator.uniform(-by.scale, by.scale, count)
+    across, down = generator.integers(-by.shift, by.shift + 1, (2, count))
+    mirror = np.where(generator.random(count) < 0.5, -1.0, 1.0) if by.flip else np.ones(count)
+    cos, sin = (size * np.cos(angle)).astype(np.float32), (size * np.sin(angle)).astype(np.float32)
+    u = (recordings.x - np.float32((width - 1) / 2)) * mirror.astype(np.float32)[owners]
+    v = recordings.y - np.float32((height - 1) / 2)
+    x = u * cos[owners] - v * sin[owners] + ((width - 1) / 2 + across).astype(np.float32)[owners]
+    y = u * sin[owners] + v * cos[owners] + ((height - 1) / 2 + down).astype(np.float32)[owners]
+    return np.rint(x).astype(np.int16), np.rint(y).astype(np.int16)

@@ -1,0 +1,115 @@
+"""Still images as uint8 arrays, read without torchvision."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tssd.errors import DataError
+from tssd.train.data_files import folder, inside, one_of, present
+from tssd.train.idx import read_idx
+from tssd.train.splits import Dataset, Split
+
+FASHION_CLASSES = (
+    "t-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
+VALIDATION = 5000
+CIFAR_ROW = 1 + 3 * 32 * 32
+
+
+def digits(data_dir: Path | None) -> Dataset:
+    from sklearn.datasets import load_digits
+
+    data, target = load_digits(return_X_y=True)
+    images = np.rint(np.asarray(data) * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    order = np.random.default_rng(0).permutation(len(images))
+    shuffled = Split(images[order], np.asarray(target, np.int64)[order])
+    return Dataset(
+        "digits",
+        _copy(shuffled.part(540, None)),
+        _copy(shuffled.part(360, 540)),
+        _copy(shuffled.part(0, 360)),
+        DIGIT_CLASSES,
+    )
+
+
+def _copy(split: Split) -> Split:
+    """Of its own memory, so that the whole can be freed."""
+    return Split(np.ascontiguousarray(split.images), split.labels.copy())
+
+
+def fashion(data_dir: Path | None) -> Dataset:
+    return _idx_set("fashion-mnist", folder("fashion-mnist", data_dir), FASHION_CLASSES)
+
+
+def mnist(data_dir: Path | None) -> Dataset:
+    return _idx_set("mnist", folder("mnist", data_dir), DIGIT_CLASSES)
+
+
+def _idx_set(name: str, place: Path, classes: tuple[str, ...]) -> Dataset:
+    train, test = (_idx_split(place, prefix) for prefix in ("train", "t10k"))
+    return _with_validation(name, train, test, classes)
+
+
+def _idx_split(place: Path, prefix: str) -> Split:
+    images = read_idx(one_of(place, f"{prefix}-images", "idx3-ubyte"), 3)
+    labels_path = one_of(place, f"{prefix}-labels", "idx1-ubyte")
+    labels = read_idx(labels_path, 1)
+    if len(labels) != len(images):
+        raise DataError(
+            str(labels_path), found=f"{len(labels)} labels", allowed=f"{len(images)}, as images"
+        )
+    return Split(images[:, None], labels.astype(np.int64))
+
+
+def _with_validation(name: str, train: Split, test: Split, classes: tuple[str, ...]) -> Dataset:
+    cut = max(len(train) - VALIDATION, len(train) // 2)
+    top = max(int(train.labels.max()), int(test.labels.max()))
+    if top >= len(classes):
+        raise DataError(f"{name} labels", found=f"label {top}", allowed=f"0..{len(classes) - 1}")
+    return Dataset(name, train.part(0, cut), train.part(cut, None), test, classes)
+
+
+def cifar10(data_dir: Path | None) -> Dataset:
+    place = inside(folder("cifar10", data_dir), "cifar-10-batches-bin")
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)]
+    parts = [_cifar_file(present(place / name, "cifar10")) for name in names]
+    train = Split(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
+    test = _cifar_file(present(place / "test_batch.bin", "cifar10"))
+    return _with_validation("cifar10", train, test, CIFAR10_CLASSES)
+
+
+def _cifar_file(path: Path) -> Split:
+    raw = np.fromfile(path, np.uint8)
+    if len(raw) == 0 or len(raw) % CIFAR_ROW:
+        raise DataError(
+            str(path),
+            found=f"{len(raw)} bytes",
+            allowed=f"a multiple of {CIFAR_ROW} (label, pixels)",
+        )
+    rows = raw.reshape(-1, CIFAR_ROW)
+    return Split(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64))
