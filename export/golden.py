@@ -89,7 +89,8 @@ def to_bytes(golden: Golden) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(arrays):
             item = io.BytesIO()
-            np.lib.format.write_array(item, smallest(arrays[name]), allow_pickle=False)
+            array = np.asarray(smallest(arrays[name]), order="C")  # the reader takes no other
+            np.lib.format.write_array(item, array, allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, item.getvalue())

@@ -125,6 +125,15 @@ def test_golden_records_survive_their_file() -> None:
     assert golden.to_bytes(again) == golden.to_bytes(records)
 
 
+def test_golden_inputs_in_another_memory_order_survive_too() -> None:
+    """Samples of a user come as they are: a transposed image, say."""
+    network = residual_network(1, Reset.SOFT)
+    inputs = random_inputs(network, 0)
+    records = golden.make_golden(network, np.asfortranarray(inputs))
+    again = golden.from_bytes(golden.to_bytes(records), network, "g")
+    np.testing.assert_array_equal(again.inputs, inputs)
+
+
 def test_golden_damage_is_named() -> None:
     network = network_of()
     data = golden.to_bytes(golden.make_golden(network, random_inputs(network, 0)))
