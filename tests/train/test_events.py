@@ -171,7 +171,7 @@ def test_resliced_batches_hold_both_cuts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", list(TeacherFrames))
 def test_a_network_learns_from_recordings(tmp_path: Path, cut: TeacherFrames) -> None:
     write_nmnist_set(tmp_path / "data", 100, 10)
-    changes = {"epochs": 4, "batch_size": 6, "width": 0.3, "student_steps": 2, "teacher_steps": 3}
+    changes = {"epochs": 3, "batch_size": 6, "width": 1.0, "student_steps": 2, "teacher_steps": 3}
     config = configure(
         "n-mnist", None, {**changes, "shift": 0, "rotate": 0.0, "scale": 0.0, "lr": 8e-3}
     )
