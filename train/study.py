@@ -1,51 +1,91 @@
 """An ablation: every condition with every seed, compared seed by seed with plain cross-entropy.
 
-Conditions differ in the method alone (and, for the two controls, in the number of steps); data,
+Conditions differ in the method alone (and, for the controls, in the number of steps); data,
 recipe and seeds are the same. Each run has a folder of its own, so a study that was stopped goes
 on where it stood. The difference of a condition is the mean over seeds of its accuracy minus that
-of the baseline with the same seed, with Student's 95 % interval.
+of a control with the same seed, with Student's 95 % interval. Two controls matter: the network
+trained with T_s steps, and the network trained with T_t steps of which the first T_s are read.
 """
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from tssd.atomic import write_bytes
 from tssd.errors import ConfigError
-from tssd.train.checkpoint import CHECKPOINT
+from tssd.train.checkpoint import CHECKPOINT, load_net
 from tssd.train.config import Method, TrainConfig
-from tssd.train.data import Dataset
+from tssd.train.costs import Costs, costs
+from tssd.train.data import EVENT_LOADERS, Dataset
+from tssd.train.evaluate import accuracies
+from tssd.train.events import TeacherFrames, frames
 from tssd.train.loop import train
+from tssd.train.splits import ByteArray, Split
+from tssd.train.strip import strip
 
 BASELINE = "ce at T_s"
 LONG = "ce at T_t"
+CUT = "ce at T_t read at T_s"
+MEASURED = "measured.json"
+COST_SAMPLES = 256  # test samples that spikes are counted on
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run: test accuracy in per cent when 1, 2, ... T_t steps are read, and what it costs."""
+
+    at_step: tuple[float, ...]
+    costs: Mapping[int, Costs]  # by the number of steps read: T_s, and T_t for the long control
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean over seeds of the paired difference in points, and half of its 95 % interval."""
+
+    mean: float
+    half_width: float | None  # None with one seed
+
+    def __str__(self) -> str:
+        width = "(one seed)" if self.half_width is None else f"± {self.half_width:.2f}"
+        return f"{self.mean:+.2f} {width}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One condition: test accuracy in per cent at T_s and at T_t (or the last step trained)."""
+    """One condition; ``steps`` are read when it is deployed."""
 
     condition: str
-    at_student_steps: tuple[float, ...]  # one per seed
-    at_last_step: tuple[float, ...]
-    difference: float | None  # to the baseline at T_s, mean over seeds; None for the baseline
-    half_width: float | None  # of its 95 % interval; None with one seed
+    steps: int
+    accuracy: tuple[float, ...]  # one per seed, per cent
+    at_step: tuple[float, ...]  # mean over seeds after 1, 2, ... T_t steps
+    rates: Mapping[str, float]  # spikes per neuron and step, mean over seeds
+    synops: Mapping[str, float]  # per inference, mean over seeds
+    to_baseline: Difference | None  # against BASELINE; None for itself
+    to_cut: Difference | None  # against CUT; None for itself
 
     @property
-    def accuracy(self) -> float:
-        return fmean(self.at_student_steps)
+    def mean(self) -> float:
+        return fmean(self.accuracy)
+
+    @property
+    def half_width(self) -> float | None:
+        return interval(self.accuracy)
 
 
 def conditions(config: TrainConfig) -> dict[str, TrainConfig]:
     """Name -> configuration; the long control is trained with T_t steps and read out at T_s too."""
     plain = replace(config, method=Method.CE)
+    prefix = config.teacher_frames is TeacherFrames.PREFIX
+    cut = config.framing().steps if config.dataset in EVENT_LOADERS and prefix else config.frames
     long = replace(
         plain,
         student_steps=config.teacher_steps,
         teacher_steps=config.teacher_steps + 1,
+        frames=cut,
     )
     methods = (Method.TET, Method.TSD, Method.SSD, Method.TSSD, Method.S2W, Method.W2S)
     others = {str(method.value): replace(config, method=method) for method in methods}
@@ -59,59 +99,109 @@ def study(
     folder: Path,
     began: Callable[[str, int], None] = lambda condition, seed: None,
 ) -> tuple[Outcome, ...]:
-    """Run what is missing and compare; writes ``study.json`` and ``study.md`` into *folder*."""
+    """Run what is missing and compare; writes ``study.json`` into *folder*."""
     if not seeds:
         raise ConfigError("study: seeds", found="none", allowed="at least one")
-    found: dict[str, list[list[float]]] = {}
+    found: dict[str, list[Measurement]] = {}
     for condition, changed in conditions(config).items():
         for seed in seeds:
             began(condition, seed)
             run = folder / f"{condition.replace(' ', '-')}-seed{seed}"
-            found.setdefault(condition, []).append(
-                accuracies_of(replace(changed, seed=seed), data, run)
-            )
-    outcomes = compare(found, config.student_steps)
+            one = replace(changed, seed=seed)
+            made(one, data, run)
+            found.setdefault(condition, []).append(measured(run, config, one, data))
+    outcomes = compare(found, config)
     table = {"config": config.to_table(), "outcomes": [asdict(outcome) for outcome in outcomes]}
     write_bytes(folder / "study.json", (json.dumps(table, indent=1) + "\n").encode())
-    write_bytes(folder / "study.md", markdown(outcomes, config, len(seeds)).encode())
     return outcomes
 
 
-def accuracies_of(config: TrainConfig, data: Dataset, folder: Path) -> list[float]:
-    """Per cent at 1, 2, ... steps of the run in *folder*, which is made or finished if need be."""
+def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
+    """Make or finish the run in *folder*, unless it is done."""
     path = folder / "manifest.json"
-    if path.is_file():
-        manifest = json.loads(path.read_text())
-        if manifest["config"] != config.to_table():
-            raise ConfigError(
-                str(folder), found="a run of another configuration", hint="another --out"
-            )
-        done: list[float] = manifest["accuracy"]["test_at_step"]
-        return done
-    outcome = train(config, data, folder, resume=(folder / CHECKPOINT).is_file())
-    accuracies: list[float] = outcome.accuracy["test_at_step"]
-    return accuracies
-
-
-def compare(found: dict[str, list[list[float]]], student_steps: int) -> tuple[Outcome, ...]:
-    """Outcomes from the accuracies at each step: condition -> one list per seed."""
-    base = [run[student_steps - 1] for run in found[BASELINE]]
-    outcomes = []
-    for condition, runs in found.items():
-        here = tuple(run[student_steps - 1] for run in runs)
-        last = tuple(run[-1] for run in runs)
-        pairs = [a - b for a, b in zip(here, base, strict=True)]
-        is_base = condition == BASELINE
-        outcomes.append(
-            Outcome(
-                condition,
-                here,
-                last,
-                None if is_base else fmean(pairs),
-                None if is_base else interval(pairs),
-            )
+    if not path.is_file():
+        train(config, data, folder, resume=(folder / CHECKPOINT).is_file())
+        return
+    # An option that did not exist when the run was made had its default.
+    then = {**TrainConfig().to_table(), **json.loads(path.read_text())["config"]}
+    changed = [key for key, value in config.to_table().items() if then[key] != value]
+    if changed:
+        raise ConfigError(
+            str(folder),
+            found=f"a run of another configuration ({', '.join(changed)})",
+            hint="another --out",
         )
-    return tuple(outcomes)
+
+
+def measured(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> Measurement:
+    """Accuracy and costs of the run in *folder*, kept beside it."""
+    path = folder / MEASURED
+    if not path.is_file():
+        table = _measure(folder, config, own, data)
+        write_bytes(path, (json.dumps(table, indent=1) + "\n").encode())
+    table = json.loads(path.read_text())
+    spent = {int(steps): Costs(**cost) for steps, cost in table["costs"].items()}
+    return Measurement(tuple(table["at_step"]), spent)
+
+
+def _measure(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> dict[str, Any]:
+    net, _ = load_net(folder)
+    apart = config.teacher_frames is TeacherFrames.RESLICED
+    framing = config.framing() if apart else None
+    read = sorted({config.student_steps, own.student_steps})
+    spent = {}
+    for steps in read:
+        images = shown(data.test.first(COST_SAMPLES), config, steps)
+        spent[steps] = asdict(costs(strip(net, images[:4], steps), images))
+    return {
+        "at_step": accuracies(net, data.test, config.teacher_steps, framing),
+        "costs": spent,
+    }
+
+
+def shown(split: Split, config: TrainConfig, steps: int) -> ByteArray:
+    """The images, or the frames that a network which reads *steps* of them is given."""
+    if split.recordings is None or config.teacher_frames is TeacherFrames.PREFIX:
+        return split.images
+    return frames(split.recordings, replace(config.framing(), steps=steps))
+
+
+def compare(found: Mapping[str, Sequence[Measurement]], config: TrainConfig) -> tuple[Outcome, ...]:
+    """Outcomes from the runs' measurements, one per seed; the cut control is the long one's."""
+    runs = {name: (list(one), config.student_steps) for name, one in found.items()}
+    if LONG in found:
+        runs[LONG] = (list(found[LONG]), config.teacher_steps)
+        runs[CUT] = (list(found[LONG]), config.student_steps)
+    order = [name for name in (BASELINE, LONG, CUT) if name in runs]
+    order += [name for name in runs if name not in order]
+    at = {name: [one.at_step[steps - 1] for one in ones] for name, (ones, steps) in runs.items()}
+    return tuple(_outcome(name, *runs[name], at) for name in order)
+
+
+def _outcome(
+    name: str, runs: list[Measurement], steps: int, at: Mapping[str, list[float]]
+) -> Outcome:
+    spent = [run.costs[steps] for run in runs]
+    return Outcome(
+        name,
+        steps,
+        tuple(at[name]),
+        tuple(fmean(values) for values in zip(*(run.at_step for run in runs), strict=True)),
+        _means([one.rates for one in spent]),
+        _means([one.synops for one in spent]),
+        difference(at[name], at[BASELINE]) if name != BASELINE else None,
+        difference(at[name], at[CUT]) if CUT in at and name != CUT else None,
+    )
+
+
+def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: fmean(table[key] for table in tables) for key in tables[0]}
+
+
+def difference(values: Sequence[float], control: Sequence[float]) -> Difference:
+    """*values* minus *control*, paired by seed."""
+    pairs = [a - b for a, b in zip(values, control, strict=True)]
+    return Difference(fmean(pairs), interval(pairs))
 
 
 def interval(values: Sequence[float]) -> float | None:
@@ -121,27 +211,3 @@ def interval(values: Sequence[float]) -> float | None:
     from scipy import stats
 
     return float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-
-
-def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> str:
-    """The table for people."""
-    lines = [
-        f"{config.model} on {config.dataset}, {config.epochs} epochs, {seeds} seeds, "
-        f"T_s = {config.student_steps}, T_t = {config.teacher_steps}; test accuracy in %.",
-        "",
-        "| condition | at T_s | at the last step | minus ce at T_s, 95 % interval |",
-        "|---|---|---|---|",
-    ]
-    for outcome in outcomes:
-        cells = [outcome.condition, f"{outcome.accuracy:.2f}"]
-        cells += [f"{fmean(outcome.at_last_step):.2f}", _difference(outcome)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _difference(outcome: Outcome) -> str:
-    if outcome.difference is None:
-        return "-"
-    if outcome.half_width is None:
-        return f"{outcome.difference:+.2f} (one seed: no interval)"
-    return f"{outcome.difference:+.2f} ± {outcome.half_width:.2f}"

@@ -4,32 +4,64 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from float_nets import images, small_vgg
 
 from tssd.errors import ConfigError
 from tssd.train.config import TrainConfig
+from tssd.train.costs import Costs, costs
 from tssd.train.data import load
-from tssd.train.study import BASELINE, LONG, compare, conditions, interval, markdown, study
+from tssd.train.events import TeacherFrames
+from tssd.train.float_run import run
+from tssd.train.study import (
+    BASELINE,
+    CUT,
+    LONG,
+    Measurement,
+    compare,
+    conditions,
+    interval,
+    made,
+    study,
+)
+from tssd.train.study_report import markdown, write_report
 
 CONFIG = TrainConfig(
     epochs=1, batch_size=32, train_limit=32, student_steps=2, teacher_steps=3, width=0.2
 )
 
 
+COSTS = {steps: Costs({"conv1": 0.25}, {"conv1": 1e6}) for steps in (2, 3)}
+
+
+def runs(*at_step: tuple[float, ...]) -> list[Measurement]:
+    return [Measurement(one, COSTS) for one in at_step]
+
+
 def test_differences_are_paired_by_seed() -> None:
-    found = {BASELINE: [[50.0, 90.0], [50.0, 80.0]], "tsd": [[1.0, 91.0, 7.0], [1.0, 83.0, 9.0]]}
-    base, tsd = compare(found, 2)
-    assert (base.difference, base.accuracy) == (None, 85.0)
-    assert tsd.difference == 2.0
-    assert tsd.at_last_step == (7.0, 9.0)
+    found = {
+        BASELINE: runs((50.0, 90.0, 91.0), (50.0, 80.0, 81.0)),
+        LONG: runs((40.0, 89.0, 95.0), (40.0, 79.0, 85.0)),
+        "tsd": runs((1.0, 91.0, 7.0), (1.0, 83.0, 9.0)),
+    }
+    base, long, cut, tsd = compare(found, CONFIG)
+    assert (base.to_baseline, base.mean, base.steps) == (None, 85.0, 2)
+    assert (long.condition, long.steps, long.mean) == (LONG, 3, 90.0)
+    assert (cut.condition, cut.steps, cut.mean, cut.to_cut) == (CUT, 2, 84.0, None)
+    assert tsd.at_step == (1.0, 87.0, 8.0)
+    assert tsd.to_baseline is not None
+    assert tsd.to_cut is not None
     # t(0.975, 1) = 12.7062; the differences 1 and 3 have a standard error of 1.
-    assert tsd.half_width == pytest.approx(12.7062, abs=1e-4)
+    assert tsd.to_baseline.mean == 2.0
+    assert tsd.to_baseline.half_width == pytest.approx(12.7062, abs=1e-4)
+    assert tsd.to_cut.mean == 3.0
 
 
 def test_one_seed_has_no_interval() -> None:
     assert interval([1.0]) is None
-    found = {BASELINE: [[50.0]], "tsd": [[51.0]]}
-    assert "+1.00 (one seed: no interval)" in markdown(compare(found, 1), CONFIG, 1)
+    found = {BASELINE: runs((50.0, 50.0, 50.0)), "tsd": runs((50.0, 51.0, 50.0))}
+    assert "| +1.00 (one seed) |" in markdown(compare(found, CONFIG), CONFIG, 1)
 
 
 def test_conditions_differ_in_method_and_controls_in_steps() -> None:
@@ -56,7 +88,50 @@ def test_a_stopped_study_goes_on_where_it_stood(tmp_path: Path) -> None:
     assert len(stamps) == 2
     outcomes = study(CONFIG, data, [0], tmp_path)
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
-    assert [o.condition for o in outcomes] == list(conditions(CONFIG))
+    assert [o.condition for o in outcomes] == [BASELINE, LONG, CUT, *list(conditions(CONFIG))[2:]]
+    write_report(outcomes, CONFIG, 1, tmp_path)
+    assert (tmp_path / "study.png").stat().st_size > 1000
+    assert "<svg" in (tmp_path / "study.svg").read_text()
+    for outcome in outcomes:
+        assert len(outcome.at_step) == CONFIG.teacher_steps
+        assert set(outcome.synops) == {"conv1", "conv2", "fc1", "readout"}
     assert len(json.loads((tmp_path / "study.json").read_text())["outcomes"]) == len(outcomes)
     with pytest.raises(ConfigError, match="a run of another configuration"):
         study(replace(CONFIG, lr=1.0), data, [0], tmp_path)
+
+
+def test_a_run_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
+    """A manifest without an option that is newer than it means that option's default."""
+    data = load("digits")
+    data = replace(data, val=data.val.first(20), test=data.test.first(20))
+    made(CONFIG, data, tmp_path)
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["config"]["event_gain"]
+    path.write_text(json.dumps(manifest))
+    stamp = path.stat().st_mtime_ns
+    made(CONFIG, data, tmp_path)
+    assert path.stat().st_mtime_ns == stamp
+    with pytest.raises(ConfigError, match=r"another configuration \(event_gain\)"):
+        made(replace(CONFIG, event_gain=9), data, tmp_path)
+
+
+def test_the_long_control_of_recordings_sees_the_teachers_frames() -> None:
+    config = TrainConfig(dataset="n-mnist", student_steps=2, teacher_steps=6)
+    assert conditions(config)[LONG].framing().steps == 6
+    resliced = replace(config, teacher_frames=TeacherFrames.RESLICED)
+    assert conditions(resliced)[LONG].framing().steps == 6
+    assert conditions(resliced)[BASELINE].framing().steps == 2
+
+
+def test_synops_count_the_outputs_that_each_spike_reaches() -> None:
+    network = small_vgg(0)
+    samples = images(network, 3)
+    found = costs(network, samples)
+    events = run(network, samples).events
+    assert found.rates["conv1"] == pytest.approx(events["conv1"].sum() / (3 * 4 * 4 * 14 * 14))
+    ends = np.array([2, *[3] * 12, 2])  # rows of outputs that a 3 x 3 kernel reaches
+    fan_out = 6 * ends[:, None] * ends[None, :]
+    assert found.synops["conv2"] == pytest.approx((events["conv1"] * fan_out).sum() / 3)
+    pooled = events["conv3"][:, :6, :6]  # the seventh row is in no pooling window
+    assert found.synops["readout"] == pytest.approx(10 * pooled.sum() / 3)

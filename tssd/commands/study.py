@@ -33,8 +33,8 @@ def study(
     """
     from tssd.train.config import configure, parse_setting
     from tssd.train.data import load
-    from tssd.train.study import markdown
     from tssd.train.study import study as run_study
+    from tssd.train.study_report import markdown, write_report
 
     changes = {key: value for key, value in options.items() if value is not None}
     changes |= dict(parse_setting(text) for text in settings)
@@ -46,6 +46,7 @@ def study(
     outcomes = run_study(
         config, load(config.dataset, data, framing=config.framing()), range(seeds), out, began
     )
+    write_report(outcomes, config, seeds, out)
     if as_json:
         click.echo(json.dumps([asdict(outcome) for outcome in outcomes]))
     else:

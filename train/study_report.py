@@ -1,0 +1,109 @@
+"""A study for people: one table and one figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tssd.atomic import write_bytes
+from tssd.train.config import TrainConfig
+from tssd.train.study import Outcome
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#333333", "#777777", "#aaaaaa", "#0072b2", "#56b4e9", "#009e73", "#d55e00", "#cc79a7",
+           "#e69f00")  # fmt: skip  # Okabe and Ito's, readable without colour vision
+
+
+def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> str:
+    """The table: accuracy where the network is deployed, paired differences, costs."""
+    steps = range(1, config.teacher_steps + 1)
+    head = ["condition", "steps read", "accuracy", "minus ce at T_s", "minus ce at T_t cut to T_s"]
+    head += ["synops", "mean rate", *(f"T={t}" for t in steps)]
+    rows = [_row(outcome) for outcome in outcomes]
+    lines = [
+        f"{config.model} on {config.dataset}, {config.epochs} epochs, {seeds} seeds, "
+        f"T_s = {config.student_steps}, T_t = {config.teacher_steps}; test accuracy in %, "
+        "differences in points with Student's 95 % interval, synops per inference.",
+        "",
+        *("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)),
+        "",
+        "Spikes per neuron and step:",
+        "",
+        *_rates(outcomes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(outcome: Outcome) -> list[str]:
+    width = outcome.half_width
+    rates = outcome.rates.values()
+    return [
+        outcome.condition,
+        str(outcome.steps),
+        f"{outcome.mean:.2f}" + (f" ± {width:.2f}" if width is not None else ""),
+        "-" if outcome.to_baseline is None else str(outcome.to_baseline),
+        "-" if outcome.to_cut is None else str(outcome.to_cut),
+        f"{sum(outcome.synops.values()) / 1e6:.3f} M",
+        f"{sum(rates) / len(rates):.3f}",
+        *(f"{accuracy:.2f}" for accuracy in outcome.at_step),
+    ]
+
+
+def _rates(outcomes: Sequence[Outcome]) -> list[str]:
+    layers = list(outcomes[0].rates)
+    cells = [["condition", *layers], ["---"] * (len(layers) + 1)]
+    cells += [[o.condition, *(f"{o.rates[name]:.3f}" for name in layers)] for o in outcomes]
+    return ["| " + " | ".join(row) + " |" for row in cells]
+
+
+def write_report(
+    outcomes: Sequence[Outcome], config: TrainConfig, seeds: int, folder: Path
+) -> None:
+    """``study.md``, ``study.png`` and ``study.svg`` in *folder*."""
+    write_bytes(folder / "study.md", markdown(outcomes, config, seeds).encode())
+    draw(outcomes, config, [folder / "study.png", folder / "study.svg"])
+
+
+def draw(outcomes: Sequence[Outcome], config: TrainConfig, paths: Sequence[Path]) -> None:
+    """Accuracy at each T; differences to both controls; accuracy against synops."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    curves, pairs, price = figure.subplots(1, 3)
+    for outcome, colour in zip(outcomes, COLOURS, strict=False):
+        steps = range(1, len(outcome.at_step) + 1)
+        synops = sum(outcome.synops.values()) / 1e6
+        if outcome.steps == config.student_steps or outcome.to_cut is not None:
+            curves.plot(steps, outcome.at_step, color=colour, marker=".", label=outcome.condition)
+        error = outcome.half_width
+        price.errorbar(synops, outcome.mean, error, fmt="o", color=colour, label=outcome.condition)
+    curves.axvline(config.student_steps, color="#cccccc", zorder=0)
+    curves.set(xlabel="steps read", ylabel="test accuracy, %", title="accuracy at each T")
+    _draw_pairs(pairs, outcomes)
+    price.set(xlabel="million synops per inference", ylabel="test accuracy, %", title="cost")
+    price.legend(fontsize=7, frameon=False)
+    figure.suptitle(
+        f"{config.model} on {config.dataset}, T_s = {config.student_steps}, "
+        f"T_t = {config.teacher_steps}",
+        fontsize=11,
+    )
+    for path in paths:
+        figure.savefig(path, dpi=120)
+
+
+def _draw_pairs(axes: "Axes", outcomes: Sequence[Outcome]) -> None:
+    shown = [o for o in outcomes if o.to_baseline is not None]
+    for place, outcome in enumerate(reversed(shown)):
+        for lift, pair, colour in (
+            (0.12, outcome.to_baseline, "#0072b2"),
+            (-0.12, outcome.to_cut, "#d55e00"),
+        ):
+            if pair is not None:
+                axes.errorbar(
+                    pair.mean, place + lift, xerr=pair.half_width, fmt="o", color=colour, capsize=2
+                )
+    axes.axvline(0, color="#cccccc", zorder=0)
+    axes.set_yticks(range(len(shown)), [o.condition for o in reversed(shown)], fontsize=8)
+    axes.set(xlabel="points, 95 % interval", title="minus ce at T_s (blue), cut ce at T_t (orange)")
+    axes.title.set_fontsize(9)
