@@ -252,6 +252,9 @@ def align(network: FloatNetwork, delay_max: int = 62) -> FloatNetwork:
     populations = list(network.populations)
     projections: list[FloatProjection] = []
     for projection in network.projections:
+        if projection.is_loop:
+            projections.append(projection)
+            continue
         missing = depth[projection.target] - depth[projection.source] - 1
         if projection.delay > missing:
             raise NetworkError(

@@ -101,6 +101,11 @@ class Projection:
     def name(self) -> str:
         return f"{self.source} -> {self.target}"
 
+    @property
+    def is_loop(self) -> bool:
+        """From a population to itself."""
+        return self.source == self.target
+
 
 @dataclass(frozen=True, eq=False)
 class IntNetwork:

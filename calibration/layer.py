@@ -6,6 +6,9 @@
     bias   = round(S * b) weight units = mant << bias_exp (+ coarse * payload of a constant input)
     dv, du = round(4096 * (1 - decay))                       du = 4096: no synaptic memory
 
+A loop's weights are multiples of 2**e with the least e at which they fit: a self-inhibition as
+large as the threshold then costs the other weights no resolution.
+
 What does not fit is clipped and said so: a ``Clip`` per quantity.
 """
 
@@ -54,17 +57,24 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class LayerIntegers:
-    """Integers of one layer; ``coarse`` are the weights of the constant input, per channel."""
+    """Integers of one layer, ``weights`` to be shifted by ``exponents``; ``coarse`` are the weights
+    of the constant input, per channel."""
 
     scale: float
     form: Form
     weights: tuple[IntArray, ...]
+    exponents: tuple[int, ...]
     vth: IntArray
     dv: IntArray
     du: IntArray
     bias_mant: IntArray
     coarse: IntArray
     clips: tuple[Clip, ...]
+
+    @property
+    def shifted(self) -> tuple[IntArray, ...]:
+        """The weights as they act."""
+        return tuple(w << e for w, e in zip(self.weights, self.exponents, strict=True))
 
 
 def nearest(x: FloatArray) -> FloatArray:
@@ -83,8 +93,9 @@ def to_integers(
     limit = form.precision.weight_max
     clips: list[Clip] = []
     weights = []
-    for projection, unit in zip(incoming, units, strict=True):
-        exact = nearest(scale * unit * projection.weight)
+    exponents = [_exponent(j, scale * unit, limit) for j, unit in zip(incoming, units, strict=True)]
+    for projection, unit, e in zip(incoming, units, exponents, strict=True):
+        exact = nearest(scale * unit * projection.weight / (1 << e))
         quantity = f"weights from {projection.source}"
         weights.append(_clip(exact, limit, population.name, quantity, clips))
     membrane_bias = nearest(scale * population.bias) * UNIT
@@ -100,6 +111,7 @@ def to_integers(
         scale,
         form,
         tuple(weights),
+        tuple(exponents),
         _clip(vth, form.precision.vth_max, population.name, "thresholds", clips),
         nearest(form.precision.decay_one * (1 - population.decay)).astype(np.int64),
         nearest(form.precision.decay_one * forgotten).astype(np.int64),
@@ -107,6 +119,14 @@ def to_integers(
         coarse.astype(np.int64),
         tuple(clips),
     )
+
+
+def _exponent(projection: FloatProjection, factor: float, limit: int) -> int:
+    """0 but for a loop whose weights are too large."""
+    largest = factor * float(np.abs(projection.weight).max(initial=0))
+    if not projection.is_loop or largest <= limit:
+        return 0
+    return int(np.ceil(np.log2(largest / limit)))
 
 
 def _clip(x: FloatArray, limit: int, layer: str, quantity: str, clips: list[Clip]) -> IntArray:
@@ -133,7 +153,7 @@ def to_float(
     threshold: FloatArray = fires_above / layer.scale
     projections = tuple(
         replace(j, weight=w / (layer.scale * unit))
-        for j, w, unit in zip(incoming, layer.weights, units, strict=True)
+        for j, w, unit in zip(incoming, layer.shifted, units, strict=True)
     )
     memory = None
     if population.synapse_decay is not None:

@@ -82,11 +82,12 @@ def _carries_input(network: FloatNetwork, name: str) -> bool:
 def _projection(projection: FloatProjection, network: FloatNetwork, scales: Scales) -> Projection:
     target = network.population(projection.target)
     if target.kind is PopulationKind.RELAY:
-        weight, coarse = projection.weight.astype(np.int64), None
+        weight, coarse, exponent = projection.weight.astype(np.int64), None, 0
     else:
         place = network.incoming(target.name).index(projection)
         layer = scales.layers[target.name]
         weight, coarse = layer.weights[place], layer.coarse
+        exponent = layer.exponents[place]
     source = network.population(projection.source)
     if source.kind is PopulationKind.INPUT and scales.constant_channel:
         weight = _with_constant(projection, weight, coarse, source.shape)
@@ -95,6 +96,7 @@ def _projection(projection: FloatProjection, network: FloatNetwork, scales: Scal
         projection.target,
         projection.kind,
         weight,
+        weight_exp=exponent,
         stride=projection.stride,
         padding=projection.padding,
         dilation=projection.dilation,

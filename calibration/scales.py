@@ -133,6 +133,7 @@ class _Layer:
         largest = max(
             float(np.abs(j.weight).max()) * unit
             for j, unit in zip(self.incoming, self.units, strict=True)
+            if not j.is_loop
         )
         return self.form.precision.weight_max / largest
 
@@ -343,7 +344,7 @@ def _legal(layer: _Layer, scale: float) -> bool:
         return False
     if not any(w.any() for w in integers.weights):
         return False
-    reach = worst_activation(integers.weights, layer.payloads)
+    reach = worst_activation(integers.shifted, layer.payloads)
     reach += int(np.abs(integers.coarse).max()) * layer.form.constant
     return reach * memory_gain(integers.du, layer.time_steps) <= precision.activation_max
 
@@ -361,10 +362,11 @@ def _output_error(
     population, incoming = to_float(
         layer.integers(scale), layer.population, layer.incoming, layer.units
     )
-    arrived = [project(j, sent[j.source], population.shape) for j in incoming]
+    loops = [j for j in incoming if j.is_loop]
+    arrived = [project(j, sent[j.source], population.shape) for j in incoming if not j.is_loop]
     total = current(population, arrived, time_steps)
     room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
-    membrane, out = integrate(population, total, time_steps, limit=room)
+    membrane, out = integrate(population, total, time_steps, room, loops)
     if population.kind is PopulationKind.READOUT:
         return float(((membrane[-1] - wanted[-1]) ** 2).mean())
     return float((out != wanted).double().mean())

@@ -66,7 +66,7 @@ def _projection(
     source, target = integers.population(theirs.source), integers.population(theirs.target)
     unit = 1.0 if source.has_state else 1.0 / source.scale
     weight = theirs.weight[:, : projection.weight.shape[1]]
-    return replace(projection, weight=weight / (target.scale * unit))
+    return replace(projection, weight=(weight << theirs.weight_exp) / (target.scale * unit))
 
 
 def accuracy_if_only_this_layer_is_quantized(

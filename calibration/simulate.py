@@ -2,7 +2,8 @@
 
 Two orders of the same computation:
 
-* ``layerwise``: population after population over all T local steps (no recurrence);
+* ``layerwise``: population after population over all T local steps; recurrence only from a
+  population to itself;
 * ``pipelined``: as the chip does it, all populations each step, one step per projection, every
   population reset at its own offset, samples back to back.
 
@@ -20,6 +21,7 @@ from tssd.calibration.int_network import (
     InputCoding,
     IntNetwork,
     Population,
+    Projection,
     depths,
     lag,
 )
@@ -35,8 +37,8 @@ def over_time(samples: IntArray, time_steps: int) -> IntArray:
 
 def reference(network: IntNetwork, inputs: IntArray) -> Activity:
     """The answer that every engine is held against, each sample on its own: layer by layer, or in
-    the chip's order where recurrence allows no other."""
-    if not recurrent(network):
+    the chip's order where recurrence between populations allows no other."""
+    if not _crossing(network):
         return layerwise(network, inputs)
     return joined([pipelined(network, sample) for sample in alone(inputs)])
 
@@ -45,6 +47,11 @@ def recurrent(network: IntNetwork) -> bool:
     """Whether any projection leads back. Its spikes outlive a reset: a sample that follows another
     at once on a chip begins with what that one sent last."""
     return any(network.is_recurrent(j) for j in network.projections)
+
+
+def _crossing(network: IntNetwork) -> bool:
+    """Whether a projection leads back to an earlier population, not just to its own."""
+    return any(network.is_recurrent(j) and not j.is_loop for j in network.projections)
 
 
 def alone(inputs: IntArray) -> list[IntArray]:
@@ -68,11 +75,11 @@ def joined(parts: Sequence[Activity]) -> Activity:
 def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
     """Run ``inputs`` (T, B, *input shape) population by population; u and v are recorded."""
     check_inputs(network, inputs)
-    if recurrent(network):
+    if _crossing(network):
         raise NetworkError(
             "network",
-            found="recurrent projections",
-            allowed="feed-forward only here",
+            found="recurrent projections between populations",
+            allowed="feed-forward ones, and loops from a population to itself",
             hint="use the pipelined order",
         )
     depth = depths(network)
@@ -83,7 +90,8 @@ def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
         name = population.name
         a, bias = _drive(network, population, spikes, depth, inputs)
         if population.has_state:
-            spikes[name], u[name], v[name] = _run(population, a, bias)
+            loops = [j for j in network.incoming(name) if j.is_loop]
+            spikes[name], u[name], v[name] = _run(population, a, bias, loops)
         else:
             spikes[name] = a
     return Activity(spikes, v[network.readout.name][-1], u, v)
@@ -105,6 +113,8 @@ def _drive(
         return silent, inputs << population.bias_exp
     total = np.zeros((time_steps, batch, *population.shape), np.int64)
     for projection in network.incoming(population.name):
+        if projection.is_loop:
+            continue
         late = lag(network, projection, depth)
         for t in range(late, time_steps):
             arrived = deliver(projection, spikes[projection.source][t - late])
@@ -113,16 +123,23 @@ def _drive(
 
 
 def _run(
-    population: Population, a: IntArray, bias: IntArray
+    population: Population, a: IntArray, bias: IntArray, loops: Sequence[Projection]
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """All local steps of one population: spikes, u and v, each (T, B, *shape)."""
+    """All local steps of one population: spikes, u and v, each (T, B, *shape).
+
+    A spike comes back through a loop one step later, and its ``delay`` more.
+    """
     per_step = np.broadcast_to(bias, a.shape)
-    state, out = neuron.rest(population, a.shape[1]), []
+    state = neuron.rest(population, a.shape[1])
+    fired, u, v = np.zeros_like(a), np.zeros_like(a), np.zeros_like(a)
     for t in range(len(a)):
-        state, fired = neuron.step(population, state, a[t], per_step[t])
-        out.append((fired, state.u, state.v))
-    spikes, u, v = (np.stack(parts) for parts in zip(*out, strict=True))
-    return spikes, u, v
+        total = a[t]
+        for loop in loops:
+            if t > loop.delay:
+                total = total + deliver(loop, fired[t - 1 - loop.delay]).reshape(total.shape)
+        state, fired[t] = neuron.step(population, state, total, per_step[t])
+        u[t], v[t] = state.u, state.v
+    return fired, u, v
 
 
 def pipelined(network: IntNetwork, inputs: IntArray, interval: int = 0) -> Activity:

@@ -9,6 +9,7 @@ population to another. Per local step t (time-major, arrays of shape ``(T, B, *s
     S[t] = 1 if H[t] >= threshold                inclusive, as in the paper (arXiv 2406.07862)
     soft reset: H[t] <- H[t] - S[t] * threshold       hard reset: H[t] <- 0 where S[t] = 1
 
+A projection from a population to itself is a loop: its spikes count from the next step on.
 A readout never fires; its H[T] orders the classes, and with decay 1 H[T] / T is the mean logit.
 """
 
@@ -108,10 +109,18 @@ class FloatProjection:
     pool: AveragePool | None = None
     norm: Norm | None = None
 
+    @property
+    def is_loop(self) -> bool:
+        """From a population to itself."""
+        return self.source == self.target
+
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """Populations in topological order (input first, readout last) and the projections between."""
+    """Populations in topological order (input first, readout last) and the projections between.
+
+    Apart from loops, projections lead forward.
+    """
 
     populations: tuple[FloatPopulation, ...]
     projections: tuple[FloatProjection, ...]
@@ -150,7 +159,8 @@ def check_graph(names: list[str], edges: list[tuple[str, str]]) -> None:
                     found=f"no population {end!r}",
                     allowed=", ".join(names),
                 )
-    targets, sources = {t for _, t in edges}, {s for s, _ in edges}
+    apart = [(s, t) for s, t in edges if s != t]  # a loop neither feeds nor drains
+    targets, sources = {t for _, t in apart}, {s for s, _ in apart}
     for name in names[1:]:
         if name not in targets:
             raise NetworkError(

@@ -134,7 +134,7 @@ def depths(network: FloatNetwork) -> dict[str, int]:
     """Longest path from the input, in projections."""
     depth = {network.populations[0].name: 0}
     for population in network.populations[1:]:
-        sources = [j.source for j in network.incoming(population.name)]
+        sources = [j.source for j in network.incoming(population.name) if not j.is_loop]
         late = [name for name in sources if name not in depth]
         if late:
             raise NetworkError(
@@ -142,7 +142,7 @@ def depths(network: FloatNetwork) -> dict[str, int]:
                 found="a projection to an earlier or the same population",
                 allowed="feed-forward projections, populations in topological order",
             )
-        depth[population.name] = 1 + max(depth[name] for name in sources)
+        depth[population.name] = 1 + max((depth[name] for name in sources), default=0)
     return depth
 
 
@@ -159,7 +159,11 @@ def layers(
     yield network.populations[0].name, None, None, pixels
     for population in network.populations[1:]:
         incoming: list[Tensor] = []
+        loops = [j for j in network.incoming(population.name) if j.is_loop]
         for projection in network.incoming(population.name):
+            if projection.is_loop:
+                remaining.remove(projection.source)
+                continue
             late = depth[projection.source] + 1 + projection.delay - depth[population.name]
             arrived = project(projection, sent[projection.source], population.shape)
             incoming.append(delayed(arrived, max(late, 0), network.time_steps))
@@ -167,7 +171,7 @@ def layers(
             if projection.source not in remaining:
                 del sent[projection.source]  # nothing reads it again
         total = current(population, incoming, network.time_steps)
-        membrane, out = integrate(population, total, network.time_steps)
+        membrane, out = integrate(population, total, network.time_steps, loops=loops)
         sent[population.name] = out
         yield population.name, total, membrane, out
 
@@ -268,11 +272,16 @@ def delayed(arrived: Tensor, late: int, time_steps: int) -> Tensor:
 
 
 def integrate(
-    population: FloatPopulation, current: Tensor, time_steps: int, limit: float | None = None
+    population: FloatPopulation,
+    current: Tensor,
+    time_steps: int,
+    limit: float | None = None,
+    loops: Sequence[FloatProjection] = (),
 ) -> tuple[Tensor, Tensor]:
     """(membrane before the reset, sent), each (T, B, *shape); a RELAY sends its current.
 
     ``limit`` clips the membrane of a LIF or READOUT at +-limit, as a saturating state does.
+    ``loops`` are the population's projections to itself.
     """
     if population.kind is PopulationKind.RELAY:
         return current, current
@@ -283,17 +292,22 @@ def integrate(
         if limit is not None:
             membrane = membrane.clamp(-limit, limit)
         return membrane, torch.zeros_like(membrane[:1])
-    return _fire(population, full, limit)
+    return _fire(population, full, limit, loops)
 
 
 def _fire(
-    population: FloatPopulation, current: Tensor, limit: float | None
+    population: FloatPopulation,
+    current: Tensor,
+    limit: float | None,
+    loops: Sequence[FloatProjection],
 ) -> tuple[Tensor, Tensor]:
     decay, threshold = _like(population.decay, current), _like(population.threshold, current)
     membrane, sent = torch.empty_like(current), torch.empty_like(current)
     h = torch.zeros_like(current[0])
+    returned = _Returned(population, loops, sent) if loops else None
     for t in range(len(current)):
-        h = torch.add(current[t], h * decay, out=membrane[t])
+        entering = current[t] if returned is None else current[t] + returned.step(t)
+        h = torch.add(entering, h * decay, out=membrane[t])
         if limit is not None:
             h.clamp_(-limit, limit)
         spikes = torch.ge(h, threshold, out=sent[t])
@@ -302,6 +316,30 @@ def _fire(
         elif population.reset is Reset.HARD:
             h = h * (1 - spikes)
     return membrane, sent
+
+
+class _Returned:
+    """The current that a population's own spikes send back, through its synaptic memory.
+
+    The memory is linear, so what came from elsewhere may pass it on its own.
+    """
+
+    def __init__(
+        self, population: FloatPopulation, loops: Sequence[FloatProjection], sent: Tensor
+    ) -> None:
+        self.shape, self.loops, self.sent = population.shape, loops, sent
+        memory = population.synapse_decay
+        self.decay = _like(np.zeros(()) if memory is None else memory, sent)
+        self.u = torch.zeros_like(sent[0])
+
+    def step(self, t: int) -> Tensor:
+        """U[t] = decay * U[t-1] + what the spikes of step t - 1 - delay bring."""
+        self.u = self.u * self.decay
+        for loop in self.loops:
+            at = t - 1 - loop.delay
+            past = self.sent[at : at + 1] if at >= 0 else torch.zeros_like(self.sent[:1])
+            self.u = self.u + project(loop, past, self.shape)[0]
+        return self.u
 
 
 class _Record:

@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tssd.export.nirio.graph import DYNAMIC, NEURONS, RESETTING, FloatArray, Graph, schedule
+from tssd.export.nirio.graph import NEURONS, RESETTING, FloatArray, Graph, Node, schedule
 from tssd.export.nirio.rules import (
+    SPELLED,
     Answers,
     Rule,
     decay_and_gain,
@@ -30,7 +31,7 @@ from tssd.export.nirio.rules import (
     resolve,
 )
 from tssd.export.nirio.run import run
-from tssd.export.nirio.soft_reset import fold_soft_resets, late_reset
+from tssd.export.nirio.thresholds import fold_thresholds
 from tssd.train.float_network import (
     AveragePool,
     FloatNetwork,
@@ -48,7 +49,9 @@ READOUT = "readout"
 def to_float(graph: Graph, time_steps: int, answers: Answers | Rule | None = None) -> FloatNetwork:
     """The float network of *graph*; what cannot be taken over raises NetworkError."""
     rule = answers if isinstance(answers, Rule) else resolve(graph, answers)
-    return _Converter(fold_soft_resets(graph, rule), rule).network(time_steps)
+    return _Converter(fold_thresholds(with_late_resets(graph, rule), rule), rule).network(
+        time_steps
+    )
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,6 @@ class _Converter:
         self.synapses = _synapses(graph)  # neuron -> the LI or I that is its synapse
         delayed = [n for n in graph.of_type("Delay") if delay_steps(graph, n, rule)]
         self.order = schedule(graph, delayed)
-        if self.order.feedback:
-            a, b = sorted(self.order.feedback)[0]
-            raise graph.fault(
-                f"edge {a} -> {b}",
-                "recurrence",
-                "feed-forward graphs for calibration",
-                "the graph runs as it is; unroll or remove the recurrence to deploy it",
-            )
         silent = np.zeros((1, 1, *graph.nodes[graph.input].params["shape"]))
         self.shapes = run(graph, silent, rule).shapes
         self.names = self._population_names()
@@ -81,9 +76,11 @@ class _Converter:
         populations = [self._plain("input", graph_shape(self.shapes[self.graph.input]))]
         projections: list[FloatProjection] = []
         for name in self.order.order:
-            if self.graph.nodes[name].type in DYNAMIC and name not in self.synapses.values():
+            if self.graph.nodes[name].type in NEURONS and name not in self.synapses.values():
                 populations.append(self._neuron(name))
-                projections += [self._projection(way, name) for way in self._ways(name)]
+                for way in self._ways(name):
+                    self._check_forward(way, name, populations)
+                    projections.append(self._projection(way, name))
         last = self.graph.sources(self.graph.output)
         if not (len(last) == 1 and self._reads_out(last[0])):
             shape = (int(np.prod(self.shapes[self.graph.output])),)
@@ -92,10 +89,21 @@ class _Converter:
         self._check_readout(populations)
         return FloatNetwork(tuple(populations), tuple(projections), time_steps)
 
+    def _check_forward(self, way: _Way, target: str, known: list[FloatPopulation]) -> None:
+        """A way may lead back to its own neuron, but to no earlier one."""
+        if self.names[way.source] not in {p.name for p in known}:
+            raise self.graph.fault(
+                f"way {way.source} -> {target}",
+                "recurrence between populations",
+                "loops from a neuron to itself",
+                "the graph runs as it is (tssd.export.nirio.run); to deploy it, merge both into "
+                "one population or remove the connection",
+            )
+
     def _population_names(self) -> dict[str, str]:
         """Input becomes ``input``, the last integrator ``readout``, others keep their node name."""
         names = {self.graph.input: "input", READOUT: READOUT}
-        for name in self.graph.of_type(*DYNAMIC):
+        for name in self.graph.of_type(*NEURONS):
             plain = name.replace("/", "_")
             plain = f"lif_{plain}" if plain.isdigit() or plain in ("input", READOUT) else plain
             names[name] = READOUT if self._reads_out(name) else plain
@@ -122,6 +130,8 @@ class _Converter:
 
     def _neuron(self, name: str) -> FloatPopulation:
         node = self.graph.nodes[name]
+        if node.type == "Threshold":
+            return self._comparison(name)
         p = parameters(self.graph, name, self.rule)
         tau = p.get("tau", p.get("tau_mem"))
         decay, gain = decay_and_gain(self.graph, name, self.rule, tau, p["r"])
@@ -132,8 +142,6 @@ class _Converter:
         zero = np.zeros(())
         v_reset, leak = p.get("v_reset", zero), p.get("v_leak", zero)
         fires = node.type in RESETTING
-        if fires:
-            self._check_reset(name, decay)
         threshold = (p["v_threshold"] - v_reset) / gain if fires else np.ones(())
         shape = graph_shape(self.shapes[name])
         if not fires:
@@ -150,11 +158,19 @@ class _Converter:
             synapse_decay=None if memory is None else _fit(memory, shape),
         )
 
-    def _check_reset(self, name: str, decay: FloatArray) -> None:
-        """A subtraction a step late is the one of the same step only where nothing leaks."""
-        soft = reset_of(self.graph, name, self.rule) is Reset.SOFT
-        if soft and resets_late(self.graph, name, self.rule) and np.any(decay != 1):
-            raise late_reset(self.graph, name)
+    def _comparison(self, name: str) -> FloatPopulation:
+        """A bare Threshold: a neuron that forgets at once and needs no reset."""
+        shape = graph_shape(self.shapes[name])
+        theta = np.asarray(self.graph.nodes[name].params["threshold"], np.float64)
+        return FloatPopulation(
+            self.names[name],
+            shape,
+            PopulationKind.LIF,
+            Reset.NONE,
+            decay=_fit(np.zeros(()), shape),
+            threshold=_fit(np.nextafter(theta, np.inf), shape),
+            bias=_fit(np.zeros(()), shape),
+        )
 
     def _synapse(
         self, name: str, p: Mapping[str, FloatArray]
@@ -186,10 +202,6 @@ class _Converter:
         while stack:
             name, nodes = stack.pop(0)
             kind = self.graph.nodes[name].type
-            if kind == "Threshold":
-                raise self.graph.fault(
-                    f"node {name}", "a Threshold that is no soft reset of ours", "LIF or IF neurons"
-                )
             if kind in NEURONS or kind == "Input":
                 yield _Way(name, nodes)
             else:
@@ -203,6 +215,8 @@ class _Converter:
         here, started = shape, False
         for name in way.nodes:
             built, here, started = self._append(built, name, here, started)
+        if built.is_loop:  # a feedback edge takes one step, and so does a Delay of one
+            built = replace(built, delay=max(built.delay - 1, 0))
         if not started:
             built = _identity(built, here)
         goal = self.graph.output if target == READOUT else target
@@ -307,6 +321,32 @@ class _Converter:
         rows = full[:, 0]
         bias = None if built.bias is None else built.bias * rows
         return replace(built, weight=built.weight * rows[:, None, None, None], bias=bias)
+
+
+def with_late_resets(graph: Graph, rule: Rule) -> Graph:
+    """Subtractions a step late, which a node's metadata says, as feedback of their own.
+
+    Where nothing leaks they equal the subtraction of the same step and stay as they are.
+    """
+    for name in graph.of_type(*RESETTING):
+        node, p = graph.nodes[name], parameters(graph, name, rule)
+        if not resets_late(graph, name, rule) or reset_of(graph, name, rule) is not Reset.SOFT:
+            continue
+        decay, gain = decay_and_gain(graph, name, rule, p.get("tau", p.get("tau_mem")), p["r"])
+        if np.all(decay == 1):
+            continue
+        if "w_in" in p or np.any(p["v_reset"]):
+            raise graph.fault(
+                f"node {name}",
+                "a late subtraction behind a synapse, or with a v_reset",
+                "a plain LIF that resets to 0",
+            )
+        scale = -np.asarray(p["v_threshold"]) / gain
+        back = f"{name}.late_reset"
+        free = replace(node, metadata=dict(node.metadata) | {SPELLED: "none"})
+        nodes = {**graph.nodes, name: free, back: Node("Scale", {"scale": scale})}
+        graph = replace(graph, nodes=nodes, edges=(*graph.edges, (name, back), (back, name)))
+    return graph
 
 
 def _synapses(graph: Graph) -> dict[str, str]:

@@ -22,6 +22,7 @@ from tssd.export.nirio.run import run
 from tssd.export.nirio.to_float import to_float
 from tssd.train import float_run
 
+CUBA = ("tau_syn", "tau_mem", "r", "v_leak", "w_in")
 TOLD = Answers(dt_seconds=1.0, rule="euler", reset="zero")
 
 
@@ -106,7 +107,7 @@ def test_a_cycle_without_state_is_refused() -> None:
         run(graph, np.zeros((1, 1, 1)), TOLD)
 
 
-def test_a_late_soft_reset_is_named() -> None:
+def test_the_feedback_of_a_threshold_is_a_reset_or_a_loop() -> None:
     beta, theta = 0.5, 1.0
     membrane = Node("LI", {k: np.full((1,), v) for k, v in (("tau", 2.0), ("r", 2.0))})
     membrane = Node("LI", {**membrane.params, "v_leak": np.zeros(1)})
@@ -117,15 +118,18 @@ def test_a_late_soft_reset_is_named() -> None:
         graph = chain(("m", membrane), ("s", fire), n=1)
         return Graph({**graph.nodes, "b": back}, (*graph.edges, ("s", "b"), ("b", "m")))
 
-    assert to_float(loop(beta * theta), 4, TOLD).populations[1].reset is Reset.SOFT
-    with pytest.raises(NetworkError, match="subtracts one step late"):
-        to_float(loop(theta), 4, TOLD)
+    same_step = to_float(loop(beta * theta), 4, TOLD)
+    assert same_step.populations[1].reset is Reset.SOFT
+    assert not any(j.is_loop for j in same_step.projections)
+    late = to_float(loop(theta), 4, TOLD)
+    assert late.populations[1].reset is Reset.NONE
+    assert [j.weight.item() for j in late.projections if j.is_loop] == [-theta]
 
 
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        (Node("Threshold", {"threshold": np.ones(3)}), "a Threshold that is no soft reset"),
+        (Node("CubaLI", dict.fromkeys(CUBA, np.ones(3))), "an integrator inside the network"),
         (Node("Delay", {"delay": np.full(3, 0.5)}), "a delay of 0.5 with dt 1"),
         (Node("AvgPool2d", {"kernel_size": (2,), "stride": (2,), "padding": (1,)}), "padding"),
         (Node("Affine", {"weight": np.ones((3, 4)), "bias": np.zeros(3)}), "an input of shape"),
@@ -134,7 +138,7 @@ def test_a_late_soft_reset_is_named() -> None:
 )
 def test_what_has_no_counterpart_is_refused_by_name(node: Node, message: str) -> None:
     with pytest.raises(NetworkError, match=message):
-        to_float(chain(("odd", node)), 4, TOLD)
+        to_float(chain(("odd", node), ("n", lif(2.0, 1.0, 3))), 4, TOLD)
 
 
 def test_nested_graphs_are_spliced(tmp_path: Path) -> None:

@@ -97,13 +97,26 @@ def test_if_neurons_keep_their_charge() -> None:
 
 
 @pytest.mark.parametrize("name", ["bias_zero", "noBias_subtract"])
-def test_recurrent_braille_graphs_run_and_are_refused_for_calibration(name: str) -> None:
+def test_recurrent_braille_graphs_run_and_quantize(name: str) -> None:
+    """Synaptic current and recurrence: the float network is the graph, the integers follow it."""
     graph = read_graph(GOLDEN / f"braille_noDelay_{name}.nir")
     told = Answers(dt_seconds=1e-4, rule="euler", reset="zero")
-    inputs = np.random.default_rng(0).random((40, 2, 12)) * 3
-    assert run(graph, inputs, told, record=["lif1.lif"]).nodes["lif1.lif"].any()
-    with pytest.raises(NetworkError, match="found recurrence"):
-        to_float(graph, 40, told)
+    images = np.random.default_rng(0).integers(0, 256, (4, 12)).astype(np.uint8)
+    inputs = np.repeat(images[None] / 255, 40, axis=0)
+    expected = run(graph, inputs, told, record=["lif1.lif"]).nodes["lif1.lif"]
+    network = to_float(graph, 40, told)
+    ours = float_run.run(network, images, dtype="float64", keep_spikes=True).spikes["lif1.lif"]
+    np.testing.assert_array_equal(ours, expected)
+    assert expected.any()
+    if name == "bias_zero":
+        with pytest.raises(NetworkError, match="found a bias that passes a synapse with memory"):
+            fold(network)
+        return
+    folded = align(fold(network))
+    integers = quantize(folded, Precision(), observe(folded, images))
+    assert any(j.is_loop for j in integers.projections)
+    fired = layerwise(integers, encode(integers, images)).spikes["lif1.lif"]
+    assert abs(fired.sum() / expected.sum() - 1) < 0.1
 
 
 @pytest.mark.parametrize("name", ["bias_zero", "noBias_subtract"])

@@ -23,3 +23,11 @@ def odd() -> nn.Module:
 
 
 NO_MODULE = 3
+
+
+def default() -> nn.Module:
+    """snnTorch's default neuron, whose reset subtracts a step late."""
+    torch.manual_seed(4)
+    return nn.Sequential(
+        nn.Linear(8, 10), snn.Leaky(beta=0.9, threshold=0.5, init_hidden=True), nn.Linear(10, 3)
+    )

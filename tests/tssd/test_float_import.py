@@ -144,6 +144,20 @@ def test_a_snntorch_module_with_its_weights_becomes_a_bundle(tmp_path: Path) -> 
     assert "fail" not in {row["status"] for row in rows}
 
 
+def test_the_default_reset_of_snntorch_is_deployed_as_a_loop(tmp_path: Path) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", inputs=images, labels=np.arange(8) % 3)
+    told = ("--model", "user_models:default", "--input-shape", 8)
+    given = ("--calibration", tmp_path / "x.npz", "--tolerance", 100)
+    answer("export", *told, *given, "--out", tmp_path / "b")
+    network = read_bundle(tmp_path / "b").network
+    assert [j.name for j in network.projections if j.is_loop] == ["lif_1 -> lif_1"]
+    rows = answer("verify", tmp_path / "b", "--against", "onnx")
+    assert {row["status"] for row in rows} <= {"pass", "not run"}
+    with pytest.raises(NetworkError, match="found recurrent projections"):
+        tssd("verify", tmp_path / "b", "--against", "gpu")
+
+
 def test_the_traced_module_fires_as_snntorch() -> None:
     module = load_module("user_models:hard", None)
     frames = np.random.default_rng(5).random((6, 2, 1, 6, 6))

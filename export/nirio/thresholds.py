@@ -1,0 +1,58 @@
+"""LI -> Threshold recognised as one LIF, with a feedback by Scale as its soft reset.
+
+A feedback edge takes one step and passes the leak, so ``Scale(-beta theta)`` is the subtraction of
+theta in the step of the spike. Any other feedback stays: ``Scale(-theta)``, snnTorch's default, is
+a LIF without a reset that inhibits itself a step later.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tssd.export.nirio.graph import Edge, Graph, Node
+from tssd.export.nirio.rules import SPELLED, Rule, decay_and_gain, parameters
+
+
+def fold_thresholds(graph: Graph, rule: Rule) -> Graph:
+    """*graph* with every LI (I) that only a Threshold reads made one LIF (IF) with it; its
+    metadata says ``subtract`` or ``none``."""
+    for threshold in graph.of_type("Threshold"):
+        sources = graph.sources(threshold)
+        if len(sources) == 1 and graph.nodes[sources[0]].type in ("LI", "I"):
+            graph = _folded(graph, threshold, sources[0], rule)
+    return graph
+
+
+def _folded(graph: Graph, threshold: str, membrane: str, rule: Rule) -> Graph:
+    if graph.targets(membrane) != [threshold]:
+        raise graph.fault(f"node {membrane}", "a membrane that is read", "spikes only")
+    scale = _soft_reset(graph, threshold, membrane, rule)
+    gone = {membrane} if scale is None else {membrane, scale}
+    inner = graph.nodes[membrane]
+    theta = np.asarray(graph.nodes[threshold].params["threshold"])
+    params = dict(inner.params) | {"v_threshold": theta, "v_reset": np.zeros(())}
+    word = "none" if scale is None else "subtract"
+    kind = "LIF" if inner.type == "LI" else "IF"
+    whole = Node(kind, params, dict(graph.nodes[threshold].metadata) | {SPELLED: word})
+    nodes = {n: whole if n == threshold else x for n, x in graph.nodes.items() if n not in gone}
+    edges: list[Edge] = []
+    for a, b in graph.edges:
+        if (scale is not None and scale in (a, b)) or (a, b) == (membrane, threshold):
+            continue
+        edges.append((a, threshold if b == membrane else b))
+    return replace(graph, nodes=nodes, edges=tuple(edges))
+
+
+def _soft_reset(graph: Graph, threshold: str, membrane: str, rule: Rule) -> str | None:
+    """The Scale from the spikes to the membrane that subtracts theta in the step of the spike."""
+    p = parameters(graph, membrane, rule)
+    decay, gain = decay_and_gain(graph, membrane, rule, p.get("tau"), p["r"])
+    theta = np.asarray(graph.nodes[threshold].params["threshold"])
+    for name in graph.targets(threshold):
+        node = graph.nodes[name]
+        alone = graph.sources(name) == [threshold] and graph.targets(name) == [membrane]
+        if node.type == "Scale" and alone:
+            back = -np.asarray(node.params["scale"]) * gain
+            if np.allclose(back, decay * theta, rtol=1e-6, atol=0):
+                return name
+    return None
