@@ -3,7 +3,7 @@
 Two orders of the same computation:
 
 * ``layerwise``: population after population over all T local steps; recurrence only from a
-  population to itself;
+  population to itself, which must then be silent before its window (``fires_early``);
 * ``pipelined``: as the chip does it, all populations each step, one step per projection, every
   population reset at its own offset, samples back to back.
 
@@ -37,8 +37,8 @@ def over_time(samples: IntArray, time_steps: int) -> IntArray:
 
 def reference(network: IntNetwork, inputs: IntArray) -> Activity:
     """The answer that every engine is held against, each sample on its own: layer by layer, or in
-    the chip's order where recurrence between populations allows no other."""
-    if not _crossing(network):
+    the chip's order where the network recurs."""
+    if not recurrent(network):
         return layerwise(network, inputs)
     return joined([pipelined(network, sample) for sample in alone(inputs)])
 
@@ -52,6 +52,20 @@ def recurrent(network: IntNetwork) -> bool:
 def _crossing(network: IntNetwork) -> bool:
     """Whether a projection leads back to an earlier population, not just to its own."""
     return any(network.is_recurrent(j) and not j.is_loop for j in network.projections)
+
+
+def fires_early(network: IntNetwork) -> list[str]:
+    """Populations whose bias lets them fire before their window so that a loop brings these spikes
+    into it; data cannot, for it arrives with the window."""
+    silent = np.zeros((network.time_steps, 1, *network.source.shape), np.int64)
+    depth, loops = depths(network), [j for j in network.projections if j.is_loop]
+    steps = max((depth[j.source] for j in loops), default=0)
+    seen = list(chip_steps(network, silent, network.time_steps + steps, steps))
+    return [
+        j.source
+        for j in loops
+        if any(x[j.source][0].any() for x in seen[: depth[j.source]][-1 - j.delay :])
+    ]
 
 
 def alone(inputs: IntArray) -> list[IntArray]:

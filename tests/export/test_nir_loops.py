@@ -17,7 +17,7 @@ from tssd.calibration.int_network import IntNetwork, Projection, ProjectionKind,
 from tssd.calibration.observe import observe
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantize import quantize
-from tssd.calibration.simulate import layerwise, pipelined, reference
+from tssd.calibration.simulate import fires_early, layerwise, pipelined, reference
 from tssd.errors import NetworkError
 from tssd.export.nir_graph import NirMode
 from tssd.export.nirio.from_snntorch import from_snntorch
@@ -87,19 +87,32 @@ def test_the_float_network_is_the_graph(seed: int, delay: int) -> None:
 def test_a_loop_layer_by_layer_is_the_chip_in_its_own_order(
     seed: int, reset: Reset, delay: int
 ) -> None:
-    """One sample at a time: a spike under way to its own past outlives a window."""
+    """One sample at a time, with biases that do not fire before data arrives: a spike under way to
+    its own past outlives a window."""
     network = random_conv_network(seed, reset, memory=True)
+    quiet = [replace(p, bias_mant=-np.abs(p.bias_mant)) for p in network.populations]
+    network = replace(network, populations=tuple(quiet))
     first = network.populations[1]
     back = np.random.default_rng(seed).integers(-127, 128, (first.neurons, first.neurons))
     loop = Projection(first.name, first.name, ProjectionKind.DENSE, back, 1, delay=delay)
     network = replace(network, projections=(*network.projections, loop))
     inputs = random_inputs(network, seed + 1, batch=2)
+    assert fires_early(network) == []
     whole = layerwise(network, inputs)
     for b in range(2):
         chip = pipelined(network, inputs[:, b : b + 1])
         for name in whole.spikes:
             np.testing.assert_array_equal(whole.spikes[name][:, b], chip.spikes[name][:, 0])
         np.testing.assert_array_equal(whole.readout[b], chip.readout[0])
+
+
+def test_a_bias_that_fires_into_its_own_loop_too_early_is_refused() -> None:
+    rng = np.random.default_rng(1)
+    graph, images = recurrent(rng), pictures(rng, 6, 4)
+    params = {"weight": graph.nodes["w"].params["weight"], "bias": np.full(5, 0.8)}
+    loud = replace(graph, nodes={**graph.nodes, "w": Node("Affine", params)})
+    with pytest.raises(NetworkError, match=r"population lif: found a bias that lets it fire bef"):
+        quantized(to_float(loud, STEPS, TOLD), images)
 
 
 def test_onnx_runs_the_loop_alike() -> None:
