@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-fuzz \
-	bench-chain bench-chips bench-exchange bench-lava bench-onnx bench-placement bench-sim
+	bench-booksim bench-chain bench-chips bench-exchange bench-lava bench-onnx bench-placement bench-sim
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,6 +48,9 @@ campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 
 campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged .nir, .net, .onnx and .safetensors files
 	$(BIN)/python -m pytest -q -m campaign tests/export/test_exchange_fuzz.py
+
+bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake, a C++ compiler, git)
+	$(BIN)/python -m benchmarks.booksim
 
 bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the chain, training speed; trains what is missing
 	$(BIN)/python -m benchmarks.bench_chain --runs $(RUNS)

@@ -33,6 +33,17 @@ def at_most(name: str, value: float, goal: float, unit: str, how: str) -> Row:
     return Row(name, value, unit, f"<= {goal:g}", value <= goal, how)
 
 
+def near(name: str, value: float, measured: float, percent: float, unit: str, how: str) -> Row:
+    """A row whose goal is a measured value, to be met within some percent."""
+    met = abs(value / measured - 1) <= percent / 100
+    return Row(name, value, unit, f"{measured:g} +- {percent:g} %", met, how)
+
+
+def same(name: str, value: str, wanted: str, how: str) -> Row:
+    """A row whose goal is a word."""
+    return Row(name, value, "", wanted, value == wanted, how)
+
+
 def report(name: str, value: float | str | None, unit: str, how: str) -> Row:
     """A row without a goal."""
     return Row(name, value, unit, None, None, how)

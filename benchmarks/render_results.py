@@ -1,10 +1,11 @@
-"""Write ``docs/results.md`` and ``docs/performance.md`` from ``benchmarks/results/*.json``.
+"""Write ``docs/{results,performance,validation}.md`` from ``benchmarks/results/*.json``.
 
     python -m benchmarks.render_results            (also: make results)
 
 Results are what comes out (accuracy, counts, agreement, energy), performance is how fast and how
 large (times, rates, ratios of speed, memory), told apart by the unit of a row. Every figure stands
-with its goal, the command that measured it and the machine.
+with its goal, the command that measured it and the machine. Validation sets the simulator beside
+what was measured.
 """
 
 import json
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import validation_page
 from benchmarks.harness import RESULTS, Row
 from tssd.report.markdown import markdown_table
 
@@ -48,7 +50,13 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
         "results": lambda row: not is_speed(row.unit),
         "performance": lambda row: is_speed(row.unit),
     }
-    return {f"{name}.md": _page(name, benchmarks, keep) for name, keep in kept.items()}
+    made = {f"{name}.md": _page(name, benchmarks, keep) for name, keep in kept.items()}
+    commands, rows = (
+        {b.name: getattr(b, field) for b in benchmarks} for field in ("command", "rows")
+    )
+    if {"chips", "booksim"} <= rows.keys():
+        made["validation.md"] = validation_page.page(commands, rows, value_text)
+    return made
 
 
 def is_speed(unit: str) -> bool:
@@ -58,7 +66,7 @@ def is_speed(unit: str) -> bool:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     DOCS.mkdir(exist_ok=True)
     for name, text in pages(load()).items():
         (DOCS / name).write_text(text, encoding="utf-8")
