@@ -73,17 +73,34 @@ def download(folder: Path) -> Path:
 def count_rows(counters: Counters) -> list[Row]:
     """Work of the fullest core of each layer against the published figures; no chip file has a
     part in these counts."""
-    rows = []
-    columns = (("synop_conv", "synops", SYNOPS, 2), ("message_in", "messages in", MESSAGES_IN, 10))
-    for column, word, published, percent in columns:
-        steps = counters.samples * counters.time_steps
-        for layer, measured in published.items():
-            mine = [name == layer for name in counters.slice_population]
-            fullest = float(counters.columns[column][mine].max()) / steps
-            name = f"PilotNet {layer}: {word} per step of a full core"
-            how = f"{TEST}; {NOTEBOOK}, digitised +-2 %"
-            rows.append(near(name, fullest, measured, percent, word, how))
-    return rows
+    how = f"{TEST}; {NOTEBOOK}, digitised +-2 %"
+    synops = [
+        near(
+            f"PilotNet {layer}: synops per step of a full core",
+            fullest(counters, "synop_conv", layer),
+            measured,
+            2,
+            "synops",
+            how,
+        )
+        for layer, measured in SYNOPS.items()
+    ]
+    messages = [
+        report(
+            f"PilotNet {layer}: messages into a full core per step",
+            fullest(counters, "message_in", layer),
+            "messages",
+            f"{how}; measured {measured}",
+        )
+        for layer, measured in MESSAGES_IN.items()
+    ]
+    return synops + messages
+
+
+def fullest(counters: Counters, column: str, layer: str) -> float:
+    """What the busiest core of *layer* counts in a step."""
+    mine = [name == layer for name in counters.slice_population]
+    return float(counters.columns[column][mine].max()) / (counters.samples * counters.time_steps)
 
 
 def pilotnet_rows(cycle: Run, bound: Run, role: str) -> list[Row]:
