@@ -129,7 +129,16 @@ def build(source: Path | None) -> Path:
     paths = [f"-I{tree / 'src' / name}" for name in headers]
     main_file = Path(__file__).parent / "peers" / "booksim_run.cpp"
     library = folder / "src" / "libbooksim.a"
-    compiler = ["c++", "-O2", "-std=c++17", main_file, *paths, library, "-o", program]
+    compiler: list[str | Path] = [
+        "c++",
+        "-O2",
+        "-std=c++17",
+        main_file,
+        *paths,
+        library,
+        "-o",
+        program,
+    ]
     subprocess.run(compiler, check=True)
     return program
 
@@ -140,7 +149,11 @@ def theirs(program: Path, messages: Messages, **changes: str) -> Outcome:
     columns = [messages.source, messages.target, messages.ready, np.zeros(len(messages), np.int64)]
     np.savetxt(path, np.column_stack(columns), fmt="%d")
     settings = {"subnets": "1"} | SETTINGS | changes
-    command = [program, path, *(f"{name} = {value}" for name, value in settings.items())]
+    command: list[str | Path] = [
+        program,
+        path,
+        *(f"{name} = {value}" for name, value in settings.items()),
+    ]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     lines = dict(line.split(":", 1) for line in found.stdout.splitlines() if ":" in line)
     latency = float(lines["results"].split(",")[MEAN_LATENCY])
@@ -174,13 +187,13 @@ def traffic(pattern: str, load: float, window: int, seed: int) -> Messages:
 
 def targets(pattern: str, source: IntArray, rng: np.random.Generator) -> IntArray:
     """The target core of each message."""
-    anywhere = rng.integers(0, CORES, len(source))
-    if pattern == "uniform":
-        return anywhere
+    found: IntArray = rng.integers(0, CORES, len(source))
     if pattern == "hotspot":
-        return np.where(rng.random(len(source)) < HOT_SHARE, HOT_CORE, anywhere)
-    tile, slot = np.divmod(source, 4)
-    return (4 * (tile % 4) + tile // 4) * 4 + slot
+        found = np.where(rng.random(len(source)) < HOT_SHARE, HOT_CORE, found)
+    if pattern == "transpose":
+        tile, slot = np.divmod(source, 4)
+        found = (4 * (tile % 4) + tile // 4) * 4 + slot
+    return found
 
 
 def same_as_released(program: Path) -> Row:

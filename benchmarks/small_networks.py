@@ -29,8 +29,8 @@ def one_population(neurons: int, synapses: int, reset: Reset) -> IntNetwork:
     """*neurons* that project onto themselves by *synapses* drawn at random; a mute input."""
     rng, source = np.random.default_rng(0), plain_population("input", (1,), PopulationKind.INPUT)
     shape = (neurons,)
-    parts = [constant(value, shape) for value in (4096, 100, 50, 0)]
-    population = Population("b", shape, PopulationKind.LIF, reset, *parts)
+    one, zero = constant(1, shape), constant(0, shape)
+    population = Population("b", shape, PopulationKind.LIF, reset, one, one, one, zero)
     weight = np.zeros(neurons * neurons, np.int64)
     weight[rng.choice(len(weight), synapses, replace=False)] = 1
     projections = (
