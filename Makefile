@@ -38,7 +38,8 @@ types: $(VENV)/.installed  ## mypy and pyright
 check: lint types test  ## what a change must pass
 
 lava-env: $(VENV)/.installed  ## Intel's Lava in its own Python 3.10 environment (5.6 GB)
-	$(BIN)/tssd lava install --full
+	$(BIN)/tssd lava status | grep '^Python 3.10  not found' && $(PIP) uv || true
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/tssd lava install --full
 
 test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped without lava-env
 	$(BIN)/python -m pytest -q -m lava -rs

@@ -4,6 +4,7 @@ Modes: ``process``: a Lava process graph in Lava's runtime; ``inprocess``: the s
 called directly (fast, equal); ``netx``: ``network.net`` through lava-dl's own loader.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ from tssd.hw_targets.lava import environment
 Mode = Literal["process", "inprocess", "netx"]
 RUNNER = Path(__file__).resolve().parent / "runner" / "main.py"
 LIMIT_S = 1800.0
+TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -100,27 +102,34 @@ def _write_job(
 
 
 def _execute(command: list[str], folder: str, limit_s: float) -> None:
-    """Run to the end or the limit; Lava's children are ended with it."""
+    """Run to the end or the limit; whatever Lava started ends with it, and with an interrupt."""
     quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=quiet,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as child:
+    words = Path(folder) / "said.txt"  # a pipe would stay open as long as any child of Lava's lives
+    with (
+        words.open("w") as said,
+        subprocess.Popen(
+            command, cwd=folder, env=quiet, stdout=said, stderr=said, start_new_session=True
+        ) as child,
+    ):
         try:
-            said, _ = child.communicate(timeout=limit_s)
+            code = child.wait(timeout=limit_s)
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
             raise TargetError(
-                "Lava", found=f"no result after {limit_s:g} s", hint="fewer samples, or more time"
+                "Lava",
+                found=f"no result after {limit_s:g} s{_tail(words)}",
+                hint="fewer samples, or more time",
             ) from None
-    if child.returncode:
-        tail = "\n".join(said.strip().splitlines()[-20:])
-        raise TargetError("Lava", found=f"exit {child.returncode}\n{tail}")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+    if code:
+        raise TargetError("Lava", found=f"exit {code}{_tail(words)}")
+
+
+def _tail(words: Path) -> str:
+    """The last lines said, each on a line of its own."""
+    lines = words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return "".join(f"\n{line}" for line in lines[-TAIL_LINES:])
 
 
 def _activity(network: IntNetwork, data: Mapping[str, Any], prefix: str, states: bool) -> Activity:

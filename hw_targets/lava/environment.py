@@ -108,9 +108,12 @@ def status(root: Path | None = None) -> Status:
 
 
 def _fix(flavour: Flavour, interpreter: Path | None) -> str:
-    if interpreter is not None:
+    if interpreter or shutil.which("uv"):  # which fetches one
         return install_line(flavour)
-    return f"install Python 3.10 (`uv python install 3.10`, say), then {install_line(flavour)}"
+    return (
+        "install Python 3.10, or uv, which fetches it (pip install uv); "
+        f"then {install_line(flavour)}"
+    )
 
 
 def install_line(flavour: Flavour) -> str:
@@ -126,9 +129,17 @@ def find_interpreter(choice: str | None = None) -> Path:
             choice or "Python 3.10",
             found="no Python 3.10 that starts and has the modules venv and ensurepip",
             allowed="Lava 0.10 imports on Python 3.10 only",
-            hint="uv python install 3.10, pyenv install 3.10, or name one: --python PATH",
+            hint="pip install uv, which fetches it; pyenv install 3.10; or --python PATH",
         )
     return found
+
+
+def _fetched(choice: str | None) -> Path:
+    """``find_interpreter``; where the usual places have none, uv fetches one if it is there."""
+    uv = shutil.which("uv")
+    if uv and choice is None and next(_interpreters(None), None) is None:
+        _must([uv, "python", "install", "3.10"], "uv cannot fetch Python 3.10")
+    return find_interpreter(choice)
 
 
 def _interpreters(choice: str | None) -> Iterator[Path]:
@@ -182,7 +193,7 @@ def install(
     """Build *flavour* unless it is there; return it. Safe to repeat and to kill."""
     if found := existing(flavour, root):
         return found
-    interpreter = find_interpreter(choice)
+    interpreter = _fetched(choice)
     base = root or cache_root()
     base.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(base):

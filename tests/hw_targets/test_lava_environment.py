@@ -85,6 +85,52 @@ def test_an_interpreter_that_does_not_start_is_refused(tmp_path: Path) -> None:
         environment.find_interpreter(sys.executable)  # starts, but is another version
 
 
+UV = """#!/bin/sh
+case "$2 $3" in
+  "find --no-project") [ -e "$0.fetched" ] && echo "$0.python" ;;
+  "install 3.10") : > "$0.fetched" ;;
+esac
+"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without any Python 3.10: its only folder of commands."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    return tmp_path / "bin"
+
+
+def test_what_uv_knows_is_found(bare: Path, tmp_path: Path) -> None:
+    fake_python(bare / "uv", UV)
+    known = fake_python(bare / "uv.python")
+    (bare / "uv.fetched").touch()
+    assert environment.find_interpreter() == known
+    assert environment.status(tmp_path).interpreter == known
+
+
+def test_uv_fetches_a_python_where_there_is_none(bare: Path, tmp_path: Path) -> None:
+    fake_python(bare / "uv", UV)
+    fake_python(bare / "uv.python")
+    assert environment.status(tmp_path).fix == "tssd lava install --full"
+    assert not (bare / "uv.fetched").exists()  # to ask is not to fetch
+    built = environment.install("light", None, tmp_path / "cache", fake_build)
+    assert (bare / "uv.fetched").exists()
+    assert environment.existing("light", tmp_path / "cache") == built
+
+
+def test_a_fetch_that_fails_shows_what_uv_said(bare: Path, tmp_path: Path) -> None:
+    fake_python(bare / "uv", "#!/bin/sh\necho 'no route to host' >&2\nexit 2\n")
+    with pytest.raises(TargetError, match=r"uv cannot fetch Python 3\.10 \(exit 2\)\nno route"):
+        environment.install("light", None, tmp_path / "cache", fake_build)
+
+
+def test_without_python_and_uv_install_says_what_helps(bare: Path, tmp_path: Path) -> None:
+    assert not bare.exists()
+    with pytest.raises(TargetError, match="pip install uv"):
+        environment.install("light", None, tmp_path / "cache", fake_build)
+
+
 def test_other_pins_mean_another_folder() -> None:
     assert environment.folder("light") != environment.folder("full")
     for flavour in environment.FLAVOURS:
@@ -96,12 +142,10 @@ def test_other_pins_mean_another_folder() -> None:
         assert all("==" in line for line in pins)
 
 
-def test_status_names_the_line_that_fixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+def test_status_names_the_line_that_fixes(bare: Path, tmp_path: Path) -> None:
     without = environment.status(tmp_path)
     assert without.interpreter is None
-    assert without.fix
-    assert "Python 3.10" in without.fix
-    fake_python(tmp_path / "versions" / "3.10.9" / "bin" / "python")
+    assert without.fix is not None
+    assert without.fix.startswith("install Python 3.10, or uv")
+    fake_python(tmp_path / "pyenv" / "versions" / "3.10.9" / "bin" / "python")
     assert environment.status(tmp_path).fix == "tssd lava install --full"
