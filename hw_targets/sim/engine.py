@@ -19,7 +19,7 @@ from tssd.calibration.tally import Tally
 from tssd.errors import ConfigError
 from tssd.hw_targets.counters import Counters, count
 from tssd.hw_targets.placement import Placement, placed_fanouts
-from tssd.hw_targets.sim import kernel
+from tssd.hw_targets.sim import layout
 from tssd.hw_targets.sim import steps_kernel as sk
 from tssd.hw_targets.sim.functional import activity, simulate
 from tssd.hw_targets.sim.machine import wire
@@ -49,7 +49,7 @@ Progress = Callable[[int], None]
 class StepTiming:
     """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the terms of the
     bound in cycles, and the machine core or channel at which each is largest; ``core`` (steps,
-    cores, 8) counters named by ``kernel.COUNTER_NAMES``; ``links`` (channels,) busy cycles in all
+    cores, 8) counters named by ``layout.COUNTER_NAMES``; ``links`` (channels,) busy cycles in all
     steps."""
 
     mode: Mode
@@ -185,17 +185,18 @@ def time_record(
         raise ConfigError("timing mode", found=repr(mode), allowed="cycle or bound")
     job = _Job(plan, record, mode)
     blocks = [range(a, min(a + BLOCK, record.steps)) for a in range(0, record.steps, BLOCK)]
+    links = np.zeros(plan.machine.channels, np.int64)
     with ThreadPoolExecutor(available_cores()) as pool:
-        for block, links in zip(blocks, pool.map(job.run_block, blocks), strict=True):
-            job.links += links
+        for block, busy in zip(blocks, pool.map(job.run_block, blocks), strict=True):
+            links += busy
             if progress:
                 progress(len(block))
     r = job.results
     terms, where = r[:, sk.R_TERMS : sk.R_WHERE], r[:, sk.R_WHERE :]
+    events, messages = int(r[:, sk.R_EVENTS].sum()), int(r[:, sk.R_MESSAGES].sum())
     cycle_ns = plan.machine.cycle_ns
-    events, messages = int(r[:, sk.R_EVENTS].sum()), int(job.messages.sum())
     return StepTiming(
-        mode, cycle_ns, r[:, sk.R_CYCLES], terms, where, job.core, job.links, messages, events
+        mode, cycle_ns, r[:, sk.R_CYCLES], terms, where, job.core, links, messages, events
     )
 
 
@@ -203,62 +204,45 @@ class _Job:
     """One timing run: shared inputs, and the arrays that blocks of steps fill."""
 
     def __init__(self, plan: Plan, record: SpikeRecord, mode: Mode) -> None:
-        self.plan, self.mode = plan, mode
-        machine = plan.machine
-        self.first, self.ranks = sorted_ranks(plan, record)
-        self.update = update_cycles(plan, record)
+        self.plan, self.mode, machine = plan, mode, plan.machine
+        first, ranks = sorted_ranks(plan, record)
+        self.spikes = sk.Spikes(first, ranks, update_cycles(plan, record), *plan.wires)
+        sent = np.concatenate([[0], np.cumsum(np.diff(plan.wires.fan_first)[ranks])])
+        self.most = int(np.diff(sent[first]).max(initial=0))
         self.results = np.zeros((record.steps, sk.RESULT_COLUMNS), np.int64)
-        self.core = np.zeros((record.steps, machine.cores, len(kernel.COUNTER_NAMES)), np.int64)
-        self.links = np.zeros(machine.channels, np.int64)
-        self.messages = np.zeros(record.steps, np.int64)
+        self.core = np.zeros((record.steps, machine.cores, len(layout.COUNTER_NAMES)), np.int64)
         self.idle_chip = wire(machine)
 
     def run_block(self, steps: range) -> IntArray:
         """Time some steps on a machine of their own; returns their link loads."""
-        chip, links = self.idle_chip.copy(), np.zeros_like(self.links)
+        return self.run_logged(steps, NOTHING)
+
+    def run_logged(self, steps: range, log: IntArray) -> IntArray:
+        """The same, with the intervals of all stages and links in *log*."""
+        machine, chip = self.plan.machine, self.idle_chip.copy()
+        links = np.zeros(machine.channels, np.int64)
+        found = sk.Found(self.results, self.core, links)
+        sk.run_steps(
+            chip, self.spikes, self.plan.spike, self._loads(), log, found,
+            steps.start, steps.stop, self.mode == "cycle", EVENTS_PER_MESSAGE,
+        )  # fmt: skip
         for step in steps:
-            self._run_step(step, chip)
-            sk.add_links(chip, links)
+            raise_if_stuck(machine, chip, step, int(self.results[step, sk.R_STATUS]))
         return links
 
-    def traffic(self, step: int) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Message table, first, tail, and memory reads per core of one step."""
-        w, cores = self.plan.wires, self.plan.machine.cores
-        ranks = self.ranks[self.first[step] : self.first[step + 1]]
-        number = sk.count_messages(ranks, w.fan_first)
-        message = np.zeros((number, kernel.MESSAGE_COLUMNS), np.int64)
-        first, tail = np.zeros(cores + 1, np.int64), np.zeros(cores, np.int64)
-        reads = np.zeros(cores, np.int64)
-        sk.expand(
-            ranks, w.core_first, w.fan_first, w.fan, self.update[step], self.plan.spike,
-            message, first, tail, reads,
-        )  # fmt: skip
-        return message, first, tail, reads
-
-    def _run_step(self, step: int, chip: IntArray) -> None:
-        message, first, tail, reads = self.traffic(step)
-        result, machine = self.results[step], self.plan.machine
-        if self.mode == "cycle":
-            found = kernel.run_step(chip, message, first, tail, NOTHING, EVENTS_PER_MESSAGE)
-            raise_if_stuck(machine, chip, step, found[0])
-            result[: sk.R_TERMS] = found
-            sk.find_terms(chip, reads, result)
-        else:
-            sk.load_step(chip, message, first, tail)
-            result[sk.R_CYCLES] = sk.find_terms(chip, reads, result)
-        self.messages[step] = len(message)
-        kernel.copy_counters(chip, self.core[step])
+    def _loads(self) -> sk.Loads:
+        cores = self.plan.machine.cores
+        message = np.zeros((self.most, layout.TRAFFIC_COLUMNS), np.int64)
+        first, tail, reads = (np.zeros(cores + 1, np.int64) for _ in range(3))
+        return sk.Loads(message, first, tail, reads[:cores])
 
 
 def trace_step(plan: Plan, record: SpikeRecord, step: int) -> IntArray:
     """One step again, as intervals (rows, 4): kind (``kernel.LOG_*``), place, start, cycles."""
-    message, first, tail, _ = _Job(plan, record, "cycle").traffic(step)
-    machine = plan.machine
+    job, machine = _Job(plan, record, "cycle"), plan.machine
     hops = machine.columns + machine.height * machine.chips_y + 6
-    log = np.zeros((len(message) * hops + machine.cores + 2, 4), np.int64)
-    chip = wire(machine)
-    found = kernel.run_step(chip, message, first, tail, log, EVENTS_PER_MESSAGE)
-    raise_if_stuck(machine, chip, step, found[0])
+    log = np.zeros((job.most * hops + machine.cores + 2, 4), np.int64)
+    job.run_logged(range(step, step + 1), log)
     return log[1 : log[0, 0] + 1]
 
 

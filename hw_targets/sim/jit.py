@@ -40,11 +40,28 @@ class Block(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+    @overload
     def __getitem__(self, index: tuple[int, int, int], /) -> int: ...
+    @overload
+    def __getitem__(self, index: int, /) -> Rows: ...
     def __setitem__(self, index: tuple[int, int, int], value: int, /) -> None: ...
+
+
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def compiled(function: F) -> F:
     """*function* through numba."""
-    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-    return cast("F", numba.njit(**options)(function))
+    return cast("F", numba.njit(**_OPTIONS)(function))
+
+
+def inlined(function: F) -> F:
+    """The same for a part of other compiled functions, copied into each: a call would pass every
+    array as seven words, which costs more than the work of most parts."""
+    return cast("F", numba.njit(**_OPTIONS, forceinline=True)(function))
+
+
+@inlined
+def index(word: int) -> int:
+    """*word*, which the compiler now knows not to be negative: it need not count from the end."""
+    return word & 0xFFFFFFFF

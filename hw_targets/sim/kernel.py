@@ -5,87 +5,23 @@ itself, from what was known before that cycle, so the order in which events of o
 cannot matter; the result is a function of the traffic alone. `docs/microarchitecture.md` gives the
 rules in words, and the tests hold this kernel against a machine stepped cycle by cycle.
 
-The whole machine lies in one flat int64 array, like memory: a channel or a core is the address of
-its record, ``chip[o + C_BUSY]`` a field of it. That is an order of magnitude faster than passing
-many arrays between compiled functions.
+Only channels out of routers need events. A core's own stages and its injection link have nobody to
+share with, so a core runs ahead of the others until its messages need room that is not known yet.
+
+The whole machine lies in one flat int64 array, like memory (``layout``). That is an order of
+magnitude faster than passing many arrays between compiled functions.
 """
 
-from tssd.hw_targets.sim.jit import Rows, Words, compiled
+from tssd.hw_targets.sim.event_queue import is_empty, lowest_bit, pop, wake
+from tssd.hw_targets.sim.jit import Rows, Words, compiled, index, inlined
+from tssd.hw_targets.sim.layout import *
 
 OK, DEADLOCK, LIVELOCK = 0, 1, 2
 
-# The machine's constants, at the start of the memory
-(
-    PER_ROUTER, PORTS, COLUMNS, CHANNELS, CORES, CREDIT, AXON_IN, AXON_OUT, BARRIER, FLOOR,
-    SPIKE_OUT_SLOTS, SYNAPSE_SLOTS, CHANNEL_SIZE, CORE_SIZE, CHANNEL_AT, CORE_AT, HEAP_AT, USED_AT,
-) = range(18)  # fmt: skip
-CONSTANTS = 18
-
-# A channel's record: what it is, its state, then three words for each flit slot of its buffer
-(
-    C_NUMBER, C_PORT, C_BASE, C_CORE, C_INJECTS, C_X, C_Y, C_SOURCE,
-    C_LATENCY, C_FLIT, C_HOLD, C_CAPACITY,
-    C_BUSY, C_WANTED, C_TURN, C_WAKE, C_BLOCKED, C_IN_USE, C_SEND_AT, C_FREE_AT, C_HEAD, C_COUNT,
-    C_READY, C_FREED, C_LOAD, C_SLOTS,
-) = range(26)  # fmt: skip
-CHANNEL_STATE = C_BUSY
-S_FREE, S_MESSAGE, S_READY = range(3)
-SLOT_SIZE = 3
-
-# A core's record: what it is, its state, its counters, then the rings of its two queues
-(
-    N_NUMBER, N_X, N_Y, N_Y_FIRST, N_INJECT, N_EJECT,
-    N_NEXT, N_LAST, N_NEURON, N_OUT_FREE, N_OUT_READY, N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED,
-    N_TAKEN_AT, N_STARTED_AT,
-    N_NEURON_BUSY, N_NEURON_STALL, N_OUT_BUSY, N_OUT_STALL,
-    N_IN_BUSY, N_IN_STALL, N_SYNAPSE_BUSY, N_FINISH, N_RINGS,
-) = range(25)  # fmt: skip
-CORE_STATE, CORE_COUNTERS = N_NEXT, N_NEURON_BUSY
-COUNTER_NAMES = (
-    "neuron_busy", "neuron_stall", "out_busy", "out_stall",
-    "in_busy", "in_stall", "synapse_busy", "finish",
-)  # fmt: skip
-
-# One row per message: the traffic (target: a core number), then what became of it
-M_TARGET, M_FLITS, M_WORK, M_SERVICE, M_EMITTED, M_SENT, M_ARRIVED, M_DONE = range(8)
-MESSAGE_COLUMNS = 8
-
 LOG_NEURON, LOG_LINK, LOG_AXON_IN, LOG_SYNAPSE = range(4)
-_NEVER = 1 << 62
-_SHIFT = 28  # an event is time << 28 | address of the channel
-ADDRESSES = 1 << _SHIFT
 
 
-@compiled
-def _push(chip: Words, t: int, o: int) -> None:
-    heap = chip[HEAP_AT]
-    size, key = chip[heap] + 1, t << _SHIFT | o
-    chip[heap] = size
-    while size > 1 and chip[heap + (size >> 1)] > key:
-        chip[heap + size] = chip[heap + (size >> 1)]
-        size >>= 1
-    chip[heap + size] = key
-
-
-@compiled
-def _pop(chip: Words) -> int:
-    heap = chip[HEAP_AT]
-    top, size = chip[heap + 1], chip[heap] - 1
-    last = chip[heap + size + 1]
-    chip[heap] = size
-    hole, child = 1, 2
-    while child <= size:
-        if child < size and chip[heap + child + 1] < chip[heap + child]:
-            child += 1
-        if chip[heap + child] >= last:
-            break
-        chip[heap + hole] = chip[heap + child]
-        hole, child = child, child << 1
-    chip[heap + hole] = last
-    return top
-
-
-@compiled
+@inlined
 def _note(log: Rows, kind: int, place: int, start: int, cycles: int) -> None:
     row = log[0, 0] + 1
     log[0, 0] = row
@@ -93,41 +29,28 @@ def _note(log: Rows, kind: int, place: int, start: int, cycles: int) -> None:
         log[row, 0], log[row, 1], log[row, 2], log[row, 3] = kind, place, start, cycles
 
 
-@compiled
+@inlined
 def core_address(chip: Words, number: int) -> int:
-    return chip[CORE_AT] + number * chip[CORE_SIZE]
+    return index(chip[CORE_AT] + number * chip[CORE_SIZE])
 
 
-@compiled
+@inlined
 def route(chip: Words, here: int, n: int) -> int:
     """The channel that a message for core *n* takes out of the router behind channel *here*."""
     dx, dy = chip[n + N_X] - chip[here + C_X], chip[n + N_Y] - chip[here + C_Y]
     if dx == 0 and dy == 0:
-        return chip[n + N_EJECT]
-    size, ports = chip[CHANNEL_SIZE], chip[PORTS]
-    base = chip[here + C_BASE] + chip[PER_ROUTER] * size
+        return index(chip[n + N_EJECT])
     if dx != 0 and (dy == 0 or chip[n + N_Y_FIRST] == 0):
-        return base + ports * size if dx > 0 else base + (1 - ports) * size
-    row = chip[COLUMNS] * ports
-    return base + (row + 2) * size if dy > 0 else base + (3 - row) * size
+        return index(chip[here + C_EAST] if dx > 0 else chip[here + C_WEST])
+    return index(chip[here + C_NORTH] if dy > 0 else chip[here + C_SOUTH])
 
 
-@compiled
-def _wake(chip: Words, o: int, t: int) -> None:
-    """Look at channel *o* again in cycle t, unless it will be looked at before."""
-    if t < chip[o + C_WAKE]:
-        chip[o + C_WAKE] = t
-        _push(chip, t, o)
-
-
-@compiled
+@inlined
 def _load(chip: Words, message: Rows, log: Rows, n: int) -> None:
     """The neuron stage of core n runs on to its next message; the spike-out stage takes it."""
-    m = chip[n + N_NEXT]
-    if m >= chip[n + N_LAST]:
-        return
+    m = index(chip[n + N_NEXT])
     work, before = message[m, M_WORK], chip[n + N_NEURON]
-    done, at = before + work, chip[n + N_TAKEN_AT]
+    done, at = before + work, index(chip[n + N_TAKEN_AT])
     emitted = max(done, chip[n + N_RINGS + at])
     taken = max(emitted, chip[n + N_OUT_FREE])
     chip[n + N_RINGS + at] = taken
@@ -136,21 +59,21 @@ def _load(chip: Words, message: Rows, log: Rows, n: int) -> None:
     chip[n + N_NEURON_STALL] += emitted - done
     chip[n + N_NEURON] = emitted
     chip[n + N_OUT_READY] = taken + chip[AXON_OUT]
-    message[m, M_EMITTED] = emitted
+    if message.shape[1] > M_EMITTED:
+        message[m, M_EMITTED] = emitted
     if log.shape[0] and work:
         _note(log, LOG_NEURON, chip[n + N_NUMBER], before, work)
-    _push(chip, taken + chip[AXON_OUT], chip[n + N_INJECT])
 
 
-@compiled
+@inlined
 def _receive(chip: Words, message: Rows, log: Rows, m: int, there: int) -> int:
     """The target core's two input stages, in order of arrival; when the queue slot is free."""
     n, service = core_address(chip, message[m, M_TARGET]), message[m, M_SERVICE]
     start = max(there, chip[n + N_AXON_FREE])
     done = start + chip[AXON_IN]
     if chip[SYNAPSE_SLOTS]:
-        at = chip[n + N_STARTED_AT]
-        ring = n + N_RINGS + chip[SPIKE_OUT_SLOTS] + at
+        at = index(chip[n + N_STARTED_AT])
+        ring = index(n + N_RINGS + chip[SPIKE_OUT_SLOTS] + at)
         handed = max(done, chip[ring])
         begin = max(handed, chip[n + N_SYNAPSE_FREE])
         chip[ring] = begin
@@ -164,42 +87,40 @@ def _receive(chip: Words, message: Rows, log: Rows, m: int, there: int) -> int:
     chip[n + N_RECEIVED] += 1
     chip[n + N_IN_BUSY] += chip[AXON_IN]
     chip[n + N_SYNAPSE_BUSY] += service
-    message[m, M_ARRIVED], message[m, M_DONE] = there, begin + service
+    if message.shape[1] > M_DONE:
+        message[m, M_ARRIVED], message[m, M_DONE] = there, begin + service
     if log.shape[0]:
         _note(log, LOG_AXON_IN, chip[n + N_NUMBER], start, chip[AXON_IN])
         _note(log, LOG_SYNAPSE, chip[n + N_NUMBER], begin, service)
     return start
 
 
-@compiled
-def _release(chip: Words, o: int, flits: int, t: int) -> None:
+@inlined
+def _free(chip: Words, o: int, flits: int, t: int) -> None:
     """*flits* leave the buffer of channel *o*; its sender may fill their slots from cycle t on."""
-    at = chip[o + C_FREE_AT]
+    at = index(chip[o + C_FREE_AT])
     for _ in range(flits):
-        chip[o + C_SLOTS + SLOT_SIZE * at + S_FREE] = t
+        chip[o + C_SLOTS + at] = t
         at = at + 1 if at + 1 < chip[o + C_CAPACITY] else 0
     chip[o + C_FREE_AT] = at
     chip[o + C_IN_USE] -= flits
-    if chip[o + C_BLOCKED]:
-        chip[o + C_BLOCKED] = 0
-        _wake(chip, o, t)
 
 
-@compiled
+@inlined
 def _expose(chip: Words, message: Rows, o: int) -> None:
     """The first message in the buffer of channel *o* asks for its next channel."""
-    slot = o + C_SLOTS + SLOT_SIZE * chip[o + C_HEAD]
-    ready = max(chip[slot + S_READY], chip[o + C_FREED])
-    onward = route(chip, o, core_address(chip, message[chip[slot + S_MESSAGE], M_TARGET]))
+    at, capacity = o + C_SLOTS + index(chip[o + C_HEAD]), index(chip[o + C_CAPACITY])
+    ready = max(chip[at + 2 * capacity], chip[o + C_FREED])
+    onward = route(chip, o, core_address(chip, message[index(chip[at + capacity]), M_TARGET]))
     chip[o + C_READY] = ready
     chip[onward + C_WANTED] |= 1 << chip[o + C_PORT]
-    _push(chip, ready, onward)
+    wake(chip, onward, max(ready, chip[onward + C_BUSY]))
 
 
-@compiled
+@inlined
 def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, t: int) -> int:
     """Put message m on channel *o* in cycle t; returns the cycle after its last flit."""
-    flits, pace, capacity = message[m, M_FLITS], chip[o + C_FLIT], chip[o + C_CAPACITY]
+    flits, pace, capacity = message[m, M_FLITS], chip[o + C_FLIT], index(chip[o + C_CAPACITY])
     if chip[o + C_LOAD] == 0:
         mark_used(chip, o)
     gone = t + flits * pace
@@ -211,138 +132,146 @@ def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, t: int) -> int:
     if log.shape[0]:
         _note(log, LOG_LINK, chip[o + C_NUMBER], t, gone - t)
     head = t + chip[o + C_LATENCY]
-    if chip[o + C_CORE] >= 0 and not chip[o + C_INJECTS]:
+    if chip[o + C_CORE] and not chip[o + C_INJECTS]:
         start = _receive(chip, message, log, m, head + (flits - 1) * pace)
-        _release(chip, o, flits, start + chip[CREDIT])
+        _free(chip, o, flits, start + chip[CREDIT])
         return gone
     count = chip[o + C_COUNT]
     at = chip[o + C_HEAD] + count
-    slot = o + C_SLOTS + SLOT_SIZE * (at if at < capacity else at - capacity)
-    chip[slot + S_MESSAGE] = m
-    chip[slot + S_READY] = head + (flits - 1) * chip[o + C_HOLD]
+    at = o + C_SLOTS + index(at if at < capacity else at - capacity)
+    chip[at + capacity] = m
+    chip[at + 2 * capacity] = head + (flits - 1) * chip[o + C_HOLD]
     chip[o + C_COUNT] = count + 1
     if count == 0:
         _expose(chip, message, o)
     return gone
 
 
-@compiled
+@inlined
 def mark_used(chip: Words, o: int) -> None:
     """Remember that channel *o* must be emptied before the next step."""
-    used = chip[USED_AT]
+    used = index(chip[USED_AT])
     chip[used] += 1
-    chip[used + chip[used]] = o
+    chip[index(used + chip[used])] = o
 
 
-@compiled
-def _may_send(chip: Words, o: int, flits: int, t: int) -> bool:
-    """Whether *flits* fit in cycle t; if not, the channel will be looked at when they may."""
+@inlined
+def _room(chip: Words, o: int, flits: int) -> int:
+    """The cycle from which *flits* fit into the buffer of channel *o*: NEVER if others must leave
+    first; the channel then counts as blocked until one does."""
     capacity = chip[o + C_CAPACITY]
     if chip[o + C_IN_USE] + flits > capacity:
         chip[o + C_BLOCKED] = 1
-        return False
+        return NEVER
     last = chip[o + C_SEND_AT] + flits - 1
-    last = last if last < capacity else last - capacity
-    room = chip[o + C_SLOTS + SLOT_SIZE * last + S_FREE]
-    if room > t:
-        _wake(chip, o, room)
-    return room <= t
+    return chip[o + C_SLOTS + index(last if last < capacity else last - capacity)]
 
 
 @compiled
-def _inject(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
-    """A core's spike-out stage tries to send in cycle t."""
-    n = chip[o + C_CORE]
-    m, ready = chip[n + N_NEXT], chip[n + N_OUT_READY]
-    if m >= chip[n + N_LAST] or ready > t or not _may_send(chip, o, message[m, M_FLITS], t):
-        return
-    gone = _send(chip, message, log, o, m, t)
-    chip[n + N_OUT_BUSY] += chip[AXON_OUT] + gone - t
-    chip[n + N_OUT_STALL] += t - ready
-    chip[n + N_OUT_FREE] = gone
-    chip[n + N_NEXT] = m + 1
-    message[m, M_SENT] = t
-    _load(chip, message, log, n)
+def _run_core(chip: Words, message: Rows, log: Rows, core: int) -> None:
+    """A core sends its loaded message and those after it, until one must wait for room."""
+    n = index(core)
+    o = index(chip[n + N_INJECT])
+    while chip[n + N_NEXT] < chip[n + N_LAST]:
+        m, ready = index(chip[n + N_NEXT]), chip[n + N_OUT_READY]
+        room = _room(chip, o, message[m, M_FLITS])
+        if room == NEVER:
+            return
+        t = max(ready, room)
+        gone = _send(chip, message, log, o, m, t)
+        chip[n + N_OUT_BUSY] += chip[AXON_OUT] + gone - t
+        chip[n + N_OUT_STALL] += t - ready
+        chip[n + N_OUT_FREE] = gone
+        chip[n + N_NEXT] = m + 1
+        if message.shape[1] > M_SENT:
+            message[m, M_SENT] = t
+        if m + 1 < chip[n + N_LAST]:
+            _load(chip, message, log, n)
 
 
-@compiled
-def _winner(chip: Words, o: int, t: int) -> int:
-    """The first requesting input port after the last one served (round-robin), or -1."""
-    wanted, port = chip[o + C_WANTED], chip[o + C_TURN]
-    if wanted == 0:
-        return -1
-    base, size, ports = chip[o + C_SOURCE], chip[CHANNEL_SIZE], chip[PORTS]
-    for _ in range(ports):
-        port = port + 1 if port + 1 < ports else 0
-        if wanted >> port & 1 and chip[base + port * size + C_READY] <= t:
-            return port
-    return -1
-
-
-@compiled
+@inlined
 def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
-    """A router's output channel serves one of its requests in cycle t, if it can."""
+    """A router's output channel serves one of its requests in cycle t, if it can.
+
+    The first asking input port after the last one served wins (round-robin).
+    """
     if chip[o + C_BUSY] > t:
-        _wake(chip, o, chip[o + C_BUSY])
+        wake(chip, o, chip[o + C_BUSY])
         return
-    port = _winner(chip, o, t)
-    if port < 0:
+    base, size, wanted = chip[o + C_SOURCE], chip[CHANNEL_SIZE], chip[o + C_WANTED]
+    winner, others, later, above = -1, False, NEVER, wanted & (-2 << chip[o + C_TURN])
+    for bits in (above, wanted ^ above):
+        left = bits
+        while left:
+            port = lowest_bit(left)
+            left &= left - 1
+            ready = chip[index(base + port * size) + C_READY]
+            if ready > t:
+                later = min(later, ready)
+            elif winner < 0:
+                winner = port
+            else:
+                others = True
+    if winner < 0:
+        wake(chip, o, later)
         return
-    i = chip[o + C_SOURCE] + port * chip[CHANNEL_SIZE]
-    head = chip[i + C_HEAD]
-    m = chip[i + C_SLOTS + SLOT_SIZE * head + S_MESSAGE]
+    i = index(base + winner * size)
+    head = index(chip[i + C_HEAD])
+    m = index(chip[i + C_SLOTS + index(chip[i + C_CAPACITY]) + head])
     flits = message[m, M_FLITS]
-    if not _may_send(chip, o, flits, t):
+    room = _room(chip, o, flits)
+    if room > t:  # another may win when it asks, or the same when there is room
+        wake(chip, o, min(room, later))
         return
-    chip[o + C_TURN] = port
+    chip[o + C_TURN] = winner
     chip[i + C_HEAD] = head + 1 if head + 1 < chip[i + C_CAPACITY] else 0
     chip[i + C_COUNT] -= 1
-    chip[o + C_WANTED] ^= 1 << port
+    chip[o + C_WANTED] ^= 1 << winner
     gone = _send(chip, message, log, o, m, t)
     chip[i + C_FREED] = gone
-    _release(chip, i, flits, gone + chip[CREDIT])
+    _free(chip, i, flits, gone + chip[CREDIT])
+    if chip[i + C_BLOCKED]:
+        chip[i + C_BLOCKED] = 0
+        if chip[i + C_INJECTS]:
+            _run_core(chip, message, log, index(chip[i + C_CORE]))
+        else:
+            wake(chip, i, gone + chip[CREDIT])
     if chip[i + C_COUNT]:
         _expose(chip, message, i)
-    if _winner(chip, o, t) >= 0:
-        _wake(chip, o, gone)
+    if others or later < NEVER:
+        wake(chip, o, gone if others else max(gone, later))
 
 
-@compiled
+@inlined
 def clear(chip: Words) -> None:
     """Empty what the last step used."""
-    used = chip[USED_AT]
+    used = index(chip[USED_AT])
     for i in range(chip[used]):
-        o = chip[used + 1 + i]
-        for field in range(CHANNEL_STATE, C_SLOTS):
+        o = index(chip[used + 1 + i])
+        for field in range(CHANNEL_STATE, C_SLOTS + chip[o + C_CAPACITY]):
             chip[o + field] = 0
-        chip[o + C_WAKE] = _NEVER
-        for place in range(chip[o + C_CAPACITY]):
-            chip[o + C_SLOTS + SLOT_SIZE * place + S_FREE] = 0
-    chip[used] = chip[chip[HEAP_AT]] = 0
+        chip[o + C_WAKE] = NEVER
+    chip[used] = chip[NOW] = 0
     for number in range(chip[CORES]):
         n = core_address(chip, number)
         for field in range(CORE_STATE, chip[CORE_SIZE]):
             chip[n + field] = 0
 
 
-@compiled
+@inlined
 def _handle_events(chip: Words, message: Rows, log: Rows, most: int) -> int:
     """Handle events in the order of time until none is left, or *most* were; their number."""
-    events, heap = 0, chip[HEAP_AT]
-    while chip[heap] and events < most:
-        key = _pop(chip)
-        t, o = key >> _SHIFT, key & (ADDRESSES - 1)
-        if chip[o + C_WAKE] == t:
-            chip[o + C_WAKE] = _NEVER
-        if chip[o + C_INJECTS]:
-            _inject(chip, message, log, o, t)
-        else:
-            _arbitrate(chip, message, log, o, t)
+    events = 0
+    while events < most:
+        o = pop(chip)
+        if o == 0:
+            break
+        _arbitrate(chip, message, log, index(o), chip[NOW])
         events += 1
     return events
 
 
-@compiled
+@inlined
 def _finish(chip: Words, log: Rows, tail: Words) -> tuple[int, int]:
     """Close the cores' counters: (messages received, cycle in which the last core is done)."""
     received, last = 0, 0
@@ -364,20 +293,23 @@ def run_step(
 ) -> tuple[int, int, int]:
     """Time one step: (status, events handled, cycles).
 
-    ``message``: rows of all messages, ``message[first[c]:first[c + 1]]`` those of core c in order
-    of emission; ``tail`` (cores,): neuron-stage cycles after a core's last message; ``log``:
-    (rows, 4) kind, place, start, cycles of a trace, or no rows; ``limit``: most events a message.
+    ``message`` (messages, 4, or 8 to learn what becomes of each): rows of all messages,
+    ``message[first[c]:first[c + 1]]`` those of core c in order of emission; ``tail`` (cores,):
+    neuron-stage cycles after a core's last message; ``log``: (rows, 4) kind, place, start, cycles
+    of a trace, or no rows; ``limit``: most events a message.
     """
     clear(chip)
     for number in range(chip[CORES]):
         n = core_address(chip, number)
         chip[n + N_NEXT], chip[n + N_LAST] = first[number], first[number + 1]
-        _load(chip, message, log, n)
+        if first[number] < first[number + 1]:
+            _load(chip, message, log, n)
+            _run_core(chip, message, log, n)
     total = first[chip[CORES]] - first[0]
     events = _handle_events(chip, message, log, limit * (total + 1))
     received, last = _finish(chip, log, tail)
     if received < total:
-        return LIVELOCK if chip[chip[HEAP_AT]] else DEADLOCK, events, last
+        return DEADLOCK if is_empty(chip) else LIVELOCK, events, last
     return OK, events, max(last + chip[BARRIER], chip[FLOOR])
 
 

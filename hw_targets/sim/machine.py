@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import ConfigError
-from tssd.hw_targets.sim import kernel as k
+from tssd.hw_targets.sim import layout as k
+from tssd.hw_targets.sim.event_queue import QUEUE_WORDS
 
 EAST, WEST, NORTH, SOUTH = 0, 1, 2, 3  # the direction in which a message moves
 DIRECTIONS = ("east", "west", "north", "south")
@@ -111,35 +112,30 @@ class Machine:
 
 
 def wire(machine: Machine) -> IntArray:
-    """The machine as the kernel's memory, idle: constants, channels, cores, event heap."""
+    """The machine as the kernel's memory, idle: constants, channels, cores, event queue."""
     channels, cores = _channels(machine), _cores(machine)
-    sizes = (k.CONSTANTS, channels.size, cores.size, _heap_words(machine), machine.channels + 1)
-    channel_at, core_at, heap_at, used_at = np.cumsum(sizes)[:-1].tolist()
-    if sum(sizes) >= k.ADDRESSES:
-        raise ConfigError(
-            "machine",
-            found=f"{machine.routers} routers",
-            allowed="a smaller grid or smaller buffers",
-        )
+    sizes = (k.CONSTANTS, channels.size, cores.size, QUEUE_WORDS, machine.channels + 1)
+    channel_at, core_at, queue_at, used_at = np.cumsum(sizes)[:-1].tolist()
     chip = np.zeros(sum(sizes), np.int64)
     chip[: k.CONSTANTS] = _constants(machine)
-    chip[[k.CHANNEL_AT, k.CORE_AT, k.HEAP_AT, k.USED_AT]] = channel_at, core_at, heap_at, used_at
+    chip[[k.CHANNEL_AT, k.CORE_AT, k.QUEUE_AT, k.USED_AT]] = channel_at, core_at, queue_at, used_at
     chip[[k.CHANNEL_SIZE, k.CORE_SIZE]] = channels.shape[1], cores.shape[1]
-    for column in (k.C_BASE, k.C_SOURCE):  # numbers of channels become addresses
-        channels[:, column] = channel_at + channels[:, column] * channels.shape[1]
+    for column in (k.C_EAST, k.C_WEST, k.C_NORTH, k.C_SOUTH, k.C_SOURCE):
+        channels[:, column] = channel_at + channels[:, column] * channels.shape[1]  # addresses
     owner = channels[:, k.C_CORE]
-    channels[:, k.C_CORE] = np.where(owner >= 0, core_at + owner * cores.shape[1], -1)
+    channels[:, k.C_CORE] = np.where(owner >= 0, core_at + owner * cores.shape[1], 0)
     for column in (k.N_INJECT, k.N_EJECT):
         cores[:, column] = channel_at + cores[:, column] * channels.shape[1]
-    chip[channel_at:core_at], chip[core_at:heap_at] = channels.ravel(), cores.ravel()
+    chip[channel_at:core_at], chip[core_at:queue_at] = channels.ravel(), cores.ravel()
     chip[used_at] = machine.channels  # all must be cleared before the first step
     chip[used_at + 1 :] = channel_at + np.arange(machine.channels) * channels.shape[1]
     return chip
 
 
-def _heap_words(machine: Machine) -> int:
-    """Room for all events that can wait at once: one per buffer and core, a few per channel."""
-    return (machine.ports + 2) * machine.channels + 2
+def _queue_shift(machine: Machine) -> int:
+    """Buckets of the event queue are so wide that a typical event is some tens of them ahead."""
+    typical = machine.local_cycles + machine.hop_x_cycles + machine.hop_y_cycles
+    return max(0, typical.bit_length() - 6)
 
 
 def _constants(machine: Machine) -> IntArray:
@@ -151,13 +147,14 @@ def _constants(machine: Machine) -> IntArray:
     table[k.BARRIER], table[k.FLOOR] = machine.barrier_cycles, machine.floor_cycles
     table[k.SPIKE_OUT_SLOTS] = machine.spike_out_slots
     table[k.SYNAPSE_SLOTS] = machine.synapse_slots
+    table[k.QUEUE_SHIFT] = _queue_shift(machine)
     return table
 
 
 def _channels(machine: Machine) -> IntArray:
     """Number the channels and give each its ends, its latency, its pace and its buffer."""
     ports, per_router = machine.ports, machine.cores_per_router
-    buffer = k.SLOT_SIZE * max(machine.buffer_flits, machine.axon_in_flits)
+    buffer = 3 * max(machine.buffer_flits, machine.axon_in_flits)
     table = np.zeros((machine.channels, k.C_SLOTS + buffer), np.int64)
     number = np.arange(machine.channels)
     outward = machine.routers * ports  # from here on: out of the mesh
@@ -172,7 +169,10 @@ def _channels(machine: Machine) -> IntArray:
     owner = np.where(injects, router * per_router + port, number - outward)
     table[:, k.C_CORE] = np.where(direction < 0, owner, -1)
     table[:, k.C_X], table[:, k.C_Y] = router % machine.columns, router // machine.columns
-    table[:, k.C_BASE], table[:, k.C_SOURCE] = router * ports, (router - behind) * ports
+    table[:, k.C_SOURCE] = (router - behind) * ports
+    ahead = zip((k.C_EAST, k.C_WEST, k.C_NORTH, k.C_SOUTH), _step(machine.columns), strict=True)
+    for direction_out, (column, step) in enumerate(ahead):
+        table[:, column] = (router + step) * ports + per_router + direction_out
     crosses = _crosses(machine, router, direction)
     hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
     hop = np.where(crosses, machine.chip_hop_cycles, hop)

@@ -1,79 +1,135 @@
 """Compiled: from spikes to messages, through the machine or its bound, step by step."""
 
-from tssd.hw_targets.sim import kernel as k
-from tssd.hw_targets.sim.jit import Rows, Words, compiled
+from typing import NamedTuple
 
-# columns of a step's result: status, events, cycles, then the five terms and where each is largest
-R_STATUS, R_EVENTS, R_CYCLES, R_TERMS, R_WHERE = 0, 1, 2, 3, 8
-RESULT_COLUMNS = 13
+from tssd.hw_targets.sim import kernel as k
+from tssd.hw_targets.sim import layout
+from tssd.hw_targets.sim.jit import Block, Rows, Words, compiled
+
+# columns of a step's result: status, events, cycles, messages, then the five terms and where each
+# is largest
+R_STATUS, R_EVENTS, R_CYCLES, R_MESSAGES, R_TERMS, R_WHERE = 0, 1, 2, 3, 4, 9
+RESULT_COLUMNS = 14
 TERM_NEURON, TERM_SYNAPSE, TERM_MEMORY, TERM_LINK, TERM_BARRIER = range(5)
 F_TARGET, F_FLITS, F_SERVICE, F_READS = range(4)
 
 
-@compiled
-def expand(
-    ranks: Words, core_first: Words, fan_first: Words, fan: Rows, update: Words, spike: int,
-    message: Rows, first: Words, tail: Words, reads: Words,
-) -> int:  # fmt: skip
-    """Fill the messages of one step; returns their number.
+class Spikes(NamedTuple):
+    """What fires and what that sends. ``ranks[first[s] : first[s + 1]]`` fire in step s, rising;
+    ``update`` (steps, cores): cycles that a core's updates take together in a step; the rest as
+    ``plan.Wires`` has it."""
 
-    ``ranks``: neurons that fire, rising; ``update`` (cores,): cycles that the core's updates take
-    together, spread evenly over its neurons; ``reads`` (cores,): memory cycles at the target.
+    first: Words
+    ranks: Words
+    update: Rows
+    core_first: Words
+    fan_first: Words
+    fan: Rows
+
+
+class Loads(NamedTuple):
+    """Room for the traffic of one step: messages, the first of each core, neuron-stage cycles after
+    a core's last message, memory reads at each core."""
+
+    message: Rows
+    first: Words
+    tail: Words
+    reads: Words
+
+
+class Found(NamedTuple):
+    """Results: (steps, 14) as ``R_*`` name the columns; counters (steps, cores, 8); and the busy
+    cycles of each channel in all steps that one call times."""
+
+    steps: Rows
+    core: Block
+    links: Words
+
+
+@compiled
+def expand(spikes: Spikes, step: int, spike: int, loads: Loads) -> int:
+    """Fill the loads of one step; returns the number of its messages.
+
+    ``spike``: cycles of one spike. The cycles of a core's updates are spread evenly over its
+    neurons.
     """
-    row, event, cores = 0, 0, len(update)
-    for c in range(cores):
+    message, reads, core_first = loads.message, loads.reads, spikes.core_first
+    row, event, last = 0, spikes.first[step], spikes.first[step + 1]
+    for c in range(len(reads)):
         reads[c] = 0
-    for c in range(cores):
-        first[c] = row
+    for c in range(len(reads)):
+        loads.first[c] = row
         start, neurons, spent, carried = core_first[c], core_first[c + 1] - core_first[c], 0, 0
-        while event < len(ranks) and ranks[event] < core_first[c + 1]:
-            due = update[c] * (ranks[event] - start + 1) // neurons
+        update = spikes.update[step, c]
+        while event < last and spikes.ranks[event] < core_first[c + 1]:
+            rank = spikes.ranks[event]
+            due = update * (rank - start + 1) // neurons
             carried += due - spent + spike
             spent = due
-            for f in range(fan_first[ranks[event]], fan_first[ranks[event] + 1]):
-                message[row, k.M_TARGET] = fan[f, F_TARGET]
-                message[row, k.M_FLITS] = fan[f, F_FLITS]
-                message[row, k.M_WORK] = carried
-                message[row, k.M_SERVICE] = fan[f, F_SERVICE]
-                reads[fan[f, F_TARGET]] += fan[f, F_READS]
+            for f in range(spikes.fan_first[rank], spikes.fan_first[rank + 1]):
+                fan = spikes.fan[f]
+                message[row, layout.M_TARGET], message[row, layout.M_FLITS] = (
+                    fan[F_TARGET],
+                    fan[F_FLITS],
+                )
+                message[row, layout.M_WORK] = carried
+                message[row, layout.M_SERVICE] = fan[F_SERVICE]
+                reads[fan[F_TARGET]] += fan[F_READS]
                 carried = 0
                 row += 1
             event += 1
-        tail[c] = update[c] - spent + carried
-    first[cores] = row
+        loads.tail[c] = update - spent + carried
+    loads.first[len(reads)] = row
     return row
 
 
 @compiled
-def count_messages(ranks: Words, fan_first: Words) -> int:
-    """How many messages the firing neurons send."""
-    total = 0
-    for i in range(len(ranks)):
-        total += fan_first[ranks[i] + 1] - fan_first[ranks[i]]
-    return total
+def run_steps(
+    chip: Words, spikes: Spikes, spike: int, loads: Loads, log: Rows, found: Found,
+    begin: int, end: int, every_queue: bool, limit: int,
+) -> None:  # fmt: skip
+    """Time the steps begin .. end - 1: through every queue, or their bound; stops if one fails."""
+    for step in range(begin, end):
+        result = found.steps[step]
+        result[R_MESSAGES] = expand(spikes, step, spike, loads)
+        if every_queue:
+            status, events, cycles = k.run_step(
+                chip, loads.message, loads.first, loads.tail, log, limit
+            )
+            result[R_STATUS], result[R_EVENTS], result[R_CYCLES] = status, events, cycles
+            if status != k.OK:
+                return
+            find_terms(chip, loads.reads, result)
+        else:
+            load_step(chip, loads.message, loads.first, loads.tail)
+            result[R_CYCLES] = find_terms(chip, loads.reads, result)
+        k.copy_counters(chip, found.core[step])
+        add_links(chip, found.links)
 
 
 @compiled
 def load_step(chip: Words, message: Rows, first: Words, tail: Words) -> None:
     """The loads of one step without its timing: stages and links are busy, nothing waits."""
     k.clear(chip)
-    for number in range(chip[k.CORES]):
+    for number in range(chip[layout.CORES]):
         n = k.core_address(chip, number)
         for m in range(first[number], first[number + 1]):
-            target = k.core_address(chip, message[m, k.M_TARGET])
-            chip[n + k.N_NEURON_BUSY] += message[m, k.M_WORK]
-            chip[target + k.N_SYNAPSE_BUSY] += message[m, k.M_SERVICE]
-            chip[target + k.N_IN_BUSY] += chip[k.AXON_IN]
-            o = chip[n + k.N_INJECT]
-            chip[n + k.N_OUT_BUSY] += chip[k.AXON_OUT] + message[m, k.M_FLITS] * chip[o + k.C_FLIT]
+            target = k.core_address(chip, message[m, layout.M_TARGET])
+            chip[n + layout.N_NEURON_BUSY] += message[m, layout.M_WORK]
+            chip[target + layout.N_SYNAPSE_BUSY] += message[m, layout.M_SERVICE]
+            chip[target + layout.N_IN_BUSY] += chip[layout.AXON_IN]
+            o = chip[n + layout.N_INJECT]
+            chip[n + layout.N_OUT_BUSY] += (
+                chip[layout.AXON_OUT] + message[m, layout.M_FLITS] * chip[o + layout.C_FLIT]
+            )
             while True:
-                if chip[o + k.C_LOAD] == 0:
+                if chip[o + layout.C_LOAD] == 0:
                     k.mark_used(chip, o)
-                chip[o + k.C_LOAD] += message[m, k.M_FLITS] * chip[o + k.C_FLIT]
-                if o == chip[target + k.N_EJECT]:
+                chip[o + layout.C_LOAD] += message[m, layout.M_FLITS] * chip[o + layout.C_FLIT]
+                if o == chip[target + layout.N_EJECT]:
                     break
                 o = k.route(chip, o, target)
-        chip[n + k.N_NEURON_BUSY] += tail[number]
+        chip[n + layout.N_NEURON_BUSY] += tail[number]
 
 
 @compiled
@@ -81,16 +137,16 @@ def find_terms(chip: Words, reads: Words, result: Words) -> int:
     """The five terms of the bound into ``result``, from the loads in ``chip``; the largest."""
     for i in range(R_TERMS, RESULT_COLUMNS):
         result[i] = 0
-    for number in range(chip[k.CORES]):
+    for number in range(chip[layout.CORES]):
         n = k.core_address(chip, number)
-        _raise_term(result, TERM_NEURON, chip[n + k.N_NEURON_BUSY], number)
-        _raise_term(result, TERM_SYNAPSE, chip[n + k.N_SYNAPSE_BUSY], number)
+        _raise_term(result, TERM_NEURON, chip[n + layout.N_NEURON_BUSY], number)
+        _raise_term(result, TERM_SYNAPSE, chip[n + layout.N_SYNAPSE_BUSY], number)
         _raise_term(result, TERM_MEMORY, reads[number], number)
-    used = chip[k.USED_AT]
+    used = chip[layout.USED_AT]
     for i in range(chip[used]):
         o = chip[used + 1 + i]
-        _raise_term(result, TERM_LINK, chip[o + k.C_LOAD], chip[o + k.C_NUMBER])
-    _raise_term(result, TERM_BARRIER, max(chip[k.BARRIER], chip[k.FLOOR]), 0)
+        _raise_term(result, TERM_LINK, chip[o + layout.C_LOAD], chip[o + layout.C_NUMBER])
+    _raise_term(result, TERM_BARRIER, max(chip[layout.BARRIER], chip[layout.FLOOR]), 0)
     most = 0
     for i in range(R_TERMS, R_WHERE):
         most = max(most, result[i])
@@ -108,7 +164,7 @@ def _raise_term(result: Words, term: int, cycles: int, where: int) -> None:
 @compiled
 def add_links(chip: Words, links: Words) -> None:
     """Add the busy cycles of this step's channels to a total."""
-    used = chip[k.USED_AT]
+    used = chip[layout.USED_AT]
     for i in range(chip[used]):
         o = chip[used + 1 + i]
-        links[chip[o + k.C_NUMBER]] += chip[o + k.C_LOAD]
+        links[chip[o + layout.C_NUMBER]] += chip[o + layout.C_LOAD]

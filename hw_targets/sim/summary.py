@@ -8,7 +8,7 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.energy import Energy, Range, price, static_pj
-from tssd.hw_targets.sim import kernel
+from tssd.hw_targets.sim import layout
 from tssd.hw_targets.sim.engine import TERMS, WORDS, Run
 from tssd.hw_targets.spec import ChipSpec
 
@@ -77,7 +77,7 @@ def _where(run: Run, step: int, limit: str) -> str | None:
     if limit == "barrier":
         return None
     if limit == "waiting":
-        core = int(run.timing.core[step, :, kernel.COUNTER_NAMES.index("finish")].argmax())
+        core = int(run.timing.core[step, :, layout.COUNTER_NAMES.index("finish")].argmax())
         return f"core {core} ({run.layer_of_core(core)})"
     where = int(run.timing.where[step, TERMS.index(limit)])
     if limit == "link":
@@ -143,7 +143,7 @@ def layers(run: Run, energy: Energy | None = None) -> list[LayerRow]:
 def time_shares(run: Run) -> dict[str, float]:
     """How the step time divides among populations: in each step it is charged to the one whose
     busiest core's slowest stage is busy longest."""
-    stages = [kernel.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
+    stages = [layout.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
     busy = run.timing.core[..., stages].max(axis=2)  # steps, cores
     charged = np.zeros((len(busy), len(run.plan.populations)), np.int64)
     for name, core in zip(run.plan.slice_population, run.plan.slice_core, strict=True):
@@ -177,7 +177,7 @@ def counters_csv(run: Run) -> str:
     """Counters of every used core in every step, in ns: ``--counters core.csv``."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = [f"{name}_ns" for name in kernel.COUNTER_NAMES]
+    names = [f"{name}_ns" for name in layout.COUNTER_NAMES]
     writer.writerow(["step", "step_ns", "core", "x", "y", "layer", *names])
     machine, cycle = run.plan.machine, run.timing.cycle_ns
     for core in sorted(set(run.plan.slice_core.tolist())):

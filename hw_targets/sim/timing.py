@@ -6,7 +6,7 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, TargetError
-from tssd.hw_targets.sim import kernel
+from tssd.hw_targets.sim import kernel, layout
 from tssd.hw_targets.sim.machine import Machine, wire
 
 NOTHING = np.zeros((0, 4), np.int64)
@@ -38,7 +38,7 @@ class Traffic:
 @dataclass(frozen=True, eq=False)
 class StepTimes:
     """``cycles`` (steps,); ``events`` (steps,) handled by the kernel; ``counters`` (steps, cores,
-    8) named by ``kernel.COUNTER_NAMES``; ``links`` (steps, channels) busy cycles; all int64.
+    8) named by ``layout.COUNTER_NAMES``; ``links`` (steps, channels) busy cycles; all int64.
     ``messages`` (messages, 4): cycle of emission, injection, arrival, completion."""
 
     cycles: IntArray
@@ -49,7 +49,7 @@ class StepTimes:
 
     def counter(self, name: str) -> IntArray:
         """(steps, cores) of one counter."""
-        column: IntArray = self.counters[..., kernel.COUNTER_NAMES.index(name)]
+        column: IntArray = self.counters[..., layout.COUNTER_NAMES.index(name)]
         return column
 
 
@@ -64,7 +64,7 @@ def time_steps(
     check_traffic(machine, traffic)
     chip, table = wire(machine), _table(traffic)
     results = np.zeros((traffic.steps, 3), np.int64)
-    counters = np.zeros((traffic.steps, machine.cores, len(kernel.COUNTER_NAMES)), np.int64)
+    counters = np.zeros((traffic.steps, machine.cores, len(layout.COUNTER_NAMES)), np.int64)
     links = np.zeros((traffic.steps, machine.channels), np.int64)
     for step in range(traffic.steps):
         results[step] = kernel.run_step(
@@ -73,13 +73,13 @@ def time_steps(
         raise_if_stuck(machine, chip, step, int(results[step, 0]), events_per_message)
         kernel.copy_counters(chip, counters[step])
         kernel.copy_links(chip, links[step])
-    return StepTimes(results[:, 2], results[:, 1], counters, links, table[:, kernel.M_EMITTED :])
+    return StepTimes(results[:, 2], results[:, 1], counters, links, table[:, layout.M_EMITTED :])
 
 
 def _table(traffic: Traffic) -> IntArray:
-    table = np.zeros((len(traffic.target), kernel.MESSAGE_COLUMNS), np.int64)
-    table[:, kernel.M_TARGET], table[:, kernel.M_FLITS] = traffic.target, traffic.flits
-    table[:, kernel.M_WORK], table[:, kernel.M_SERVICE] = traffic.work, traffic.service
+    table = np.zeros((len(traffic.target), layout.MESSAGE_COLUMNS), np.int64)
+    table[:, layout.M_TARGET], table[:, layout.M_FLITS] = traffic.target, traffic.flits
+    table[:, layout.M_WORK], table[:, layout.M_SERVICE] = traffic.work, traffic.service
     return table
 
 
@@ -89,10 +89,10 @@ def raise_if_stuck(
     """Name a channel whose buffer is full and whose first message cannot go on."""
     if status == kernel.OK:
         return
-    size = chip[kernel.CHANNEL_SIZE]
-    start = chip[kernel.CHANNEL_AT]
+    size = chip[layout.CHANNEL_SIZE]
+    start = chip[layout.CHANNEL_AT]
     rows = chip[start : start + machine.channels * size].reshape(machine.channels, size)
-    stuck = [machine.channel_name(i) for i in np.flatnonzero(rows[:, kernel.C_BLOCKED]).tolist()]
+    stuck = [machine.channel_name(i) for i in np.flatnonzero(rows[:, layout.C_BLOCKED]).tolist()]
     what = f"livelock: more than {limit} events per message"
     if status == kernel.DEADLOCK:
         what = "deadlock: messages wait for each other"
