@@ -73,8 +73,8 @@ bench-onnx: $(VENV)/.installed  ## ONNX beside the definition on BUNDLES' test s
 bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
 	$(BIN)/python -m benchmarks.placement
 
-bench-sim: $(VENV)/.installed  ## simulator beside SANA-FE; DVS=path/to/SANA-FE/snn/dvs.yaml
-	$(BIN)/python -m benchmarks.bench_sim --dvs $(DVS)
+bench-sim: $(VENV)/.installed  ## simulator beside SANA-FE, which it installs apart
+	$(BIN)/python -m benchmarks.bench_sim
 
 results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results
 	$(BIN)/python -m benchmarks.render_results
