@@ -47,8 +47,8 @@ test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped withou
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
 
-campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged .nir, .net, .onnx and .safetensors files
-	$(BIN)/python -m pytest -q -m campaign tests/export/test_exchange_fuzz.py
+campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled processes
+	$(BIN)/python -m benchmarks.exchange_fuzz
 
 bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake, a C++ compiler, git)
 	$(BIN)/python -m benchmarks.booksim

@@ -7,6 +7,8 @@ spikes/<name>     (T, *shape)   all spikes or payloads of the first sample
 """
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -26,9 +28,10 @@ Engine = Callable[[IntNetwork, IntArray], Activity]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold: no clock in the bytes
 MAX_BYTES = 1 << 31  # of one unpacked array
-DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
-    *(KeyError, ValueError, TypeError),
+DAMAGE = (  # what numpy and zipfile raise over damaged arrays
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, MemoryError),
+    *(KeyError, ValueError, TypeError, OverflowError),
+    *(SyntaxError, tokenize.TokenError),  # an array's header is a Python literal
     RuntimeError,  # an encrypted member, or a compression of another kind
 )
 

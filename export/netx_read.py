@@ -14,6 +14,7 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError
+from tssd.export.guard import guarded
 from tssd.export.nir_read import MAX_VALUES, open_hdf5
 
 TYPES = ("input", "conv", "dense", "dense_rec", "flatten")
@@ -56,6 +57,7 @@ class NetxLayer:
     groups: int = 1
 
 
+@guarded
 def read_netx(path: Path) -> tuple[NetxLayer, ...]:
     """All layers of *path* in order."""
     with open_hdf5(path) as file:

@@ -14,6 +14,7 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.serial import SCHEMA, from_arrays
 from tssd.errors import FileFormatError
 from tssd.export.geometry import check_projections
+from tssd.export.guard import guarded
 from tssd.export.header_check import check_header
 from tssd.export.nir_write import GROUP, digest
 
@@ -39,6 +40,7 @@ def read_nir(path: Path) -> IntNetwork:
     return network
 
 
+@guarded
 def has_integer_model(path: Path) -> bool:
     """Whether *path* is a NIR file of ours; False for a general NIR graph."""
     with open_hdf5(path) as file:
@@ -67,6 +69,7 @@ def open_hdf5(path: Path) -> h5py.File:
         ) from None
 
 
+@guarded
 def read_private(path: Path) -> tuple[str, dict[str, Any], str]:
     """Header, stored integer arrays and SHA-256 of the private group, not yet interpreted."""
     with open_hdf5(path) as file:

@@ -24,7 +24,6 @@ from tssd.export.nirio.rules import needs
 from tssd.hw_targets.chips import chip_names, load_chip
 from tssd.hw_targets.fit import fit
 
-MAX_ONNX_BYTES = 1 << 30
 MAX_SAFETENSORS_HEADER = 1 << 24
 
 
@@ -185,31 +184,17 @@ def _netx(path: Path) -> Inspection:
 
 
 def _onnx(path: Path) -> Inspection:
-    """Nodes by operator and, for a graph of ours, its populations; weights are not loaded twice."""
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    """Nodes by operator and, for a graph of ours, its populations."""
+    from tssd.export.onnx_read import read_onnx
 
-    if path.stat().st_size > MAX_ONNX_BYTES:
-        raise FileFormatError(str(path), found="more than 1 GiB", allowed="a smaller ONNX file")
-    try:
-        model = onnx.load_from_string(path.read_bytes())
-        onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or ["?"])[0][:160]
-        raise FileFormatError(
-            str(path), found=f"no valid ONNX model ({reason})", allowed="an ONNX file"
-        ) from None
-    graph = model.graph
-    operators: dict[str, int] = {}
-    for node in graph.node:
-        operators[node.op_type] = operators.get(node.op_type, 0) + 1
-    meta = {p.key: p.value for p in model.metadata_props}
+    found = read_onnx(path)
+    meta = found.metadata
     facts = {
-        "opset": ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in model.opset_import),
-        "operators": ", ".join(f"{k} x {n}" for k, n in sorted(operators.items())),
-        "inputs": ", ".join(i.name for i in graph.input),
-        "outputs": ", ".join(o.name for o in graph.output),
-        "parameters": sum(int(np.prod(t.dims)) for t in graph.initializer),
+        "opset": found.opset,
+        "operators": ", ".join(f"{k} x {n}" for k, n in sorted(found.operators.items())),
+        "inputs": ", ".join(found.inputs),
+        "outputs": ", ".join(found.outputs),
+        "parameters": found.parameters,
     } | {k: meta[k] for k in ("schema", "form", "time_steps", "input_coding") if k in meta}
     rows = _onnx_rows(meta.get("populations"), str(path))
     names = [row.name for row in rows]
@@ -233,7 +218,7 @@ def _onnx_rows(text: str | None, where: str) -> tuple[LayerRow, ...]:
             )
             for p in json.loads(text)
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise FileFormatError(where, found="damaged population metadata") from None
 
 
@@ -259,7 +244,7 @@ def _checkpoint(path: Path) -> Inspection:
             )
             for name, entry in sorted(table.items())
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FileFormatError(str(path), found="a damaged safetensors header") from None
     facts = {str(k): str(v)[:200] for k, v in about.items()}
     return Inspection(str(path), "checkpoint", rows, (), (), facts)

@@ -13,10 +13,10 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError
+from tssd.export.golden import DAMAGE
 from tssd.train.float_run import ImageArray
 
 MAX_BYTES = 1 << 33
-DAMAGE = (OSError, ValueError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +72,12 @@ def _arrays(path: Path) -> tuple[Any, Any]:
             with zipfile.ZipFile(path) as archive:
                 if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
                     raise DataError(str(path), found="more than 8 GiB of arrays", allowed="less")
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded as arrays:
-            return arrays["inputs"], arrays.get("labels", None)
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
+            with loaded as arrays:
+                return arrays["inputs"], arrays.get("labels", None)
     except DAMAGE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(

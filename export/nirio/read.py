@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from tssd.errors import FileFormatError, TssdError
+from tssd.export.guard import guarded
 from tssd.export.nir_read import open_hdf5
 from tssd.export.nirio.graph import FIELDS, OPTIONAL, Edge, Graph, Node
 
@@ -25,6 +26,7 @@ BYTES_PER_FILE_BYTE = 200  # gzip of repeated numbers
 MAX_TEXT = 1 << 20
 
 
+@guarded
 def read_graph(path: Path) -> Graph:
     """The graph in *path*; FileFormatError or NetworkError says what is wrong with it."""
     with open_hdf5(path) as file:

@@ -85,8 +85,8 @@ def resolve(graph: Graph, answers: Answers | None = None) -> Rule:
     profile = _profile(told.profile)
     meta = graph.metadata
     dt = _first(told.dt_seconds, profile and profile.dt_seconds, _number(meta.get("dt")))
-    word = _first(told.rule, profile and profile.discretisation, meta.get("discretisation"))
-    reset = _first(told.reset, profile and profile.reset, meta.get("reset"))
+    word = _first(told.rule, profile and profile.discretisation, _word(meta.get("discretisation")))
+    reset = _first(told.reset, profile and profile.reset, _word(meta.get("reset")))
     _ask(graph, dt, word, reset)
     rule = Rule(
         float(dt or 1.0),
@@ -97,6 +97,11 @@ def resolve(graph: Graph, answers: Answers | None = None) -> Rule:
     )
     _check(rule, str(reset or "none"))
     return rule
+
+
+def _word(value: Any) -> str | None:
+    """A word of a file's metadata, which may hold anything."""
+    return None if value is None else str(value)
 
 
 def parameters(graph: Graph, name: str, rule: Rule) -> dict[str, FloatArray]:
@@ -111,14 +116,12 @@ def parameters(graph: Graph, name: str, rule: Rule) -> dict[str, FloatArray]:
 def reset_of(graph: Graph, name: str, rule: Rule) -> Reset:
     """What the graph spells out, else the rule's, else the node's own word in its metadata."""
     about = graph.nodes[name].metadata
-    if SPELLED in about:
-        return RESETS[str(about[SPELLED])]
-    if rule.reset is not None:
+    if SPELLED not in about and rule.reset is not None:
         return rule.reset
-    word = about.get("reset")
-    if word not in RESETS:
+    word = _word(about.get(SPELLED, about.get("reset")))
+    if word is None or word not in RESETS:
         raise graph.fault(f"node {name}", f"reset {word!r}", ", ".join(RESETS), "--reset")
-    return RESETS[str(word)]
+    return RESETS[word]
 
 
 def resets_late(graph: Graph, name: str, rule: Rule) -> bool:
