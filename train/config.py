@@ -244,21 +244,28 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
     ]
 
 
+EVENT_PRESET: dict[str, Any] = {
+    "model": "tiny",
+    "epochs": 30,
+    "batch_size": 32,
+    "shift": 2,
+    "rotate": 10.0,
+    "scale": 0.1,
+    "event_drop": 0.3,
+}
 # What differs from TrainConfig's own defaults for a data set, found by short trials.
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"model": "tiny", "epochs": 20, "batch_size": 64, "lr": 5e-3, "shift": 1},
     "fashion-mnist": {"model": "vgg-small", "flip": True},
     "mnist": {"model": "tiny", "shift": 2},
     "cifar10": {"model": "vgg-small", "flip": True, "shift": 4, "epochs": 30},
-    "n-mnist": {
-        "model": "tiny",
-        "epochs": 30,
-        "batch_size": 32,
-        "shift": 2,
-        "rotate": 10.0,
-        "scale": 0.1,
-        "event_drop": 0.3,
-    },
+    "cifar100": {"model": "vgg-small", "flip": True, "shift": 4, "epochs": 30},
+    "cifar10-dvs": {"model": "vgg-small", "flip": True, "shift": 10, "batch_size": 16},
+    "dvs-gesture": {"model": "vgg-small", "shift": 10, "batch_size": 16, "frame_rule": "count"},
+    "shd": {"model": "tiny", "time_shift": 0.05},
+    "n-mnist": EVENT_PRESET,
+    "n-mnist-simulated": EVENT_PRESET,
+    "n-fashion-simulated": EVENT_PRESET,
 }
 
 

@@ -5,6 +5,11 @@ digits          scikit-learn, 8 x 8, embedded      1,257    180     360  by one 
 fashion-mnist   idx(.gz), arXiv 1708.07747        55,000  5,000  10,000  last of the train file
 mnist           idx(.gz)                          55,000  5,000  10,000  last of the train file
 cifar10         binary version, Krizhevsky 2009   45,000  5,000  10,000  last of the fifth batch
+cifar100        binary version, Krizhevsky 2009   45,000  5,000  10,000  last of the train file
+cifar10-dvs     AEDAT 2, Li et al. 2017            8,000  1,000   1,000  last tenths of each class
+dvs-gesture     AEDAT 3.1, Amir et al. 2017        1,059    117     288  last tenth
+shd             HDF5, Cramer et al. 2020           7,341    815   2,264  last tenth
+n-mnist-simulated, n-fashion-simulated             4,000    500   2,000  drawn from those splits
 n-mnist         .bin, Orchard et al. 2015         54,000  6,000  10,000  last tenth by number
 
 The test split is only read to report; choices are made on the validation split, calibration
@@ -14,6 +19,7 @@ samples come from the training split. Nothing is fetched unless it is asked for.
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tssd.config import unknown_name
@@ -48,9 +54,15 @@ LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
     "fashion-mnist": image_data.fashion,
     "mnist": image_data.mnist,
     "cifar10": image_data.cifar10,
+    "cifar100": image_data.cifar100,
 }
 EVENT_LOADERS: dict[str, Callable[[Path | None, Framing], Dataset]] = {
     "n-mnist": event_data.nmnist,
+    "cifar10-dvs": event_data.cifar10_dvs,
+    "dvs-gesture": event_data.dvs_gesture,
+    "shd": event_data.shd,
+    "n-mnist-simulated": partial(event_data.simulated, "mnist", "n-mnist-simulated"),
+    "n-fashion-simulated": partial(event_data.simulated, "fashion-mnist", "n-fashion-simulated"),
 }
 
 

@@ -14,6 +14,11 @@ SOURCES = {
     "fashion-mnist": "apt install dataset-fashion-mnist; --data DIR --download; or TSSD_DATA=DIR",
     "mnist": "the idx files of http://yann.lecun.com/exdb/mnist",
     "cifar10": "the binary version of https://www.cs.toronto.edu/~kriz/cifar.html",
+    "cifar100": "the binary version of https://www.cs.toronto.edu/~kriz/cifar.html",
+    "imagenet-folder": "train/<class>/ and val/<class>/ folders of images (https://image-net.org)",
+    "cifar10-dvs": "the .aedat files of https://figshare.com/articles/dataset/4724671, unpacked",
+    "dvs-gesture": "DvsGesture.tar.gz of https://research.ibm.com/interactive/dvsgesture, unpacked",
+    "shd": "shd_train.h5, shd_test.h5 of https://zenkelab.org/datasets, unpacked",
     "n-mnist": "Train.zip, Test.zip of https://www.garrickorchard.com/datasets/n-mnist, unpacked",
 }
 

@@ -128,13 +128,19 @@ class Events:
 
 
 def gather(
-    recordings: Sequence[Events], shape: tuple[int, int, int], names: Sequence[str]
+    recordings: Sequence[Events],
+    shape: tuple[int, int, int],
+    names: Sequence[str],
+    length_us: int = 0,
 ) -> Recordings:
-    """Many recordings as one value; *names* are used in errors. Time starts at the first event."""
+    """Many recordings as one value; *names* are used in errors.
+
+    Time starts at 0 and lasts *length_us*; without it, from the first event to the last.
+    """
     for name, events in zip(names, recordings, strict=True):
         _check_inside(name, events, shape)
-    firsts = [int(e.time_us.min()) if len(e.x) else 0 for e in recordings]
-    lasts = [int(e.time_us.max()) if len(e.x) else 0 for e in recordings]
+    spans = [(0, length_us - 1) if length_us else _span(e) for e in recordings]
+    firsts, lasts = zip(*spans, strict=True)
     orders = [np.argsort(e.time_us, kind="stable") for e in recordings]
     pairs = list(zip(recordings, orders, strict=True))
     return Recordings(
@@ -148,6 +154,10 @@ def gather(
         np.array([b - a + 1 for a, b in zip(firsts, lasts, strict=True)], np.int64),
         shape,
     )
+
+
+def _span(events: Events) -> tuple[int, int]:
+    return (int(events.time_us.min()), int(events.time_us.max())) if len(events.x) else (0, 0)
 
 
 def _check_inside(name: str, events: Events, shape: tuple[int, int, int]) -> None:

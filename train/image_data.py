@@ -35,7 +35,7 @@ CIFAR10_CLASSES = (
 )
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
 VALIDATION = 5000
-CIFAR_ROW = 1 + 3 * 32 * 32
+CIFAR_PIXELS = 3 * 32 * 32
 
 
 def digits(data_dir: Path | None) -> Dataset:
@@ -94,22 +94,39 @@ def _with_validation(name: str, train: Split, test: Split, classes: tuple[str, .
 def cifar10(data_dir: Path | None) -> Dataset:
     place = inside(folder("cifar10", data_dir), "cifar-10-batches-bin")
     names = [f"data_batch_{i}.bin" for i in range(1, 6)]
-    parts = [_cifar_file(present(place / name, "cifar10")) for name in names]
+    parts = [_cifar_file(present(place / name, "cifar10"), 1, 10) for name in names]
     train = Split(
         np.concatenate([part.images for part in parts]),
         np.concatenate([part.labels for part in parts]),
     )
-    test = _cifar_file(present(place / "test_batch.bin", "cifar10"))
+    test = _cifar_file(present(place / "test_batch.bin", "cifar10"), 1, 10)
     return _with_validation("cifar10", train, test, CIFAR10_CLASSES)
 
 
-def _cifar_file(path: Path) -> Split:
-    raw = np.fromfile(path, np.uint8)
-    if len(raw) == 0 or len(raw) % CIFAR_ROW:
+def cifar100(data_dir: Path | None) -> Dataset:
+    """``train.bin`` and ``test.bin``; the fine labels, named in ``fine_label_names.txt``."""
+    place = inside(folder("cifar100", data_dir), "cifar-100-binary")
+    train, test = (
+        _cifar_file(present(place / f"{part}.bin", "cifar100"), 2, 100)
+        for part in ("train", "test")
+    )
+    names = place / "fine_label_names.txt"
+    classes = names.read_text().split() if names.is_file() else map(str, range(100))
+    return _with_validation("cifar100", train, test, tuple(classes))
+
+
+def _cifar_file(path: Path, labels: int, classes: int) -> Split:
+    """Rows of *labels* label bytes, of which the last counts, and 3 x 32 x 32 pixels."""
+    raw, row = np.fromfile(path, np.uint8), labels + CIFAR_PIXELS
+    if len(raw) == 0 or len(raw) % row:
         raise DataError(
-            str(path),
-            found=f"{len(raw)} bytes",
-            allowed=f"a multiple of {CIFAR_ROW} (label, pixels)",
+            str(path), found=f"{len(raw)} bytes", allowed=f"a multiple of {row} (label, pixels)"
         )
-    rows = raw.reshape(-1, CIFAR_ROW)
-    return Split(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64))
+    rows = raw.reshape(-1, row)
+    found = rows[:, labels - 1].astype(np.int64)
+    if found.max() >= classes:
+        at = int(found.argmax())
+        raise DataError(
+            f"{path}, image {at}", found=f"label {found[at]}", allowed=f"0..{classes - 1}"
+        )
+    return Split(rows[:, labels:].reshape(-1, 3, 32, 32), found)

@@ -16,6 +16,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from tssd.atomic import write_bytes
+from tssd.config import unknown_name
 from tssd.errors import ConfigError
 from tssd.train.checkpoint import CHECKPOINT, load_net
 from tssd.train.config import Method, TrainConfig
@@ -98,13 +99,18 @@ def study(
     seeds: Sequence[int],
     folder: Path,
     began: Callable[[str, int], None] = lambda condition, seed: None,
+    only: Sequence[str] = (),
 ) -> tuple[Outcome, ...]:
-    """Run what is missing and compare; writes ``study.json`` into *folder*."""
+    """Run what is missing and compare; writes ``study.json`` into *folder*.
+
+    All conditions of one seed come before the next seed. *only* names the conditions to run; the
+    baseline is always among them.
+    """
     if not seeds:
         raise ConfigError("study: seeds", found="none", allowed="at least one")
     found: dict[str, list[Measurement]] = {}
-    for condition, changed in conditions(config).items():
-        for seed in seeds:
+    for seed in seeds:
+        for condition, changed in _chosen(conditions(config), only).items():
             began(condition, seed)
             run = folder / f"{condition.replace(' ', '-')}-seed{seed}"
             one = replace(changed, seed=seed)
@@ -114,6 +120,13 @@ def study(
     table = {"config": config.to_table(), "outcomes": [asdict(outcome) for outcome in outcomes]}
     write_bytes(folder / "study.json", (json.dumps(table, indent=1) + "\n").encode())
     return outcomes
+
+
+def _chosen(all_of: dict[str, TrainConfig], only: Sequence[str]) -> dict[str, TrainConfig]:
+    for name in only:
+        if name not in all_of:
+            raise unknown_name("study: --only", f"condition {name!r}", name, all_of)
+    return {k: v for k, v in all_of.items() if not only or k in (BASELINE, *only)}
 
 
 def made(config: TrainConfig, data: Dataset, folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tssd.errors import ConfigError, DataError
 from tssd.train.augment import augment
 from tssd.train.data import FASHION_DEBIAN, check_sha256, load
-from tssd.train.image_data import CIFAR_ROW
+from tssd.train.image_data import CIFAR_PIXELS
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -44,7 +44,7 @@ def test_idx_files_are_read_back(folder: Path) -> None:
 
 
 def test_cifar10_binary_is_read_back(tmp_path: Path) -> None:
-    rows = np.arange(4 * CIFAR_ROW, dtype=np.int64).reshape(4, -1).astype(np.uint8)
+    rows = np.arange(4 * (1 + CIFAR_PIXELS), dtype=np.int64).reshape(4, -1).astype(np.uint8)
     rows[:, 0] = [3, 1, 4, 1]
     for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
         rows.tofile(tmp_path / name)
@@ -110,3 +110,24 @@ def test_augmentation_moves_and_mirrors_whole_images() -> None:
     places = {tuple(np.argwhere(m[0] == 9)[0]) for m in moved}
     assert places == {(r, c) for r in (1, 2, 3) for c in (0, 1, 2, 3, 4, 5)}
     assert (moved.sum((1, 2, 3)) == 9).all()
+
+
+def test_cifar100_has_fine_labels(tmp_path: Path) -> None:
+    rows = np.arange(4 * (2 + CIFAR_PIXELS), dtype=np.int64).reshape(4, -1).astype(np.uint8)
+    rows[:, 1] = [99, 0, 42, 7]
+    for name in ("train.bin", "test.bin"):
+        rows.tofile(tmp_path / name)
+    (tmp_path / "fine_label_names.txt").write_text("\n".join(f"c{i}" for i in range(100)) + "\n")
+    data = load("cifar100", tmp_path)
+    assert list(data.test.labels) == [99, 0, 42, 7]
+    assert np.array_equal(data.test.images[2].ravel(), rows[2, 2:])
+    assert data.classes[42] == "c42"
+
+
+def test_a_label_out_of_range_names_the_image(tmp_path: Path) -> None:
+    rows = np.zeros((3, 2 + CIFAR_PIXELS), np.uint8)
+    rows[1, 1] = 100
+    for name in ("train.bin", "test.bin"):
+        rows.tofile(tmp_path / name)
+    with pytest.raises(DataError, match=r"train\.bin, image 1: found label 100; allowed: 0\.\.99"):
+        load("cifar100", tmp_path)

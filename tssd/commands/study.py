@@ -13,6 +13,7 @@ import click
 @click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
 @click.option("--epochs", type=int)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
+@click.option("--only", multiple=True, metavar="NAME", help="This condition (several times).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
@@ -20,6 +21,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def study(
     seeds: int,
+    only: tuple[str, ...],
     settings: tuple[str, ...],
     path: Path | None,
     out: Path,
@@ -44,7 +46,7 @@ def study(
         click.echo(f"{condition}, seed {seed}", err=True)
 
     outcomes = run_study(
-        config, load(config.dataset, data, framing=config.framing()), range(seeds), out, began
+        config, load(config.dataset, data, framing=config.framing()), range(seeds), out, began, only
     )
     write_report(outcomes, config, seeds, out)
     if as_json:
