@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-fuzz \
-	bench-booksim bench-chain bench-chips bench-exchange bench-lava bench-onnx bench-placement bench-sim
+	bench-booksim bench-chain bench-chips bench-exchange bench-lava bench-onnx bench-placement bench-scale bench-sim
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -72,6 +72,9 @@ bench-onnx: $(VENV)/.installed  ## ONNX beside the definition on BUNDLES' test s
 
 bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
 	$(BIN)/python -m benchmarks.placement
+
+bench-scale: $(VENV)/.installed  ## ResNet-18 on eight chips; cost of a message as the grid grows
+	$(BIN)/python -m benchmarks.scale
 
 bench-sim: $(VENV)/.installed  ## simulator beside SANA-FE, which it installs apart
 	$(BIN)/python -m benchmarks.bench_sim

@@ -91,9 +91,9 @@ def random_tally(network: IntNetwork, seed: int, samples: int = 3) -> Tally:
     return Tally(samples, network.time_steps, events, readout)
 
 
-def resnet18(seed: int = 0, size: int = 32) -> IntNetwork:
+def resnet18(seed: int = 0, size: int = 32, pooled: bool = False) -> IntNetwork:
     """The geometry of ResNet-18 for *size* x *size* images: 11.2 M weights, skips aligned by
-    delays, no pooling before the last layer."""
+    delays; *pooled*: the last image is summed to a point before the last layer, as published."""
     rng = np.random.default_rng(seed)
     stem = lif("stem", (64, size, size))
     populations = [plain_population("input", (3, size, size), PopulationKind.INPUT), stem]
@@ -110,9 +110,19 @@ def resnet18(seed: int = 0, size: int = 32) -> IntNetwork:
                 conv(before, b, rng, kernel=1, stride=step, delay=1),
             ]
             populations += [a, b]
+    if pooled:
+        populations.append(plain_population("pool", (512, 1, 1), PopulationKind.RELAY))
+        projections.append(sum_pool(populations[-2], populations[-1]))
     populations.append(lif("fc", (10,)))
     projections.append(dense(populations[-2], populations[-1], rng))
     return IntNetwork(tuple(populations), tuple(projections), 4, InputCoding.SPIKES, 1)
+
+
+def sum_pool(source: Population, target: Population) -> Projection:
+    """Each channel of *source* added up to a point."""
+    channels, edge = source.shape[:2]
+    ones, kind = np.ones((channels, 1, edge, edge), np.int64), ProjectionKind.SUM_POOL
+    return Projection(source.name, target.name, kind, ones, stride=(edge, edge), groups=channels)
 
 
 def conv(
