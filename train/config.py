@@ -260,6 +260,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mnist": {"model": "tiny", "shift": 2},
     "cifar10": {"model": "vgg-small", "flip": True, "shift": 4, "epochs": 30},
     "cifar100": {"model": "vgg-small", "flip": True, "shift": 4, "epochs": 30},
+    "imagenet-folder": {"model": "resnet-18", "flip": True, "shift": 16, "epochs": 100},
     "cifar10-dvs": {"model": "vgg-small", "flip": True, "shift": 10, "batch_size": 16},
     "dvs-gesture": {"model": "vgg-small", "shift": 10, "batch_size": 16, "frame_rule": "count"},
     "shd": {"model": "tiny", "time_shift": 0.05},

@@ -6,6 +6,7 @@ fashion-mnist   idx(.gz), arXiv 1708.07747        55,000  5,000  10,000  last of
 mnist           idx(.gz)                          55,000  5,000  10,000  last of the train file
 cifar10         binary version, Krizhevsky 2009   45,000  5,000  10,000  last of the fifth batch
 cifar100        binary version, Krizhevsky 2009   45,000  5,000  10,000  last of the train file
+imagenet-folder class folders, 256 -> 224 pixels  98 %    2 %   val/    every fiftieth
 cifar10-dvs     AEDAT 2, Li et al. 2017            8,000  1,000   1,000  last tenths of each class
 dvs-gesture     AEDAT 3.1, Amir et al. 2017        1,059    117     288  last tenth
 shd             HDF5, Cramer et al. 2020           7,341    815   2,264  last tenth
@@ -55,6 +56,7 @@ LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
     "mnist": image_data.mnist,
     "cifar10": image_data.cifar10,
     "cifar100": image_data.cifar100,
+    "imagenet-folder": image_data.imagenet_folder,
 }
 EVENT_LOADERS: dict[str, Callable[[Path | None, Framing], Dataset]] = {
     "n-mnist": event_data.nmnist,

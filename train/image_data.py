@@ -1,13 +1,15 @@
 """Still images as uint8 arrays, read without torchvision."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from tssd.errors import DataError
-from tssd.train.data_files import folder, inside, one_of, present
+from tssd.train.data_files import folder, hint, inside, one_of, present
 from tssd.train.idx import read_idx
-from tssd.train.splits import Dataset, Split
+from tssd.train.pictures import Pictures
+from tssd.train.splits import ByteArray, Dataset, Split
 
 FASHION_CLASSES = (
     "t-shirt",
@@ -35,6 +37,8 @@ CIFAR10_CLASSES = (
 )
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
 VALIDATION = 5000
+VALIDATION_EVERY = 50  # of the training images of a folder, one is for validation
+PICTURES = {".jpeg", ".jpg", ".png", ".webp", ".bmp"}
 CIFAR_PIXELS = 3 * 32 * 32
 
 
@@ -130,3 +134,43 @@ def _cifar_file(path: Path, labels: int, classes: int) -> Split:
             f"{path}, image {at}", found=f"label {found[at]}", allowed=f"0..{classes - 1}"
         )
     return Split(rows[:, labels:].reshape(-1, 3, 32, 32), found)
+
+
+def imagenet_folder(data_dir: Path | None) -> Dataset:
+    """``train/<class>/`` and ``val/<class>/`` of image files; sorted folder names are the labels.
+
+    ``val`` is the test set; every fiftieth training image makes the validation set. Images are
+    read when they are needed.
+    """
+    place = folder("imagenet-folder", data_dir)
+    classes = tuple(sorted(path.name for path in (place / "train").glob("*") if path.is_dir()))
+    if not classes:
+        raise DataError(str(place), found="no folder train/<class>", hint=hint("imagenet-folder"))
+    train, test = (_pictures(place / part, classes) for part in ("train", "val"))
+    numbers = np.arange(len(train))
+    held = numbers % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    kept, val = (_unread([train[i] for i in numbers[mask]]) for mask in (~held, held))
+    return Dataset("imagenet-folder", kept, val, _unread(test), classes)
+
+
+def _pictures(place: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    """(file, label) of every image; another class than the training folder's is an error."""
+    foreign = [p.name for p in place.glob("*") if p.is_dir() and p.name not in classes]
+    if foreign:
+        raise DataError(
+            str(place), found=f"class {foreign[0]!r}", allowed=f"the {len(classes)} of train/"
+        )
+    pairs = [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((place / name).glob("*"))
+        if path.suffix.lower() in PICTURES
+    ]
+    if not pairs:
+        raise DataError(str(place), found="no image", allowed=", ".join(sorted(PICTURES)))
+    return pairs
+
+
+def _unread(pairs: list[tuple[Path, int]]) -> Split:
+    images = cast(ByteArray, Pictures([path for path, _ in pairs]))  # reads like an array
+    return Split(images, np.array([label for _, label in pairs], np.int64))

@@ -1,11 +1,13 @@
 """Values of a data set: images or recordings of events with their labels, in three splits."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from tssd.train.events import Recordings
+from tssd.train.pictures import Pictures
 
 ByteArray = npt.NDArray[np.uint8]
 LabelArray = npt.NDArray[np.int64]
@@ -15,7 +17,8 @@ LabelArray = npt.NDArray[np.int64]
 class Split:
     """Images (N, C, H, W) of 0..255, or frames of events (N, T, C, H, W), and their labels (N,).
 
-    ``recordings`` are the events that the frames were made of: training augments those.
+    Images of a folder are read when indexed (``train.pictures``); to all who index they are an
+    array. ``recordings`` are the events that the frames were made of: training augments those.
     """
 
     images: ByteArray
@@ -33,7 +36,12 @@ class Split:
         """The samples from *start* up to *stop*."""
         kept = np.arange(len(self))[start:stop]
         recordings = self.recordings.select(kept) if self.recordings is not None else None
-        return Split(self.images[start:stop], self.labels[start:stop], recordings)
+        held: object = self.images
+        if isinstance(held, Pictures):
+            images = cast(ByteArray, held.part(start, stop))
+        else:
+            images = self.images[start:stop]
+        return Split(images, self.labels[start:stop], recordings)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tssd.errors import ConfigError, DataError
 from tssd.train.augment import augment
 from tssd.train.data import FASHION_DEBIAN, check_sha256, load
 from tssd.train.image_data import CIFAR_PIXELS
+from tssd.train.pictures import read_picture
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -131,3 +133,38 @@ def test_a_label_out_of_range_names_the_image(tmp_path: Path) -> None:
         rows.tofile(tmp_path / name)
     with pytest.raises(DataError, match=r"train\.bin, image 1: found label 100; allowed: 0\.\.99"):
         load("cifar100", tmp_path)
+
+
+def write_pictures(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 26), ("val", 2)):
+        for name in ("n01", "n02"):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (300, 280, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / part / name / f"{i:02d}.png")
+
+
+def test_a_folder_of_images_is_read_when_asked(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    data = load("imagenet-folder", tmp_path)
+    assert (data.shape, data.classes) == ((3, 224, 224), ("n01", "n02"))
+    assert [len(s) for s in (data.train, data.val, data.test)] == [51, 1, 4]
+    assert data.test.labels.tolist() == [0, 0, 1, 1]
+    (tmp_path / "train" / "n02" / "25.png").write_bytes(b"no image")
+    first = data.train.part(0, 2).images[np.array([1])]  # the damaged one was not read
+    assert first.shape == (1, 3, 224, 224)
+    with pytest.raises(DataError, match=r"25\.png: found 8 bytes that are no image"):
+        data.train.images[50:51]
+
+
+def test_pictures_are_resized_and_cut_from_the_middle(tmp_path: Path) -> None:
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    pixels[:, 90:110] = (255, 0, 10)  # the middle fifth of the cut
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found = read_picture(tmp_path / "a.png", 100, 80)
+    assert found.shape == (3, 80, 80)
+    assert (found[0, :, 30:50] == 255).all()
+    assert (found[:, :, 50:] == 0).all()
+    doubled = read_picture(tmp_path / "a.png", 200, 160)
+    assert (doubled[2, :, 62:98] == 10).all()

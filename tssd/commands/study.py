@@ -9,7 +9,7 @@ import click
 
 
 @click.command(epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study")
-@click.option("--dataset", help="digits, fashion-mnist, mnist, cifar10 or n-mnist.")
+@click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")
 @click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
 @click.option("--epochs", type=int)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")

@@ -20,7 +20,7 @@ Example:
 
 
 @click.command(help=EXAMPLE)
-@click.option("--dataset", help="digits, fashion-mnist, mnist, cifar10 or n-mnist.")
+@click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")
 @click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
 @click.option("--epochs", type=int)
 @click.option("--batch-size", type=int)
