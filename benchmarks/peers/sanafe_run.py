@@ -73,7 +73,7 @@ def main(weights: str, result: str, spikes: str) -> None:
         "build_wall_s": time.perf_counter() - wall,
         "build_cpu_s": time.process_time() - cpu,
     }
-    # first, because a reset leaves what was on its way to the neurons
+    # first: a reset leaves counters, input trains and what is on its way
     found = chip.sim(STEPS, timing_model="detailed", processing_threads=1, spike_trace=True)
     groups = [layer.group.get_name() for layer in layers]
     rows = [

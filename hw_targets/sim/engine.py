@@ -248,22 +248,27 @@ def trace_step(plan: Plan, record: SpikeRecord, step: int) -> IntArray:
 
 def sorted_ranks(plan: Plan, record: SpikeRecord) -> tuple[IntArray, IntArray]:
     """(steps + 1,) bounds, and the ranks of the neurons that fire, by step and core order."""
-    steps = np.concatenate([record.spikes[name][:, 0] for name in plan.populations])
-    ranks = np.concatenate(
-        [plan.rank[name][record.spikes[name][:, 1]] for name in plan.populations]
+    neurons = len(plan.wires.fan_first) - 1
+    keys = np.concatenate(
+        [
+            record.spikes[name][:, 0] * neurons + plan.rank[name][record.spikes[name][:, 1]]
+            for name in plan.populations
+        ]
     )
-    order = np.lexsort((ranks, steps))
-    return np.searchsorted(steps[order], np.arange(record.steps + 1)), ranks[order]
+    keys.sort()  # one sort of numbers: many times faster than sorting by two keys
+    first = np.searchsorted(keys, np.arange(record.steps + 1) * neurons)
+    return first, keys - np.repeat(np.arange(record.steps) * neurons, np.diff(first))
 
 
 def update_cycles(plan: Plan, record: SpikeRecord) -> IntArray:
     """(steps, cores): neuron-stage cycles of all updates of a core in each step."""
     total = np.zeros((record.steps, plan.machine.cores), np.int64)
+    active = np.zeros(record.steps, np.int64)
     for i, (name, neurons) in enumerate(
         zip(plan.slice_population, plan.slice_neurons, strict=True)
     ):
-        active: IntArray | int = len(neurons)
+        active[:] = len(neurons)
         if name in record.active and plan.extra[i]:
-            active = np.count_nonzero(record.active[name][:, neurons], axis=1)
+            sk.count_active(record.active[name], neurons, active)
         total[:, plan.slice_core[i]] += plan.idle[i] * len(neurons) + plan.extra[i] * active
     return total

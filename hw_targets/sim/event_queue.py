@@ -21,8 +21,7 @@ _POSITION = np.argsort([(_SEQUENCE << p & (1 << 64) - 1) >> 58 for p in range(64
 @inlined
 def lowest_bit(word: int) -> int:
     """The position of the lowest one of a word that is not zero."""
-    found: int = _POSITION[((word & -word) * _SEQUENCE >> 58) & 63]
-    return found
+    return index(_POSITION[((word & -word) * _SEQUENCE >> 58) & 63])
 
 
 @inlined

@@ -39,7 +39,7 @@ class Wires:
     """All projections into one population, their tables one after the other.
 
     ``table`` (wires, 11) as ``functional_kernel.W_*`` name its columns; ``counted`` the weights
-    (C_in, k_h, k_w, C_out of a group), each non-zero one with a one above the sum's bits;
+    (C_in, k_h, k_w, C_out of a group), each that counts with a one above the sum's bits;
     ``weight`` without, empty if all payloads are one; ``rows``, ``columns`` and ``places`` (source
     neurons, 4): where a source neuron's taps go.
     """
@@ -74,15 +74,18 @@ class Program:
     layers: tuple[Layer, ...]
 
 
-def prepare(network: IntNetwork) -> Program:
-    """Lay the network out for the kernel; NetworkError for recurrent ones and too large sums."""
+def prepare(network: IntNetwork, stored_zeros: bool = False) -> Program:
+    """Lay the network out for the kernel; NetworkError for recurrent ones and too large sums.
+
+    ``stored_zeros``: synapses of weight zero are met too, as on a chip that stores them.
+    """
     if any(network.is_recurrent(j) for j in network.projections):
         raise NetworkError("network", found="recurrent projections", allowed="feed-forward only")
     depth = depths(network)
     largest: dict[str, int] = {}
     layers = []
     for population in network.populations:
-        layer, largest[population.name] = _layer(network, population, largest, depth)
+        layer, largest[population.name] = _layer(network, population, largest, depth, stored_zeros)
         layers.append(layer)
     return Program(network, tuple(layers))
 
@@ -92,6 +95,7 @@ def _layer(
     population: Population,
     largest: Mapping[str, int],
     depth: Mapping[str, int],
+    zeros: bool,
 ) -> tuple[Layer, int]:
     """The layer, and the largest payload that it may send."""
     incoming = network.incoming(population.name)
@@ -99,7 +103,7 @@ def _layer(
     total = sum(_after_settling(j, most) for j, most in zip(incoming, sums, strict=True))
     if population is network.source and population.kind is PopulationKind.INPUT:
         total = network.input_max
-    counts = [_most_synapses(j) for j in incoming]
+    counts = [_most_synapses(j, zeros) for j in incoming]
     packed = [(c + 1) << _sum_bits(s) for s, c in zip(sums, counts, strict=True)]
     bias = _largest_bias(network, population)
     narrow = max(packed, default=0) < _NARROW and _fits_32_bits(population, total, bias)
@@ -112,7 +116,7 @@ def _layer(
         population,
         _channel_last(np.arange(population.neurons).reshape(population.shape)),
         dtype,
-        _wires(network, incoming, shifts, late, ones, dtype),
+        _wires(network, incoming, shifts, late, ones, zeros, dtype),
         _spread(
             population,
             DECAY_ONE - population.du,
@@ -128,7 +132,7 @@ def _layer(
 def _largest_sum(j: Projection, payload: int) -> int:
     """The largest magnitude that the sum of one target can reach in a step."""
     most = int(np.abs(j.weight).reshape(len(j.weight), -1).sum(axis=1).max(initial=0)) * payload
-    synapses = _most_synapses(j)
+    synapses = _most_synapses(j, zeros=True)
     if most >= 1 << (_SUM_BITS - 1) or synapses >= 1 << _COUNT_BITS:
         raise NetworkError(
             f"projection {j.name}",
@@ -138,8 +142,10 @@ def _largest_sum(j: Projection, payload: int) -> int:
     return most
 
 
-def _most_synapses(j: Projection) -> int:
-    return int(np.count_nonzero(j.weight.reshape(len(j.weight), -1), axis=1).max(initial=0))
+def _most_synapses(j: Projection, zeros: bool) -> int:
+    """The most synapses of one target."""
+    stored = np.ones(j.weight.shape, np.bool_) if zeros else j.weight != 0
+    return int(stored.reshape(len(stored), -1).sum(axis=1).max(initial=0))
 
 
 def _sum_bits(most: int) -> int:
@@ -191,9 +197,11 @@ def _wires(
     shifts: list[int],
     late: list[int],
     ones: bool,
+    zeros: bool,
     dtype: type[np.int32] | type[np.int64],
 ) -> Wires:
-    """Concatenate the tables of all incoming projections; ``ones``: every payload is one."""
+    """Concatenate the tables of all incoming projections; ``ones``: every payload is one,
+    ``zeros``: weights of zero count as synapses."""
     tables = [_tables(network, j) for j in incoming]
     ends = [np.cumsum([0, *(len(t[part]) for t in tables)]) for part in range(4)]
     table = np.zeros((len(incoming), k.WIRE_COLUMNS), np.int64)
@@ -207,7 +215,8 @@ def _wires(
         for part, empty in enumerate([np.zeros(0), np.zeros(0), np.zeros(0), np.zeros((0, 4))])
     )
     shift = np.repeat(np.array(shifts, np.int64), np.diff(ends[0]))
-    counted = weight.astype(np.int64) + ((weight != 0).astype(np.int64) << shift)
+    met = (weight != 0) | zeros
+    counted = weight.astype(np.int64) + (met.astype(np.int64) << shift)
     return Wires(
         tuple(j.source for j in incoming),
         table,

@@ -108,6 +108,23 @@ def run_steps(
 
 
 @compiled
+def count_active(flags: Rows, neurons: Words, active: Words) -> None:
+    """How many of some neurons (rising numbers) are flagged in each step, into ``active``."""
+    first, number = neurons[0], len(neurons)
+    side_by_side = neurons[number - 1] - first == number - 1
+    for step in range(flags.shape[0]):
+        count = 0
+        if side_by_side:
+            row = flags[step][first : first + number]
+            for i in range(number):
+                count += row[i]
+        else:
+            for i in range(number):
+                count += flags[step, neurons[i]]
+        active[step] = count
+
+
+@compiled
 def load_step(chip: Words, message: Rows, first: Words, tail: Words) -> None:
     """The loads of one step without its timing: stages and links are busy, nothing waits."""
     k.clear(chip)

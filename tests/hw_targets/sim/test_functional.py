@@ -59,6 +59,16 @@ def test_a_neuron_is_active_if_it_met_a_synapse_has_a_bias_or_was_not_at_rest() 
     assert not events["conv0"].active[0].any()
 
 
+def test_a_stored_synapse_of_weight_zero_counts_only_if_it_is_asked_to() -> None:
+    network = one_wire(0)
+    inputs = np.ones((network.time_steps, 1, 4), np.int64)
+    for stored in (False, True):
+        events = simulate(prepare(network, stored_zeros=stored), inputs)[0]["lif"]
+        assert events.active.all() == stored
+        assert events.active.any() == stored
+        assert not events.v.any()
+
+
 def test_inputs_of_another_shape_are_refused() -> None:
     network = random_conv_network(0, Reset.SOFT)
     with pytest.raises(DataError, match="inputs: found shape"):
