@@ -1,5 +1,6 @@
 """A network as one exchange file: integers or a snnTorch module to .nir, integers to .net."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tssd.export.netx import write_netx
 from tssd.export.nir_graph import NirMode
 from tssd.export.nir_read import read_nir
 from tssd.export.nir_write import write_nir
+from tssd.export.nirio.dialects import write_for
+from tssd.export.nirio.graph import Graph
+from tssd.export.nirio.read import read_graph
 from tssd.export.nirio.write import write_graph
 from tssd.float_import import ModelSource, graph_of_model
 
@@ -19,10 +23,11 @@ FORMATS = (".nir", ".net")
 
 @dataclass(frozen=True)
 class Form:
-    """How a ``.nir`` is written: the mode, and the length of a step."""
+    """How a ``.nir`` is written: the mode, the length of a step, or the platform to read it."""
 
     mode: NirMode = NirMode.COMPATIBLE
     dt_seconds: float = 1e-4
+    platform: str | None = None
 
 
 def convert(source: Path, out: Path, form: Form) -> None:
@@ -31,6 +36,8 @@ def convert(source: Path, out: Path, form: Form) -> None:
     network = _integers(source)
     if out.suffix == ".net":
         write_netx(network, out)
+    elif form.platform is not None:
+        write_for(_graph(network), out, form.platform)
     else:
         write_nir(network, out, form.mode, form.dt_seconds)
 
@@ -40,7 +47,11 @@ def convert_model(model: ModelSource, out: Path, form: Form) -> None:
     check_new(out)
     if out.suffix != ".nir":
         raise ConfigError("--out", found=out.name, allowed="a .nir file, for a float module")
-    write_graph(graph_of_model(model, form.mode, form.dt_seconds), out)
+    graph = graph_of_model(model, form.mode, form.dt_seconds)
+    if form.platform is not None:
+        write_for(graph, out, form.platform)
+    else:
+        write_graph(graph, out)
 
 
 def check_new(out: Path) -> None:
@@ -53,3 +64,11 @@ def check_new(out: Path) -> None:
 
 def _integers(source: Path) -> IntNetwork:
     return read_bundle(source).network if source.is_dir() else read_nir(source)
+
+
+def _graph(network: IntNetwork) -> Graph:
+    """The plain graph of *network*, by way of the file that says it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.nir"
+        write_nir(network, path)
+        return read_graph(path)

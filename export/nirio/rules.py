@@ -43,6 +43,7 @@ class Rule:
     reset: Reset | None  # None: every node states its own
     gain: str = "graph"  # "unit": dt/tau, r and w_in left out
     ignores: tuple[str, ...] = ()  # parameters this platform does not read
+    if_gain: str = "graph"  # "unit": the input of I and IF counts as it is
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,14 @@ class Profile:
     reset: str
     dt_seconds: float | None
     gain: str = "graph"
-    ignores: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()  # ``r`` is read in CubaLIF and CubaLI all the same
+    if_gain: str = "graph"
 
 
 PROFILES: dict[str, Profile] = {
     "snntorch": Profile("euler", "zero", 1e-4, ignores=("v_reset",)),
-    "norse": Profile("euler", "zero", None, ignores=("r", "w_in", "v_reset")),
-    "sinabs": Profile("mixed", "subtract", 1.0, ignores=("r", "v_reset")),
+    "norse": Profile("euler", "zero", None, ignores=("r", "v_reset"), if_gain="unit"),
+    "sinabs": Profile("mixed", "subtract", 1.0, gain="unit", ignores=("r", "v_reset")),
     "rockpool": Profile("mixed", "subtract", None, ignores=("v_reset",)),
     "spyx": Profile("euler", "subtract", None, ignores=("v_reset",)),
     "lava": Profile("euler", "zero", 1e-4, ignores=("v_leak",)),
@@ -94,6 +96,7 @@ def resolve(graph: Graph, answers: Answers | None = None) -> Rule:
         None if reset == "per node" else RESETS.get(str(reset or "none")),
         profile.gain if profile else "graph",
         profile.ignores if profile else (),
+        profile.if_gain if profile else "graph",
     )
     _check(rule, str(reset or "none"))
     return rule
@@ -106,11 +109,10 @@ def _word(value: Any) -> str | None:
 
 def parameters(graph: Graph, name: str, rule: Rule) -> dict[str, FloatArray]:
     """The node's parameters with the ignored ones replaced by what the platform assumes."""
-    neutral = {"r": 1.0, "w_in": 1.0, "v_reset": 0.0, "v_leak": 0.0}
-    found: dict[str, FloatArray] = {}
-    for label, value in graph.nodes[name].params.items():
-        found[label] = np.full((), neutral[label]) if label in rule.ignores else value
-    return found
+    neutral = {"r": 1.0, "v_reset": 0.0, "v_leak": 0.0}
+    given = graph.nodes[name].params
+    ignored = [x for x in rule.ignores if not (x == "r" and "w_in" in given)]
+    return {k: np.full((), neutral[k]) if k in ignored else v for k, v in given.items()}
 
 
 def reset_of(graph: Graph, name: str, rule: Rule) -> Reset:
@@ -135,7 +137,8 @@ def decay_and_gain(
     """Decay and input gain of one first-order stage; *tau* None: no leak."""
     dt = rule.dt_seconds
     if tau is None:
-        return np.ones(()), np.ones(()) if rule.gain == "unit" else r * dt
+        unit = "unit" in (rule.gain, rule.if_gain)
+        return np.ones(()), np.ones(()) if unit else r * dt
     if np.any(tau <= 0) or (rule.discretisation == "euler" and np.any(dt > tau * (1 + 1e-9))):
         raise graph.fault(
             f"node {name}",

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from tssd.commands import bundle_options
+from tssd.export.nirio.rules import PROFILES
 
 
 @click.command(epilog="Example: tssd convert build/fmnist --nir exact --out exact.nir")
@@ -16,7 +17,13 @@ from tssd.commands import bundle_options
     "--dt",
     default=1e-4,
     show_default=True,
-    help="Length of a step in a .nir; sinabs and spyx count tau in steps: 1.",
+    help="Length of a step in a .nir.",
+)
+@click.option(
+    "--for",
+    "platform",
+    type=click.Choice(list(PROFILES)),
+    help="Write tau, r and thresholds as this platform's import reads them.",
 )
 @bundle_options.model
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -25,6 +32,7 @@ def command(
     out: Path,
     nir_mode: str,
     dt: float,
+    platform: str | None,
     model: str | None,
     weights: Path | None,
     input_shape: str | None,
@@ -34,7 +42,8 @@ def command(
     snnTorch module as one file that other tools read.
 
     --nir compatible writes LIF and IF nodes; whether they reset to zero or by subtraction only the
-    metadata says. --nir exact spells a soft reset out in plain primitives.
+    metadata says. --nir exact spells a soft reset out in plain primitives. --for PLATFORM writes
+    what that platform's own import steps as meant, and no integers.
     """
     from tssd.conversion import Form, convert, convert_model
     from tssd.export.nir_graph import NirMode
@@ -42,7 +51,7 @@ def command(
 
     if (source is None) == (model is None):
         raise click.UsageError("give SOURCE or --model, one of them")
-    form = Form(NirMode(nir_mode), dt)
+    form = Form(NirMode(nir_mode), dt, platform)
     if source is not None:
         convert(source, out, form)
     else:
