@@ -23,6 +23,7 @@ from tssd.export.netx_read import read_netx
 from tssd.export.nir_read import has_integer_model, read_nir
 from tssd.export.nirio.rules import Answers
 from tssd.float_import import FloatSource, import_graph
+from tssd.hw_targets.chip_copy import chip_files
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.placement import place
@@ -74,12 +75,12 @@ def import_bundle(
         golden=make_golden(network, inputs),
         manifest_extra={
             "source": {"imported": path.name, "sha256": sha256(path)},
-            "target": options.export.target,
+            "target": chip.name,
             "seed": seed,
             "golden_inputs": "drawn at random" if options.samples is None else options.samples.name,
             "notes": list(imported.notes),
         },
-        extra_files=kit_files(network),
+        extra_files=kit_files(network) | chip_files(options.export.target),
         force=force,
     )
 

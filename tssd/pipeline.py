@@ -30,6 +30,7 @@ from tssd.export.nir_graph import NirMode
 from tssd.export.onnx_float import onnx_float_bytes
 from tssd.export.onnx_graph import onnx_bytes
 from tssd.float_file import FLOAT_FILE, to_bytes
+from tssd.hw_targets.chip_copy import chip_files
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.gpu.engine import count
 from tssd.hw_targets.lava.handover import kit_files
@@ -148,7 +149,7 @@ def write(
     golden = make_golden(network, encode(network, material.golden))
     extra = {
         "source": dict(source),
-        "target": options.target,
+        "target": load_chip(options.target).name,
         "seed": options.seed,
         "options": _table(options),
         "contracts": [vars(contract) for contract in deployable.contracts],
@@ -164,6 +165,7 @@ def write(
             **onnx_bytes(network),
             **(onnx_float_bytes(deployable.stripped) if options.onnx == "float" else {}),
             **kit_files(network),
+            **chip_files(options.target),
         },
         nir_mode=NirMode(options.nir_mode),
         force=force,
@@ -233,4 +235,5 @@ def _table(options: ExportOptions) -> dict[str, Any]:
     table = {k: v for k, v in vars(options).items() if k not in ("quantize", "placement", "device")}
     table["quantize"] = {k: str(v) for k, v in vars(options.quantize).items()}
     table["placement"] = options.placement.name if options.placement else None
+    table["target"] = Path(options.target).name
     return table

@@ -7,7 +7,7 @@ from tssd.calibration.integer import IntArray
 from tssd.evaluation import Evaluation
 from tssd.export.bundle import PLACEMENT, Bundle
 from tssd.hw_targets import bound, counters, energy
-from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.chip_copy import bundled_chip
 from tssd.hw_targets.placement import Placement, from_json
 from tssd.hw_targets.spec import ChipSpec
 from tssd.measured import MeasuredLog, compare_log
@@ -38,7 +38,7 @@ def build(
     command: str,
 ) -> Report:
     """The report of *bundle* on the chip it was placed for."""
-    chip = load_chip(bundle.manifest.get("target", "loihi2"))
+    chip = bundled_chip(bundle.folder, bundle.manifest)
     placement = read_placement(bundle)
     tallied, network = evaluation.tallies["integer"], bundle.network
     counted = counters.count(network, tallied, placement, chip)
@@ -72,7 +72,7 @@ def with_cycles(report: Report, bundle: Bundle, inputs: IntArray) -> Report:
     from tssd.hw_targets.sim import engine
     from tssd.simulation_report import simulated
 
-    chip = load_chip(bundle.manifest.get("target", "loihi2"))
+    chip = bundled_chip(bundle.folder, bundle.manifest)
     run = engine.run(bundle.network, inputs, read_placement(bundle), chip)
     return add_simulation(report, simulated(run))
 

@@ -12,13 +12,14 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
 from tssd.errors import ConfigError, DataError, FileFormatError
 from tssd.export.bundle import Bundle, read_bundle
+from tssd.hw_targets.chip_copy import bundled_chip
 from tssd.hw_targets.chips import load_chip
+from tssd.hw_targets.manual import read_placement
 from tssd.hw_targets.placement import Placement, from_json, place
 from tssd.hw_targets.sim.engine import Mode, Run, run, run_record
 from tssd.hw_targets.sim.record import read_record
 from tssd.hw_targets.spec import ChipSpec
 
-DEFAULT_CHIP = "loihi2"
 SECTIONS_OF_PLACEMENT = ("mesh", "limits", "bits")  # a change there needs a new placement
 ALIASES = {"noc.buffer": "buffers.link"}
 
@@ -52,8 +53,9 @@ def simulate_bundle(request: Request, progress: Callable[[int], None] | None = N
 
 def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
     """The chip asked for, else the one the bundle was placed on, with the settings applied."""
-    placed = str((bundle.placement or {}).get("chip", DEFAULT_CHIP))
-    chip = load_chip(request.chip or placed)
+    own = bundled_chip(bundle.folder, bundle.manifest)
+    placed = str((bundle.placement or {}).get("chip", own.name))
+    chip = own if (request.chip or placed) == own.name else load_chip(request.chip or placed)
     for name, value in request.settings:
         chip = chip.with_value(ALIASES.get(name, name), value)
     return chip
@@ -62,19 +64,12 @@ def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
 def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> Placement:
     """The manual placement, the bundle's own if it is for this chip, or a new one."""
     if request.placement is not None:
-        return from_json(_text(request.placement), str(request.placement))
+        return read_placement(request.placement, bundle.network, chip)
     moved = any(name.split(".")[0] in SECTIONS_OF_PLACEMENT for name, _ in request.settings)
     own: Mapping[str, object] | None = bundle.placement
     if own is None or own.get("chip") != chip.name or moved:
         return place(bundle.network, chip)
     return from_json(json.dumps(own), str(bundle.folder / "placement.json"))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(str(path), found=f"no placement ({error})") from None
 
 
 def inputs_of(request: Request, bundle: Bundle) -> IntArray:
