@@ -1,7 +1,7 @@
 """Sweeps: one bundle, many chips; each point a simulation of its own, in a pool of processes.
 
 The pool is one function, ``map_points``: anything that maps a function over requests in order will
-do, so a cluster's client can take its place.
+do. ``in_processes`` is a pool on this machine, ``on_cluster`` hands the points to Dask.
 """
 
 import itertools
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from typing import Any
 
 from tssd.errors import ConfigError, TargetError
 from tssd.hw_targets.sim import summary
@@ -92,3 +93,40 @@ def in_processes(workers: int | None = None) -> MapPoints:
             yield from pool.map(function, points)
 
     return map_points
+
+
+def on_cluster(address: str) -> MapPoints:
+    """Points on the Dask cluster whose scheduler listens at *address*, results in order.
+
+    Its workers need this package and see bundles and chip files under the same paths.
+    """
+    distributed = _distributed()
+
+    def map_points(
+        function: Callable[[Request], Point], points: Sequence[Request]
+    ) -> Iterator[Point]:
+        try:
+            client = distributed.Client(address, timeout="20s")
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                "--cluster",
+                found=f"{address} ({error})",
+                allowed="the address of a Dask scheduler",
+                hint="start one with `dask scheduler`, then --cluster tcp://host:8786",
+            ) from None
+        with client:
+            for future in client.map(function, points, pure=False):
+                yield future.result()
+
+    return map_points
+
+
+def _distributed() -> Any:
+    """Dask's ``distributed``, which is an extra."""
+    try:
+        import distributed
+    except ModuleNotFoundError:
+        raise TargetError(
+            "a cluster", found="no package distributed", hint="pip install 'tssd[dask]'"
+        ) from None
+    return distributed

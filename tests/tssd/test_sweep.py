@@ -1,6 +1,7 @@
 """``tssd sweep``: the grid, the points, the table."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,11 @@ from strategies import random_conv_network, random_inputs
 
 from tssd.calibration.int_network import Reset
 from tssd.cli import cli
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, TargetError
 from tssd.export.bundle import write_bundle
 from tssd.export.golden import make_golden
 from tssd.simulation import Request
-from tssd.sweep import in_processes, parse_axes, requests, simulate_point
+from tssd.sweep import in_processes, on_cluster, parse_axes, requests, simulate_point
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,27 @@ def test_bad_settings_are_refused() -> None:
         parse_axes(["noc.buffer"])
     with pytest.raises(ConfigError, match="--set: found noc.buffer=deep"):
         requests(Request(Path("b")), parse_axes(["noc.buffer=deep"]))
+
+
+def test_a_dask_cluster_gives_the_same_points_in_order(bundle: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    points = requests(Request(bundle), parse_axes(["chip=loihi2,loihi1-nahuku", "noc.buffer=1,8"]))
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
+    with distributed.LocalCluster(**settings, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        assert list(on_cluster(address)(simulate_point, points)) == [*map(simulate_point, points)]
+        arguments = ["sweep", str(bundle), "--set", "noc.buffer=1,8", "--cluster", address]
+        result = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
+    assert [row["noc.buffer"] for row in json.loads(result.stdout)] == [1.0, 8.0]
+
+
+def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    with pytest.raises(ConfigError, match=r"--cluster: found nonsense://x .*allowed: the address"):
+        list(on_cluster("nonsense://x")(simulate_point, []))
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(TargetError, match=r"(?s)no package distributed.*pip install 'tssd\[dask"):
+        on_cluster("tcp://127.0.0.1:8786")
 
 
 @pytest.mark.slow

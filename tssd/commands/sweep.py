@@ -14,7 +14,7 @@ from tssd import terminal
 from tssd.progress import counter
 from tssd.report import words
 from tssd.simulation import Request
-from tssd.sweep import Point, in_processes, parse_axes, requests, simulate_point
+from tssd.sweep import Point, in_processes, on_cluster, parse_axes, requests, simulate_point
 
 PATH = click.Path(path_type=Path)
 
@@ -26,6 +26,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
 @click.option("--timing", type=click.Choice(["cycle", "bound"]), default="cycle", show_default=True)
 @click.option("--workers", type=int, help="Processes (one per processor).")
+@click.option("--cluster", help="A Dask scheduler's address, instead of processes here.")
 @click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV too.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
@@ -35,6 +36,7 @@ def command(
     inputs: Path | None,
     timing: Literal["cycle", "bound"],
     workers: int | None,
+    cluster: str | None,
     csv_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -44,7 +46,7 @@ def command(
     """
     axes = parse_axes(settings)
     points = requests(Request(bundle, samples, inputs, mode=timing), axes)
-    pool = in_processes(workers)
+    pool = in_processes(workers) if cluster is None else on_cluster(cluster)
     names = [name for name, _ in axes]
     rows: list[dict[str, object]] = []
     with counter("sweeping") as done:
