@@ -63,6 +63,7 @@ bench-chips: $(VENV)/.installed  ## chip files against what was measured on sili
 
 bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and size
 	$(BIN)/python -m benchmarks.bench_exchange
+	$(BIN)/python -m benchmarks.exchange_io
 
 bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
 	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)

@@ -1,12 +1,10 @@
-"""Exchange: ONNX speed and equality, NIR size and time, the published graphs, the snnTorch matrix.
+"""Exchange: ONNX speed beside a float loop in torch, and equality with the definition.
 
 python -m benchmarks.bench_exchange
 """
 
 import os
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -34,8 +32,6 @@ from tssd.calibration.int_network import (  # noqa: E402
     plain_population,
 )
 from tssd.calibration.simulate import layerwise  # noqa: E402
-from tssd.export.nir_read import read_nir  # noqa: E402
-from tssd.export.nir_write import write_nir  # noqa: E402
 from tssd.export.onnx_graph import scan_bytes  # noqa: E402
 from tssd.hw_targets.onnx import engine  # noqa: E402
 
@@ -163,32 +159,5 @@ def onnx_rows() -> list[harness.Row]:
     return rows
 
 
-def nir_rows() -> list[harness.Row]:
-    """Ten million parameters: write, read, size."""
-    rng = np.random.default_rng(0)
-    last = readout("readout", 10, rng)
-    net = IntNetwork(
-        (plain_population("input", (3000,), PopulationKind.INPUT), _lif("fc1", (3330,)), last),
-        (
-            Projection("input", "fc1", ProjectionKind.DENSE, _weights(rng, 3330, 3000)),
-            Projection("fc1", "readout", ProjectionKind.DENSE, _weights(rng, 10, 3330)),
-        ),
-        4,
-    )
-    parameters = sum(j.weight.size for j in net.projections)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "n.nir"
-        start = time.process_time()
-        write_nir(net, path)
-        read_nir(path)
-        seconds = time.process_time() - start
-        ratio = path.stat().st_size / parameters
-    how = f"{COMMAND}; {parameters:,} weights of 8 bits, CPU time"
-    return [
-        harness.at_most("nir: write and read 10 million parameters", seconds, 2, "s", how),
-        harness.at_most("nir: file size / raw integer size", ratio, 1.05, "x", how),
-    ]
-
-
 if __name__ == "__main__":
-    harness.write("exchange", COMMAND, [*onnx_rows(), *nir_rows()])
+    harness.write("exchange", COMMAND, onnx_rows())

@@ -80,6 +80,7 @@ def rows() -> list[Row]:
     network = large_network()
     raw = sum(j.weight.size for j in network.projections)
     how = f"{COMMAND}; {raw} weights of 8 bits; CPU seconds, best of 3 after a warm-up"
+    twice = f"{how}; the read counts twice, for it is done first in the process under limits"
     with tempfile.TemporaryDirectory() as folder:
         ours, plain = Path(folder) / "network.nir", Path(folder) / "plain.nir"
         write_s = best_of(lambda: write_nir(network, ours), 3)
@@ -90,7 +91,7 @@ def rows() -> list[Row]:
         same = first_difference(network, read_nir(ours)) is None
         sizes = ours.stat().st_size, plain.stat().st_size
     return [
-        at_most("NIR write + read, 10 million weights", write_s + read_s, 2.0, "s", how),
+        at_most("NIR write + read, 10 million weights", write_s + 2 * read_s, 2.0, "s", twice),
         report("NIR write (plain NIR and integer model)", write_s, "s", how),
         report("NIR read (integer model, SHA-256 checked)", read_s, "s", how),
         report("nir.read of the same file (plain part)", nir_read_s, "s", how),
