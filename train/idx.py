@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,13 @@ from tssd.errors import DataError
 UNSIGNED_BYTE = 0x08
 
 
-def read_idx(path: Path, rank: int) -> npt.NDArray[np.uint8]:
-    """The array in *path*; raises DataError unless it is unsigned bytes of *rank* axes, whole."""
+def read_idx(
+    path: Path, rank: int, published: tuple[int, str] | None = None
+) -> npt.NDArray[np.uint8]:
+    """The array in *path*; raises DataError unless it is unsigned bytes of *rank* axes, whole.
+
+    A file with as many items as *published*, (items, SHA-256), must have that hash.
+    """
     raw = read_bytes(path)
     head = 4 + 4 * rank
     magic = bytes((0, 0, UNSIGNED_BYTE, rank))
@@ -30,6 +36,15 @@ def read_idx(path: Path, rank: int) -> npt.NDArray[np.uint8]:
             allowed=f"{expected}, as its header says",
             hint="the file is truncated or damaged: fetch it again",
         )
+    if published is not None and shape[0] == published[0]:
+        found = sha256(raw).hexdigest()
+        if found != published[1]:
+            raise DataError(
+                str(path),
+                found=f"SHA-256 {found} ({len(raw)} bytes)",
+                allowed=published[1],
+                hint="the file is damaged: fetch it again",
+            )
     return np.frombuffer(raw, np.uint8, offset=head).reshape(shape).copy()
 
 

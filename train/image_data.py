@@ -1,12 +1,13 @@
 """Still images as uint8 arrays, read without torchvision."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from tssd.errors import DataError
-from tssd.train.data_files import folder, hint, inside, one_of, present
+from tssd.train.data_files import FASHION_SHA256, folder, hint, inside, one_of, present
 from tssd.train.idx import read_idx
 from tssd.train.pictures import Pictures
 from tssd.train.splits import ByteArray, Dataset, Split
@@ -64,22 +65,30 @@ def _copy(split: Split) -> Split:
 
 
 def fashion(data_dir: Path | None) -> Dataset:
-    return _idx_set("fashion-mnist", folder("fashion-mnist", data_dir), FASHION_CLASSES)
+    return _idx_set(
+        "fashion-mnist", folder("fashion-mnist", data_dir), FASHION_CLASSES, FASHION_SHA256
+    )
 
 
 def mnist(data_dir: Path | None) -> Dataset:
-    return _idx_set("mnist", folder("mnist", data_dir), DIGIT_CLASSES)
+    return _idx_set("mnist", folder("mnist", data_dir), DIGIT_CLASSES, {})
 
 
-def _idx_set(name: str, place: Path, classes: tuple[str, ...]) -> Dataset:
-    train, test = (_idx_split(place, prefix) for prefix in ("train", "t10k"))
+def _idx_set(name: str, place: Path, classes: tuple[str, ...], known: Mapping[str, str]) -> Dataset:
+    """Files as large as the published ones are held against their *known* hashes."""
+    train, test = (_idx_split(place, prefix, known) for prefix in ("train", "t10k"))
     return _with_validation(name, train, test, classes)
 
 
-def _idx_split(place: Path, prefix: str) -> Split:
-    images = read_idx(one_of(place, f"{prefix}-images", "idx3-ubyte"), 3)
+def _idx_split(place: Path, prefix: str, known: Mapping[str, str]) -> Split:
+    images_path = one_of(place, f"{prefix}-images", "idx3-ubyte")
     labels_path = one_of(place, f"{prefix}-labels", "idx1-ubyte")
-    labels = read_idx(labels_path, 1)
+    count = {"train": 60_000, "t10k": 10_000}[prefix]
+    hashes = [known.get(f"{prefix}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    images, labels = (
+        read_idx(path, rank, (count, sha) if sha else None)
+        for path, rank, sha in zip((images_path, labels_path), (3, 1), hashes, strict=True)
+    )
     if len(labels) != len(images):
         raise DataError(
             str(labels_path), found=f"{len(labels)} labels", allowed=f"{len(images)}, as images"

@@ -1,6 +1,7 @@
 """Data sets: fixed splits, formats read back, damaged files named."""
 
 import gzip
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from tssd.errors import ConfigError, DataError
 from tssd.train.augment import augment
 from tssd.train.data import FASHION_DEBIAN, check_sha256, load
+from tssd.train.idx import read_idx
 from tssd.train.image_data import CIFAR_PIXELS
 from tssd.train.pictures import read_picture
 
@@ -168,3 +170,13 @@ def test_pictures_are_resized_and_cut_from_the_middle(tmp_path: Path) -> None:
     assert (found[:, :, 50:] == 0).all()
     doubled = read_picture(tmp_path / "a.png", 200, 160)
     assert (doubled[2, :, 62:98] == 10).all()
+
+
+def test_a_damaged_file_of_the_published_size_names_both_hashes(tmp_path: Path) -> None:
+    write_idx(tmp_path / "a.gz", np.arange(60) % 10)
+    good = sha256(gzip.decompress((tmp_path / "a.gz").read_bytes())).hexdigest()
+    assert len(read_idx(tmp_path / "a.gz", 1, (60, good))) == 60
+    write_idx(tmp_path / "a.gz", np.arange(60) % 9)
+    with pytest.raises(DataError, match=rf"a\.gz: found SHA-256 \w+ \(68 bytes\); allowed: {good}"):
+        read_idx(tmp_path / "a.gz", 1, (60, good))
+    assert len(read_idx(tmp_path / "a.gz", 1, (61, good))) == 60  # a part of the set
