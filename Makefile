@@ -8,7 +8,8 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-fuzz \
-	bench-booksim bench-chain bench-chips bench-exchange bench-lava bench-onnx bench-placement bench-scale bench-sim
+	bench-booksim bench-chain bench-chips bench-events bench-exchange bench-lava bench-onnx \
+	bench-placement bench-scale bench-sim bench-study
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -79,6 +80,16 @@ bench-scale: $(VENV)/.installed  ## ResNet-18 on eight chips; cost of a message 
 
 bench-sim: $(VENV)/.installed  ## simulator beside SANA-FE, which it installs apart
 	$(BIN)/python -m benchmarks.bench_sim
+
+bench-events: $(VENV)/.installed  ## N-MNIST and the simulated camera; NMNIST=folder MNIST=folder
+	$(BIN)/tssd train --config benchmarks/recipes/nmnist.toml --data $(NMNIST) --out $(RUNS)/nmnist
+	$(BIN)/python -m benchmarks.training_accuracy --name nmnist $(RUNS)/nmnist
+	$(BIN)/python -m benchmarks.event_camera --mnist $(MNIST) --nmnist $(NMNIST)
+
+bench-study: $(VENV)/.installed  ## the methods compared; goes on where it stopped; NMNIST=folder
+	$(BIN)/tssd study --config benchmarks/recipes/study_fashion.toml --seeds 5 --out $(RUNS)/study-fashion
+	$(BIN)/tssd study --config benchmarks/recipes/study_nmnist.toml --data $(NMNIST) --out $(RUNS)/study-nmnist
+	$(BIN)/python -m benchmarks.study_results $(RUNS)/study-fashion $(RUNS)/study-nmnist
 
 results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results
 	$(BIN)/python -m benchmarks.render_results

@@ -4,15 +4,18 @@
     tssd train --config benchmarks/recipes/fashion_hard.toml --start-from runs/fmnist-soft \\
         --out runs/fmnist-hard
     python -m benchmarks.training_accuracy runs/fmnist-soft runs/fmnist-hard
+
+    tssd train --config benchmarks/recipes/nmnist.toml --data DIR --out runs/nmnist
+    python -m benchmarks.training_accuracy --name nmnist runs/nmnist
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from benchmarks.harness import Row, at_least, report, write
 
-GOAL = 92.5  # per cent on Fashion-MNIST at T_s = 4
+GOALS = {"fashion-mnist": 92.5, "n-mnist": 97.0}  # per cent at T_s
 
 
 def rows(folders: list[Path]) -> list[Row]:
@@ -29,7 +32,8 @@ def rows(folders: list[Path]) -> list[Row]:
         )
         if manifest.get("start_from"):
             how += f"; begun with the weights of {manifest['start_from']}"
-        found.append(at_least(f"{name}: float test accuracy", accuracy["test"], GOAL, "%", how))
+        goal = GOALS[config["dataset"]]
+        found.append(at_least(f"{name}: float test accuracy", accuracy["test"], goal, "%", how))
         steps = ", ".join(f"{percent:.2f}" for percent in accuracy["test_at_step"])
         found.append(report(f"{name}: read out after 1, 2, ... steps", steps, "%", how))
         found.append(report(f"{name}: training", manifest["cpu_s"], "cpu s", how))
@@ -37,6 +41,11 @@ def rows(folders: list[Path]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    runs = [Path(argument) for argument in sys.argv[1:]]
-    names = " ".join(f"runs/{run.name}" for run in runs)
-    write("training_accuracy", f"python -m benchmarks.training_accuracy {names}", rows(runs))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--name", default="training_accuracy", help="of the file of results")
+    arguments = parser.parse_args()
+    names = " ".join(f"runs/{run.name}" for run in arguments.runs)
+    option = "" if arguments.name == "training_accuracy" else f"--name {arguments.name} "
+    command = f"python -m benchmarks.training_accuracy {option}{names}"
+    write(arguments.name, command, rows(arguments.runs))

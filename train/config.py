@@ -151,6 +151,7 @@ class TrainConfig:
     frame_rule: FrameRule = FrameRule.TIME
     teacher_frames: TeacherFrames = TeacherFrames.PREFIX  # ours: the paper does not say
     event_gain: int = 32  # what one event adds to a pixel of 0..255
+    event_shrink: int = 1  # so many of the camera's rows and columns make one of the frame
 
     def __post_init__(self) -> None:
         for name, allowed, good in _limits(self):
@@ -178,7 +179,7 @@ class TrainConfig:
         """How recordings of events become the frames of training and of every later test."""
         prefix = self.teacher_frames is TeacherFrames.PREFIX
         steps = self.frames or (self.teacher_steps if prefix else self.student_steps)
-        return Framing(steps, self.frame_rule, self.event_gain)
+        return Framing(steps, self.frame_rule, self.event_gain, self.event_shrink)
 
     def event_augmentation(self) -> EventAugmentation:
         """What is done to each recording of a training batch."""
@@ -229,6 +230,7 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
         ("tau", ">= 1", c.tau >= 1),
         ("seed", ">= 0", c.seed >= 0),
         ("event_gain", "1 to 255", 1 <= c.event_gain <= 255),
+        ("event_shrink", "1 to 64", 1 <= c.event_shrink <= 64),
         ("reset", "soft, hard", c.reset in (Reset.SOFT, Reset.HARD)),
         ("spatial_steps", "student, teacher", c.spatial_steps is not Readout.BOTH),
         (

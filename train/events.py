@@ -48,14 +48,18 @@ class TeacherFrames(StrEnum):
 
 @dataclass(frozen=True)
 class Framing:
-    """Into how many frames, by which rule, and how much one event adds to a pixel."""
+    """Into how many frames, by which rule, how much one event adds to a pixel, and how many of the
+    camera's rows and columns make one of the frame."""
 
     steps: int = 6
     rule: FrameRule = FrameRule.TIME
     gain: int = 32
+    shrink: int = 1
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("steps", self.steps, 10_000), ("gain", self.gain, 255)):
+        limits = (("steps", 10_000), ("gain", 255), ("shrink", 64))
+        for name, allowed in limits:
+            value: int = getattr(self, name)
             if not 1 <= value <= allowed:
                 raise ConfigError(f"framing: {name}", found=str(value), allowed=f"1 to {allowed}")
 
@@ -175,12 +179,24 @@ def _check_inside(name: str, events: Events, shape: tuple[int, int, int]) -> Non
 
 def frames(recordings: Recordings, framing: Framing) -> ByteArray:
     """Frames (N, T, C, H, W) of all *recordings*."""
-    result = np.empty((len(recordings), framing.steps, *recordings.shape), np.uint8)
+    channels, height, width = recordings.shape
+    size = (height // framing.shrink, width // framing.shrink)
+    result = np.empty((len(recordings), framing.steps, channels, *size), np.uint8)
     for first in range(0, len(recordings), CHUNK):
         part = np.arange(first, min(first + CHUNK, len(recordings)))
         whole = len(part) == len(recordings)
-        result[part] = _frames(recordings if whole else recordings.select(part), framing)
+        chosen = recordings if whole else recordings.select(part)
+        if framing.shrink > 1:
+            chosen = _shrunk(chosen, (channels, *size), framing.shrink)
+        result[part] = _frames(chosen, framing)
     return result
+
+
+def _shrunk(recordings: Recordings, shape: tuple[int, int, int], by: int) -> Recordings:
+    """Events on a coarser grid; those of an incomplete last row or column are left out."""
+    x, y = recordings.x // by, recordings.y // by
+    inside = (x < shape[2]) & (y < shape[1])
+    return replace(recordings, x=x, y=y, shape=shape).keep(inside)
 
 
 def _frames(recordings: Recordings, framing: Framing) -> ByteArray:

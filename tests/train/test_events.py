@@ -100,6 +100,14 @@ def test_chosen_recordings_are_framed_as_among_all() -> None:
     assert np.array_equal(frames(events.select(chosen), framing), frames(events, framing)[chosen])
 
 
+def test_a_coarser_frame_holds_the_events_of_whole_blocks() -> None:
+    events = recordings(3, 500)
+    fine, coarse = (frames(events, Framing(2, gain=1, shrink=k)).astype(int) for k in (1, 4))
+    assert coarse.shape == (3, 2, 2, 8, 8)
+    blocks = fine[..., :32, :32].reshape(3, 2, 2, 8, 4, 8, 4).sum((4, 6))
+    assert np.array_equal(coarse, blocks)
+
+
 def test_no_augmentation_changes_nothing() -> None:
     events = recordings()
     same = augment_events(events, np.random.default_rng(0), EventAugmentation())
