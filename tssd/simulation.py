@@ -1,6 +1,7 @@
 """From a bundle and options to a simulated run: what ``tssd simulate`` and ``tssd sweep`` share."""
 
 import json
+import shlex
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,24 @@ class Request:
     chip: str | None = None
     settings: tuple[tuple[str, float], ...] = ()
     mode: Mode = "cycle"
+
+    @property
+    def command(self) -> str:
+        """The command line that makes this run again: every option that is not at its default."""
+        options = {
+            "--samples": self.samples,
+            "--inputs": self.inputs,
+            "--spikes": self.spikes,
+            "--placement": self.placement,
+            "--chip": self.chip,
+            "--timing": None if self.mode == "cycle" else self.mode,
+        }
+        words = ["tssd", "simulate", str(self.bundle)]
+        for name, value in options.items():
+            words += [] if value is None else [name, str(value)]
+        for key, number in self.settings:
+            words += ["--set", f"{key}={number:.15g}"]
+        return shlex.join(words)
 
 
 def simulate_bundle(request: Request, progress: Callable[[int], None] | None = None) -> Run:

@@ -19,23 +19,26 @@ SCHEMA = "tssd-run/1"
 
 @dataclass(frozen=True, eq=False)
 class SavedRun:
-    """Counters per slice, the chip that was simulated, and the time of every step in ns."""
+    """Counters per slice, the chip that was simulated, and the time of every step in ns;
+    ``command``: what made the run, if it was a command."""
 
     chip: str
     mode: str
+    command: str | None
     chips: int
     us_per_inference: float
     counters: Counters
     step_ns: NDArray[np.float64]
 
 
-def save_run(path: Path, run: Run) -> None:
-    """Write *run* for ``load_run``."""
+def save_run(path: Path, run: Run, command: str | None = None) -> None:
+    """Write *run* for ``load_run``, with the command that made it."""
     counters = run.counters
     head = {
         "schema": SCHEMA,
         "chip": run.chip.name,
         "mode": run.timing.mode,
+        "command": command,
         "chips": run.placement.chips,
         "us_per_inference": run.us_per_inference,
         "samples": counters.samples,
@@ -72,6 +75,7 @@ def load_run(path: Path) -> SavedRun:
         return SavedRun(
             head["chip"],
             head["mode"],
+            head.get("command"),
             head["chips"],
             head["us_per_inference"],
             counters,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,21 @@ def test_a_saved_run_is_priced_again_without_simulating(bundle: Path, tmp_path: 
     assert other["dynamic_pj"]["nominal"] != same["dynamic_pj"]["nominal"]
     with pytest.raises(FileFormatError, match="no saved run"):
         simulate(bundle / "golden.npz", "--price", "loihi2")
+
+
+def test_a_run_says_which_command_makes_it_again(bundle: Path, tmp_path: Path) -> None:
+    options = ["--samples", "2", "--timing", "bound", "--set", "noc.buffer=4"]
+    saved = tmp_path / "run.npz"
+    table = json.loads(simulate(bundle, *options, "--save", saved, "--json"))
+    command = table.pop("command")
+    again = json.loads(simulate(saved, "--price", "loihi2", "--json"))
+    assert again["command"] == command
+    program, subcommand, *words = shlex.split(command)
+    assert (program, subcommand) == ("tssd", "simulate")
+    same = json.loads(simulate(*words, "--json"))
+    assert same.pop("command") == command
+    assert same == table
+    assert Request(bundle).command == f"tssd simulate {bundle}"
 
 
 def test_settings_change_the_machine_and_bound_is_below_cycle(bundle: Path) -> None:

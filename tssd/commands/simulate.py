@@ -75,11 +75,11 @@ def command(
     if counters is not None:
         counters.write_text(summary.counters_csv(run), encoding="utf-8")
     if save is not None:
-        save_run(save, run)
+        save_run(save, run, request.command)
     plain = not (settings or placement or spikes)  # else it is not the bundle's own run
-    added = record(bundle, run, f"tssd simulate {bundle}") if plain else ()
+    added = record(bundle, run, request.command) if plain else ()
     if as_json:
-        click.echo(json.dumps(as_table(run)))
+        click.echo(json.dumps({"command": request.command, **as_table(run)}))
     else:
         _print_run(run)
         for path in (trace, counters, save, *added):
@@ -159,9 +159,14 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     static = static_pj(chip, saved.chips, saved.us_per_inference)
     layers = {name: energy.layer(name).scaled(per) for name in saved.counters.populations}
     if as_json:
-        table = {"chip": chip.name, "simulated_on": saved.chip, "dynamic_pj": asdict(dynamic)}
-        table |= {"static_pj": asdict(static)}
-        table |= {"layers": {name: asdict(pj) for name, pj in layers.items()}}
+        table: dict[str, Any] = {
+            "command": saved.command,
+            "chip": chip.name,
+            "simulated_on": saved.chip,
+            "dynamic_pj": asdict(dynamic),
+            "static_pj": asdict(static),
+            "layers": {name: asdict(pj) for name, pj in layers.items()},
+        }
         click.echo(json.dumps(table))
         return
     rows = [(name, energy_range(pj)) for name, pj in layers.items()]

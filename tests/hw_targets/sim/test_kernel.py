@@ -115,9 +115,10 @@ def machines(draw: st.DrawFn) -> Machine:
 
 @st.composite
 def loads(draw: st.DrawFn, machine: Machine) -> list[Message]:
-    """Messages between random cores, often many to one, often bursts."""
+    """Messages between random cores, often many to one, often bursts, sometimes after a pause that
+    is longer than the ring of the event queue."""
     seed, number = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 60))
-    hot = draw(st.booleans())
+    hot, pauses = draw(st.booleans()), draw(st.booleans())
     rng = np.random.default_rng(seed)
     few = rng.integers(0, machine.cores, 2)
     return [
@@ -125,7 +126,7 @@ def loads(draw: st.DrawFn, machine: Machine) -> list[Message]:
             source=int(rng.integers(machine.cores)),
             target=int(few[rng.integers(2)] if hot else rng.integers(machine.cores)),
             flits=int(rng.integers(1, 4)),
-            work=int(rng.integers(0, 8)),
+            work=int(rng.integers(0, 8)) + 2500 * int(pauses and rng.random() < 0.02),
             service=int(rng.integers(0, 12)),
         )
         for _ in range(number)
