@@ -106,7 +106,7 @@ def fire(
     """
     batch, population = activation.shape[1], layer.population
     whole = (time_steps, batch, *population.shape)
-    remembers = bool(layer.keep_u.any())
+    remembers = bool(np.any(population.du != DECAY_ONE))
     u = activation * UNIT
     if not remembers and layer.bounds.u_wraps:
         u = wrap_current(u)

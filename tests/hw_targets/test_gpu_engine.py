@@ -32,6 +32,7 @@ from tssd.calibration.scales import Options, Search
 from tssd.calibration.simulate import layerwise, over_time
 from tssd.calibration.tally import tally
 from tssd.errors import NetworkError, TargetError
+from tssd.hw_targets.gpu import engine
 from tssd.hw_targets.gpu.arithmetic import exact_products
 from tssd.hw_targets.gpu.engine import count, run
 from tssd.hw_targets.gpu.proof import bounds
@@ -212,6 +213,27 @@ def test_full_precision_is_switched_on_and_back() -> None:
         assert torch.backends.cudnn.enabled
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("coding", list(InputCoding))
+def test_every_tensor_of_a_run_is_on_the_device(
+    coding: InputCoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The meta device computes no values, but refuses to mix with the CPU as CUDA does."""
+    monkeypatch.setattr(engine, "_check_device", lambda device: None)
+    network = random_conv_network(1, Reset.SOFT, memory=True)
+    if coding is InputCoding.BIAS:
+        first = replace(network.populations[1], name="input")
+        rest = [j for j in network.projections if j.source != "input"]
+        onward = [replace(j, source="input") if j.source == "conv0" else j for j in rest]
+        network = IntNetwork((first, *network.populations[2:]), tuple(onward), 4, coding, 99)
+    else:
+        network = replace(network, input_coding=coding)
+    layers = list(engine.prepare(network, "meta").layers(random_inputs(network, 0)))
+    assert [layer.name for layer in layers] == [p.name for p in network.populations]
+    assert {layer.sent.device.type for layer in layers} == {"meta"}
+    assert layers[-1].last_v is not None
+    assert layers[-1].last_v.device.type == "meta"
 
 
 def test_devices_and_recurrence_are_checked() -> None:

@@ -5,7 +5,7 @@ the edge of 24 bits; without what Lava has no form for (see tests/differential).
 """
 
 import numpy as np
-from strategies import Case, random_inputs, readout
+from strategies import Case, random_inputs, random_window, readout
 
 from tssd.calibration.int_network import (
     InputCoding,
@@ -138,29 +138,17 @@ class _Drawn:
         return source.kind is PopulationKind.LIF or spikes_in
 
     def spatial(self, name: str, source: Population, relay: bool) -> tuple[Projection, Shape]:
-        rng, (channels, *size) = self.rng, source.shape
-        pool = rng.random() < 0.2
-        groups = channels if pool or rng.random() < 0.3 else 1
-        out = channels if pool else groups * int(rng.integers(1, 4))
-        kernel = rng.integers(1, 4, 2)
-        gap, step = rng.integers(1, 3, 2), rng.integers(1, 3, 2)
-        padding = rng.integers(0, kernel)
-        shape = (np.array(size) + 2 * padding - gap * (kernel - 1) - 1) // step + 1
-        if shape.min() < 1:
-            return self.spatial(name, source, relay)
-        wanted = (out, channels // groups, *(int(k) for k in kernel))
+        rng = self.rng
+        window = random_window(rng, source.shape)
         strong = self.strong and self.binary(source) and not relay
         top = 8 if relay else 30000 if strong else 128
-        projection = Projection(
+        projection = window.projection(
             source.name,
             name,
-            ProjectionKind.SUM_POOL if pool else ProjectionKind.CONV2D,
-            np.ones(wanted, np.int64) if pool else rng.integers(-top, top, wanted),
-            weight_exp=0 if pool or top != 128 else int(rng.integers(0, 3)),
-            stride=(int(step[0]), int(step[1])),
-            padding=(int(padding[0]), int(padding[1])),
-            dilation=(int(gap[0]), int(gap[1])),
-            groups=groups,
+            np.ones(window.weight, np.int64)
+            if window.pools
+            else rng.integers(-top, top, window.weight),
+            weight_exp=0 if window.pools or top != 128 else int(rng.integers(0, 3)),
             delay=int(rng.random() < 0.2) * int(rng.integers(1, 4)),
         )
-        return projection, (out, int(shape[0]), int(shape[1]))
+        return projection, window.output

@@ -121,6 +121,62 @@ def _random_conv(
     return projection, (out, size[0], size[1])
 
 
+@dataclass(frozen=True)
+class Window:
+    """A convolution or a sum pool that fits: its kind, shapes and geometry."""
+
+    kind: ProjectionKind
+    weight: tuple[int, ...]
+    output: tuple[int, int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def pools(self) -> bool:
+        return self.kind is ProjectionKind.SUM_POOL
+
+    def projection(
+        self, source: str, target: str, weight: IntArray, *, weight_exp: int = 0, delay: int = 0
+    ) -> Projection:
+        return Projection(
+            source,
+            target,
+            self.kind,
+            weight,
+            weight_exp,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            delay,
+        )
+
+
+def random_window(rng: np.random.Generator, source: tuple[int, ...]) -> Window:
+    """Groups, dilation, non-square kernels; now and then a pool."""
+    channels, *size = source
+    pool = rng.random() < 0.2
+    groups = channels if pool or rng.random() < 0.3 else 1
+    out = channels if pool else groups * int(rng.integers(1, 4))
+    kernel = rng.integers(1, 4, 2)
+    gap, step = rng.integers(1, 3, 2), rng.integers(1, 3, 2)
+    padding = rng.integers(0, kernel)
+    shape = (np.array(size) + 2 * padding - gap * (kernel - 1) - 1) // step + 1
+    if shape.min() < 1:
+        return random_window(rng, source)
+    return Window(
+        ProjectionKind.SUM_POOL if pool else ProjectionKind.CONV2D,
+        (out, channels // groups, int(kernel[0]), int(kernel[1])),
+        (out, int(shape[0]), int(shape[1])),
+        (int(step[0]), int(step[1])),
+        (int(padding[0]), int(padding[1])),
+        (int(gap[0]), int(gap[1])),
+        groups,
+    )
+
+
 def random_inputs(network: IntNetwork, seed: int, batch: int = 3) -> IntArray:
     """Inputs within the payload range, different at every step."""
     rng = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
 """Random integer networks that use everything the format allows, also at the edges of 24 bits."""
 
 import numpy as np
-from strategies import Case, random_inputs
+from strategies import Case, random_inputs, random_window
 
 from tssd.calibration.int_network import (
     InputCoding,
@@ -119,29 +119,14 @@ class _Wild:
 
     def spatial(self, name: str, source: Population) -> tuple[Projection, Shape]:
         """Convolution with groups, dilation, non-square kernels; or a sum pool."""
-        rng, (channels, *size) = self.rng, source.shape
-        pool = rng.random() < 0.2
-        groups = channels if pool or rng.random() < 0.3 else 1
-        out = channels if pool else groups * int(rng.integers(1, 4))
-        kernel = rng.integers(1, 4, 2)
-        gap, step = rng.integers(1, 3, 2), rng.integers(1, 3, 2)
-        padding = rng.integers(0, kernel)
-        shape = (np.array(size) + 2 * padding - gap * (kernel - 1) - 1) // step + 1
-        if shape.min() < 1:
-            return self.spatial(name, source)
-        wanted = (out, channels // groups, *(int(k) for k in kernel))
-        projection = Projection(
-            source.name,
-            name,
-            ProjectionKind.SUM_POOL if pool else ProjectionKind.CONV2D,
-            np.ones(wanted, np.int64) if pool else self.weights(wanted),
-            weight_exp=0 if pool else self.exponent(),
-            stride=(int(step[0]), int(step[1])),
-            padding=(int(padding[0]), int(padding[1])),
-            dilation=(int(gap[0]), int(gap[1])),
-            groups=groups,
-        )
-        return projection, (out, int(shape[0]), int(shape[1]))
+        window = random_window(self.rng, source.shape)
+        if window.pools:
+            weight = np.ones(window.weight, np.int64)
+            return window.projection(source.name, name, weight), window.output
+        weight = self.weights(window.weight)
+        exponent = self.exponent()
+        made = window.projection(source.name, name, weight, weight_exp=exponent)
+        return made, window.output
 
     def dense(self, source: Population, target: Population, delay: int = 0) -> Projection:
         weight = self.weights((target.neurons, source.neurons))
