@@ -201,74 +201,81 @@ def time_record(
 
 
 class _Job:
-    """One timing run: shared inputs, and the arrays that blocks of steps fill."""
+    """One timing run: shared inputs, and the arrays that blocks of steps fill.
+
+    Whatever can be is done block by block: the blocks run in threads.
+    """
 
     def __init__(self, plan: Plan, record: SpikeRecord, mode: Mode) -> None:
-        self.plan, self.mode, machine = plan, mode, plan.machine
-        first, ranks = sorted_ranks(plan, record)
-        self.spikes = sk.Spikes(first, ranks, update_cycles(plan, record), *plan.wires)
-        sent = np.concatenate([[0], np.cumsum(np.diff(plan.wires.fan_first)[ranks])])
-        self.most = int(np.diff(sent[first]).max(initial=0))
+        self.plan, self.record, self.mode, machine = plan, record, mode, plan.machine
+        self.spikes = {name: in_order(record.spikes[name]) for name in plan.populations}
         self.results = np.zeros((record.steps, sk.RESULT_COLUMNS), np.int64)
         self.core = np.zeros((record.steps, machine.cores, len(layout.COUNTER_NAMES)), np.int64)
         self.idle_chip = wire(machine)
 
-    def run_block(self, steps: range) -> IntArray:
+    def run_block(self, steps: range, log: IntArray = NOTHING) -> IntArray:
         """Time some steps on a machine of their own; returns their link loads."""
-        return self.run_logged(steps, NOTHING)
-
-    def run_logged(self, steps: range, log: IntArray) -> IntArray:
-        """The same, with the intervals of all stages and links in *log*."""
         machine, chip = self.plan.machine, self.idle_chip.copy()
-        links = np.zeros(machine.channels, np.int64)
-        found = sk.Found(self.results, self.core, links)
+        links, inside = np.zeros(machine.channels, np.int64), slice(steps.start, steps.stop)
+        first, ranks = self.ranks(steps)
+        update = update_cycles(self.plan, self.record, steps)
+        found = sk.Found(self.results[inside], self.core[inside], links)
         sk.run_steps(
-            chip, self.spikes, self.plan.spike, self._loads(), log, found,
-            steps.start, steps.stop, self.mode == "cycle", EVENTS_PER_MESSAGE,
+            chip, sk.Spikes(first, ranks, update, *self.plan.wires), self.plan.spike,
+            self._loads(first, ranks), log, found, self.mode == "cycle", EVENTS_PER_MESSAGE,
         )  # fmt: skip
         for step in steps:
             raise_if_stuck(machine, chip, step, int(self.results[step, sk.R_STATUS]))
         return links
 
-    def _loads(self) -> sk.Loads:
+    def ranks(self, steps: range) -> tuple[IntArray, IntArray]:
+        """(steps + 1,) bounds, and the ranks of the neurons that fire, by step and core order."""
+        neurons = len(self.plan.wires.fan_first) - 1
+        keys = []
+        for name, spikes in self.spikes.items():
+            begin, end = np.searchsorted(spikes[:, 0], (steps.start, steps.stop))
+            step, neuron = spikes[begin:end].T
+            keys.append((step - steps.start) * neurons + self.plan.rank[name][neuron])
+        order = np.sort(np.concatenate(keys))  # much faster than sorting by two keys
+        first = np.searchsorted(order, np.arange(len(steps) + 1) * neurons)
+        return first, order - np.repeat(np.arange(len(steps)) * neurons, np.diff(first))
+
+    def _loads(self, first: IntArray, ranks: IntArray) -> sk.Loads:
+        """Room for the traffic of any of some steps."""
         cores = self.plan.machine.cores
-        message = np.zeros((self.most, layout.TRAFFIC_COLUMNS), np.int64)
-        first, tail, reads = (np.zeros(cores + 1, np.int64) for _ in range(3))
-        return sk.Loads(message, first, tail, reads[:cores])
+        sent = np.concatenate([[0], np.cumsum(np.diff(self.plan.wires.fan_first)[ranks])])
+        most = int(np.diff(sent[first]).max(initial=0))
+        message = np.zeros((most, layout.TRAFFIC_COLUMNS), np.int64)
+        starts, tail, reads = (np.zeros(cores + 1, np.int64) for _ in range(3))
+        return sk.Loads(message, starts, tail, reads[:cores])
 
 
 def trace_step(plan: Plan, record: SpikeRecord, step: int) -> IntArray:
     """One step again, as intervals (rows, 4): kind (``kernel.LOG_*``), place, start, cycles."""
     job, machine = _Job(plan, record, "cycle"), plan.machine
+    _, ranks = job.ranks(range(step, step + 1))
+    messages = int(np.diff(plan.wires.fan_first)[ranks].sum())
     hops = machine.columns + machine.height * machine.chips_y + 6
-    log = np.zeros((job.most * hops + machine.cores + 2, 4), np.int64)
-    job.run_logged(range(step, step + 1), log)
+    log = np.zeros((messages * hops + machine.cores + 2, 4), np.int64)
+    job.run_block(range(step, step + 1), log)
     return log[1 : log[0, 0] + 1]
 
 
-def sorted_ranks(plan: Plan, record: SpikeRecord) -> tuple[IntArray, IntArray]:
-    """(steps + 1,) bounds, and the ranks of the neurons that fire, by step and core order."""
-    neurons = len(plan.wires.fan_first) - 1
-    keys = np.concatenate(
-        [
-            record.spikes[name][:, 0] * neurons + plan.rank[name][record.spikes[name][:, 1]]
-            for name in plan.populations
-        ]
-    )
-    keys.sort()  # one sort of numbers: many times faster than sorting by two keys
-    first = np.searchsorted(keys, np.arange(record.steps + 1) * neurons)
-    return first, keys - np.repeat(np.arange(record.steps) * neurons, np.diff(first))
+def in_order(spikes: IntArray) -> IntArray:
+    """(events, 2) sorted by step."""
+    step = spikes[:, 0]
+    return spikes if (step[1:] >= step[:-1]).all() else spikes[np.argsort(step, kind="stable")]
 
 
-def update_cycles(plan: Plan, record: SpikeRecord) -> IntArray:
-    """(steps, cores): neuron-stage cycles of all updates of a core in each step."""
-    total = np.zeros((record.steps, plan.machine.cores), np.int64)
-    active = np.zeros(record.steps, np.int64)
+def update_cycles(plan: Plan, record: SpikeRecord, steps: range) -> IntArray:
+    """(steps, cores): neuron-stage cycles of all updates of a core in some steps."""
+    total = np.zeros((len(steps), plan.machine.cores), np.int64)
+    active = np.zeros(len(steps), np.int64)
     for i, (name, neurons) in enumerate(
         zip(plan.slice_population, plan.slice_neurons, strict=True)
     ):
         active[:] = len(neurons)
         if name in record.active and plan.extra[i]:
-            sk.count_active(record.active[name], neurons, active)
+            sk.count_active(record.active[name][steps.start : steps.stop], neurons, active)
         total[:, plan.slice_core[i]] += plan.idle[i] * len(neurons) + plan.extra[i] * active
     return total

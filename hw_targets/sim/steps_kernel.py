@@ -86,10 +86,10 @@ def expand(spikes: Spikes, step: int, spike: int, loads: Loads) -> int:
 @compiled
 def run_steps(
     chip: Words, spikes: Spikes, spike: int, loads: Loads, log: Rows, found: Found,
-    begin: int, end: int, every_queue: bool, limit: int,
+    every_queue: bool, limit: int,
 ) -> None:  # fmt: skip
-    """Time the steps begin .. end - 1: through every queue, or their bound; stops if one fails."""
-    for step in range(begin, end):
+    """Time all steps: through every queue, or their bound; stops if one fails."""
+    for step in range(found.steps.shape[0]):
         result = found.steps[step]
         result[R_MESSAGES] = expand(spikes, step, spike, loads)
         if every_queue:
