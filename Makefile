@@ -19,7 +19,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
 	touch $@
 
-demo: $(VENV)/.installed  ## the main job, end to end, on embedded real digits
+demo: $(VENV)/.installed  ## the main job, end to end, on embedded real digits; with Lava if there is a Python 3.10
+	$(BIN)/tssd lava status | grep '^Python 3.10  not found' || $(BIN)/tssd lava install || true
 	$(BIN)/tssd demo
 
 test: $(VENV)/.installed  ## the fast tests, on all cores

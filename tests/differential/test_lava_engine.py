@@ -1,12 +1,14 @@
 """Lava's own models against the living definition: spikes, u and v of every population and step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from lava_environment import differences, needs_lava
 from lava_networks import lava_case
 from strategies import random_conv_network, random_inputs, residual_network
 
-from tssd.calibration.int_network import Reset
+from tssd.calibration.int_network import PopulationKind, Reset, constant
 from tssd.calibration.simulate import layerwise, pipelined
 from tssd.hw_targets.lava import engine
 from tssd.hw_targets.lava.engine import Options
@@ -40,8 +42,13 @@ def test_a_longer_interval_leaves_silent_steps_between_samples() -> None:
     assert differences(layerwise(network, inputs), found) == []
 
 
-def test_without_states_the_spikes_are_the_same() -> None:
+@pytest.mark.parametrize("last", [PopulationKind.READOUT, PopulationKind.LIF])
+def test_without_states_the_spikes_are_the_same(last: PopulationKind) -> None:
+    """The membranes of the last population are the answer, whether it can fire or not."""
     network = residual_network(4, Reset.SOFT)
+    end = replace(network.readout, kind=last, reset=Reset.HARD, vth=constant(40, (5,)))
+    if last is PopulationKind.LIF:
+        network = replace(network, populations=(*network.populations[:-1], end))
     inputs = random_inputs(network, 5)
     found = engine.run(network, inputs, mode="process", options=Options(states=False))
     expected = layerwise(network, inputs)

@@ -1,6 +1,7 @@
 """The Lava environment's life: built once, renamed when whole, safe to kill, honest when absent."""
 
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tssd.errors import TargetError
 from tssd.hw_targets.lava import environment
 
+ROOT = Path(__file__).resolve().parents[2]
 FAKE = '#!/bin/sh\necho "3 10"\n'  # answers the probe like a Python 3.10
 
 
@@ -149,3 +151,30 @@ def test_status_names_the_line_that_fixes(bare: Path, tmp_path: Path) -> None:
     assert without.fix.startswith("install Python 3.10, or uv")
     fake_python(tmp_path / "pyenv" / "versions" / "3.10.9" / "bin" / "python")
     assert environment.status(tmp_path).fix == "tssd lava install --full"
+
+
+SLOW_BUILD = """
+import sys, time
+from pathlib import Path
+from tssd.hw_targets.lava import environment
+
+def build(flavour, interpreter, new):
+    (new / "half").write_text("done")
+    print("building", flush=True)
+    time.sleep(600)
+
+environment.install("light", sys.argv[1], Path(sys.argv[2]), build)
+"""
+
+
+def test_a_build_that_was_killed_leaves_the_way_free(tmp_path: Path, interpreter: str) -> None:
+    root = tmp_path / "cache"
+    command = [sys.executable, "-c", SLOW_BUILD, interpreter, str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as build:
+        assert build.stdout is not None
+        assert build.stdout.readline() == "building\n"
+        build.kill()
+    assert list(root.glob(".building-*/half"))
+    assert environment.existing("light", root) is None
+    assert environment.install("light", interpreter, root, fake_build).flavour == "light"
+    assert not list(root.glob(".building-*"))

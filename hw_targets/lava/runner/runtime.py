@@ -16,8 +16,9 @@ def run(graph: Graph, folder: str, states: bool) -> Any:
     """Every population's spikes (and u, v): {label: {index: (T, N, *shape)}}."""
     _connect(graph)
     depth = graph.model.depths()
+    last = len(depth) - 1  # its membranes are the answer
     recorders = [
-        record(process, p, window(graph, depth[k]), folder, k, states)
+        record(process, p, window(graph, depth[k]), folder, k, states or k == last)
         for k, (process, p) in enumerate(zip(graph.populations, graph.model.populations))  # noqa: B905
     ]
     execute(recorders[-1], graph.steps)
@@ -45,7 +46,7 @@ def record(process: Any, population: Any, window: Any, folder: str, k: int, stat
         "window": window,
         "path": str(Path(folder) / f"{k}.npz"),
     }
-    if not (population.has_state and (states or population.kind == "readout")):
+    if not (population.has_state and states):
         recorder = SpikeRecorder(**parameters)
     else:
         recorder = StateRecorder(**parameters)

@@ -60,8 +60,9 @@ def _record(
     populations = model.populations
     if len(processes) != len(populations):
         raise Refused(f"netx built {len(processes)} blocks for {len(populations)} populations")
+    last, size = len(populations) - 1, (interval, len(inputs), inputs.shape[1])
     recorders = [
-        record(process, p, (k, interval, len(inputs), inputs.shape[1]), folder, k, states)
+        record(process, p, (k, *size), folder, k, states or k == last)
         for k, (process, p) in enumerate(zip(processes, populations))  # noqa: B905 (checked)
     ]
     execute(recorders[-1], steps)
