@@ -2,7 +2,7 @@
 
 Run: ``python benchmarks/bench_lava.py [BUNDLE ...]`` (``make bench-lava BUNDLES="a b"``).
 Bundles run their first 64 test samples: as a process graph, and through netx where they hold a
-network.net. The two of ``make bench-chain``, and a residual one: ``tssd train --dataset fashion-mnist
+network.net. Those of ``make bench-chain``, and a residual one: ``tssd train --dataset fashion-mnist
 --model resnet-18 --reset hard --epochs 2 --set width=0.125 --set train_limit=4000``.
 """
 
