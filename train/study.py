@@ -19,7 +19,7 @@ from tssd.atomic import write_bytes
 from tssd.config import unknown_name
 from tssd.errors import ConfigError
 from tssd.train.checkpoint import CHECKPOINT, load_net
-from tssd.train.config import Method, TrainConfig
+from tssd.train.config import Method, TrainConfig, parse_setting
 from tssd.train.costs import Costs, costs
 from tssd.train.data import EVENT_LOADERS, Dataset
 from tssd.train.evaluate import accuracies
@@ -31,6 +31,7 @@ from tssd.train.strip import strip
 BASELINE = "ce at T_s"
 LONG = "ce at T_t"
 CUT = "ce at T_t read at T_s"
+PLAIN = "as configured"  # the baseline of a front
 MEASURED = "measured.json"
 COST_SAMPLES = 256  # test samples that spikes are counted on
 
@@ -65,7 +66,7 @@ class Outcome:
     at_step: tuple[float, ...]  # mean over seeds after 1, 2, ... T_t steps
     rates: Mapping[str, float]  # spikes per neuron and step, mean over seeds
     synops: Mapping[str, float]  # per inference, mean over seeds
-    to_baseline: Difference | None  # against BASELINE; None for itself
+    to_baseline: Difference | None  # against the first condition; None for itself
     to_cut: Difference | None  # against CUT; None for itself
 
     @property
@@ -99,18 +100,18 @@ def study(
     seeds: Sequence[int],
     folder: Path,
     began: Callable[[str, int], None] = lambda condition, seed: None,
-    only: Sequence[str] = (),
+    compared: Mapping[str, TrainConfig] | None = None,
 ) -> tuple[Outcome, ...]:
     """Run what is missing and compare; writes ``study.json`` into *folder*.
 
-    All conditions of one seed come before the next seed. *only* names the conditions to run; the
-    baseline is always among them.
+    All conditions of one seed come before the next seed. *compared* (default ``conditions``) begins
+    with the baseline.
     """
     if not seeds:
         raise ConfigError("study: seeds", found="none", allowed="at least one")
     found: dict[str, list[Measurement]] = {}
     for seed in seeds:
-        for condition, changed in _chosen(conditions(config), only).items():
+        for condition, changed in (compared or conditions(config)).items():
             began(condition, seed)
             run = folder / f"{condition.replace(' ', '-')}-seed{seed}"
             one = replace(changed, seed=seed)
@@ -122,11 +123,26 @@ def study(
     return outcomes
 
 
-def _chosen(all_of: dict[str, TrainConfig], only: Sequence[str]) -> dict[str, TrainConfig]:
+def chosen(config: TrainConfig, only: Sequence[str]) -> dict[str, TrainConfig]:
+    """The baseline and the conditions named in *only*."""
+    every = conditions(config)
     for name in only:
-        if name not in all_of:
-            raise unknown_name("study: --only", f"condition {name!r}", name, all_of)
-    return {k: v for k, v in all_of.items() if not only or k in (BASELINE, *only)}
+        if name not in every:
+            raise unknown_name("study: --only", f"condition {name!r}", name, every)
+    return {k: v for k, v in every.items() if k in (BASELINE, *only)}
+
+
+def front(config: TrainConfig, text: str) -> dict[str, TrainConfig]:
+    """*config*, and it with one option changed: ``key=value,value,...`` gives a run per value.
+
+    With the weight of a penalty on spikes as the option, the study's figure shows what accuracy
+    costs in synaptic operations.
+    """
+    key, _, values = text.partition("=")
+    settings = [parse_setting(f"{key}={value}") for value in values.split(",")]
+    return {PLAIN: config} | {
+        f"{key}={value}": replace(config, **{key: value}) for _, value in settings
+    }
 
 
 def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
@@ -185,14 +201,15 @@ def compare(found: Mapping[str, Sequence[Measurement]], config: TrainConfig) -> 
     if LONG in found:
         runs[LONG] = (list(found[LONG]), config.teacher_steps)
         runs[CUT] = (list(found[LONG]), config.student_steps)
-    order = [name for name in (BASELINE, LONG, CUT) if name in runs]
+    baseline = next(iter(found))
+    order = [name for name in (baseline, LONG, CUT) if name in runs]
     order += [name for name in runs if name not in order]
     at = {name: [one.at_step[steps - 1] for one in ones] for name, (ones, steps) in runs.items()}
-    return tuple(_outcome(name, *runs[name], at) for name in order)
+    return tuple(_outcome(name, *runs[name], at, baseline) for name in order)
 
 
 def _outcome(
-    name: str, runs: list[Measurement], steps: int, at: Mapping[str, list[float]]
+    name: str, runs: list[Measurement], steps: int, at: Mapping[str, list[float]], baseline: str
 ) -> Outcome:
     spent = [run.costs[steps] for run in runs]
     return Outcome(
@@ -202,7 +219,7 @@ def _outcome(
         tuple(fmean(values) for values in zip(*(run.at_step for run in runs), strict=True)),
         _means([one.rates for one in spent]),
         _means([one.synops for one in spent]),
-        difference(at[name], at[BASELINE]) if name != BASELINE else None,
+        difference(at[name], at[baseline]) if name != baseline else None,
         difference(at[name], at[CUT]) if CUT in at and name != CUT else None,
     )
 

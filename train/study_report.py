@@ -18,7 +18,8 @@ COLOURS = ("#333333", "#777777", "#aaaaaa", "#0072b2", "#56b4e9", "#009e73", "#d
 def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> str:
     """The table: accuracy where the network is deployed, paired differences, costs."""
     steps = range(1, config.teacher_steps + 1)
-    head = ["condition", "steps read", "accuracy", "minus ce at T_s", "minus ce at T_t cut to T_s"]
+    first = f"minus {outcomes[0].condition}"
+    head = ["condition", "steps read", "accuracy", first, "minus ce at T_t cut to T_s"]
     head += ["synops", "mean rate", *(f"T={t}" for t in steps)]
     rows = [_row(outcome) for outcome in outcomes]
     lines = [
@@ -105,5 +106,8 @@ def _draw_pairs(axes: "Axes", outcomes: Sequence[Outcome]) -> None:
                 )
     axes.axvline(0, color="#cccccc", zorder=0)
     axes.set_yticks(range(len(shown)), [o.condition for o in reversed(shown)], fontsize=8)
-    axes.set(xlabel="points, 95 % interval", title="minus ce at T_s (blue), cut ce at T_t (orange)")
+    axes.set(
+        xlabel="points, 95 % interval",
+        title=f"minus {outcomes[0].condition} (blue), cut ce at T_t (orange)",
+    )
     axes.title.set_fontsize(9)

@@ -18,9 +18,12 @@ from tssd.train.study import (
     BASELINE,
     CUT,
     LONG,
+    PLAIN,
     Measurement,
+    chosen,
     compare,
     conditions,
+    front,
     interval,
     made,
     study,
@@ -135,3 +138,22 @@ def test_synops_count_the_outputs_that_each_spike_reaches() -> None:
     assert found.synops["conv2"] == pytest.approx((events["conv1"] * fan_out).sum() / 3)
     pooled = events["conv3"][:, :6, :6]  # the seventh row is in no pooling window
     assert found.synops["readout"] == pytest.approx(10 * pooled.sum() / 3)
+
+
+def test_a_front_changes_one_option() -> None:
+    found = front(CONFIG, "label_smoothing=0.1,0.2")
+    assert list(found) == [PLAIN, "label_smoothing=0.1", "label_smoothing=0.2"]
+    assert found[PLAIN] == CONFIG
+    assert found["label_smoothing=0.2"] == replace(CONFIG, label_smoothing=0.2)
+    measured = {name: runs((1.0, 50.0 + i, 0.0)) for i, name in enumerate(found)}
+    plain, *_, last = compare(measured, CONFIG)
+    assert (plain.to_baseline, last.to_cut) == (None, None)
+    assert last.to_baseline is not None
+    assert last.to_baseline.mean == 2.0
+
+
+def test_an_unknown_condition_or_option_suggests_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'tssd'"):
+        chosen(CONFIG, ["tssdd"])
+    with pytest.raises(ConfigError, match="did you mean 'threshold'"):
+        front(CONFIG, "treshold=1,2")

@@ -14,6 +14,7 @@ import click
 @click.option("--epochs", type=int)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
 @click.option("--only", multiple=True, metavar="NAME", help="This condition (several times).")
+@click.option("--front", metavar="KEY=V,V,..", help="Instead of methods: one option's values.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
@@ -22,6 +23,7 @@ import click
 def study(
     seeds: int,
     only: tuple[str, ...],
+    front: str | None,
     settings: tuple[str, ...],
     path: Path | None,
     out: Path,
@@ -35,6 +37,8 @@ def study(
     """
     from tssd.train.config import configure, parse_setting
     from tssd.train.data import load
+    from tssd.train.study import chosen
+    from tssd.train.study import front as settings_of
     from tssd.train.study import study as run_study
     from tssd.train.study_report import markdown, write_report
 
@@ -42,11 +46,20 @@ def study(
     changes |= dict(parse_setting(text) for text in settings)
     config = configure(changes.get("dataset"), path, changes)
 
+    compared = chosen(config, only) if only else None
+    if front is not None:
+        compared = settings_of(config, front)
+
     def began(condition: str, seed: int) -> None:
         click.echo(f"{condition}, seed {seed}", err=True)
 
     outcomes = run_study(
-        config, load(config.dataset, data, framing=config.framing()), range(seeds), out, began, only
+        config,
+        load(config.dataset, data, framing=config.framing()),
+        range(seeds),
+        out,
+        began,
+        compared,
     )
     write_report(outcomes, config, seeds, out)
     if as_json:
