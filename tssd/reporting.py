@@ -115,15 +115,17 @@ def _costs(
 ) -> dict[str, LayerCost]:
     synops, updates = counted.synops(), counted.neuron_updates()
     messages, samples = counted.by_population("message_out"), counted.samples
+    used = {name: {s.core for s in placement.of(name)} for name in counted.populations}
     return {
         name: LayerCost(
             synops=synops[name] / samples,
             neuron_updates=updates[name] / samples,
             messages=messages[name] / samples,
             energy_pj=_energy_pj(priced, name, samples),
-            cores=len({s.core for s in placement.of(name)}),
+            cores=len(cores),
+            memory_bytes=sum(placement.needs[core].memory_bytes for core in cores),
         )
-        for name in counted.populations
+        for name, cores in used.items()
     }
 
 
