@@ -1,5 +1,7 @@
 """The ONNX graphs equal the living definition: spikes, currents and membranes."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -23,7 +25,7 @@ from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, IntArray, decay_tow
 from tssd.calibration.simulate import layerwise, over_time, pipelined
 from tssd.calibration.tally import tally
 from tssd.errors import DataError, FileFormatError, NetworkError
-from tssd.export.onnx_graph import onnx_bytes, scan_bytes
+from tssd.export.onnx_graph import dialect, onnx_bytes, scan_bytes
 from tssd.hw_targets.onnx import engine
 
 
@@ -65,6 +67,22 @@ def test_graphs_equal_the_living_definition(case: Case) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_wild_networks_at_the_edges_of_24_bits(seed: int) -> None:
     check_wild(seed)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_negative_thresholds_lift_the_membrane_over_its_limit(seed: int) -> None:
+    case = wild_case(seed)
+    lowered = tuple(replace(p, vth=-p.vth) for p in case.network.populations)
+    network = replace(case.network, populations=lowered)
+    assert_equal_activity(Case(network, case.inputs), layerwise(network, case.inputs))
+
+
+@pytest.mark.parametrize(
+    ("dv", "carrier"), [(2048, "float32"), (4096, "float32"), (3072, "float32"), (410, "float64")]
+)
+def test_the_narrowest_exact_float_carries_a_population(dv: int, carrier: str) -> None:
+    stages = dialect(leaky_cells(np.full(1, dv))).stages
+    assert stages[0].carrier == carrier
 
 
 @pytest.mark.campaign
