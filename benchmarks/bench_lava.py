@@ -47,9 +47,11 @@ def main(folders: list[str]) -> None:
     where = pilotnet.folder()
     if where is None:
         sys.exit("no full Lava environment: tssd lava install --full")
+    bundles = [read_bundle(Path(folder)) for folder in folders]
     rows = [*record_rows(where), *speed_rows(where), campaign_row(), import_row(where)]
-    for folder in folders:
-        rows += bundle_rows(read_bundle(Path(folder)))
+    for bundle in bundles:
+        write("lava", COMMAND, rows)  # an interrupted run keeps what it has
+        rows += bundle_rows(bundle)
     write("lava", COMMAND, rows)
 
 
@@ -205,9 +207,9 @@ def import_row(where: Path) -> Row:
     return at_most(name, failed, 0, "commands", how)
 
 
-def bundle_rows(bundle: Bundle) -> list[Row]:
+def bundle_rows(bundle: Bundle, ways: tuple[str, ...] = ("lava",)) -> list[Row]:
     """What verify --against lava compares, counted: both ways where the bundle has both."""
-    options = VerifyOptions(("lava",), SAMPLES)
+    options = VerifyOptions(ways, SAMPLES)
     engines, _ = engines_of(bundle, options.engines, options.device)
     inputs = load_samples(bundle, options).inputs
     different = dict.fromkeys([engine.name for engine in engines], 0)

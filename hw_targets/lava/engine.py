@@ -88,6 +88,7 @@ def _write_job(
         arrays |= {f"{i}/header": np.array(header), f"{i}/inputs": np.asarray(inputs)}
     np.savez(folder / "data.npz", **arrays)
     job = {
+        "parent": os.getpid(),
         "mode": mode,
         "cases": len(cases),
         "data": str(folder / "data.npz"),

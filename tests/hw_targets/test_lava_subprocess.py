@@ -2,6 +2,7 @@
 end with it. Plain Python scripts stand for Lava here."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -48,11 +49,37 @@ def test_past_its_time_it_is_ended_with_its_children(
     stand_in(monkeypatch, tmp_path, script)
     with pytest.raises(TargetError, match=r"no result after 5 s\nstep 3 of 9"):
         engine.run(NETWORK, random_inputs(NETWORK, 2), options=Options(limit_s=5))
-    child = int(note.read_text())
-    deadline = time.monotonic() + 30
-    while _alive(child) and time.monotonic() < deadline:
+    assert ends(int(note.read_text()))
+
+
+STARTER = """
+import json, os, pathlib, subprocess, sys
+runner, job, data = sys.argv[1:]
+pathlib.Path(job).write_text(json.dumps({"parent": os.getpid(), "data": data}))
+runner = subprocess.Popen([sys.executable, runner, job], start_new_session=True)
+print(runner.pid, flush=True)
+runner.wait()
+"""
+
+
+def test_the_runner_ends_when_tssd_is_killed(tmp_path: Path) -> None:
+    """It waits for its data here, as it may for a node that hangs."""
+    job, data = tmp_path / "job.json", tmp_path / "data"
+    os.mkfifo(data)
+    command = [sys.executable, "-c", STARTER, str(engine.RUNNER), str(job), str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        runner = int(starter.stdout.readline())
+        assert _alive(runner)
+        starter.kill()
+    assert ends(runner)
+
+
+def ends(pid: int, within_s: float = 60) -> bool:
+    deadline = time.monotonic() + within_s
+    while _alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _alive(child)
+    return not _alive(pid)
 
 
 def _alive(pid: int) -> bool:

@@ -8,23 +8,36 @@ leaves ``<case>/refused`` with the reason.
 
 import json
 import logging
+import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 from typing import Any
 
 import numpy as np
 
+PERIOD_S = 1.0
+
 
 def main(path: str) -> None:
     with open(path, encoding="utf-8") as file:
         job = json.load(file)
+    threading.Thread(target=end_with, args=(job["parent"],), daemon=True).start()
     logging.disable(logging.WARNING)
     results: Any = {}
     with np.load(job["data"]) as data:
         for case in range(job["cases"]):
             results.update(_case(job, data, case))
     np.savez(job["out"], **results)
+
+
+def end_with(parent: int) -> None:
+    """End this session, Lava's processes with it, once *parent* is gone: killed, say."""
+    while os.getppid() == parent:
+        time.sleep(PERIOD_S)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _case(job: Any, data: Any, case: int) -> Any:
