@@ -166,8 +166,7 @@ def _stage_step(
     payload = _send(step, stage, update.spikes, PAYLOAD) if update.spikes else ""
     if trace:
         for label, value in update.traces.items():
-            dtype = stage.states.get(label, stage.states["v"])
-            step.sent.append(Port(f"{stage.name}.{label}.trace", dtype, stage.shape))
+            step.sent.append(_trace_port(stage, label))
             _as_port(out, value, stage.carrier, step.sent[-1])
     return payload
 
@@ -179,6 +178,11 @@ def _send(step: _Step, stage: Stage, value: str, dtype: str) -> str:
     payload = step.out.converted(value, dtype, PAYLOAD)
     _as_port(step.out, value, dtype, port)
     return payload
+
+
+def _trace_port(stage: Stage, label: str, ending: str = "") -> Port:
+    dtype = stage.states.get(label, stage.states["v"])
+    return Port(f"{stage.name}.{label}.trace{ending}", dtype, stage.shape)
 
 
 def _as_port(out: Builder, value: str, dtype: str, port: Port) -> None:
@@ -203,7 +207,8 @@ def _looped(step: _Step) -> Builder:
     series = [Port(f"{p.name}.series", p.dtype, p.shape) for p in step.sent]
     batch = out.add("Shape", samples.name, start=1, end=2)
     starts = [_zeros(out, batch, p.dtype, p.shape) for p in step.before]
-    _scan(out, "over_time", body, [*starts, samples.name], [*finals, *series], 1)
+    results = [p.name for p in (*finals, *series)]
+    _scan(out, "over_time", body, [*starts, samples.name], results, 1)
     out.inputs = [samples.info(TIME)]
     out.outputs = [p.info() for p in finals] + [p.info(TIME) for p in series]
     return out
@@ -276,48 +281,40 @@ class _Series:
 
     def _neurons(self, stage: Stage, drive: str | None, bias: str | None) -> None:
         """The ``Scan`` of one population: states carried, drive and bias read step by step."""
-        inner = Builder(f"{stage.name}.step.", self.out.constants)
-        here = {label: f"{inner.prefix}{label}" for label in (*stage.states, "drive", "bias")}
-        update = self.dialect.update(
-            inner,
-            stage,
-            here["drive"] if drive else None,
-            here["bias"] if bias else None,
-            {label: here[label] for label in stage.states},
-        )
-        traces = update.traces if self.trace else {}
-        results = [
-            Port(_own_name(inner, x, place), stage.carrier, stage.shape)
-            for place, x in enumerate([*update.states.values(), *traces.values()])
-        ]
-        if update.spikes:
-            results.append(Port(update.spikes, PAYLOAD, stage.shape))
-        scanned = [label for label, x in (("drive", drive), ("bias", bias)) if x]
-        body = helper.make_graph(
-            inner.nodes,
-            f"{stage.name}.step",
-            [
-                Port(here[label], stage.carrier, stage.shape).info()
-                for label in (*stage.states, *scanned)
-            ],
-            [p.info() for p in results],
-        )
+        series = {label: x for label, x in (("drive", drive), ("bias", bias)) if x}
+        update, body = self._body(stage, list(series))
+        traces = list(update.traces) if self.trace else []
         starts = [_zeros(self.out, self.batch, stage.carrier, stage.shape) for _ in stage.states]
-        outside = [f"{stage.name}.{label}.last" for label in stage.states]
-        outside += [f"{stage.name}.{label}.each" for label in traces]
-        outside += [f"{stage.name}.payload"] * bool(update.spikes)
-        sequences = [x for x in (drive, bias) if x]
-        ports = [Port(name, "", ()) for name in outside]
-        _scan(self.out, f"{stage.name}.over_time", body, [*starts, *sequences], ports, len(scanned))
+        results = [f"{stage.name}.{label}.last" for label in stage.states]
+        results += [f"{stage.name}.{label}.each" for label in traces]
+        results += [f"{stage.name}.payload"] if update.spikes else []
+        over_time = f"{stage.name}.over_time"
+        _scan(self.out, over_time, body, [*starts, *series.values()], results, len(series))
         for label, dtype in stage.states.items():
             self.finals.append(Port(f"{stage.name}.{label}.final", dtype, stage.shape))
             _as_port(self.out, f"{stage.name}.{label}.last", stage.carrier, self.finals[-1])
         for label in traces:
-            dtype = stage.states.get(label, stage.states["v"])
-            self.series.append(Port(f"{stage.name}.{label}.trace.series", dtype, stage.shape))
+            self.series.append(_trace_port(stage, label, ".series"))
             _as_port(self.out, f"{stage.name}.{label}.each", stage.carrier, self.series[-1])
         if update.spikes:
             self._send(stage, f"{stage.name}.payload", PAYLOAD)
+
+    def _body(self, stage: Stage, series: list[str]) -> tuple[Update, object]:
+        """One step: states, then *series* in; states, traces, then spikes out."""
+        inner = Builder(f"{stage.name}.step.", self.out.constants)
+        here = {label: f"{inner.prefix}{label}" for label in (*stage.states, *series)}
+        states = {label: here[label] for label in stage.states}
+        update = self.dialect.update(inner, stage, here.get("drive"), here.get("bias"), states)
+        traces = update.traces.values() if self.trace else ()
+        results = [
+            Port(_own_name(inner, x, place), stage.carrier, stage.shape)
+            for place, x in enumerate([*update.states.values(), *traces])
+        ]
+        if update.spikes:
+            results.append(Port(update.spikes, PAYLOAD, stage.shape))
+        entering = [Port(name, stage.carrier, stage.shape) for name in here.values()]
+        ports = ([p.info() for p in entering], [p.info() for p in results])
+        return update, helper.make_graph(inner.nodes, f"{stage.name}.step", *ports)
 
     def _send(self, stage: Stage, value: str, dtype: str) -> None:
         self.over_time[stage.name] = self.out.converted(value, dtype, PAYLOAD)
@@ -332,11 +329,9 @@ def _own_name(inner: Builder, value: str, place: int) -> str:
 
 
 def _scan(
-    out: Builder, name: str, body: object, inputs: list[str], results: list[Port], scanned: int
+    out: Builder, name: str, body: object, inputs: list[str], results: list[str], scanned: int
 ) -> None:
-    node = helper.make_node(
-        "Scan", inputs, [p.name for p in results], name=name, body=body, num_scan_inputs=scanned
-    )
+    node = helper.make_node("Scan", inputs, results, name=name, body=body, num_scan_inputs=scanned)
     out.nodes.append(node)
 
 
