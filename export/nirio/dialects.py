@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from tssd.config import unknown_name
+from tssd.errors import NetworkError
 from tssd.export.nirio.graph import DYNAMIC, RESETTING, FloatArray, Graph, Node
 from tssd.export.nirio.rules import (
     PROFILES,
@@ -36,7 +37,7 @@ from tssd.export.nirio.thresholds import fold_thresholds
 from tssd.export.nirio.write import write_graph
 from tssd.train.float_network import Reset
 
-DEFAULT_DT = {"norse": 1e-3, "spyx": 1.0, "rockpool": 1e-3, "nengo": 1e-3}  # of their imports
+DEFAULT_DT = {"norse": 1e-3, "spyx": 1.0, "nengo": 1e-3}  # of their imports
 EARLY = ("sinabs",)  # need nir below 1.0.6, which knows neither v_reset nor a Linear's metadata
 ALWAYS_LEAKY = ("snntorch",)  # its import gives an IF a leak
 FOREVER = 2.0**60  # tau in steps without a leak
@@ -55,6 +56,14 @@ def rewritten(graph: Graph, platform: str) -> Graph:
     """*graph* in the words of *platform*."""
     if platform not in PROFILES:
         raise unknown_name("platform", repr(platform), platform, PROFILES)
+    if platform == "rockpool":
+        raise NetworkError(
+            graph.where,
+            found="rockpool as the reader",
+            allowed="another platform",
+            hint="the import of rockpool 3.1.0 fails on LIF and IF, and takes the r of a CubaLIF "
+            "for the step",
+        )
     rule, profile = resolve(graph), PROFILES[platform]
     graph = _without_identities(fold_thresholds(graph, rule))
     there = Rule(
@@ -64,6 +73,7 @@ def rewritten(graph: Graph, platform: str) -> Graph:
         profile.gain,
         profile.ignores,
         profile.if_gain,
+        profile.late,
     )
     nodes = {}
     for name, node in graph.nodes.items():
@@ -175,13 +185,16 @@ def _half_step(graph: Graph, name: str, rule: Rule) -> float:
 def _check_reset(graph: Graph, name: str, rule: Rule, profile: Profile, platform: str) -> None:
     if graph.nodes[name].type not in RESETTING:
         return
-    mine = reset_of(graph, name, rule)
-    if mine is not RESETS[profile.reset] or resets_late(graph, name, rule):
-        late = ", a step late" if resets_late(graph, name, rule) else ""
+    p = parameters(graph, name, rule)
+    decay, _ = decay_and_gain(graph, name, rule, p.get("tau", p.get("tau_mem")), p["r"])
+    late = resets_late(graph, name, rule)
+    mine, wanted = reset_of(graph, name, rule), RESETS[profile.reset]
+    no_matter = mine is not Reset.SOFT or bool(np.all(decay == 1))  # when the subtraction comes
+    if mine is not wanted or (late != profile.late and not no_matter):
         raise graph.fault(
             f"node {name}",
-            f"a {mine} reset{late}",
-            f"a {RESETS[profile.reset]} reset, the one that {platform} does",
+            f"a {mine} reset{', a step late' if late else ''}",
+            f"a {wanted} reset{', a step late' if profile.late else ''}, which {platform} does",
             "--nir exact, for a platform that reads Threshold nodes",
         )
 

@@ -44,6 +44,7 @@ class Rule:
     gain: str = "graph"  # "unit": dt/tau, r and w_in left out
     ignores: tuple[str, ...] = ()  # parameters this platform does not read
     if_gain: str = "graph"  # "unit": the input of I and IF counts as it is
+    late: bool = False  # a subtraction comes with the next step's input
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Profile:
     gain: str = "graph"
     ignores: tuple[str, ...] = ()  # ``r`` is read in CubaLIF and CubaLI all the same
     if_gain: str = "graph"
+    late: bool = False
 
 
 PROFILES: dict[str, Profile] = {
@@ -63,7 +65,9 @@ PROFILES: dict[str, Profile] = {
     "norse": Profile("euler", "zero", None, ignores=("r", "v_reset"), if_gain="unit"),
     "sinabs": Profile("mixed", "subtract", 1.0, gain="unit", ignores=("r", "v_reset")),
     "rockpool": Profile("mixed", "subtract", None, ignores=("v_reset",)),
-    "spyx": Profile("euler", "subtract", None, ignores=("v_reset",)),
+    "spyx": Profile(
+        "euler", "subtract", None, "unit", ignores=("r", "v_leak", "v_reset"), late=True
+    ),
     "lava": Profile("euler", "zero", 1e-4, ignores=("v_leak",)),
     "nengo": Profile("exact", "zero", None),
     "spinnaker2": Profile("euler", "zero", 1e-4, gain="unit"),
@@ -97,6 +101,7 @@ def resolve(graph: Graph, answers: Answers | None = None) -> Rule:
         profile.gain if profile else "graph",
         profile.ignores if profile else (),
         profile.if_gain if profile else "graph",
+        profile.late if profile and told.reset is None else False,
     )
     _check(rule, str(reset or "none"))
     return rule
@@ -127,8 +132,10 @@ def reset_of(graph: Graph, name: str, rule: Rule) -> Reset:
 
 
 def resets_late(graph: Graph, name: str, rule: Rule) -> bool:
-    """Whether the node itself says that its subtraction comes with the next step's input."""
-    return rule.reset is None and bool(graph.nodes[name].metadata.get("reset_delay", False))
+    """Whether the platform, or else the node itself, subtracts with the next step's input."""
+    if rule.reset is not None or SPELLED in graph.nodes[name].metadata:
+        return rule.late and SPELLED not in graph.nodes[name].metadata
+    return bool(graph.nodes[name].metadata.get("reset_delay", False))
 
 
 def decay_and_gain(
