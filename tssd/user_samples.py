@@ -1,6 +1,7 @@
 """Samples that a user brings: ``.npy``, or ``.npz`` with ``inputs`` and, if known, ``labels``.
 
-inputs   (N, *input shape), uint8 for calibration (a pixel of 255 counts as 1)
+inputs   (N, *input shape), or frames (N, T, *input shape); uint8 for calibration, where 255 counts
+         as 1 (frames of events: 0 and 255)
 labels   (N,), whole numbers
 """
 
@@ -28,13 +29,13 @@ class UserSamples:
 
 
 def load_samples(path: Path, shape: tuple[int, ...]) -> UserSamples:
-    """uint8 samples of *shape*, with their labels; anything else raises DataError."""
+    """uint8 samples or frames of *shape*, and labels; anything else raises DataError."""
     images, labels = _arrays(path)
     if images.dtype != np.uint8 or not len(images):
         raise DataError(
             str(path), found=f"{images.dtype} x {len(images)}", allowed="uint8, one sample or more"
         )
-    _check_shape(path, images, shape)
+    _check_shape(path, images, shape, frames=images.ndim == len(shape) + 2)
     if labels is None:
         return UserSamples(images, None)
     if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
@@ -56,12 +57,13 @@ def load_integers(path: Path, shape: tuple[int, ...]) -> IntArray:
     return integers
 
 
-def _check_shape(path: Path, samples: Any, shape: tuple[int, ...]) -> None:
-    if samples.shape[1:] != shape:
+def _check_shape(path: Path, samples: Any, shape: tuple[int, ...], frames: bool = False) -> None:
+    if samples.shape[2 if frames else 1 :] != shape:
+        size = ", ".join(map(str, shape))
         raise DataError(
             str(path),
             found=f"shape {samples.shape}",
-            allowed=f"(N, {', '.join(map(str, shape))})",
+            allowed=f"(N, {size}), or frames (N, T, {size})",
         )
 
 

@@ -79,6 +79,19 @@ def check_engines(bundle: Path, *engines: str) -> None:
     assert all(x[name] == x["integer"] for x in spiking for name in engines)
 
 
+def test_frames_of_events_calibrate_and_verify(tmp_path: Path) -> None:
+    """Recordings such as N-MNIST: a frame per step, 255 where an event was seen."""
+    seen = np.random.default_rng(3).random((4, 3, 2, 34, 34)) < 0.1
+    np.savez(tmp_path / "x.npz", inputs=seen * np.uint8(255), labels=np.arange(4))
+    told = ("--profile", "sinabs", "--calibration", tmp_path / "x.npz", "--out", tmp_path / "b")
+    answer(*CNN, *told, "--tolerance", 100)
+    golden = read_bundle(tmp_path / "b").golden
+    assert golden is not None
+    np.testing.assert_array_equal(golden.inputs[:, 0], seen[2] * 255)
+    rows = answer("verify", tmp_path / "b", "--samples", 2, "--data", tmp_path / "x.npz")
+    assert "fail" not in {row["status"] for row in rows}
+
+
 def test_verify_takes_the_users_samples_and_labels(cnn: Path, tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(0, 256, (2, 2, 34, 34)).astype(np.uint8)
     np.savez(tmp_path / "x.npz", inputs=images, labels=np.array([1, 2]))
