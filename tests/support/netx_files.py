@@ -42,6 +42,16 @@ def random_weights(rng: np.random.Generator, *shape: int) -> IntArray:
     return rng.integers(-127, 128, shape)
 
 
+def small_image_network(rng: np.random.Generator) -> list[Layer]:
+    """(1, 6, 6) -> convolution -> flatten -> a readout of three."""
+    return [
+        image((1, 6, 6)),
+        conv(random_weights(rng, 2, 1, 3, 3), (2, 4, 4)),
+        FLATTEN,
+        dense(random_weights(rng, 3, 32), neuron=neuron(vth=131072, dv=0)),
+    ]
+
+
 def _fill(group: h5py.Group, layer: Layer) -> None:
     for key, value in layer.items():
         if isinstance(value, dict):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from netx_files import FLATTEN, conv, dense, image, neuron, random_weights, write_net
+from netx_files import dense, neuron, random_weights, small_image_network, write_net
 
 from tssd.cli import main
 from tssd.contracts import Contract
@@ -21,13 +21,7 @@ READ = neuron(vth=131072, dv=0)
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     """A bundle that holds a network.net."""
-    layers = [
-        image((1, 6, 6)),
-        conv(random_weights(RNG, 2, 1, 3, 3), (2, 4, 4)),
-        FLATTEN,
-        dense(random_weights(RNG, 3, 32), neuron=READ),
-    ]
-    path = write_net(tmp_path / "trained.net", layers)
+    path = write_net(tmp_path / "trained.net", small_image_network(RNG))
     return import_bundle(path, tmp_path / "bundle", ImportOptions(4))
 
 

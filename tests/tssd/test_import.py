@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from netx_files import FLATTEN, conv, dense, image, neuron, random_weights, write_net
+from netx_files import dense, random_weights, small_image_network, write_net
 
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.simulate import reference
@@ -20,13 +20,7 @@ RNG = np.random.default_rng(4)
 
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
-    layers = [
-        image((1, 6, 6)),
-        conv(random_weights(RNG, 2, 1, 3, 3), (2, 4, 4)),
-        FLATTEN,
-        dense(random_weights(RNG, 3, 32), neuron=neuron(vth=131072, dv=0)),
-    ]
-    return write_net(tmp_path / "trained.net", layers)
+    return write_net(tmp_path / "trained.net", small_image_network(RNG))
 
 
 def test_the_command_writes_a_bundle(net: Path, tmp_path: Path) -> None:
