@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tssd import __version__
 from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError
-from tssd.train.config import TrainConfig, configure
+from tssd.train.config import TrainConfig, recorded
 from tssd.train.models import build
 from tssd.train.network import SpikingNet
 
@@ -91,7 +91,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     table = json.loads(header["config"])
     return Checkpoint(
-        configure(table["dataset"], None, table),
+        recorded(table, str(path)),
         tuple(json.loads(header["input_shape"])),
         tuple(json.loads(header["classes"])),
         Position(**json.loads(header["position"])),

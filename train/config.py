@@ -65,6 +65,16 @@ class WeakDesign(StrEnum):
     CONV_POOL_LINEAR = "conv-pool-linear"
 
 
+class Surrogate(StrEnum):
+    """The derivative used for the step function; each has height 1/a and area 1 (a the width)."""
+
+    RECTANGULAR = "rectangular"
+    TRIANGULAR = "triangular"
+    SIGMOID = "sigmoid"
+    ATAN = "atan"
+    FAST_SIGMOID = "fast-sigmoid"
+
+
 class Schedule(StrEnum):
     """Learning rate over the run."""
 
@@ -93,15 +103,17 @@ class Precision(StrEnum):
 class TrainConfig:
     """One training run. Steps are time steps; ``student_steps`` is T_s, ``teacher_steps`` T_t.
 
-    The neuron is H = (1 - 1/tau) H + I, fires at H >= threshold, and has a rectangular surrogate
+    The neuron is H = (1 - 1/tau) H + I, fires at H >= threshold, and has a surrogate gradient
     of width ``surrogate_width``. The loss is task + alpha * temporal + beta * spatial, with alpha
-    and beta growing linearly over the first ``ramp`` share of the run. For ``warm_epochs`` the
-    run uses ``warm_student_steps`` and ``warm_teacher_steps`` instead: cheap early epochs.
+    and beta growing linearly over the first ``ramp`` share of the run, plus the regularisers of
+    ``tssd.train.regularise``, whose weights are 0. For ``warm_epochs`` the run uses
+    ``warm_student_steps`` and ``warm_teacher_steps`` instead: cheap early epochs.
     """
 
     dataset: str = "digits"
     model: str = "tiny"
     width: float = 1.0  # factor on every stage's channels and neurons
+    depth: float = 1.0  # factor on the convolutions or blocks of every group
     epochs: int = 10
     batch_size: int = 128
     optimizer: Optimizer = Optimizer.ADAM
@@ -115,8 +127,10 @@ class TrainConfig:
     reset: Reset = Reset.SOFT
     tau: float = 2.0
     threshold: float = 1.0
+    surrogate: Surrogate = Surrogate.RECTANGULAR
     surrogate_width: float = 1.0
     detach_reset: bool = True  # ours: the paper does not say
+    learn_leak: bool = False  # one leak per population, sigmoid(w), starting at 1 - 1/tau
 
     method: Method = Method.TSSD
     student_steps: int = 4
@@ -130,10 +144,23 @@ class TrainConfig:
     task_readout: Readout = Readout.BOTH  # ours: an unsupervised teacher drifts below its student
     detach_teacher: bool = True  # ours
     spatial_steps: Readout = Readout.STUDENT  # ours
-    weak_stage: str = ""  # ours: empty means the model's middle stage
+    weak_stage: str = ""  # ours: "" is the model's middle stage; "conv1,conv3" are two
     weak_design: WeakDesign = WeakDesign.POOL_LINEAR  # ours
     weak_cross_entropy: bool = False  # ours
     label_smoothing: float = 0.0
+
+    rate_target: float = 0.1  # spikes per neuron and step that every population is drawn to
+    rate_weight: float = 0.0
+    synop_budget: float = 1e6  # synaptic operations per inference above which a penalty grows
+    synop_weight: float = 0.0
+    range_limit: float = 4.0  # largest |weight| over the layer's root mean square
+    range_weight: float = 0.0
+
+    ema: float = 0.0  # decay per update of the averaged weights that are deployed; 0 is off
+    norm_batches: int = 0  # batches of T_s steps to estimate the statistics anew at the end
+    save_every_s: float = 60.0  # seconds between checkpoints in the middle of an epoch
+    tensorboard: bool = False  # event files beside history.csv (extra "tensorboard")
+    device: str = "cpu"
 
     warm_epochs: int = 0
     warm_student_steps: int = 2
@@ -210,24 +237,22 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
     """(field, what is allowed, whether it holds) for every numeric field."""
     counts = ("epochs", "batch_size", "student_steps", "warm_student_steps")
     weights = (
-        "alpha",
-        "beta",
-        "weight_decay",
-        "clip",
-        "warm_epochs",
-        "shift",
-        "train_limit",
-        "rotate",
-        "frames",
+        *("alpha", "beta", "weight_decay", "clip", "warm_epochs", "shift", "train_limit"),
+        *("rotate", "frames", "rate_weight", "synop_weight", "range_weight"),
+        *("norm_batches", "save_every_s"),
     )
-    positive = ("width", "lr", "threshold", "surrogate_width", "temperature")
-    unit = ("ramp", "label_smoothing", "scale", "event_drop", "time_shift")
+    positive = (
+        *("width", "depth", "lr", "threshold", "surrogate_width", "temperature"),
+        *("synop_budget", "range_limit"),
+    )
+    unit = ("ramp", "label_smoothing", "scale", "event_drop", "time_shift", "rate_target")
     return [
         *((name, ">= 1", getattr(c, name) >= 1) for name in counts),
         *((name, ">= 0", getattr(c, name) >= 0) for name in weights),
         *((name, "> 0", getattr(c, name) > 0) for name in positive),
         *((name, "0 to 1", 0 <= getattr(c, name) <= 1) for name in unit),
-        ("tau", ">= 1", c.tau >= 1),
+        ("ema", "0 to 1, 1 excluded", 0 <= c.ema < 1),
+        ("tau", "> 1 with learn_leak" if c.learn_leak else ">= 1", c.tau > 1 - (not c.learn_leak)),
         ("seed", ">= 0", c.seed >= 0),
         ("event_gain", "1 to 255", 1 <= c.event_gain <= 255),
         ("event_shrink", "1 to 64", 1 <= c.event_shrink <= 64),
@@ -255,6 +280,10 @@ EVENT_PRESET: dict[str, Any] = {
     "scale": 0.1,
     "event_drop": 0.3,
 }
+
+# How a run is carried out rather than what it computes: these may change when it is resumed.
+CONDUCT = frozenset({"save_every_s", "tensorboard", "device"})
+
 # What differs from TrainConfig's own defaults for a data set, found by short trials.
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"model": "tiny", "epochs": 20, "batch_size": 64, "lr": 5e-3, "shift": 1},
@@ -283,6 +312,11 @@ def configure(
         raise unknown_name("training: dataset", f"data set {name!r}", name, PRESETS)
     merged = {**PRESETS[name], **overrides, "dataset": name}
     return from_mapping(TrainConfig, merged, str(path) if path else "training")
+
+
+def recorded(table: Mapping[str, Any], where: str) -> TrainConfig:
+    """The configuration a run recorded; what it did not know yet has its default."""
+    return from_mapping(TrainConfig, table, where)
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -16,18 +16,22 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from tssd.train.config import Surrogate
+from tssd.train.distributed import all_sum, summed, world
 from tssd.train.float_network import Reset
 from tssd.train.lif_kernels import (
     Array,
     channel_sums,
     gradient_of_input,
-    gradient_sums,
     lif_backward,
     lif_forward,
+    pool_backward,
+    pool_forward,
 )
 from tssd.train.neuron import NeuronModel, lif_sequence
 
 BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
+CODES = {surrogate: code for code, surrogate in enumerate(Surrogate)}  # of lif_kernels
 
 
 @dataclass(frozen=True)
@@ -45,19 +49,20 @@ def fused_lif(
     model: NeuronModel,
     pool: int = 1,
     membrane: Tensor | None = None,
+    decay: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Spikes of *steps* steps, averaged over ``pool x pool`` windows, and the last membrane.
 
     *current* is (steps * batch, C, H, W) or (steps * batch, N), time-major, or (batch, ...) when
-    it is the same at every step. Returns (steps * batch, C, H // pool, W // pool) and
+    it is the same at every step. *decay* is a learned leak, in place of the model's. Returns (steps * batch, C, H // pool, W // pool) and
     (batch, C, H, W), or the same without the image axes.
     """
     start = _start(current, steps, batch, membrane)
     if current.device.type != "cpu":
-        return _plain(current, start, steps, model, pool)
+        return _plain(current, start, steps, model, pool, decay)
     unit = current.new_ones(current.shape[1])
     statistics = Statistics(torch.zeros_like(unit), unit)
-    return _apply(current, None, None, start, statistics, False, steps, model, pool)
+    return _apply(current, None, None, start, decay, statistics, False, steps, model, pool)
 
 
 def fused_norm_lif(
@@ -69,6 +74,7 @@ def fused_norm_lif(
     pool: int = 1,
     membrane: Tensor | None = None,
     statistics: Statistics | None = None,
+    decay: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Statistics]:
     """``fused_lif`` of batch-normalised *x*, and the statistics that were used.
 
@@ -79,9 +85,10 @@ def fused_norm_lif(
     from_batch = statistics is None and norm.training
     if x.device.type != "cpu":
         current, used = normalise(norm, x, statistics)
-        return *_plain(current, start, steps, model, pool), used
+        return *_plain(current, start, steps, model, pool, decay), used
     used = statistics or (batch_statistics(norm, x, batch) if from_batch else running(norm))
-    spikes, last = _apply(x, norm.weight, norm.bias, start, used, from_batch, steps, model, pool)
+    settings = (used, from_batch, steps, model, pool)
+    spikes, last = _apply(x, norm.weight, norm.bias, start, decay, *settings)
     return spikes, last, used
 
 
@@ -89,6 +96,8 @@ def normalise(
     norm: BatchNorm, x: Tensor, statistics: Statistics | None = None
 ) -> tuple[Tensor, Statistics]:
     """Batch normalisation by torch, and its statistics; given ones count as constants."""
+    if statistics is None and norm.training and world() > 1:
+        return _normalise_together(norm, x)
     if statistics is None and norm.training:
         momentum = norm.momentum if norm.momentum is not None else 0.1
         buffers = norm.running_mean, norm.running_var
@@ -103,6 +112,30 @@ def normalise(
     return torch.addcmul(shift.view(shape), x, gain.view(shape)), used
 
 
+def _normalise_together(norm: BatchNorm, x: Tensor) -> tuple[Tensor, Statistics]:
+    """Batch normalisation with the statistics of all processes' shares."""
+    axes, shape = ([0, 2, 3], (1, -1, 1, 1)) if x.dim() == 4 else ([0], (1, -1))
+    count = world() * x.numel() // x.shape[1]
+    wide = x.double()
+    sums = summed(torch.stack([wide.sum(axes), wide.square().sum(axes)]))
+    mean = sums[0] / count
+    variance = (sums[1] / count - mean.square()).clamp_min(0)
+    _move_running(norm, mean.detach(), variance.detach(), count)
+    mean, scale = mean.to(x.dtype), (variance + norm.eps).rsqrt().to(x.dtype)
+    gain = norm.weight * scale
+    result = (x - mean.view(shape)) * gain.view(shape) + norm.bias.view(shape)
+    return result, Statistics(mean.detach(), scale.detach())
+
+
+def _move_running(norm: BatchNorm, mean: Tensor, variance: Tensor, count: int) -> None:
+    """The running statistics move towards these by the norm's momentum."""
+    if norm.running_mean is not None and norm.running_var is not None:
+        momentum = norm.momentum if norm.momentum is not None else 0.1
+        unbiased = variance * (count / max(count - 1, 1))
+        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), momentum)
+
+
 def running(norm: BatchNorm) -> Statistics:
     """The statistics of evaluation mode."""
     if norm.running_mean is None or norm.running_var is None:
@@ -113,16 +146,12 @@ def running(norm: BatchNorm) -> Statistics:
 @torch.no_grad()
 def batch_statistics(norm: BatchNorm, x: Tensor, batch: int) -> Statistics:
     """The statistics of *x*; the running ones move towards them by the norm's momentum."""
-    count = x.numel() // x.shape[1]
+    count = world() * x.numel() // x.shape[1]
     sums = np.empty((2, batch, x.shape[1]))
     _share(channel_sums, batch, _steps_view(_dense(x), batch), sums)
-    mean, square = torch.from_numpy(sums.sum(1) / count)
+    mean, square = all_sum(torch.from_numpy(sums.sum(1))) / count
     variance = (square - mean * mean).clamp_min_(0)
-    if norm.running_mean is not None and norm.running_var is not None:
-        momentum = norm.momentum if norm.momentum is not None else 0.1
-        unbiased = variance * (count / max(count - 1, 1))
-        norm.running_mean.lerp_(mean.to(x.dtype), momentum)
-        norm.running_var.lerp_(unbiased.to(x.dtype), momentum)
+    _move_running(norm, mean, variance, count)
     return Statistics(mean.to(x.dtype), (variance + norm.eps).rsqrt().to(x.dtype))
 
 
@@ -133,9 +162,14 @@ def _start(x: Tensor, steps: int, batch: int, membrane: Tensor | None) -> Tensor
 
 
 def _plain(
-    current: Tensor, start: Tensor, steps: int, model: NeuronModel, pool: int
+    current: Tensor,
+    start: Tensor,
+    steps: int,
+    model: NeuronModel,
+    pool: int,
+    decay: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    spikes, last = lif_sequence(current.view(-1, *start.shape), steps, model, start)
+    spikes, last = lif_sequence(current.view(-1, *start.shape), steps, model, start, decay)
     flat = spikes.flatten(0, 1)
     return (functional.avg_pool2d(flat, pool) if pool > 1 else flat), last
 
@@ -150,7 +184,8 @@ class FusedLayer(torch.autograd.Function):
 
     With g the gradient of the current, x^ = (x - mean) scale and n the values per channel, batch
     normalisation has d/dbias = sum g, d/dweight = sum g x^, and, if the statistics are those of
-    x itself, d/dx = gain (g - (sum g + x^ sum g x^) / n).
+    x itself, d/dx = gain (g - (sum g + x^ sum g x^) / n). A leak that is learned has
+    d/ddecay = sum over t of dL/dH[t] V[t-1], V the membrane after the reset.
     """
 
     @staticmethod
@@ -160,6 +195,7 @@ class FusedLayer(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         start: Tensor,
+        decay: Tensor | None,
         statistics: Statistics,
         from_batch: bool,
         steps: int,
@@ -167,11 +203,15 @@ class FusedLayer(torch.autograd.Function):
         pool: int,
     ) -> tuple[Tensor, Tensor]:
         batch, trailing = start.shape[0], x.shape[1:]
-        x = _dense(x)
+        x, start = _dense(x), _dense(start)
         gain = statistics.scale if weight is None else weight.detach() * statistics.scale
         shift = -statistics.mean * gain if bias is None else bias - statistics.mean * gain
-        membrane = _dense(start).clone()
-        integrated = _empty(x, steps * batch if any(ctx.needs_input_grad) else 0, trailing)
+        membrane = start.clone()
+        rectangular = model.surrogate is Surrogate.RECTANGULAR
+        ctx.compact = rectangular and model.detach_reset and decay is None
+        ctx.decay = model.decay if decay is None else float(decay)
+        rows = steps * batch if any(ctx.needs_input_grad) else 0
+        kept = _empty(x, rows, trailing, torch.int8 if ctx.compact else None)
         pooled = (trailing[0], *(n // pool for n in trailing[1:]))
         spikes = _empty(x, steps * batch, pooled)
         kind = _scalar(x)
@@ -182,14 +222,18 @@ class FusedLayer(torch.autograd.Function):
             gain.detach().numpy(),
             shift.detach().numpy(),
             _steps_view(membrane, batch)[0],
-            kind(model.decay),
+            kind(ctx.decay),
             kind(model.threshold),
+            kind(model.width),
             model.reset is Reset.HARD,
             pool,
-            _steps_view(integrated, batch),
+            ctx.compact,
+            _steps_view(kept, batch),
             _steps_view(spikes, batch),
         )
-        ctx.save_for_backward(integrated, x if weight is not None else None, gain)
+        learns = decay is not None and decay.requires_grad
+        held = (x if weight is not None else None, gain, start if learns else None)
+        ctx.save_for_backward(kept, *held)
         ctx.statistics, ctx.from_batch = statistics, from_batch
         ctx.model, ctx.pool, ctx.batch, ctx.rows = model, pool, batch, x.shape[0]
         ctx.set_materialize_grads(False)
@@ -197,54 +241,94 @@ class FusedLayer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        integrated, x, gain = ctx.saved_tensors
+        kept, x, gain, start = ctx.saved_tensors
         model, pool, batch = ctx.model, ctx.pool, ctx.batch
-        trailing = integrated.shape[1:]
+        trailing = kept.shape[1:]
         spike_gradient, last_gradient = gradients
         if spike_gradient is None:
             pooled = (trailing[0], *(n // pool for n in trailing[1:]))
-            spike_gradient = _empty(integrated, integrated.shape[0], pooled).zero_()
-        carry = _empty(integrated, batch, trailing)
+            spike_gradient = _empty(gain, kept.shape[0], pooled).zero_()
+        carry = _empty(gain, batch, trailing)
         carry.zero_() if last_gradient is None else carry.copy_(last_gradient)
-        gradient = _empty(integrated, ctx.rows, trailing)
-        kind = _scalar(integrated)
+        gradient = _empty(gain, ctx.rows, trailing)
+        values = _empty(gain, 0, trailing) if x is None else x
+        first = _empty(gain, 0, trailing) if start is None else start
+        sums, leak = np.empty((2, batch, trailing[0])), np.empty(batch)
+        kind = _scalar(gain)
         _share(
             lif_backward,
             batch,
             _steps_view(_dense(spike_gradient), batch),
-            _steps_view(integrated, batch),
+            _steps_view(kept, batch),
             _steps_view(carry, batch)[0],
-            kind(model.decay),
+            kind(ctx.decay),
             kind(model.threshold),
             kind(model.width),
             model.reset is Reset.HARD,
             model.detach_reset,
             pool,
+            CODES[model.surrogate],
+            ctx.compact,
             _steps_view(gradient, batch),
+            _steps_view(values, batch),
+            sums,
+            _steps_view(first, batch).reshape(-1, *_steps_view(carry, batch).shape[2:]),
+            leak,
         )
         to_weight = to_bias = None
         if x is not None:
-            to_weight, to_bias = _through_norm(ctx, gradient, x, gain)
-        return gradient, to_weight, to_bias, carry, None, None, None, None, None
+            to_weight, to_bias = _through_norm(ctx, gradient, x, gain, torch.from_numpy(sums.sum(1)))
+        to_decay = None if start is None else gain.new_tensor(leak.sum())
+        return gradient, to_weight, to_bias, carry, to_decay, None, None, None, None, None
 
 
-def _through_norm(ctx: Any, gradient: Tensor, x: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn the current's gradient into that of x, in place; returns those of weight and bias."""
-    batch, statistics = ctx.batch, ctx.statistics
-    mean, scale = statistics.mean.double(), statistics.scale.double()
-    views = _steps_view(gradient, batch), _steps_view(x, batch)
-    sums = np.empty((2, batch, x.shape[1]))
-    _share(gradient_sums, batch, *views, sums)
-    to_bias, with_x = torch.from_numpy(sums.sum(1))
-    to_weight = (with_x - mean * to_bias) * scale
+def _through_norm(
+    ctx: Any, gradient: Tensor, x: Tensor, gain: Tensor, sums: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Turn the current's gradient into that of x, in place; returns those of weight and bias.
+
+    *sums* (2, C) are those of g and g x over this process's share.
+    """
+    mean, scale = ctx.statistics.mean.double(), ctx.statistics.scale.double()
+    to_bias, to_weight = sums[0], (sums[1] - mean * sums[0]) * scale
     slope, offset = torch.zeros_like(gain), torch.zeros_like(gain)
     if ctx.from_batch:
-        share = gain.double() / (x.numel() // x.shape[1])
-        slope = -share * scale * to_weight
-        offset = -share * to_bias - slope * mean
+        whole = all_sum(torch.stack([to_bias, to_weight]))
+        share = gain.double() / (world() * x.numel() // x.shape[1])
+        slope = -share * scale * whole[1]
+        offset = -share * whole[0] - slope * mean
     channels = (gain, slope.to(x.dtype), offset.to(x.dtype))
-    _share(gradient_of_input, batch, *views, *(channel.numpy() for channel in channels))
+    views = _steps_view(gradient, ctx.batch), _steps_view(x, ctx.batch)
+    _share(gradient_of_input, ctx.batch, *views, *(channel.numpy() for channel in channels))
     return to_weight.to(x.dtype), to_bias.to(x.dtype)
+
+
+def average_pool(x: Tensor, pool: int) -> Tensor:
+    """Means over ``pool x pool`` windows of (rows, C, H, W); incomplete ones are dropped."""
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
+        return functional.avg_pool2d(x, pool)
+    pooled: Tensor = AveragePooling.apply(x, pool)  # type: ignore[no-untyped-call]
+    return pooled
+
+
+class AveragePooling(torch.autograd.Function):
+    """torch's own is a scalar loop for channels-last tensors."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pool: int) -> Tensor:
+        ctx.pool, ctx.trailing, rows = pool, x.shape[1:], x.shape[0]
+        result = _empty(x, rows, (x.shape[1], x.shape[2] // pool, x.shape[3] // pool))
+        views = _steps_view(_dense(x), rows), pool, _steps_view(result, rows)
+        _share(pool_forward, rows, *views)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        rows = gradients[0].shape[0]
+        result = _empty(gradients[0], rows, ctx.trailing)
+        views = _steps_view(_dense(gradients[0]), rows), ctx.pool, _steps_view(result, rows)
+        _share(pool_backward, rows, *views)
+        return result, None
 
 
 def _dense(tensor: Tensor) -> Tensor:
@@ -254,9 +338,11 @@ def _dense(tensor: Tensor) -> Tensor:
     return tensor.contiguous()
 
 
-def _empty(like: Tensor, rows: int, trailing: tuple[int, ...]) -> Tensor:
+def _empty(
+    like: Tensor, rows: int, trailing: tuple[int, ...], dtype: torch.dtype | None = None
+) -> Tensor:
     form = torch.channels_last if len(trailing) == 3 else torch.contiguous_format
-    return torch.empty((rows, *trailing), dtype=like.dtype, memory_format=form)
+    return torch.empty((rows, *trailing), dtype=dtype or like.dtype, memory_format=form)
 
 
 def _steps_view(tensor: Tensor, batch: int) -> Array:

@@ -22,7 +22,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from tssd.errors import DataError, NetworkError
-from tssd.train.fused import BatchNorm, fused_lif, fused_norm_lif, normalise
+from tssd.train.fused import BatchNorm, average_pool, fused_lif, fused_norm_lif, normalise
 from tssd.train.neuron import NeuronModel
 
 READOUT = "readout"
@@ -123,11 +123,20 @@ class Link(nn.Module):
     def _linear(self, data: Tensor, run: Run) -> Tensor:
         with run.cast(data.device.type):
             if self.pool > 1:
-                data = functional.avg_pool2d(data, self.pool)
-            if isinstance(self.weights, nn.Linear):
-                data = data.flatten(1)
-            result: Tensor = self.weights(data)
+                data = average_pool(data, self.pool)
+            dense = isinstance(self.weights, nn.Linear)
+            result: Tensor = _dense_map(self.weights, data) if dense else self.weights(data)
         return result.float() if run.bf16 else result
+
+
+def _dense_map(weights: nn.Module, data: Tensor) -> Tensor:
+    """A linear map of (rows, C, H, W): the weights change their order, not the larger data."""
+    if not isinstance(weights, nn.Linear) or data.dim() == 2:
+        result: Tensor = weights(data)
+        return result
+    rows, *shape = data.shape
+    ordered = weights.weight.view(-1, *shape).permute(0, 2, 3, 1).reshape(weights.out_features, -1)
+    return functional.linear(data.permute(0, 2, 3, 1).reshape(rows, -1), ordered, weights.bias)
 
 
 def _norm(spec: LinkSpec, width: int) -> BatchNorm | None:

@@ -17,11 +17,10 @@ class ExactLeaky(nn.Module):
     def __init__(self, model: NeuronModel | None = None) -> None:
         super().__init__()
         self.model = model or NeuronModel()
-        width = self.model.width
         self.leaky = snntorch.Leaky(
             beta=self.model.decay,
             threshold=self.model.threshold,
-            spike_grad=lambda distance: spike(distance, width),
+            spike_grad=lambda distance: spike(distance, self.model),
             reset_mechanism="none",
         )
 
