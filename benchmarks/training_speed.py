@@ -1,79 +1,37 @@
-"""Training speed: our iteration beside a straight snnTorch loop of the same network.
+"""Training speed: our iteration beside snnTorch's loop and SpikingJelly's multi-step mode.
 
-    python -m benchmarks.training_speed
+    python -m benchmarks.training_speed [MODEL ...]
 
-Both sides do one full update (forward, loss, backward, Adam) of TSSD with T_s = 4, T_t = 6 on a
-batch of 128 images of 28 x 28, in the same process, taking turns, on one thread; CPU seconds, the
-least of some repeats. The straight loop is what snnTorch's tutorials write: for each step, all
-layers, ``snntorch.Leaky`` after each. Its neuron resets one step late (snnTorch's default), which
-costs it nothing. Also here: the heads of a network cost nothing once it is stripped.
+All sides do one full update (forward, loss, backward, Adam) of TSSD with T_s = 4, T_t = 6 of the
+same network on a batch of 28 x 28 images, in the same process, taking turns, on one thread; CPU
+seconds, the least of some repeats. Peak memory is that of two updates in a process of their own,
+above what it held before. Also here: heads cost nothing once a network is stripped.
 """
 
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
-import snntorch
 import torch
-from snntorch import surrogate
 from torch import Tensor, nn
 
-from benchmarks.harness import Row, at_least, cpu_seconds, report, write
+from benchmarks.harness import Row, at_least, at_most, cpu_seconds, report, write
+from benchmarks.training_peers import MultiStep, Stepwise
 from tssd.train.config import Method, Readout, TrainConfig
-from tssd.train.data import ByteArray
+from tssd.train.costs import costs
 from tssd.train.distill import losses
-from tssd.train.float_network import FloatNetwork
-from tssd.train.float_run import run as float_run
+from tssd.train.memory import keep_freed_pages
 from tssd.train.models import WEAK, build
-from tssd.train.network import READOUT, Link, Run, SpikingNet, scale_to_unit_current
+from tssd.train.network import READOUT, Run, SpikingNet, scale_to_unit_current
 from tssd.train.strip import strip
 
-BATCH, SHAPE, CLASSES = 128, (1, 28, 28), 10
-GOALS = {"tiny": 4.0, "vgg-small": 3.0}
-
-
-class Stepwise(nn.Module):
-    """The same layers as a SpikingNet, in a straight snnTorch loop over the steps."""
-
-    def __init__(self, net: SpikingNet) -> None:
-        super().__init__()
-        boxcar = surrogate.custom_surrogate(lambda x, g, s: g * (x.abs() < 0.5).float())
-        self.order = [(spec.name, spec.spiking, spec.pool) for spec in net.specs]
-        self.sources: dict[str, tuple[str, int]] = {}
-        self.weights: dict[str, nn.Module] = {}
-        self.norms: dict[str, nn.Module] = {}
-        self.neurons = nn.ModuleDict()
-        for spec in net.specs:
-            link = net.stage(spec.name).links[0]
-            if not isinstance(link, Link):
-                raise TypeError(spec.name)
-            self.sources[spec.name] = (link.source, link.pool)
-            self.weights[spec.name] = link.weights
-            if link.norm is not None:
-                self.norms[spec.name] = link.norm
-            if spec.spiking:
-                self.neurons[spec.name] = snntorch.Leaky(beta=0.5, threshold=1.0, spike_grad=boxcar)
-
-    def forward(self, images: Tensor, steps: int) -> dict[str, Tensor]:
-        membranes = {name: images.new_zeros(1) for name in self.neurons}
-        record: dict[str, list[Tensor]] = {READOUT: [], WEAK: []}
-        for _ in range(steps):
-            emitted = {"input": images}
-            for name, spiking, pool in self.order:
-                x = self._drive(name, emitted)
-                if not spiking:
-                    record[name].append(x)
-                    continue
-                spikes, membranes[name] = self.neurons[name](x, membranes[name])
-                emitted[name] = nn.functional.avg_pool2d(spikes, pool) if pool > 1 else spikes
-        return {name: torch.stack(outputs) for name, outputs in record.items()}
-
-    def _drive(self, name: str, emitted: dict[str, Tensor]) -> Tensor:
-        source, pool = self.sources[name]
-        x = emitted[source]
-        x = nn.functional.avg_pool2d(x, pool) if pool > 1 else x
-        weights = self.weights[name]
-        driven: Tensor = weights(x.flatten(1) if isinstance(weights, nn.Linear) else x)
-        return self.norms[name](driven) if name in self.norms else driven
+SHAPE, CLASSES = (1, 28, 28), 10
+GOALS = {"tiny": 4.0, "vgg-small": 3.0, "vgg-9": 3.0}  # over snnTorch
+OVER_SPIKINGJELLY = 3.0
+BATCHES = {"vgg-9": 16}  # it is large; the others have 128
+SIDES = ("tssd", "snntorch", "spikingjelly")
 
 
 def update(
@@ -95,57 +53,91 @@ def update(
     return work
 
 
-def seconds(model: str, readout: Readout, repeats: int) -> tuple[float, float]:
-    """(ours, straight loop): the least CPU seconds of one update."""
+def side(name: str, model: str, readout: Readout) -> Callable[[], None]:
+    """The update of one side."""
     config = TrainConfig(model=model, task_readout=readout)
+    batch = BATCHES.get(model, 128)
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(BATCH, *SHAPE, generator=generator)
-    labels = torch.randint(0, CLASSES, (BATCH,), generator=generator)
-    ours, theirs = (build(config, SHAPE, CLASSES).train() for _ in range(2))
-    for net in (ours, theirs):
-        scale_to_unit_current(net, images, config.student_steps)
-    stepwise = Stepwise(theirs.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload]
+    images = torch.rand(batch, *SHAPE, generator=generator)
+    labels = torch.randint(0, CLASSES, (batch,), generator=generator)
+    net = build(config, SHAPE, CLASSES).train()
+    scale_to_unit_current(net, images, config.student_steps)
     steps = config.teacher_steps
-    tail = steps - config.student_steps
-    run = Run(BATCH, config.student_steps, tail, readout is not Readout.STUDENT)
-    works = (
-        update(lambda: ours.run(images, run, (READOUT, WEAK)), ours, config, labels),
-        update(lambda: stepwise(images, steps), theirs, config, labels),
-    )
-    best = [float("inf")] * 2
+    if name == "tssd":
+        tail = steps - config.student_steps
+        run = Run(batch, config.student_steps, tail, readout is not Readout.STUDENT)
+        return update(lambda: net.run(images, run, (READOUT, WEAK)), net, config, labels)
+    peer = Stepwise(net) if name == "snntorch" else MultiStep(net)
+    return update(lambda: peer(images, steps), peer, config, labels)
+
+
+def seconds(model: str, readout: Readout, repeats: int) -> dict[str, float]:
+    """The least CPU seconds of one update of each side."""
+    works = {name: side(name, model, readout) for name in SIDES}
+    best = dict.fromkeys(SIDES, float("inf"))
     for repeat in range(repeats + 1):
-        for side, work in enumerate(works):
+        for name, work in works.items():
             spent = cpu_seconds(work)
             if repeat:  # the first round warms up
-                best[side] = min(best[side], spent)
-    return best[0], best[1]
+                best[name] = min(best[name], spent)
+    return best
 
 
-def speed_rows(repeats: int = 5) -> list[Row]:
-    """The ratio for each model, with an unsupervised (free) and with a supervised teacher."""
-    how = f"CPU s, 1 thread, batch {BATCH}, T_s 4, T_t 6, TSSD, fp32, same process"
+def peak_mib(name: str, model: str) -> float:
+    """Memory that two updates need above the process's own, in MiB."""
+    command = [sys.executable, "-m", "benchmarks.training_speed", "--memory", name, model]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure_memory(name: str, model: str) -> float:
+    """In this process: the rise of its largest resident size."""
+    torch.set_num_threads(1)
+    keep_freed_pages()
+    work = side(name, model, Readout.BOTH)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    work()
+    work()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def speed_rows(models: list[str], repeats: int = 3) -> list[Row]:
+    """Ratios for each model, with an unsupervised (free) and with a supervised teacher."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    keep_freed_pages()
     found: list[Row] = []
-    for model, goal in GOALS.items():
+    for model in models:
+        how = f"CPU s, 1 thread, batch {BATCHES.get(model, 128)}, T_s 4, T_t 6, TSSD, fp32"
+        how += ", same process"
         for readout in (Readout.STUDENT, Readout.BOTH):
-            ours, theirs = seconds(model, readout, repeats)
+            best = seconds(model, readout, repeats)
             name = f"training {model}, task readout {readout.value}"
-            found.append(at_least(f"{name}: over snnTorch loop", theirs / ours, goal, "x", how))
-            found.append(report(f"{name}: ours", 1000 * ours, "ms", how))
-            found.append(report(f"{name}: snnTorch loop", 1000 * theirs, "ms", how))
+            ratios = {peer: best[peer] / best["tssd"] for peer in SIDES[1:]}
+            found.append(
+                at_least(f"{name}: over snnTorch loop", ratios["snntorch"], GOALS[model], "x", how)
+            )
+            goal = OVER_SPIKINGJELLY
+            found.append(
+                at_least(f"{name}: over SpikingJelly", ratios["spikingjelly"], goal, "x", how)
+            )
+            found += [report(f"{name}: {who}", 1000 * best[who], "ms", how) for who in SIDES]
     torch.set_num_threads(before)
     return found
 
 
-def synaptic_operations(network: FloatNetwork, images: ByteArray) -> int:
-    """Spikes times the synapses they reach, summed over dense and unpadded convolution links."""
-    activity = float_run(network, images)
-    total = 0
-    for link in network.projections:
-        kernel = int(np.prod(link.weight.shape[2:])) if link.weight.ndim == 4 else 1
-        total += activity.spike_total(link.source) * link.weight.shape[0] * kernel
-    return total
+def memory_rows(models: list[str]) -> list[Row]:
+    """Our peak memory beside the peers'."""
+    found: list[Row] = []
+    for model in models:
+        peaks = {name: peak_mib(name, model) for name in SIDES}
+        how = f"two updates in a process of their own, batch {BATCHES.get(model, 128)}, fp32"
+        how += f"; snnTorch {peaks['snntorch']:.0f}, SpikingJelly {peaks['spikingjelly']:.0f}"
+        found.append(
+            at_most(
+                f"training {model}: peak memory", peaks["tssd"], peaks["spikingjelly"], "MiB", how
+            )
+        )
+    return found
 
 
 def without_heads(net: SpikingNet, config: TrainConfig) -> SpikingNet:
@@ -158,16 +150,16 @@ def without_heads(net: SpikingNet, config: TrainConfig) -> SpikingNet:
     return plain
 
 
-def head_rows() -> list[Row]:
+def head_rows(models: list[str]) -> list[Row]:
     """Synaptic operations of the stripped network minus those of one built without heads."""
     images = np.random.default_rng(0).integers(0, 256, (16, *SHAPE), np.uint8)
     found: list[Row] = []
-    for model in GOALS:
+    for model in models:
         config = TrainConfig(model=model)
         net = build(config, SHAPE, CLASSES).eval()
         scale_to_unit_current(net, torch.from_numpy(images).float() / 255, 4)
         counts = [
-            synaptic_operations(strip(candidate, images, 4), images)
+            round(16 * costs(strip(candidate, images, 4), images).total_synops)
             for candidate in (net, without_heads(net, config))
         ]
         name = f"heads of {model}: synaptic operations added after stripping"
@@ -177,9 +169,12 @@ def head_rows() -> list[Row]:
     return found
 
 
-def rows() -> list[Row]:
-    return speed_rows() + head_rows()
+def rows(models: list[str]) -> list[Row]:
+    return speed_rows(models) + memory_rows(models) + head_rows(models)
 
 
 if __name__ == "__main__":
-    write("training_speed", "python -m benchmarks.training_speed", rows())
+    if sys.argv[1:2] == ["--memory"]:
+        print(measure_memory(*sys.argv[2:4]))
+    else:
+        write("training_speed", "make bench-train", rows(sys.argv[1:] or list(GOALS)))

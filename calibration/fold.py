@@ -19,6 +19,7 @@ import numpy as np
 
 from tssd.calibration.checks import check_network, label
 from tssd.errors import NetworkError
+from tssd.train.compose import fold_norm
 from tssd.train.float_network import (
     AveragePool,
     FloatArray,
@@ -44,22 +45,6 @@ def fold(network: FloatNetwork, pooling: Pooling = "fold") -> FloatNetwork:
     else:
         plain = _pool_populations(plain)
     return _move_biases(plain)
-
-
-def fold_norm(projection: FloatProjection) -> FloatProjection:
-    """Batch normalisation folded into weight and bias."""
-    norm = projection.norm
-    if norm is None:
-        return projection
-    gain = norm.gain / np.sqrt(norm.variance + norm.eps)
-    size = (-1,) + (1,) * (projection.weight.ndim - 1)
-    bias = np.zeros_like(gain) if projection.bias is None else projection.bias
-    return replace(
-        projection,
-        weight=projection.weight * gain.reshape(size),
-        bias=(bias - norm.mean) * gain + norm.shift,
-        norm=None,
-    )
 
 
 def _move_biases(network: FloatNetwork) -> FloatNetwork:

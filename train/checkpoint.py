@@ -1,12 +1,14 @@
 """Checkpoints: safetensors (no pickle) with everything a run needs to go on, written atomically.
 
-A checkpoint holds the weights (``net.*``), the optimizer's state (``optimizer.*``) and, as JSON
-in the header, the position (epoch, batch), the sums of the epoch so far and the history. All
+A checkpoint holds the weights (``net.*``), those to deploy where they are others (``deployed.*``:
+averaged over the updates), the optimizer's state (``optimizer.*``) and, as JSON in
+the header, the position (epoch, batch), the sums of the epoch so far and the history. All
 randomness of training is drawn from (seed, epoch, batch), so no generator state is needed for a
 resumed run to continue bit for bit.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tssd.train.network import SpikingNet
 
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = "tssd-checkpoint-1"
+DEPLOYED = "deployed."
 
 
 @dataclass
@@ -55,8 +58,10 @@ def save_checkpoint(
     config: TrainConfig,
     classes: tuple[str, ...],
     position: Position,
+    deployed: Mapping[str, Tensor],
 ) -> None:
     tensors = {f"net.{key}": value for key, value in net.state_dict().items()}
+    tensors |= {DEPLOYED + key: value for key, value in deployed.items()}
     if optimizer is not None:
         tensors |= _optimizer_tensors(optimizer)
     header = {
@@ -99,9 +104,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def load_weights(net: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
+def load_weights(
+    net: nn.Module, tensors: dict[str, Tensor], where: str, prefix: str = "net."
+) -> None:
     """Put ``net.*`` of *tensors* into *net*; names, shapes and finiteness are checked first."""
-    found = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
+    found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     expected = net.state_dict()
     for key in sorted(expected.keys() | found.keys()):
         wanted, got = expected.get(key), found.get(key)
@@ -118,11 +125,12 @@ def load_weights(net: nn.Module, tensors: dict[str, Tensor], where: str) -> None
 
 
 def load_net(run_folder: Path) -> tuple[SpikingNet, Checkpoint]:
-    """The trained network of a run folder (in evaluation mode) and its checkpoint."""
+    """The network to deploy of a run folder (in evaluation mode) and its checkpoint."""
     path = run_folder / CHECKPOINT
     checkpoint = read_checkpoint(path)
     net = build(checkpoint.config, checkpoint.input_shape, len(checkpoint.classes))
-    load_weights(net, checkpoint.tensors, str(path))
+    averaged = any(name.startswith(DEPLOYED) for name in checkpoint.tensors)
+    load_weights(net, checkpoint.tensors, str(path), DEPLOYED if averaged else "net.")
     return net.eval(), checkpoint
 
 

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from tssd.train.float_network import (
+    FloatArray,
     FloatNetwork,
     FloatProjection,
     PopulationKind,
@@ -51,12 +52,19 @@ def synops(network: FloatNetwork, activity: FloatActivity) -> dict[str, float]:
     """Synaptic operations per inference into each population that has synapses."""
     found = {p.name: 0.0 for p in network.populations[1:]}
     for projection in network.projections:
-        found[projection.target] += _operations(projection, activity) / activity.samples
+        found[projection.target] += (
+            _operations(projection, activity.events[projection.source]) / activity.samples
+        )
     return found
 
 
-def _operations(projection: FloatProjection, activity: FloatActivity) -> float:
-    events = activity.events[projection.source]
+def connections(projection: FloatProjection, shape: tuple[int, ...]) -> float:
+    """Synapses of *projection* from a population of *shape*."""
+    return _operations(projection, np.ones(shape))
+
+
+def _operations(projection: FloatProjection, events: FloatArray) -> float:
+    """Operations that *events* (spikes per neuron of the source) cause."""
     sent = torch.from_numpy(np.asarray(events, np.float64))[None]
     if projection.pool is not None:
         kernel, stride = projection.pool.kernel, projection.pool.stride

@@ -9,6 +9,7 @@ The structure is that of TSSD (arXiv 2406.07862); the forms and weights below ar
 paper's equations could not be checked. See docs/training.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,16 +88,22 @@ def strong_weak(logits: Tensor, config: TrainConfig) -> Tensor:
     return distance(logits[student], logits[teacher], config)
 
 
+def _spatial(student: Tensor, teacher: Tensor, labels: Tensor, config: TrainConfig) -> Tensor:
+    """One weak classifier's distance to the final readout, and its cross-entropy if asked."""
+    term = distance(student, teacher, config)
+    return term + _cross_entropy(student, labels, config) if config.weak_cross_entropy else term
+
+
 def losses(
     logits: Tensor,
-    weak: Tensor | None,
+    weak: Tensor | Sequence[Tensor] | None,
     labels: Tensor,
     student_steps: int,
     config: TrainConfig,
     ramp: float = 1.0,
     teacher_start: int = 0,
 ) -> Losses:
-    """All terms; *ramp* in 0..1 scales alpha and beta.
+    """All terms; *ramp* in 0..1 scales alpha and beta; weak classifiers count by their mean.
 
     The teacher's steps are those from *teacher_start* on: all, or those behind the student's
     where it made a run of its own.
@@ -112,9 +119,10 @@ def losses(
     if config.method.spatial and weak is not None:
         by_student = config.spatial_steps is Readout.STUDENT
         steps = slice(student_steps) if by_student else slice(teacher_start, None)
-        student = weak[steps].mean(0)
-        spatial = distance(student, logits[steps].mean(0), config)
-        if config.weak_cross_entropy:
-            spatial = spatial + _cross_entropy(student, labels, config)
+        heads = [weak] if isinstance(weak, Tensor) else weak
+        parts = [
+            _spatial(head[steps].mean(0), logits[steps].mean(0), labels, config) for head in heads
+        ]
+        spatial = torch.stack(parts).mean()
     total = task + ramp * (config.alpha * temporal + config.beta * spatial)
     return Losses(total, task, temporal, spatial)

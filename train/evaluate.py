@@ -23,8 +23,9 @@ def step_logits(net: SpikingNet, images: ByteArray, steps: int, batch: int = 250
     """Logits (T, N, classes) of the main readout, computed in evaluation mode."""
     was_training = net.training
     net.eval()
+    device = next(net.parameters()).device
     parts = [
-        net.run(to_current(part), Run(len(part), steps))[READOUT]
+        net.run(to_current(part).to(device), Run(len(part), steps))[READOUT].cpu()
         for part in (images[i : i + batch] for i in range(0, len(images), batch))
     ]
     net.train(was_training)

@@ -54,8 +54,8 @@ def fused_lif(
     """Spikes of *steps* steps, averaged over ``pool x pool`` windows, and the last membrane.
 
     *current* is (steps * batch, C, H, W) or (steps * batch, N), time-major, or (batch, ...) when
-    it is the same at every step. *decay* is a learned leak, in place of the model's. Returns (steps * batch, C, H // pool, W // pool) and
-    (batch, C, H, W), or the same without the image axes.
+    it is the same at every step. *decay* is a learned leak, in place of the model's. Returns
+    (steps * batch, C, H // pool, W // pool) and (batch, C, H, W), or both without image axes.
     """
     start = _start(current, steps, batch, membrane)
     if current.device.type != "cpu":
@@ -277,7 +277,9 @@ class FusedLayer(torch.autograd.Function):
         )
         to_weight = to_bias = None
         if x is not None:
-            to_weight, to_bias = _through_norm(ctx, gradient, x, gain, torch.from_numpy(sums.sum(1)))
+            to_weight, to_bias = _through_norm(
+                ctx, gradient, x, gain, torch.from_numpy(sums.sum(1))
+            )
         to_decay = None if start is None else gain.new_tensor(leak.sum())
         return gradient, to_weight, to_bias, carry, to_decay, None, None, None, None, None
 

@@ -199,7 +199,7 @@ def lif_backward(
     leak: Array,  # (B,) out: the gradient of the decay
 ) -> None:
     steps, _, rows, _, channels = spike_gradient.shape
-    height, breadth = kept.shape[2], kept.shape[3]
+    height = kept.shape[2]
     static, summed, learn = gradient.shape[0] == 1, x.shape[0] > 0, start.shape[0] > 0
     kind, size = carry.dtype.type, kept.shape[3] * channels
     one, zero, share, top = kind(1), kind(0), kind(1.0 / (pool * pool)), kind(1 / width)

@@ -3,14 +3,13 @@
 Run folder: ``checkpoint.safetensors``, ``config.toml``, ``history.csv`` (one row per epoch) and,
 when done, ``manifest.json``. All randomness comes from (seed, epoch, batch): a run resumed from
 any checkpoint, also one saved in the middle of an epoch, continues bit for bit (on the same
-machine with the same number of threads).
+machine with the same number of threads). Checkpoints are written every ``save_every_s`` seconds,
+so a killed process loses no more than that.
+
+Started by torchrun, the processes share every batch (``tssd.train.distributed``).
 """
 
-import csv
-import io
-import json
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,11 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from tssd import __version__
 from tssd.atomic import write_bytes
 from tssd.errors import ConfigError, TrainingError
+from tssd.train import distributed, record
 from tssd.train.augment import training_samples
+from tssd.train.average import Average, deployed_copy, estimate_norms
 from tssd.train.checkpoint import (
     CHECKPOINT,
     Position,
@@ -32,13 +33,16 @@ from tssd.train.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from tssd.train.config import Optimizer, Precision, Readout, Schedule, TrainConfig
+from tssd.train.config import CONDUCT, TrainConfig
 from tssd.train.data import ByteArray, Dataset, LabelArray, Split
-from tssd.train.distill import losses
 from tssd.train.evaluate import accuracies, to_current
 from tssd.train.events import TeacherFrames
-from tssd.train.models import WEAK, build
-from tssd.train.network import READOUT, Run, SpikingNet, scale_to_unit_current
+from tssd.train.memory import keep_freed_pages
+from tssd.train.models import build
+from tssd.train.network import SpikingNet, scale_to_unit_current
+from tssd.train.regularise import reach
+from tssd.train.schedule import make_optimizer, rate
+from tssd.train.step import update
 
 Batch = tuple[ByteArray, LabelArray]
 Progress = Callable[[int, int, dict[str, float]], None]  # epoch, batch, running means
@@ -50,11 +54,37 @@ def quiet(epoch: int, batch: int, means: dict[str, float]) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome: network, position (with history) and accuracies in per cent."""
+    """The outcome: the network to deploy, position (with history) and accuracies in per cent."""
 
     net: SpikingNet
     position: Position
     accuracy: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a run works on; only what these hold changes."""
+
+    config: TrainConfig
+    data: Dataset
+    training: Split
+    folder: Path
+    net: SpikingNet
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    position: Position
+    connected: dict[str, float]  # connections out of each population, for the synop penalty
+
+    @property
+    def path(self) -> Path:
+        return self.folder / CHECKPOINT
+
+    def store(self, deployed: nn.Module | None = None) -> None:
+        """Write the checkpoint, with the network to deploy where it is not the trained one."""
+        if distributed.rank() == 0:
+            chosen = deployed.state_dict() if deployed else self.average and self.average.values
+            kept = (self.net, self.optimizer, self.config, self.data.classes, self.position)
+            save_checkpoint(self.path, *kept, chosen or {})
 
 
 def train(
@@ -71,47 +101,77 @@ def train(
     *start_from* is the run folder of a network of the same architecture whose weights to begin
     with, for example one trained with the other reset.
 
-    Raises TrainingError when the loss is not finite; the checkpoint of the last whole epoch stays.
+    Raises TrainingError when the loss is not finite; the last checkpoint before it stays.
     KeyboardInterrupt is passed on after the state has been saved.
     """
+    keep_freed_pages()
+    if config.tensorboard:
+        record.check_tensorboard()
+    with distributed.group(config.device) as device:
+        work = _prepare(config, data, folder, resume, start_from, device)
+        try:
+            while work.position.epoch < config.epochs:
+                _epoch(work, progress if distributed.rank() == 0 else quiet)
+                _close_epoch(work)
+        except KeyboardInterrupt:
+            work.store()
+            raise
+        return _finish(work, start_from.name if start_from else None)
+
+
+def _prepare(
+    config: TrainConfig,
+    data: Dataset,
+    folder: Path,
+    resume: bool,
+    start_from: Path | None,
+    device: str,
+) -> _Work:
     training = data.train.first(config.train_limit)
-    if len(training) < config.batch_size:
+    _check_batches(config, len(training))
+    net = build(config, data.shape, len(data.classes)).to(device)
+    if config.norm_batches and not net.specs:
         raise ConfigError(
-            "training: batch_size", found=str(config.batch_size), allowed=f"<= {len(training)}"
+            "training: norm_batches", found=str(config.norm_batches), allowed="0 with --model a:b"
         )
-    net = build(config, data.shape, len(data.classes))
     optimizer = make_optimizer(net, config)
-    path = folder / CHECKPOINT
-    if resume:
-        position = _resume(path, net, optimizer, config)
+    tensors: dict[str, torch.Tensor] = {}
+    begun = (folder / "config.toml").is_file() and not (folder / CHECKPOINT).is_file()
+    if resume and not begun:  # killed before its first checkpoint, a run begins again
+        position, tensors = _resume(folder / CHECKPOINT, net, optimizer, config)
     else:
         _begin(net, config, training, start_from)
         position = Position()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / "config.toml", config.to_toml().encode())
+    average = Average(net, config.ema, tensors) if config.ema else None
+    if distributed.rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / "config.toml", config.to_toml().encode())
+    connected = reach(net) if net.specs else {}
+    if config.synop_weight and not connected:
+        raise ConfigError(
+            "training: synop_weight", found=str(config.synop_weight), allowed="0 with --model a:b"
+        )
+    return _Work(config, data, training, folder, net, optimizer, average, position, connected)
 
-    def store() -> None:
-        save_checkpoint(path, net, optimizer, config, data.classes, position)
 
-    try:
-        while position.epoch < config.epochs:
-            _epoch(net, optimizer, config, training, position, path, progress)
-            _close_epoch(net, config, data.val, position)
-            store()
-            write_bytes(folder / "history.csv", _csv(position.history).encode())
-    except KeyboardInterrupt:
-        store()
-        raise
-    accuracy = _final_accuracy(net, config, data)
-    begun = start_from.name if start_from else None
-    _write_manifest(folder, config, data, accuracy, position, begun)
-    return Trained(net.eval(), position, accuracy)
+def _check_batches(config: TrainConfig, samples: int) -> None:
+    if samples < config.batch_size:
+        raise ConfigError(
+            "training: batch_size", found=str(config.batch_size), allowed=f"<= {samples}"
+        )
+    if config.batch_size % distributed.world():
+        raise ConfigError(
+            "training: batch_size",
+            found=str(config.batch_size),
+            allowed=f"a multiple of the {distributed.world()} processes that share each batch",
+        )
 
 
 def _begin(net: SpikingNet, config: TrainConfig, training: Split, start_from: Path | None) -> None:
     """First weights: those of another run, or the initialisation scaled on a training batch."""
     if start_from is None:
-        scale_to_unit_current(net, to_current(training.images[:128]), config.student_steps)
+        images = to_current(training.images[:128]).to(next(net.parameters()).device)
+        scale_to_unit_current(net, images, config.student_steps)
         return
     path = start_from / CHECKPOINT
     load_weights(net, read_checkpoint(path).tensors, str(path))
@@ -119,9 +179,10 @@ def _begin(net: SpikingNet, config: TrainConfig, training: Split, start_from: Pa
 
 def _resume(
     path: Path, net: SpikingNet, optimizer: torch.optim.Optimizer, config: TrainConfig
-) -> Position:
+) -> tuple[Position, dict[str, torch.Tensor]]:
     checkpoint = read_checkpoint(path)
-    changed = [k for k, v in config.to_table().items() if checkpoint.config.to_table()[k] != v]
+    then = checkpoint.config.to_table()
+    changed = [k for k, v in config.to_table().items() if then[k] != v and k not in CONDUCT]
     if changed:
         raise ConfigError(
             f"--resume of {path.parent}",
@@ -130,138 +191,100 @@ def _resume(
         )
     load_weights(net, checkpoint.tensors, str(path))
     load_optimizer(optimizer, checkpoint.tensors)
-    return checkpoint.position
+    return checkpoint.position, checkpoint.tensors
 
 
-def _epoch(
-    net: SpikingNet,
-    optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
-    training: Split,
-    position: Position,
-    path: Path,
-    progress: Progress,
-) -> None:
-    """Train on from *position* to the end of its epoch."""
-    net.train()
-    batches = len(training) // config.batch_size
-    started = time.process_time()
+def _epoch(work: _Work, progress: Progress) -> None:
+    """Train on from the position to the end of its epoch."""
+    config, position = work.config, work.position
+    work.net.train()
+    batches = len(work.training) // config.batch_size
+    started, saved = time.process_time(), time.monotonic()
     spent = position.sums.get("cpu_s", 0.0)
-    for batch, (images, labels) in enumerate(epoch_batches(config, training, position.epoch)):
-        if batch < position.batch:
-            continue
+    remaining = epoch_batches(config, work.training, position.epoch, position.batch)
+    for batch, (images, labels) in enumerate(remaining, position.batch):
         done = position.epoch + batch / batches
-        for group in optimizer.param_groups:
+        for group in work.optimizer.param_groups:
             group["lr"] = config.lr * rate(config, done / config.epochs)
-        values = _step(net, optimizer, config, images, labels, position.epoch, done)
+        values = update(
+            work.net, work.optimizer, config, images, labels, position.epoch, done, work.connected
+        )
         if not math.isfinite(values["loss"]):
             raise TrainingError(
                 f"epoch {position.epoch + 1}, batch {batch + 1}",
                 found=f"loss {values['loss']}",
-                hint=f"a lower lr or clip > 0; the last good state is {path}",
+                hint=f"a lower lr or clip > 0; the last good state is {work.path}",
             )
+        if work.average:
+            work.average.update(work.net)
         for key, value in values.items():
             position.sums[key] = position.sums.get(key, 0.0) + value
         position.sums["cpu_s"] = spent + time.process_time() - started
         position.batch = batch + 1
+        if time.monotonic() - saved >= config.save_every_s:
+            work.store()
+            saved = time.monotonic()
         means = {k: v / position.batch for k, v in position.sums.items() if k != "cpu_s"}
         progress(position.epoch, position.batch, means)
 
 
-def _step(
-    net: SpikingNet,
-    optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
-    images: ByteArray,
-    labels: LabelArray,
-    epoch: int,
-    done: float,
-) -> dict[str, float]:
-    """One update; returns the loss terms and the share of right answers in per cent."""
-    student, teacher = config.steps(epoch)
-    apart = images.ndim == 5 and config.teacher_runs_apart
-    run = Run(
-        len(labels),
-        student,
-        teacher if apart else teacher - student,
-        tail_gradient=not config.detach_teacher or config.task_readout is not Readout.STUDENT,
-        bf16=config.precision is Precision.BF16,
-        restart=apart,
-    )
-    outputs = (READOUT, WEAK) if config.method.spatial else (READOUT,)
-    logits = net.run(to_current(images), run, outputs)
-    target = torch.from_numpy(labels)
-    ramp = min(1.0, done / (config.ramp * config.epochs)) if config.ramp else 1.0
-    begin = student if apart else 0
-    terms = losses(logits[READOUT], logits.get(WEAK), target, student, config, ramp, begin)
-    optimizer.zero_grad(set_to_none=True)
-    terms.total.backward()  # type: ignore[no-untyped-call]
-    if config.clip:
-        torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-    if torch.isfinite(terms.total):
-        optimizer.step()
-    right = (logits[READOUT][:student].mean(0).argmax(-1) == target).float().mean()
-    return {
-        "loss": terms.total.item(),
-        "task": terms.task.item(),
-        "temporal": terms.temporal.item(),
-        "spatial": terms.spatial.item(),
-        "train_accuracy": 100 * right.item(),
-    }
+def epoch_batches(config: TrainConfig, split: Split, epoch: int, first: int = 0) -> Iterator[Batch]:
+    """Shuffled, augmented batches from *first* on; the last incomplete one is left out.
 
-
-def epoch_batches(config: TrainConfig, split: Split, epoch: int) -> Iterator[Batch]:
-    """Shuffled, augmented batches; the last incomplete one is left out."""
+    Of several processes each gets its share of every batch and all of its labels.
+    """
     order = np.random.default_rng((config.seed, epoch)).permutation(len(split))
     size = config.batch_size
-    for batch in range(len(split) // size):
+    part = size // distributed.world()
+    share = slice(distributed.rank() * part, (distributed.rank() + 1) * part)
+    for batch in range(first, len(split) // size):
         chosen = order[batch * size : (batch + 1) * size]
         generator = np.random.default_rng((config.seed, epoch, batch))
-        yield training_samples(split, chosen, generator, config, epoch), split.labels[chosen]
+        images = training_samples(split, chosen, generator, config, epoch)
+        yield images[share], split.labels[chosen]
 
 
-def make_optimizer(net: SpikingNet, config: TrainConfig) -> torch.optim.Optimizer:
-    parameters = list(net.parameters())
-    if config.optimizer is Optimizer.SGD:
-        return torch.optim.SGD(
-            parameters, config.lr, momentum=0.9, weight_decay=config.weight_decay
-        )
-    kind = torch.optim.AdamW if config.optimizer is Optimizer.ADAMW else torch.optim.Adam
-    return kind(parameters, config.lr, weight_decay=config.weight_decay)
-
-
-def rate(config: TrainConfig, done: float) -> float:
-    """The learning rate's factor when the share *done* of the run has passed.
-
-    one-cycle: linear from 0.1 to 1 over the first 15 %, then a half cosine to 0; cosine: a half
-    cosine from 1 to 0; step: a factor 0.1 after each third.
-    """
-    if config.schedule is Schedule.CONSTANT:
-        return 1.0
-    if config.schedule is Schedule.STEP:
-        return float(0.1 ** int(3 * done))
-    rise = 0.15 if config.schedule is Schedule.ONE_CYCLE else 0.0
-    if done < rise:
-        return 0.1 + 0.9 * done / rise
-    return 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
-
-
-def _close_epoch(net: SpikingNet, config: TrainConfig, val: Split, position: Position) -> None:
-    """Turn the epoch's sums into a history row with the validation accuracy at T_s."""
+def _close_epoch(work: _Work) -> None:
+    """Turn the epoch's sums into a history row with the validation accuracy, and save."""
+    config, position = work.config, work.position
     row = {"epoch": float(position.epoch + 1)}
     row |= {k: v / position.batch for k, v in position.sums.items() if k != "cpu_s"}
-    row["val_accuracy"] = accuracies(net, val, config.student_steps)[-1]
+    net = deployed_copy(work.net, work.average)
+    found = accuracies(net, work.data.val, _readable(work.data.val, config))
+    row["val_accuracy"] = found[config.student_steps - 1]
+    row |= {f"val_at_{t + 1}": accuracy for t, accuracy in enumerate(found)}
     row["cpu_s"] = position.sums.get("cpu_s", 0.0)
     position.history.append(row)
     position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
+    work.store()
+    if distributed.rank() == 0:
+        record.write_history(work.folder, position.history)
+        if config.tensorboard:
+            record.write_events(work.folder, position.history)
 
 
-def _csv(history: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in history)
-    return text.getvalue()
+def _readable(split: Split, config: TrainConfig) -> int:
+    """The steps that validation can read: those of the teacher, or as many frames as there are."""
+    steps = max(config.steps(config.epochs))
+    return min(steps, split.images.shape[1]) if split.images.ndim == 5 else steps
+
+
+def _finish(work: _Work, begun_from: str | None) -> Trained:
+    """The network to deploy and its accuracies; writes the manifest."""
+    config, data = work.config, work.data
+    net = deployed_copy(work.net, work.average)
+    accuracy = _final_accuracy(net, config, data)
+    if config.norm_batches:
+        accuracy = {f"{k}_before_norm_batches": v for k, v in accuracy.items()}
+        net = deployed_copy(net, None, always=True)
+        batches = epoch_batches(config, work.training, config.epochs)
+        estimate_norms(net, batches, config.norm_batches, config.student_steps)
+        accuracy = _final_accuracy(net, config, data) | accuracy
+        work.store(net)
+    if distributed.rank() == 0:
+        record.write_manifest(work.folder, config, data, accuracy, work.position, begun_from)
+    distributed.wait()
+    return Trained(net.eval(), work.position, accuracy)
 
 
 def _final_accuracy(net: SpikingNet, config: TrainConfig, data: Dataset) -> dict[str, Any]:
@@ -273,32 +296,3 @@ def _final_accuracy(net: SpikingNet, config: TrainConfig, data: Dataset) -> dict
         "test_at_step": test,
         "val": accuracies(net, data.val, config.student_steps)[-1],
     }
-
-
-def _write_manifest(
-    folder: Path,
-    config: TrainConfig,
-    data: Dataset,
-    accuracy: dict[str, Any],
-    position: Position,
-    start_from: str | None,
-) -> None:
-    manifest = {
-        "config": config.to_table(),
-        "start_from": start_from,
-        "data": {
-            "name": data.name,
-            "train": len(data.train.first(config.train_limit)),
-            "val": len(data.val),
-            "test": len(data.test),
-        },
-        "accuracy": accuracy,
-        "cpu_s": sum(row["cpu_s"] for row in position.history),
-        "versions": {
-            "tssd": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }
-    write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())

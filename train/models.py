@@ -19,6 +19,11 @@ def conv(name: str, width: int, source: str, *, pool: int = 1, norm: bool = Fals
     return StageSpec(name, width, (LinkSpec(source, 3, norm=norm),), pool)
 
 
+def relay(name: str, width: int, *links: LinkSpec) -> StageSpec:
+    """A residual sum, without neurons."""
+    return StageSpec(name, width, links, spiking=False, relay=True)
+
+
 def dense(name: str, width: int, source: str, *, norm: bool = False) -> StageSpec:
     """A spiking dense layer."""
     return StageSpec(name, width, (LinkSpec(source, 0, norm=norm),))
@@ -31,14 +36,19 @@ def readout(name: str, classes: int, source: str, *, pool: int = 1) -> StageSpec
 
 @dataclass(frozen=True)
 class Plan:
-    """What a model is built for; ``wide`` scales its channel counts."""
+    """What a model is built for: ``wide`` scales its channel counts, ``deep`` its groups."""
 
     input_shape: tuple[int, ...]
     classes: int
     width: float = 1.0
+    depth: float = 1.0
 
     def wide(self, channels: int) -> int:
         return max(1, round(channels * self.width))
+
+    def deep(self, count: int) -> int:
+        """So many convolutions or blocks of a group of *count*."""
+        return max(1, round(count * self.depth))
 
     def rows_after(self, halvings: int) -> int:
         """The image's height after so many convolutions of stride 2."""
@@ -53,9 +63,11 @@ def vgg(plan: Plan, groups: Sequence[Sequence[int]], hidden: int, *, norm: bool)
     stages: list[StageSpec] = []
     source = "input"
     for widths in groups:
-        for index, width in enumerate(widths):
+        count = plan.deep(len(widths))
+        for index in range(count):
+            width = widths[min(index, len(widths) - 1)]
             name = f"conv{len(stages) + 1}"
-            pool = 2 if index == len(widths) - 1 else 1
+            pool = 2 if index == count - 1 else 1
             stages.append(conv(name, plan.wide(width), source, pool=pool, norm=norm))
             source = name
     if hidden:
@@ -87,7 +99,7 @@ def resnet(plan: Plan, blocks: Sequence[tuple[int, int]], hidden: int) -> Stages
     """
     stages = [conv("stem", plan.wide(blocks[0][0]), "input", norm=True)]
     for group, (width, count) in enumerate(blocks):
-        for block in range(count):
+        for block in range(plan.deep(count)):
             stride = 2 if group and not block else 1
             stages += _block(f"g{group + 1}b{block + 1}", plan.wide(width), stages[-1], stride)
     stages[-1] = replace(stages[-1], pool=plan.rows_after(len(blocks) - 1))
@@ -120,53 +132,133 @@ def resnet19(plan: Plan) -> Stages:
     return resnet(plan, ((128, 3), (256, 3), (512, 2)), 256)
 
 
+def ms_resnet18(plan: Plan) -> Stages:
+    """Membrane shortcuts (arXiv 2112.08954): 64, 128, 256, 512 channels, two blocks each.
+
+    The residual sum is of currents: each block is neurons, convolution, neurons, convolution, and
+    a last population fires before the readout. A 1 x 1 convolution where the shape changes.
+    """
+    groups = ((64, 2), (128, 2), (256, 2), (512, 2))
+    width = plan.wide(64)
+    stages = [relay("stem", width, LinkSpec("input", 3, norm=True))]
+    for group, (channels, count) in enumerate(groups):
+        for block in range(plan.deep(count)):
+            stride = 2 if group and not block else 1
+            source, before, width = stages[-1].name, width, plan.wide(channels)
+            name = f"g{group + 1}b{block + 1}"
+            changes = stride > 1 or before != width
+            skip = LinkSpec(source, 1, stride, norm=True) if changes else _skip(source)
+            stages += [
+                StageSpec(f"{name}n1", before, (_skip(source),)),
+                StageSpec(f"{name}n2", width, (LinkSpec(f"{name}n1", 3, stride, norm=True),)),
+                relay(name, width, LinkSpec(f"{name}n2", 3, norm=True), skip),
+            ]
+    pool = plan.rows_after(len(groups) - 1)
+    stages.append(StageSpec("last", width, (_skip(stages[-1].name),), pool))
+    return (*stages, readout(READOUT, plan.classes, "last"))
+
+
+def sew_resnet34(plan: Plan) -> Stages:
+    """Spike-element-wise ADD (arXiv 2102.04159), 64, 128, 256, 512 channels, (3, 4, 6, 3) blocks.
+
+    For ImageNet: a 7 x 7 stem of stride 2 and pooling, which is 2 x 2 averaging here as maximum
+    pooling has no counterpart on the chip (*ours*). A block's output is the sum of its spikes and
+    its shortcut's: 0, 1, 2, ...
+    """
+    groups = ((64, 3), (128, 4), (256, 6), (512, 3))
+    width = plan.wide(64)
+    stages = [StageSpec("stem", width, (LinkSpec("input", 7, 2, norm=True),), pool=2)]
+    for group, (channels, count) in enumerate(groups):
+        for block in range(plan.deep(count)):
+            stride = 2 if group and not block else 1
+            source, before, width = stages[-1].name, width, plan.wide(channels)
+            name = f"g{group + 1}b{block + 1}"
+            stages += [
+                StageSpec(f"{name}c1", width, (LinkSpec(source, 3, stride, norm=True),)),
+                conv(f"{name}c2", width, f"{name}c1", norm=True),
+            ]
+            shortcut = source
+            if stride > 1 or before != width:
+                shortcut = f"{name}s"
+                stages.append(StageSpec(shortcut, width, (LinkSpec(source, 1, stride, norm=True),)))
+            stages.append(relay(name, width, _skip(f"{name}c2"), _skip(shortcut)))
+    rows = plan.rows_after(1) // 2
+    for _ in range(len(groups) - 1):
+        rows = (rows + 1) // 2
+    return (*stages, readout(READOUT, plan.classes, stages[-1].name, pool=max(rows, 1)))
+
+
 MODELS: dict[str, Callable[[Plan], Stages]] = {
     "tiny": tiny,
     "vgg-small": vgg_small,
     "vgg-9": vgg9,
     "resnet-18": resnet18,
     "resnet-19": resnet19,
+    "ms-resnet-18": ms_resnet18,
+    "sew-resnet-34": sew_resnet34,
 }
 # Where the weak classifier goes by default; the middle stage of the others.
 MIDDLE = {"tiny": "conv1", "vgg-small": "conv4"}
 
 
 def with_weak_classifier(
-    stages: Stages, stage: str, classes: int, design: WeakDesign, pool: int
+    stages: Stages, stage: str, classes: int, design: WeakDesign, pool: int, suffix: str = ""
 ) -> Stages:
     """*stages* and a weak readout on the spikes of *stage*."""
     spiking = {spec.name: spec for spec in stages if spec.spiking}
     if stage not in spiking:
         raise unknown_name("training: weak_stage", f"stage {stage!r}", stage, spiking)
+    weak, extra = WEAK + suffix, f"weak_conv{suffix}"
     if design is WeakDesign.POOL_LINEAR:
-        return (*stages, readout(WEAK, classes, stage, pool=pool))
+        return (*stages, readout(weak, classes, stage, pool=pool))
     norm = spiking[stage].links[0].norm
-    extra = conv("weak_conv", spiking[stage].width, stage, pool=pool, norm=norm)
-    return (*stages, extra, readout(WEAK, classes, "weak_conv"))
+    added = conv(extra, spiking[stage].width, stage, pool=pool, norm=norm)
+    return (*stages, added, readout(weak, classes, extra))
 
 
 def build(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> SpikingNet:
-    """The network of *config*, freshly initialised from its seed."""
+    """The network of *config*, initialised from its seed; ``pkg.module:build`` is a user's."""
+    if ":" in config.model:
+        return _users(config, input_shape, classes)
     if config.model not in MODELS:
         raise unknown_name("training: model", f"model {config.model!r}", config.model, MODELS)
-    stages = MODELS[config.model](Plan(input_shape, classes, config.width))
+    stages = MODELS[config.model](Plan(input_shape, classes, config.width, config.depth))
     neuron = NeuronModel(
         config.decay,
         config.threshold,
         config.surrogate_width,
         config.reset,
         config.detach_reset,
+        config.surrogate,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        plain = SpikingNet(stages, input_shape, neuron)
+        plain = SpikingNet(stages, input_shape, neuron, config.learn_leak)
         if not config.method.spatial:
             return plain
-        names = [spec.name for spec in stages if spec.spiking]
-        place = config.weak_stage or MIDDLE.get(config.model, names[len(names) // 2])
-        shape = plain.emitted_shapes().get(place, ())
+        stages = _with_heads(stages, plain.emitted_shapes(), classes, config)
+        return SpikingNet(stages, input_shape, neuron, config.learn_leak)
+
+
+def _users(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> SpikingNet:
+    from tssd.train.user_module import UserNet, build_module
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return UserNet(build_module(config.model), input_shape, classes)
+
+
+def _with_heads(
+    stages: Stages, shapes: dict[str, tuple[int, ...]], classes: int, config: TrainConfig
+) -> Stages:
+    """A weak classifier on every stage that ``weak_stage`` names, or on the middle one."""
+    names = [spec.name for spec in stages if spec.spiking]
+    middle = MIDDLE.get(config.model, names[len(names) // 2])
+    places = [name.strip() for name in config.weak_stage.split(",") if name.strip()] or [middle]
+    for index, place in enumerate(places):
+        shape = shapes.get(place, ())
         pool = 2 if len(shape) == 3 and min(shape[1:]) >= 2 else 1
         design = WeakDesign.POOL_LINEAR if len(shape) == 1 else config.weak_design
-        return SpikingNet(
-            with_weak_classifier(stages, place, classes, design, pool), input_shape, neuron
-        )
+        suffix = str(index + 1) if index else ""
+        stages = with_weak_classifier(stages, place, classes, design, pool, suffix)
+    return stages

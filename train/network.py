@@ -45,13 +45,17 @@ class LinkSpec:
 
 @dataclass(frozen=True)
 class StageSpec:
-    """*width* channels or neurons, *pool* after the spikes; a readout is not ``spiking``."""
+    """*width* channels or neurons, *pool* after the spikes; a readout is not ``spiking``.
+
+    A ``relay`` has no neurons either: it passes the sum of its links on (a residual sum).
+    """
 
     name: str
     width: int
     links: tuple[LinkSpec, ...]
     pool: int = 1
     spiking: bool = True
+    relay: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,14 +150,26 @@ def _norm(spec: LinkSpec, width: int) -> BatchNorm | None:
 
 
 class Stage(nn.Module):
-    """One population: the sum of its links drives neurons, or is itself the readout."""
+    """One population: the sum of its links drives neurons, or is itself what is passed on.
 
-    def __init__(self, spec: StageSpec, shapes: dict[str, tuple[int, ...]]) -> None:
+    A leak that is learned is sigmoid(``leak``), one number for the population.
+    """
+
+    def __init__(
+        self, spec: StageSpec, shapes: dict[str, tuple[int, ...]], leak: float | None = None
+    ) -> None:
         super().__init__()
         self.name, self.pool, self.spiking = spec.name, spec.pool, spec.spiking
+        learned = leak is not None and spec.spiking
+        self.leak = nn.Parameter(torch.tensor(leak).logit()) if learned else None
         self.links = nn.ModuleList(
             Link(link, shapes[link.source], spec.width) for link in spec.links
         )
+
+    @property
+    def decay(self) -> Tensor | None:
+        """The learned 1 - 1/tau, or None where the model's holds."""
+        return None if self.leak is None else self.leak.sigmoid()
 
     @property
     def sources(self) -> list[str]:
@@ -176,11 +192,13 @@ class Stage(nn.Module):
     def _fire(self, x: Span, norm: BatchNorm | None, run: Run, neuron: NeuronModel) -> Span:
         """Spikes of head and tail; the tail starts from the head's last membrane."""
         settings = (run.batch, neuron, self.pool)
-        statistics = None
+        statistics, decay = None, self.decay
         if norm is None:
-            spikes, membrane = fused_lif(x.head, run.head, *settings)
+            spikes, membrane = fused_lif(x.head, run.head, *settings, None, decay)
         else:
-            spikes, membrane, statistics = fused_norm_lif(x.head, norm, run.head, *settings)
+            spikes, membrane, statistics = fused_norm_lif(
+                x.head, norm, run.head, *settings, None, None, decay
+            )
         if not run.tail:
             return Span(spikes, None)
         source = x.head if x.tail is None else x.tail
@@ -189,9 +207,10 @@ class Stage(nn.Module):
         begin = None if run.restart else membrane
         with run.tail_context():
             if norm is None:
-                tail = fused_lif(source, run.tail, *settings, begin)[0]
+                tail = fused_lif(source, run.tail, *settings, begin, decay)[0]
             else:
-                tail = fused_norm_lif(source, norm, run.tail, *settings, begin, statistics)[0]
+                known = (begin, statistics, decay)
+                tail = fused_norm_lif(source, norm, run.tail, *settings, *known)[0]
         return Span(spikes, tail)
 
 
@@ -222,13 +241,18 @@ class SpikingNet(nn.Module):
     """Stages in topological order; ``net(images)`` gives the logits of the main readout."""
 
     def __init__(
-        self, specs: Sequence[StageSpec], input_shape: tuple[int, ...], neuron: NeuronModel
+        self,
+        specs: Sequence[StageSpec],
+        input_shape: tuple[int, ...],
+        neuron: NeuronModel,
+        learn_leak: bool = False,
     ) -> None:
         super().__init__()
+        leak = neuron.decay if learn_leak else None
         self.specs, self.input_shape, self.neuron = tuple(specs), input_shape, neuron
         self.shapes = stage_shapes(specs, input_shape)
         self.stages = nn.ModuleDict(
-            {spec.name: Stage(spec, self.emitted_shapes()) for spec in specs}
+            {spec.name: Stage(spec, self.emitted_shapes(), leak) for spec in specs}
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -247,7 +271,12 @@ class SpikingNet(nn.Module):
 
     @property
     def readouts(self) -> list[str]:
-        return [spec.name for spec in self.specs if not spec.spiking]
+        return [spec.name for spec in self.specs if not spec.spiking and not spec.relay]
+
+    @property
+    def heads(self) -> list[str]:
+        """The weak classifiers: all readouts but the main one."""
+        return [name for name in self.readouts if name != READOUT]
 
     def reachable(self, outputs: Sequence[str]) -> list[str]:
         """The stages that *outputs* depend on, in order: a walk backwards through the links."""
@@ -265,8 +294,16 @@ class SpikingNet(nn.Module):
         *images* are (B, C, H, W), the same at every step, or (T, B, C, H, W) with at least
         T_s + tail frames.
         """
+        return self.run_with_rates(images, run, outputs)[0]
+
+    def run_with_rates(
+        self, images: Tensor, run: Run, outputs: Sequence[str] = (READOUT,)
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Also the spikes per neuron and step over the head, of every deployed population."""
         emitted = self.emit(images, run, self.reachable(outputs))
-        return {name: _logits(emitted[name], run) for name in outputs}
+        deployed = [n for n in self.reachable([READOUT]) if self.stage(n).spiking and n in emitted]
+        rates = {name: emitted[name].head.mean() for name in deployed}
+        return {name: _logits(emitted[name], run) for name in outputs}, rates
 
     def emit(self, images: Tensor, run: Run, stages: Sequence[str]) -> dict[str, Span]:
         """What every one of *stages* emits; all they depend on must be among them."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from tssd.contracts import check, require
 from tssd.errors import NetworkError
+from tssd.train.compose import through
 from tssd.train.data import ByteArray
 from tssd.train.evaluate import to_current
 from tssd.train.float_network import (
@@ -38,19 +39,32 @@ def strip(
     bit-equal on it (ContractError). Raises NetworkError for a layer that has no counterpart and
     for weights that are not finite, naming the module.
     """
+    if not net.specs:
+        raise NetworkError(
+            "strip",
+            found="a user's module, which has no stages",
+            allowed="a built-in network",
+            hint="tssd export reads the module itself",
+        )
     _check_layers(net)
     _check_heads_are_idle(net, example, time_steps, output)
+    return deployed(net, time_steps, output)
+
+
+def deployed(net: SpikingNet, time_steps: int, output: str = READOUT) -> FloatNetwork:
+    """The populations and projections that *output* depends on; relays become sums of
+    projections."""
     populations = [_input(net)]
-    projections: list[FloatProjection] = []
+    into: dict[str, list[FloatProjection]] = {}
+    relays = {spec.name for spec in net.specs if spec.relay}
     for name in net.reachable([output]):
         stage = net.stage(name)
-        populations.append(_population(net, stage))
-        projections += [
-            _projection(net, stage, link, index)
-            for index, link in enumerate(stage.links)
-            if isinstance(link, Link)
-        ]
-    return FloatNetwork(tuple(populations), tuple(projections), time_steps)
+        links = [_projection(net, stage, x) for x in stage.links if isinstance(x, Link)]
+        into[name] = [part for link in links for part in through(into, relays, link)]
+        if name not in relays:
+            populations.append(_population(net, stage))
+    kept = [projection for p in populations[1:] for projection in into[p.name]]
+    return FloatNetwork(tuple(populations), tuple(kept), time_steps)
 
 
 def _check_layers(net: SpikingNet) -> None:
@@ -92,7 +106,9 @@ def _input(net: SpikingNet) -> FloatPopulation:
 def _population(net: SpikingNet, stage: Stage) -> FloatPopulation:
     shape = net.shapes[stage.name]
     neuron = net.neuron
-    decay = neuron.decay if stage.spiking else 1.0
+    learned = stage.decay
+    decay = neuron.decay if learned is None else float(learned.detach())
+    decay = decay if stage.spiking else 1.0
     ones = np.ones((1,) * len(shape))
     return FloatPopulation(
         stage.name,
@@ -105,7 +121,7 @@ def _population(net: SpikingNet, stage: Stage) -> FloatPopulation:
     )
 
 
-def _projection(net: SpikingNet, stage: Stage, link: Link, index: int) -> FloatProjection:
+def _projection(net: SpikingNet, stage: Stage, link: Link) -> FloatProjection:
     weights = link.weights
     is_conv = isinstance(weights, nn.Conv2d)
     # Pooling by a, then by b, incomplete windows dropped, is pooling by a * b.

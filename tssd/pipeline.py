@@ -43,6 +43,8 @@ from tssd.train.float_network import FloatNetwork
 from tssd.train.float_run import ImageArray
 from tssd.train.float_run import run as run_float
 from tssd.train.strip import strip
+from tssd.train.user_module import UserNet
+from tssd.users_module import strip_module
 
 Step = Callable[[str], None]
 GOLDEN_SAMPLES = 4
@@ -103,7 +105,11 @@ def export_run(
     on_step("strip the weak classifiers")
     net, checkpoint = load_net(run)
     dataset = load(checkpoint.config.dataset, data, framing=checkpoint.config.framing())
-    stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
+    example, steps = dataset.train.images[:8], checkpoint.config.student_steps
+    if isinstance(net, UserNet):
+        stripped = strip_module(net, example, steps)
+    else:
+        stripped = strip(net, example, steps)
     logits = Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits")
     source = {"train": checkpoint.config.to_table(), "dataset": dataset.name}
     material = _material(dataset, options)

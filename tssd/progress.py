@@ -38,6 +38,14 @@ def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def noted_bar(label: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A bar with the remaining time and a note; yields a function of how much is done and why."""
+    with _progress(label, TextColumn("{task.fields[note]}")) as progress:
+        task = progress.add_task(label, total=total, note="")
+        yield lambda done, note: progress.update(task, completed=done, note=note)
+
+
+@contextmanager
 def counter(label: str) -> Iterator[Callable[[int], None]]:
     """A bar without a known end; yields a function that takes how much more is done."""
     with _progress(label) as progress:
@@ -45,7 +53,7 @@ def counter(label: str) -> Iterator[Callable[[int], None]]:
         yield lambda more: progress.advance(task, more)
 
 
-def _progress(label: str) -> Progress:
+def _progress(label: str, *more: TextColumn) -> Progress:
     console = Console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), *more, TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)

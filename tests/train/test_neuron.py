@@ -5,15 +5,24 @@ import itertools
 import pytest
 import torch
 
+from tssd.train.config import Surrogate
 from tssd.train.float_network import Reset
 from tssd.train.fused import fused_lif
-from tssd.train.neuron import NeuronModel, lif_sequence, lif_step
+from tssd.train.neuron import WINDOWS, NeuronModel, lif_sequence, lif_step
 from tssd.train.snn_leaky import ExactLeaky
 
 MODELS = [
     NeuronModel(decay, 1.0, width, reset, detach)
     for decay, width, reset, detach in itertools.product(
         (0.5, 0.8), (1.0, 0.7), (Reset.SOFT, Reset.HARD), (True, False)
+    )
+]
+
+
+MODELS += [
+    NeuronModel(0.5, 1.0, 0.8, reset, detach, surrogate)
+    for surrogate, reset, detach in itertools.product(
+        list(Surrogate)[1:], (Reset.SOFT, Reset.HARD), (True, False)
     )
 ]
 
@@ -90,6 +99,36 @@ def test_fused_equals_autograd_of_the_recurrence(
     torch.testing.assert_close(fused[2], plain[2], rtol=0, atol=1e-6)
     torch.testing.assert_close(fused[3], plain[3], rtol=0, atol=1e-6)
     assert fused[2].abs().max() > 0
+
+
+@pytest.mark.parametrize("surrogate", list(Surrogate))
+def test_surrogates_have_height_1_over_a_and_area_1(surrogate: Surrogate) -> None:
+    x = torch.linspace(-400, 400, 800_001, dtype=torch.float64)
+    window = WINDOWS[surrogate](x, 0.8)
+    assert window.max().item() == pytest.approx(1 / 0.8)
+    assert torch.trapezoid(window, x).item() == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize("reset", [Reset.SOFT, Reset.HARD])
+def test_the_gradient_of_a_learned_leak(reset: Reset) -> None:
+    model = NeuronModel(reset=reset)
+    generator = torch.Generator().manual_seed(5)
+    current, start = (
+        torch.randn(rows, 4, 4, 4, dtype=torch.float64, generator=generator) for rows in (15, 3)
+    )
+    found = []
+    for fused in (True, False):
+        decay = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+        if fused:
+            spikes, last = fused_lif(current, 5, 3, model, 1, start, decay)
+        else:
+            spikes, last = lif_sequence(current.view(5, 3, 4, 4, 4), 5, model, start, decay)
+        wave = torch.arange(spikes.numel(), dtype=torch.float64).cos().view(spikes.shape)
+        ((spikes * wave).sum() + last.square().sum()).backward()  # type: ignore[no-untyped-call]
+        assert decay.grad is not None
+        found.append(decay.grad.item())
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+    assert abs(found[0]) > 0.01
 
 
 def test_threads_share_the_batch_without_changing_it() -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tssd.errors import ConfigError
+from tssd.progress import noted_bar
 
 EXAMPLE = """Train a spiking network with temporal-spatial self-distillation.
 
@@ -21,7 +20,7 @@ Example:
 
 @click.command(help=EXAMPLE)
 @click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")
-@click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
+@click.option("--model", help="tiny, vgg-small, resnet-18 ..., or your own: pkg.module:build.")
 @click.option("--epochs", type=int)
 @click.option("--batch-size", type=int)
 @click.option("--lr", type=float, help="Largest learning rate.")
@@ -60,8 +59,9 @@ def train(
 
     changes = {key: value for key, value in options.items() if value is not None}
     changes |= dict(parse_setting(text) for text in settings)
-    if resume and path is None and (out / "config.toml").is_file():
-        path = out / "config.toml"
+    began = out / "config.toml"
+    if resume and path is None and began.is_file():
+        path = began
     if not resume and (out / CHECKPOINT).exists():
         raise ConfigError(
             f"--out {out}", found="a run", allowed="a new folder", hint="--resume goes on with it"
@@ -69,14 +69,13 @@ def train(
     config = configure(changes.get("dataset"), path, changes)
     dataset = load(config.dataset, data, download, config.framing())
     batches = len(dataset.train.first(config.train_limit)) // config.batch_size
-    bar = _bar()
-    with bar:
-        task = bar.add_task("training", total=config.epochs * batches, note="")
+    if ":" in config.model:
+        _check_users_module(config, dataset)
+    with noted_bar("training", config.epochs * batches) as bar:
 
         def show(epoch: int, batch: int, means: dict[str, float]) -> None:
             note = f"epoch {epoch + 1}/{config.epochs} loss {means['loss']:.3f}"
-            note += f" train {means['train_accuracy']:.1f} %"
-            bar.update(task, completed=epoch * batches + batch, note=note)
+            bar(epoch * batches + batch, f"{note} train {means['train_accuracy']:.1f} %")
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
@@ -85,7 +84,6 @@ def train(
                 config, dataset, out, resume=resume, start_from=start_from, progress=show
             )
         except KeyboardInterrupt:
-            bar.stop()
             raise click.ClickException(
                 f"interrupted; the state is saved: tssd train --resume --out {out}"
             ) from None
@@ -99,14 +97,12 @@ def train(
     )
 
 
-def _bar() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
+def _check_users_module(config: Any, dataset: Any) -> None:
+    """Refuse before the training what could not be exported after it."""
+    from tssd.train.models import build
+    from tssd.train.user_module import UserNet
+    from tssd.users_module import float_of_module
+
+    net = build(config, dataset.shape, len(dataset.classes))
+    if isinstance(net, UserNet):
+        float_of_module(net, config.student_steps)
