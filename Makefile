@@ -9,7 +9,7 @@ export MPLBACKEND := Agg
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-fuzz \
 	bench-booksim bench-chain bench-chips bench-events bench-exchange bench-lava bench-onnx \
-	bench-placement bench-scale bench-sim bench-study
+	bench-placement bench-scale bench-sim bench-train bench-study
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -78,6 +78,9 @@ bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's part
 
 bench-scale: $(VENV)/.installed  ## ResNet-18 on eight chips; cost of a message as the grid grows
 	$(BIN)/python -m benchmarks.scale
+
+bench-train: $(VENV)/.installed  ## training beside snnTorch and SpikingJelly: speed, peak memory, heads
+	$(BIN)/python -m benchmarks.training_speed
 
 bench-sim: $(VENV)/.installed  ## simulator beside SANA-FE, which it installs apart
 	$(BIN)/python -m benchmarks.bench_sim

@@ -136,11 +136,13 @@ def ms_resnet18(plan: Plan) -> Stages:
     """Membrane shortcuts (arXiv 2112.08954): 64, 128, 256, 512 channels, two blocks each.
 
     The residual sum is of currents: each block is neurons, convolution, neurons, convolution, and
-    a last population fires before the readout. A 1 x 1 convolution where the shape changes.
+    a last population fires before the readout. A 1 x 1 convolution where the shape changes. The
+    sum begins with the spikes of the stem (*ours*; the paper's with its current): a pixel is 0 to
+    255, so in integers the image's current is 255 times finer than what spikes add to it.
     """
     groups = ((64, 2), (128, 2), (256, 2), (512, 2))
     width = plan.wide(64)
-    stages = [relay("stem", width, LinkSpec("input", 3, norm=True))]
+    stages = [conv("stem", width, "input", norm=True)]
     for group, (channels, count) in enumerate(groups):
         for block in range(plan.deep(count)):
             stride = 2 if group and not block else 1
@@ -253,7 +255,8 @@ def _with_heads(
 ) -> Stages:
     """A weak classifier on every stage that ``weak_stage`` names, or on the middle one."""
     names = [spec.name for spec in stages if spec.spiking]
-    middle = MIDDLE.get(config.model, names[len(names) // 2])
+    middle = MIDDLE.get(config.model, "")
+    middle = middle if middle in names else names[len(names) // 2]
     places = [name.strip() for name in config.weak_stage.split(",") if name.strip()] or [middle]
     for index, place in enumerate(places):
         shape = shapes.get(place, ())

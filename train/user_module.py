@@ -159,7 +159,7 @@ class UserNet(SpikingNet):
         if not neurons:
             raise NetworkError("module", found="no spiking neuron", allowed="snntorch neurons")
 
-    def deployed(self) -> nn.Module:
+    def deployed(self) -> fx.GraphModule:
         """The module without what its first output does not depend on, in inference mode.
 
         Raises NetworkError where forward cannot be followed (data-dependent control flow).
@@ -175,14 +175,19 @@ class UserNet(SpikingNet):
         for node in graph.nodes:
             if node.op == "output" and isinstance(node.args[0], tuple | list):
                 node.args = (node.args[0][0],)
-        graph.eliminate_dead_code()
-        return fx.GraphModule(self.module, graph).eval()
+        alone = fx.GraphModule(self.module, graph)
+        alone.graph.eliminate_dead_code()
+        alone.recompile()
+        alone.delete_all_unused_submodules()
+        alone.eval()
+        return alone
 
     def stripped_logits(self, images: Tensor, steps: int) -> Tensor:
         """Step logits of the deployed module, to compare with those of the whole."""
         alone = UserNet(self.deployed(), self.input_shape, self.classes).eval()
         with torch.no_grad():
-            return alone(images, steps)
+            logits: Tensor = alone(images, steps)
+        return logits
 
 
 class _Tracer(fx.Tracer):

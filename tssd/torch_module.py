@@ -30,7 +30,7 @@ from tssd.train.float_network import (
     Reset,
 )
 from tssd.train.float_run import ImageArray, delayed, depths
-from tssd.train.neuron import spike
+from tssd.train.neuron import NeuronModel, spike
 
 WIDTH = 1.0  # of the rectangular surrogate gradient, as in training
 
@@ -189,7 +189,7 @@ class _Neurons(nn.Module):
         keep = None if p.synapse_decay is None else _tensor(p.synapse_decay)
         self.register_buffer("keep_u", keep)
         self.register_buffer("keep_v", _tensor(p.decay))
-        surrogate: Callable[[Tensor], Tensor] = partial(spike, width=WIDTH)
+        surrogate: Callable[[Tensor], Tensor] = partial(spike, model=NeuronModel(width=WIDTH))
         self.leaky = snntorch.Leaky(
             beta=_tensor(p.decay),
             threshold=_tensor(p.threshold),

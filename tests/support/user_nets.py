@@ -1,5 +1,7 @@
 """Users' modules to train: `--model user_nets:build`."""
 
+from collections import OrderedDict
+
 import snntorch as snn
 from torch import Tensor, nn
 
@@ -56,10 +58,8 @@ def build_loose_state() -> nn.Module:
     return Small({"init_hidden": False})
 
 
-def build_max_pool() -> nn.Module:
-    module = Small()
-    module.pool = nn.MaxPool2d(2)
-    return module
+def build_sigmoid() -> nn.Module:
+    return nn.Sequential(OrderedDict(act=nn.Sigmoid(), rest=Small()))
 
 
 def build_spikes() -> nn.Module:

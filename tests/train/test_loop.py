@@ -144,7 +144,7 @@ def test_accuracy_with_and_without_estimated_statistics(digits: Dataset, tmp_pat
 def test_history_has_the_accuracy_at_every_number_of_steps(digits: Dataset, tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
     train(replace(SMALL, tensorboard=True), digits, tmp_path)
-    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(row["val_accuracy"] == row["val_at_2"] for row in rows)
     assert {"val_at_1", "val_at_3", "spike_rate", "synops"} <= rows[0].keys()

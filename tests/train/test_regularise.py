@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_reach_counts_the_synapses_of_the_deployed_network() -> None:
     ],
 )
 def test_training_follows_a_penalty(
-    changes: dict[str, float], column: str, digits: Dataset, tmp_path: Path
+    changes: dict[str, Any], column: str, digits: Dataset, tmp_path: Path
 ) -> None:
     plain = train(BASE, digits, tmp_path / "plain").position.history[-1]
     penal = train(replace(BASE, **changes), digits, tmp_path / "less").position.history[-1]

@@ -25,7 +25,8 @@ from tssd.train.config import (
 from tssd.train.data import Dataset, load
 from tssd.train.distill import distance, losses
 from tssd.train.float_network import Reset
-from tssd.train.loop import epoch_batches, rate, train
+from tssd.train.loop import epoch_batches, train
+from tssd.train.schedule import rate
 
 SMALL = TrainConfig(
     epochs=2, batch_size=32, train_limit=96, lr=5e-3, student_steps=2, teacher_steps=3
