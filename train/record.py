@@ -46,7 +46,8 @@ def write_events(folder: Path, history: list[dict[str, float]]) -> None:
     from tensorboardX import SummaryWriter
 
     row = history[-1]
-    with SummaryWriter(str(folder / "tensorboard")) as writer:
+    suffix = f".{int(row['epoch'])}"  # names have a resolution of seconds, epochs may be shorter
+    with SummaryWriter(str(folder / "tensorboard"), filename_suffix=suffix) as writer:
         for name, value in row.items():
             if name != "epoch":
                 writer.add_scalar(name, value, int(row["epoch"]))
