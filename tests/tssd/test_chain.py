@@ -59,6 +59,9 @@ def test_verify_finds_no_difference_and_leaves_a_report(
     assert all(share is not None and 0 <= share <= 1 for share in alone[1:])
     assert report.timeline
     assert report.totals.us_per_step is not None
+    memory = [layer.memory_bytes for layer in report.layers]
+    assert memory[0] == 0  # an input has no synapses
+    assert all(size for size in memory[1:])
     assert read_bundle(bundle).manifest["source"]["dataset"] == "digits"
 
 

@@ -53,6 +53,15 @@ def test_trace_is_valid_and_shows_cores_and_links(bundle: Path, tmp_path: Path) 
     simulate(bundle, "--trace", tmp_path / "t.json", "--trace-from", "2", "--trace-steps", "2")
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     slices = [e for e in events if e["ph"] == "X"]
+    assert {e["ph"] for e in events} == {"X", "M"}
+    for e in slices:  # what Chromium's format asks of a complete event
+        assert isinstance(e["pid"], int)
+        assert isinstance(e["tid"], int)
+        assert isinstance(e["name"], str)
+        assert e["ts"] >= 0
+        assert e["dur"] >= 0
+    processes = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+    assert processes == {1: "cores", 2: "links", 3: "steps"}
     named = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name"}
     assert {(e["pid"], e["tid"]) for e in slices if e["pid"] != 3} == named
     names = " ".join(e["args"]["name"] for e in events if e["ph"] == "M")

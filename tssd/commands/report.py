@@ -33,7 +33,7 @@ def command(bundle: Path, as_json: bool) -> None:
 
 
 def overview(report: Report) -> Table:
-    """One line per layer: counts, rate, cost."""
+    """One line per layer: counts, rate, energy, share of the simulated time."""
     rows = [
         (
             layer.name,
@@ -43,8 +43,9 @@ def overview(report: Report) -> Table:
             words.number(layer.synops),
             words.energy(layer.energy_pj.nominal),
             f"{words.energy(layer.energy_pj.low)} .. {words.energy(layer.energy_pj.high)}",
+            words.percent(layer.time_share, 0),
         )
         for layer in report.layers
     ]
-    columns = ("layer", "neurons", "cores", "rate", "synops", "energy", "low .. high")
+    columns = ("layer", "neurons", "cores", "rate", "synops", "energy", "low .. high", "time")
     return terminal.plain_table(columns, rows, right=columns[1:])

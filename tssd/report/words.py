@@ -94,7 +94,7 @@ def findings(report: Report) -> tuple[str, ...]:
         _costliest_part(report.layers),
         _static_share(report),
         _slowest_layer(report.layers),
-        f"Bottleneck of the simulated run: {report.bottleneck}." if report.bottleneck else "",
+        _pace(report),
         _drift(report.layers),
         _spread(report),
     ]
@@ -107,6 +107,17 @@ def kinds(constants: Sequence[Constant]) -> str:
     listed = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
     plural = "" if len(constants) == 1 else "s"
     return f"{len(constants)} constant{plural}: {listed}" if constants else "no constants"
+
+
+def _pace(report: Report) -> str:
+    """How long the simulated steps took and what held them up."""
+    if not report.bottleneck:
+        return ""
+    totals, cause = report.totals, f"Bottleneck of the simulated run: {report.bottleneck}"
+    if totals.us_per_step is None or totals.us_per_inference is None:
+        return f"{cause}."
+    step, whole = duration(totals.us_per_step), duration(totals.us_per_inference)
+    return f"{cause}; {step} per step, {whole} per inference."
 
 
 def _costliest_layer(layers: Sequence[LayerRow]) -> str:
