@@ -239,6 +239,7 @@ def build(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> Sp
         if not config.method.spatial:
             return plain
         stages = _with_heads(stages, plain.emitted_shapes(), classes, config)
+        torch.manual_seed(config.seed)  # the trunk begins with the weights it has without heads
         return SpikingNet(stages, input_shape, neuron, config.learn_leak)
 
 

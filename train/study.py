@@ -19,7 +19,7 @@ from tssd.atomic import write_bytes
 from tssd.config import unknown_name
 from tssd.errors import ConfigError
 from tssd.train.checkpoint import CHECKPOINT, load_net
-from tssd.train.config import Method, TrainConfig, parse_setting
+from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting
 from tssd.train.costs import Costs, costs
 from tssd.train.data import EVENT_LOADERS, Dataset
 from tssd.train.evaluate import accuracies
@@ -153,7 +153,9 @@ def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
         return
     # An option that did not exist when the run was made had its default.
     then = {**TrainConfig().to_table(), **json.loads(path.read_text())["config"]}
-    changed = [key for key, value in config.to_table().items() if then[key] != value]
+    changed = [
+        key for key, value in config.to_table().items() if then[key] != value and key not in CONDUCT
+    ]
     if changed:
         raise ConfigError(
             str(folder),
