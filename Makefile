@@ -67,6 +67,9 @@ bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and siz
 	$(BIN)/python -m benchmarks.bench_exchange
 	$(BIN)/python -m benchmarks.exchange_io
 
+bench-platforms: $(VENV)/.installed  ## our NIR files read by norse, sinabs, rockpool, spyx, snnTorch
+	$(BIN)/python -m benchmarks.cross_platform
+
 bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
 	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
 

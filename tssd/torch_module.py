@@ -4,7 +4,7 @@ load(folder)               FloatModule: layers of torch, neurons of snnTorch, gr
 load(folder, exact=True)   IntegerModule: the deployed integers, bit for bit, no gradients
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, overload
@@ -109,20 +109,26 @@ class FloatModule(nn.Module):
         first, *others = self.network.populations
         sent, last = {first.name: inputs}, inputs
         for population, neurons in zip(others, self.neurons, strict=True):
-            sent[population.name], last = neurons(self._current(population, sent))
+            current = self._current(population, sent)
+            sent[population.name], last = neurons(current, self._loops(population.name))
         del sent[self.network.populations[-1].name]
         return sent, last / len(inputs)
 
     def _current(self, population: FloatPopulation, sent: Mapping[str, Tensor]) -> Tensor:
         parts = []
         for projection, link in zip(self.network.projections, self.links, strict=True):
-            if projection.target == population.name:
+            if projection.target == population.name and not projection.is_loop:
                 source = sent[projection.source]
                 steps, batch = source.shape[:2]
                 arrived = link(source.flatten(0, 1)).reshape(steps, batch, *population.shape)
                 gap = self.depth[projection.source] + 1 - self.depth[population.name]
                 parts.append(delayed(arrived, max(gap + projection.delay, 0), steps))
         return sum(parts[1:], parts[0])
+
+    def _loops(self, name: str) -> list[tuple[nn.Module, int]]:
+        """A population's projections to itself, and their delays beyond the one step."""
+        pairs = zip(self.network.projections, self.links, strict=True)
+        return [(link, j.delay) for j, link in pairs if j.is_loop and j.target == name]
 
 
 class _Link(nn.Module):
@@ -197,13 +203,19 @@ class _Neurons(nn.Module):
             reset_mechanism="none",
         )
 
-    def forward(self, current: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, current: Tensor, loops: Sequence[tuple[nn.Module, int]] = ()
+    ) -> tuple[Tensor, Tensor]:
         if self.kind is PopulationKind.RELAY:
             return current + self.bias, current[-1]
         keep_u: Tensor | None = self.keep_u  # type: ignore[assignment]
         u = v = torch.zeros_like(current[0])
         sent = []
-        for a in current:
+        for t, arrived in enumerate(current):
+            a = arrived
+            for link, delay in loops:
+                past = sent[t - 1 - delay] if t > delay else torch.zeros_like(arrived)
+                a = a + link(past).reshape(arrived.shape)
             u = a if keep_u is None else keep_u * u + a
             if self.kind is PopulationKind.READOUT:
                 v = self.get_buffer("keep_v") * v + u + self.bias

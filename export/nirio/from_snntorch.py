@@ -74,8 +74,19 @@ def from_snntorch(
     """
     if module.training:
         raise _fault("module", "training mode", "inference mode", "call module.eval() first")
+    _detach_states(module)
     walker = _Walker(copy.deepcopy(module).double(), dt_seconds, mode)
     return walker.walk(input_shape)
+
+
+def _detach_states(module: nn.Module) -> None:
+    """Hidden states left by a run hold its gradients, which cannot be copied; values stay."""
+    for layer in module.modules():
+        if isinstance(layer, snn.SpikingNeuron):
+            for place in (vars(layer), layer._buffers):
+                for name, value in place.items():
+                    if isinstance(value, Tensor) and not value.is_leaf:
+                        place[name] = value.detach()
 
 
 class _Tracer(fx.Tracer):

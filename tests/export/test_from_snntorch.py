@@ -9,6 +9,7 @@ import torch
 from snntorch_nets import NETS, Explicit, Net
 from torch import Tensor, nn
 
+from tssd.calibration.fold import fold
 from tssd.errors import NetworkError
 from tssd.export.nirio.from_snntorch import from_snntorch
 from tssd.export.nirio.graph import FloatArray
@@ -16,6 +17,7 @@ from tssd.export.nirio.read import read_graph
 from tssd.export.nirio.run import run
 from tssd.export.nirio.to_float import to_float
 from tssd.export.nirio.write import write_graph
+from tssd.train import float_run
 
 STEPS, BATCH = 100, 2
 
@@ -88,3 +90,32 @@ def test_hard_reset_network_becomes_a_float_network() -> None:
         j for j in to_float(from_snntorch(prepared(late), late.shape), 10).projections if j.is_loop
     ]
     assert [j.source for j in loops] == ["lif_1", "lif_3"]
+
+
+@pytest.mark.parametrize("kernel", [(2, 2), (2, 3), (1, 4), (3, 2)])
+def test_even_and_non_square_kernels_arrive_and_deploy(
+    kernel: tuple[int, int], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    hard = snn.Leaky(beta=0.5, threshold=0.3, init_hidden=True, reset_mechanism="zero")
+    conv = nn.Conv2d(2, 3, kernel, stride=(1, 2), padding=(1, 0))
+    module = nn.Sequential(conv, hard, nn.Flatten(), nn.LazyLinear(4)).eval()
+    module(torch.zeros(1, 2, 6, 7))
+    graph = from_snntorch(module, (2, 6, 7))
+    write_graph(graph, tmp_path / "n.nir")
+    images = np.random.default_rng(0).integers(0, 256, (3, 2, 6, 7)).astype(np.uint8)
+    frames = np.repeat(images[None] / 255, 8, axis=0)
+    again = read_graph(tmp_path / "n.nir")
+    expected = run(graph, frames, record=["1"])
+    assert expected.nodes["1"].any()
+    np.testing.assert_array_equal(run(again, frames).output, expected.output)
+    ours = float_run.run(fold(to_float(again, 8)), images, dtype="float64", keep_spikes=True)
+    np.testing.assert_array_equal(ours.spikes["lif_1"], expected.nodes["1"])
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_same_padding_of_an_even_kernel_is_refused_for_deployment() -> None:
+    layers = (nn.Conv2d(2, 3, 2, padding="same"), snn.Leaky(beta=0.5, init_hidden=True))
+    graph = from_snntorch(nn.Sequential(*layers).eval(), (2, 6, 6))
+    with pytest.raises(NetworkError, match="padding 'same' of an even kernel"):
+        to_float(graph, 4)

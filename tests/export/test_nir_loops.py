@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 import snntorch as snn
 import torch
@@ -25,7 +26,9 @@ from tssd.export.nirio.graph import Graph, Node
 from tssd.export.nirio.rules import Answers
 from tssd.export.nirio.run import run
 from tssd.export.nirio.to_float import to_float
+from tssd.export.onnx_float import scan_bytes
 from tssd.hw_targets.onnx import engine as onnx
+from tssd.torch_module import FloatModule
 from tssd.train import float_run
 from tssd.train.float_network import FloatNetwork
 from tssd.train.float_run import ImageArray
@@ -170,3 +173,18 @@ def test_recurrence_between_populations_is_refused_by_name() -> None:
     graph = Graph({**inner.nodes, **second}, tuple(edges))
     with pytest.raises(NetworkError, match=r"way lif2 -> lif: found recurrence between pop"):
         to_float(graph, STEPS, TOLD)
+
+
+def test_the_torch_module_and_the_float_onnx_graph_run_the_loop_alike() -> None:
+    rng = np.random.default_rng(4)
+    network, images = to_float(recurrent(rng), STEPS, TOLD), pictures(rng, 5, 4)
+    expected = float_run.run(network, images, keep_spikes=True)
+    module = FloatModule(network)
+    with torch.no_grad():
+        spikes = module.spikes(module.inputs(images))["lif"].numpy()
+    np.testing.assert_array_equal(spikes, expected.spikes["lif"])
+    model = onnxruntime.InferenceSession(scan_bytes(network), providers=["CPUExecutionProvider"])
+    frames = np.repeat(images[None].astype(np.float32) / 255, STEPS, axis=0)
+    names = [o.name for o in model.get_outputs()]
+    found = dict(zip(names, model.run(None, {model.get_inputs()[0].name: frames}), strict=True))
+    np.testing.assert_array_equal(found["lif.spikes.series"], expected.spikes["lif"])
