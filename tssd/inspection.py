@@ -20,7 +20,7 @@ from tssd.export.netx_read import read_netx
 from tssd.export.nir_read import has_integer_model, read_nir
 from tssd.export.nirio.graph import Graph, by_distance
 from tssd.export.nirio.read import read_graph
-from tssd.export.nirio.rules import Answers, needs
+from tssd.export.nirio.rules import needs
 from tssd.hw_targets.chips import chip_names, load_chip
 from tssd.hw_targets.fit import fit
 
@@ -158,24 +158,7 @@ def _graph(path: Path, graph: Graph) -> Inspection:
     named = {"dt": "dt", "rule": "discretisation", "reset": "reset"}
     missing = sorted(key for key in needs(graph) if named[key] not in meta)
     facts = {k: v for k, v in meta.items() if isinstance(v, str | int | float)}
-    row = _deployment(graph, bool(missing))
-    return Inspection(
-        str(path), "NIR graph", tuple(rows), graph.edges, tuple(missing), facts, (row,)
-    )
-
-
-def _deployment(graph: Graph, incomplete: bool) -> TargetRow:
-    """Whether `tssd import` could calibrate it; which chips take it shows after that."""
-    from tssd.calibration.fold import align, fold
-    from tssd.export.nirio.to_float import to_float
-
-    told = Answers(dt_seconds=1.0, rule="exact", reset="zero") if incomplete else None
-    try:
-        align(fold(to_float(graph, 1, told)))
-    except NetworkError as error:
-        return TargetRow("tssd import", False, (str(error),))
-    asks = "once --profile, or --dt, --rule and --reset, say the rest"
-    return TargetRow("tssd import", True, (asks,) if incomplete else ())
+    return Inspection(str(path), "NIR graph", tuple(rows), graph.edges, tuple(missing), facts)
 
 
 def _netx(path: Path) -> Inspection:

@@ -210,7 +210,7 @@ class _Neurons(nn.Module):
             return current + self.bias, current[-1]
         keep_u: Tensor | None = self.keep_u  # type: ignore[assignment]
         u = v = torch.zeros_like(current[0])
-        sent = []
+        sent: list[Tensor] = []
         for t, arrived in enumerate(current):
             a = arrived
             for link, delay in loops:

@@ -47,11 +47,7 @@ def test_a_foreign_graph_says_what_is_missing() -> None:
     found = inspect(GOLDEN / "cnn_sinabs.nir")
     assert found.missing == ("dt", "reset", "rule")
     assert sum(r.parameters for r in found.layers if r.kind == "Conv2d") == 4296
-    assert found.targets[0].takes
-    assert "--profile" in found.targets[0].why_not[0]
     braille = inspect(GOLDEN / "braille_noDelay_bias_zero.nir")
-    assert not braille.targets[0].takes
-    assert "a bias that passes a synapse with memory" in braille.targets[0].why_not[0]
     for svg in (to_svg(found), to_svg(braille)):
         assert svg.count("<rect") in (len(found.layers), len(braille.layers))
 
