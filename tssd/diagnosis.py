@@ -32,9 +32,14 @@ REQUIRED = (
     "click",
     "rich",
     "jinja2",
+    "matplotlib",
 )
 ENGINES = ("integer", "gpu", "onnx", "sim", "lava")
-OPTIONAL = {"tonic": "event data sets", "nvidia-ml-py": "GPU energy"}
+OPTIONAL = {
+    "distributed": "tssd sweep on a Dask cluster",
+    "tonic": "event data sets",
+    "nvidia-ml-py": "GPU energy",
+}
 
 
 @dataclass(frozen=True)
