@@ -33,6 +33,7 @@ REQUIRED = (
     "rich",
     "jinja2",
     "matplotlib",
+    "pillow",
 )
 ENGINES = ("integer", "gpu", "onnx", "sim", "lava")
 OPTIONAL = {
