@@ -35,7 +35,7 @@ Read = TypeVar("Read")
 
 SECONDS = 5  # of CPU time for any file, and besides:
 BYTES_PER_SECOND = 5_000_000
-PATIENCE = 4  # seconds of waiting for one of CPU time: other programs run too
+PATIENCE = 24  # seconds of waiting for one of CPU time: a busy machine is no damaged file
 MEMORY = 3 << 30  # of the process, libraries included, and besides:
 MEMORY_PER_BYTE = 40
 START = "import sys; sys.path[:] = {path!r}; from tssd.export.guard import serve; serve()"

@@ -79,7 +79,10 @@ def _arrays(path: Path) -> tuple[Any, Any]:
             if isinstance(loaded, np.ndarray):
                 return loaded, None
             with loaded as arrays:
-                return arrays["inputs"], arrays.get("labels", None)
+                found = arrays["inputs"], arrays.get("labels", None)
+            if any(isinstance(x, bytes) for x in found):  # a member that is no .npy
+                raise ValueError("a member that is no array")
+            return found
     except DAMAGE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(

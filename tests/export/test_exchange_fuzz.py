@@ -26,6 +26,11 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     assert not [r for r in refusals if "its reader failed" in r]
 
 
+@pytest.mark.parametrize("case", [14446, 21538])
+def test_a_member_of_an_archive_that_is_no_array_is_refused(tmp_path: Path, case: int) -> None:
+    assert attack(tmp_path, range(case, case + 1), 1)
+
+
 def test_what_makes_the_library_loop_is_refused_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
