@@ -167,7 +167,7 @@ SHARED = """
 import sys
 import numpy as np, torch
 from tssd.train import distributed
-from tssd.train.config import TrainConfig
+from tssd.train.config import Method, TrainConfig
 from tssd.train.models import build
 from tssd.train.network import scale_to_unit_current
 from tssd.train.regularise import reach
@@ -176,8 +176,8 @@ torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 torch.Tensor.float = torch.Tensor.double  # images too
 config = TrainConfig(model=sys.argv[2], width=0.1, student_steps=2, teacher_steps=3, clip=1.0,
-                     method=sys.argv[3], rate_weight=1.0, synop_weight=1.0, synop_budget=100.0,
-                     range_weight=0.1, range_limit=1.0, learn_leak=True, optimizer="sgd", lr=0.1)
+                     method=Method(sys.argv[3]), rate_weight=1.0, synop_weight=1.0,
+                     synop_budget=100.0, range_weight=0.1, range_limit=1.0, learn_leak=True)
 images = np.random.default_rng(0).integers(0, 256, (8, 1, 16, 16), np.uint8)
 labels = np.arange(8) % 10
 with distributed.group("cpu"):
