@@ -9,7 +9,7 @@ export MPLBACKEND := Agg
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-fuzz \
 	bench-booksim bench-chain bench-chips bench-events bench-exchange bench-lava bench-onnx \
-	bench-placement bench-scale bench-sim bench-train bench-study
+	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
