@@ -38,12 +38,13 @@ from tssd.train.data import ByteArray, Dataset, LabelArray, Split
 from tssd.train.evaluate import accuracies, to_current
 from tssd.train.events import TeacherFrames
 from tssd.train.memory import keep_freed_pages
-from tssd.train.models import build
+from tssd.train.models import WEAK, build
 from tssd.train.network import SpikingNet, scale_to_unit_current
 from tssd.train.regularise import reach
 from tssd.train.schedule import make_optimizer, rate
 from tssd.train.step import update
 
+HEADS = f"net.stages.{WEAK}"  # tensors of weak classifiers in a checkpoint
 Batch = tuple[ByteArray, LabelArray]
 Progress = Callable[[int, int, dict[str, float]], None]  # epoch, batch, running means
 
@@ -99,7 +100,8 @@ def train(
     """Train as *config* says and write the run folder.
 
     *start_from* is the run folder of a network of the same architecture whose weights to begin
-    with, for example one trained with the other reset.
+    with, for example one trained with the other reset. Weak classifiers may differ: they only
+    serve the training.
 
     Raises TrainingError when the loss is not finite; the last checkpoint before it stays.
     KeyboardInterrupt is passed on after the state has been saved.
@@ -174,7 +176,10 @@ def _begin(net: SpikingNet, config: TrainConfig, training: Split, start_from: Pa
         scale_to_unit_current(net, images, config.student_steps)
         return
     path = start_from / CHECKPOINT
-    load_weights(net, read_checkpoint(path).tensors, str(path))
+    heads = {k: v for k, v in net.state_dict(prefix="net.").items() if k.startswith(HEADS)}
+    given = read_checkpoint(path).tensors.items()
+    trunk_or_wanted = {k: v for k, v in given if not k.startswith(HEADS) or k in heads}
+    load_weights(net, heads | trunk_or_wanted, str(path))
 
 
 def _resume(

@@ -194,6 +194,19 @@ def test_a_run_begins_with_the_weights_of_another(digits: Dataset, tmp_path: Pat
     assert same(first, second)
 
 
+@pytest.mark.parametrize(("before", "after"), [(Method.TSSD, Method.CE), (Method.CE, Method.TSSD)])
+def test_weak_classifiers_need_not_be_in_the_run_to_begin_with(
+    digits: Dataset, tmp_path: Path, before: Method, after: Method
+) -> None:
+    train(replace(SMALL, epochs=1, method=before), digits, tmp_path / "first")
+    still = replace(SMALL, epochs=1, lr=1e-30, method=after)
+    train(still, digits, tmp_path / "second", start_from=tmp_path / "first")
+    first, second = (tensors(tmp_path / name) for name in ("first", "second"))
+    trunk = [k for k in first if k.startswith("net.") and "weak" not in k]
+    assert trunk
+    assert same({k: first[k] for k in trunk}, {k: second[k] for k in trunk})
+
+
 def test_damaged_and_foreign_checkpoints(digits: Dataset, tmp_path: Path) -> None:
     train(replace(SMALL, epochs=1), digits, tmp_path)
     path = tmp_path / CHECKPOINT
