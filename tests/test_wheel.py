@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("train", "calibration", "export", "hw_targets")
-DATA = {".py", ".toml", ".json", ".j2", ".css", ".typed", ".txt", ".gz", ".csv"}
+DATA = {".py", ".template", ".toml", ".json", ".j2", ".css", ".typed", ".txt", ".gz", ".csv"}
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ one module, loops over time, cat, products, unknown modules, quantised states, i
 
 import copy
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from tssd.errors import NetworkError
 from tssd.export.nir_graph import NirMode
+from tssd.export.nirio.fx_layers import LAYERS, Shape, Value, fault, flatten
 from tssd.export.nirio.graph import Edge, FloatArray, Graph, Node
 
 DT_SECONDS = 1e-4
@@ -41,22 +40,6 @@ POOLS: tuple[tuple[Any, Any], ...] = (
     (functional.avg_pool2d, nn.AvgPool2d),
     (functional.max_pool2d, nn.MaxPool2d),
 )
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Value:
-    """The node that makes a tensor, its shape without batch, whether it holds only 0 and 1, and,
-    for a neuron's tuple, the membrane's node (None: it cannot be said)."""
-
-    name: str
-    shape: Shape
-    binary: bool = False
-    membrane: str | None = None
-    membrane_index: int = 1
-    fresh: bool = False  # the tuple of a neuron, to be indexed
-
 
 STATE = Value("", ())  # a membrane handed in or out: it lives inside the node
 
@@ -73,7 +56,7 @@ def from_snntorch(
     a step late, are then metadata only.
     """
     if module.training:
-        raise _fault("module", "training mode", "inference mode", "call module.eval() first")
+        raise fault("module", "training mode", "inference mode", "call module.eval() first")
     _detach_states(module)
     walker = _Walker(copy.deepcopy(module).double(), dt_seconds, mode)
     return walker.walk(input_shape)
@@ -95,10 +78,6 @@ class _Tracer(fx.Tracer):
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
-def _fault(path: str, found: str, allowed: str, hint: str | None = None) -> NetworkError:
-    return NetworkError(f"module {path}", found=found, allowed=allowed, hint=hint)
-
-
 class _Walker:
     def __init__(self, module: nn.Module, dt_seconds: float, mode: NirMode) -> None:
         self.module, self.dt, self.mode = module, dt_seconds, mode
@@ -108,7 +87,7 @@ class _Walker:
         self.called: set[str] = set()
 
     def walk(self, input_shape: Shape) -> Graph:
-        self._add("input", "Input", shape=input_shape)
+        self.add("input", "Input", shape=input_shape)
         for node in self._trace().nodes:
             self.values[node] = self._visit(node, input_shape)
         self._prune()
@@ -127,7 +106,7 @@ class _Walker:
         try:
             return _Tracer().trace(self.module)
         except (fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError) as error:
-            raise _fault(
+            raise fault(
                 type(self.module).__name__,
                 f"a forward that depends on its data ({str(error).splitlines()[0][:120]})",
                 "one time step per call, no control flow on tensors",
@@ -148,12 +127,12 @@ class _Walker:
 
     # ------------------------------------------------------------ graph building
 
-    def _add(self, name: str, kind: str, *sources: str, **params: Any) -> str:
+    def add(self, name: str, kind: str, *sources: str, **params: Any) -> str:
         return self._put(name, Node(kind, params), *sources)
 
     def _put(self, name: str, node: Node, *sources: str) -> str:
         if name in self.nodes:
-            raise _fault(name, "a name used twice", "distinct module paths")
+            raise fault(name, "a name used twice", "distinct module paths")
         self.nodes[name] = node
         for source in sources:
             self._edge(source, name)
@@ -161,7 +140,7 @@ class _Walker:
 
     def _edge(self, source: str, target: str) -> None:
         if (source, target) in self.edges:
-            raise _fault(target, f"{source} added to itself", "different summands")
+            raise fault(target, f"{source} added to itself", "different summands")
         self.edges.append((source, target))
 
     def _prune(self) -> None:
@@ -174,7 +153,7 @@ class _Walker:
                     seen.add(a)
                     stack.append(a)
         if "input" not in seen:
-            raise _fault("output", "a value that does not depend on the input", "a network")
+            raise fault("output", "a value that does not depend on the input", "a network")
         self.nodes = {n: x for n, x in self.nodes.items() if n in seen}
         self.edges = [(a, b) for a, b in self.edges if a in seen and b in seen]
 
@@ -185,28 +164,28 @@ class _Walker:
         found = [self._of(p, "output") for p in parts if isinstance(p, fx.Node)]
         real = [v for v in found if v.name]
         if not real:
-            raise _fault(
+            raise fault(
                 "output", "a membrane of a neuron that resets", "spikes, or reset_mechanism='none'"
             )
         return Value(
-            self._add("output", "Output", self._solid(real[0], "output"), shape=real[0].shape),
+            self.add("output", "Output", self._solid(real[0], "output"), shape=real[0].shape),
             real[0].shape,
         )
 
     def _of(self, argument: Any, path: str) -> Value:
         if not isinstance(argument, fx.Node):
-            raise _fault(path, f"the constant {argument!r}", "a tensor of the network")
+            raise fault(path, f"the constant {argument!r}", "a tensor of the network")
         return self.values[argument]
 
     def _solid(self, value: Value, path: str) -> str:
         """The node of a value that must be a real tensor."""
         if not value.name:
-            raise _fault(path, "a neuron's state read as data", "spikes, or reset_mechanism='none'")
+            raise fault(path, "a neuron's state read as data", "spikes, or reset_mechanism='none'")
         return value.name
 
     def _call(self, path: str, node: fx.Node) -> Value:
         if path in self.called:
-            raise _fault(
+            raise fault(
                 path,
                 "a module called twice in one step",
                 "each module once",
@@ -215,7 +194,7 @@ class _Walker:
         self.called.add(path)
         source, module = self._of(node.args[0], path), self.module.get_submodule(path)
         if source.fresh:
-            raise _fault(path, "a tuple (spikes, states)", "a tensor", "init_hidden=True, or [0]")
+            raise fault(path, "a tuple (spikes, states)", "a tensor", "init_hidden=True, or [0]")
         name = path.replace(".", "_")
         if name in ("input", "output"):
             name = f"{name}_module"
@@ -224,15 +203,15 @@ class _Walker:
         for kind, build in LAYERS.items():
             if type(module) is kind:
                 return build(self, name, path, module, source)
-        raise _fault(path, f"{type(module).__name__}", ", ".join(k.__name__ for k in LAYERS))
+        raise fault(path, f"{type(module).__name__}", ", ".join(k.__name__ for k in LAYERS))
 
-    def _linear_node(
+    def linear_node(
         self, name: str, path: str, module: nn.Module, source: Value, kind: str, **params: Any
     ) -> Value:
         """A node of a stateless map; its output shape is the module's own on zeros."""
         entry = self._solid(source, path)
         shape = self._shape(path, module, source.shape)
-        return Value(self._add(name, kind, entry, **params), shape)
+        return Value(self.add(name, kind, entry, **params), shape)
 
     def _shape(self, path: str, module: Callable[[Tensor], Tensor], shape: Shape) -> Shape:
         try:
@@ -240,7 +219,7 @@ class _Walker:
                 return tuple(module(torch.zeros((1, *shape), dtype=torch.float64)).shape[1:])
         except RuntimeError as error:
             reason = str(error).splitlines()[0][:120]
-            raise _fault(path, f"an input of shape {shape}: {reason}", "what it takes") from None
+            raise fault(path, f"an input of shape {shape}: {reason}", "what it takes") from None
 
     # ------------------------------------------------------------ functions
 
@@ -251,31 +230,28 @@ class _Walker:
         if target in (operator.add, operator.iadd, torch.add, "add"):
             a, b = (self._of(x, path) for x in node.args[:2])
             if a.shape != b.shape:
-                raise _fault(path, f"a sum of shapes {a.shape} and {b.shape}", "equal shapes")
+                raise fault(path, f"a sum of shapes {a.shape} and {b.shape}", "equal shapes")
             names = (self._solid(a, path), self._solid(b, path))
-            return Value(self._add(path, "Scale", *names, scale=np.ones(a.shape)), a.shape)
+            return Value(self.add(path, "Scale", *names, scale=np.ones(a.shape)), a.shape)
         if target in (operator.mul, torch.mul, "mul"):
             return self._product(node)
         if target in (torch.flatten, "flatten"):
             start = node.args[1] if len(node.args) > 1 else node.kwargs.get("start_dim", 0)
             end = node.args[2] if len(node.args) > 2 else node.kwargs.get("end_dim", -1)
-            return _flatten(self, path, path, nn.Flatten(start, end), self._of(node.args[0], path))  # type: ignore[arg-type]
-        for function, kind in (
-            (functional.avg_pool2d, nn.AvgPool2d),
-            (functional.max_pool2d, nn.MaxPool2d),
-        ):
+            return flatten(self, path, path, nn.Flatten(start, end), self._of(node.args[0], path))  # type: ignore[arg-type]
+        for function, kind in POOLS:
             if target is function:
-                module = kind(*node.args[1:], **node.kwargs)  # type: ignore[arg-type]
+                module = kind(*node.args[1:], **node.kwargs)
                 return LAYERS[kind](self, path, path, module, self._of(node.args[0], path))
         word = target if isinstance(target, str) else getattr(target, "__name__", str(target))
-        raise _fault(
+        raise fault(
             path, f"the operation {word}", "layers, sums of tensors, products with a number"
         )
 
     def _item(self, node: fx.Node) -> Value:
         whole, index = self._of(node.args[0], node.name), node.args[1]
         if not whole.fresh:
-            raise _fault(node.name, "indexing of a tensor", "whole tensors")
+            raise fault(node.name, "indexing of a tensor", "whole tensors")
         if index == 0:
             return Value(whole.name, whole.shape, whole.binary)
         if whole.membrane and index in (whole.membrane_index, -1):
@@ -286,17 +262,17 @@ class _Walker:
         numbers = [x for x in node.args if isinstance(x, int | float)]
         tensors = [x for x in node.args if isinstance(x, fx.Node)]
         if len(numbers) != 1 or len(tensors) != 1:
-            raise _fault(node.name, "a product of tensors", "a product with a number")
+            raise fault(node.name, "a product of tensors", "a product with a number")
         source = self._of(tensors[0], node.name)
         scale = np.full(source.shape, float(numbers[0]))
         entry = self._solid(source, node.name)
-        return Value(self._add(node.name, "Scale", entry, scale=scale), source.shape)
+        return Value(self.add(node.name, "Scale", entry, scale=scale), source.shape)
 
     # ------------------------------------------------------------ neurons
 
     def _neuron(self, name: str, path: str, module: Any, source: Value) -> Value:
         if type(module) not in NEURONS:
-            raise _fault(path, type(module).__name__, ", ".join(k.__name__ for k in NEURONS))
+            raise fault(path, type(module).__name__, ", ".join(k.__name__ for k in NEURONS))
         reset = self._reset(path, module)
         shape, entry = source.shape, self._solid(source, path)
         beta = np.clip(self._full(path, "beta", module.beta, shape), 0, 1)
@@ -304,7 +280,7 @@ class _Walker:
         into = entry
         if isinstance(module, SYNAPTIC):
             alpha = np.clip(self._full(path, "alpha", module.alpha, shape), 0, 1)
-            into = self._add(f"{name}_synapse", "LI", entry, **self._leak(alpha))
+            into = self.add(f"{name}_synapse", "LI", entry, **self._leak(alpha))
         first = into if isinstance(module, SYNAPTIC) else None
         membrane = self._membrane(name, reset, module.reset_delay, into, beta, theta)
         spikes = self._graded(name, path, module, shape)
@@ -320,24 +296,24 @@ class _Walker:
         said = {0: "subtract", 1: "zero", 2: "none"}[int(module.reset_mechanism_val)]
         done = STATE_RULES.get(module.state_function.__name__, "?")
         if said != done:
-            raise _fault(
+            raise fault(
                 path,
                 f"reset_mechanism {said!r} set after construction: the neuron goes on to {done!r}",
                 "reset_mechanism given to the constructor",
             )
         for flag in ("inhibition", "state_quant"):
             if getattr(module, flag):
-                raise _fault(path, f"{flag}", f"no {flag}")
+                raise fault(path, f"{flag}", f"no {flag}")
         loses = module.reset_delay and said == "zero" and type(module) is not snn.Leaky
         if loses:
-            raise _fault(
+            raise fault(
                 path,
                 f"{type(module).__name__} with reset 'zero' and reset_delay=True, which loses its "
                 "input in the step after a spike",
                 "reset_delay=False, or reset_mechanism='subtract'",
             )
         if type(module) is snn.RSynaptic and not module.reset_delay:
-            raise _fault(
+            raise fault(
                 path, "RSynaptic with reset_delay=False, which snntorch 1.0 cannot run", "True"
             )
         return said
@@ -355,11 +331,11 @@ class _Walker:
                 params["r"] = np.full(shape, 1 / self.dt)
             node = Node("IF" if np.all(beta == 1) else "LIF", params, about)
             return self._put(name, node, source)
-        membrane = self._add(f"{name}_membrane", "LI", source, **self._leak(beta))
-        self._add(name, "Threshold", membrane, threshold=theta)
+        membrane = self.add(f"{name}_membrane", "LI", source, **self._leak(beta))
+        self.add(name, "Threshold", membrane, threshold=theta)
         if reset == "none":
             return membrane
-        back = self._add(f"{name}_reset", "Scale", name, scale=-theta if late else -beta * theta)
+        back = self.add(f"{name}_reset", "Scale", name, scale=-theta if late else -beta * theta)
         self._edge(back, membrane)
         if not late:
             self._twice_over(name, membrane, theta)
@@ -368,16 +344,16 @@ class _Walker:
     def _twice_over(self, name: str, membrane: str, theta: FloatArray) -> None:
         """Where v stays above theta after a reset, snnTorch compares it lowered by theta once
         more in the next step: above = [w - theta s > theta], one step late, lowers w for s."""
-        lowered = self._add(f"{name}_lowered", "Scale", name, scale=-theta)
-        above = self._add(f"{name}_above", "Threshold", membrane, lowered, threshold=theta)
-        later = self._add(f"{name}_later", "Delay", above, delay=np.full(theta.shape, self.dt))
-        self._edge(self._add(f"{name}_again", "Scale", later, scale=-theta), name)
+        lowered = self.add(f"{name}_lowered", "Scale", name, scale=-theta)
+        above = self.add(f"{name}_above", "Threshold", membrane, lowered, threshold=theta)
+        later = self.add(f"{name}_later", "Delay", above, delay=np.full(theta.shape, self.dt))
+        self._edge(self.add(f"{name}_again", "Scale", later, scale=-theta), name)
 
     def _graded(self, name: str, path: str, module: Any, shape: Shape) -> str:
         factor = self._full(path, "graded_spikes_factor", module.graded_spikes_factor, shape)
         if np.all(factor == 1):
             return name
-        return self._add(f"{name}_graded", "Scale", name, scale=factor)
+        return self.add(f"{name}_graded", "Scale", name, scale=factor)
 
     def _recurrent(
         self, name: str, path: str, module: Any, spikes: str, entry: str, shape: Shape
@@ -391,7 +367,7 @@ class _Walker:
             self._edge(back.name, entry)
             return
         weight = self._full(path, "V", inner.V, shape)
-        self._edge(self._add(f"{name}_recurrent", "Scale", spikes, scale=weight), entry)
+        self._edge(self.add(f"{name}_recurrent", "Scale", spikes, scale=weight), entry)
 
     def _leak(self, beta: FloatArray) -> dict[str, FloatArray]:
         steps = np.where(beta == 1, FOREVER, 1 / np.where(beta == 1, 1.0, 1 - beta))
@@ -403,140 +379,6 @@ class _Walker:
         try:
             return np.broadcast_to(array, shape).copy()
         except ValueError:
-            raise _fault(
+            raise fault(
                 path, f"{label} of shape {array.shape}", f"broadcasting to {shape}"
             ) from None
-
-
-# ---------------------------------------------------------------- stateless layers
-
-
-def _numbers(value: Any) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (int(value),)
-
-
-def _bias(module: Any, rows: int) -> FloatArray:
-    found: FloatArray = np.zeros(rows) if module.bias is None else module.bias.detach().numpy()
-    return found
-
-
-def _dense(w: _Walker, name: str, path: str, module: Any, source: Value) -> Value:
-    weight = module.weight.detach().numpy()
-    if len(source.shape) != 1:
-        raise _fault(path, f"a Linear on shape {source.shape}", "a flat input", "flatten first")
-    params = {"weight": weight}
-    if module.bias is None:
-        return w._linear_node(name, path, module, source, "Linear", **params)
-    return w._linear_node(name, path, module, source, "Affine", **params, bias=_bias(module, 0))
-
-
-def _conv(w: _Walker, name: str, path: str, module: Any, source: Value) -> Value:
-    if module.padding_mode != "zeros":
-        raise _fault(path, f"padding_mode {module.padding_mode!r}", "zeros")
-    padding = module.padding if isinstance(module.padding, str) else _numbers(module.padding)
-    kind = "Conv1d" if isinstance(module, nn.Conv1d) else "Conv2d"
-    weight = module.weight.detach().numpy()
-    return w._linear_node(
-        name,
-        path,
-        module,
-        source,
-        kind,
-        weight=weight,
-        stride=_numbers(module.stride),
-        padding=padding,
-        dilation=_numbers(module.dilation),
-        groups=int(module.groups),
-        bias=_bias(module, len(weight)),
-    )
-
-
-def _norm(w: _Walker, name: str, path: str, module: Any, source: Value) -> Value:
-    """Inference-mode batch norm: k x + b as a depthwise 1 x 1 convolution or a diagonal Affine."""
-    if module.running_mean is None:
-        raise _fault(path, "batch norm without running statistics", "track_running_stats=True")
-    mean, variance = (x.detach().numpy() for x in (module.running_mean, module.running_var))
-    gain = np.ones_like(mean) if module.weight is None else module.weight.detach().numpy()
-    shift = np.zeros_like(mean) if module.bias is None else module.bias.detach().numpy()
-    k = gain / np.sqrt(variance + module.eps)
-    bias = shift - mean * k
-    if len(source.shape) == 1:
-        return w._linear_node(name, path, module, source, "Affine", weight=np.diag(k), bias=bias)
-    if len(source.shape) != 3:
-        raise _fault(path, f"batch norm on shape {source.shape}", "(N,) or (C, H, W)")
-    one = (1,)
-    return w._linear_node(
-        name,
-        path,
-        module,
-        source,
-        "Conv2d",
-        weight=k.reshape(-1, 1, 1, 1),
-        bias=bias,
-        stride=one,
-        padding=(0,),
-        dilation=one,
-        groups=len(k),
-    )
-
-
-def _average(w: _Walker, name: str, path: str, module: Any, source: Value) -> Value:
-    padding = _numbers(module.padding)
-    odd = any(padding) and not module.count_include_pad
-    if module.ceil_mode or module.divisor_override or odd:
-        raise _fault(
-            path,
-            "an average pool with ceil_mode, divisor_override or a count without padding",
-            "plain windows",
-        )
-    kernel, stride = _numbers(module.kernel_size), _numbers(module.stride)
-    params = {"kernel_size": kernel, "stride": stride, "padding": padding}
-    if not any(padding):
-        return w._linear_node(name, path, module, source, "AvgPool2d", **params)
-    summed = w._linear_node(f"{name}_sum", path, module, source, "SumPool2d", **params)
-    scale = np.full(summed.shape, 1 / (kernel[0] * kernel[-1]))
-    return Value(w._add(name, "Scale", summed.name, scale=scale), summed.shape)
-
-
-def _maximum(w: _Walker, name: str, path: str, module: Any, source: Value) -> Value:
-    """The largest of zeros and ones: their sum is above one half."""
-    if not source.binary:
-        raise _fault(path, "MaxPool2d of values that are not spikes", "MaxPool2d after a neuron")
-    if module.ceil_mode or module.return_indices or _numbers(module.dilation) not in ((1,), (1, 1)):
-        raise _fault(path, "MaxPool2d with ceil_mode, dilation or indices", "plain windows")
-    kernel, stride = _numbers(module.kernel_size), _numbers(module.stride)
-    params = {"kernel_size": kernel, "stride": stride, "padding": _numbers(module.padding)}
-    summed = w._linear_node(f"{name}_sum", path, module, source, "SumPool2d", **params)
-    half = np.full(summed.shape, 0.5)
-    return Value(w._add(name, "Threshold", summed.name, threshold=half), summed.shape, True)
-
-
-def _flatten(w: _Walker, name: str, path: str, module: Any, source: Value) -> Value:
-    rank = len(source.shape) + 1
-    start = module.start_dim % rank
-    end = module.end_dim % rank
-    if start == 0:
-        raise _fault(path, "a flatten over the batch axis", "start_dim >= 1")
-    value = w._linear_node(
-        name, path, module, source, "Flatten", start_dim=start - 1, end_dim=end - 1
-    )
-    return Value(value.name, value.shape, source.binary)
-
-
-def _nothing(w: _Walker, name: str, path: str, module: Any, source: Value) -> Value:
-    return source
-
-
-LAYERS: Mapping[type[nn.Module], Callable[[_Walker, str, str, Any, Value], Value]] = {
-    nn.Linear: _dense,
-    nn.Conv1d: _conv,
-    nn.Conv2d: _conv,
-    nn.BatchNorm1d: _norm,
-    nn.BatchNorm2d: _norm,
-    nn.AvgPool2d: _average,
-    nn.MaxPool2d: _maximum,
-    nn.Flatten: _flatten,
-    nn.Dropout: _nothing,
-    nn.Dropout2d: _nothing,
-    nn.Identity: _nothing,
-}
