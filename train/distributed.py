@@ -27,7 +27,7 @@ def world() -> int:
 
 def rank() -> int:
     """This process's number; 0 writes files and reports."""
-    return dist.get_rank() if active() else 0
+    return dist.get_rank() if active() else int(os.environ["RANK"]) if launched() else 0
 
 
 def launched() -> bool:

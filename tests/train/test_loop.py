@@ -58,23 +58,23 @@ def states(folder: Path, start: str) -> dict[str, torch.Tensor]:
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
-def script(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", KILLED, *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def script(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", KILLED, *arguments]
 
 
 @pytest.mark.slow
 def test_a_killed_process_resumes_bit_for_bit(tmp_path: Path) -> None:
     """kill -9 in the middle of the second epoch."""
-    assert script(str(tmp_path / "whole")).wait(300) == 0
-    process = script(str(tmp_path / "cut"), "die")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "now\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait(60)
+    subprocess.run(script(str(tmp_path / "whole")), check=True, cwd=ROOT, timeout=300)
+    dying = script(str(tmp_path / "cut"), "die")
+    with subprocess.Popen(dying, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGKILL)
     position = read_checkpoint(tmp_path / "cut" / CHECKPOINT).position
     assert (position.epoch, position.batch) == (1, 2)
-    assert script(str(tmp_path / "cut"), "resume").wait(300) == 0
+    resuming = script(str(tmp_path / "cut"), "resume")
+    subprocess.run(resuming, check=True, cwd=ROOT, timeout=300)
     whole, cut = (
         read_checkpoint(tmp_path / name / CHECKPOINT).tensors for name in ("whole", "cut")
     )

@@ -52,6 +52,7 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
+    from tssd.train import distributed
     from tssd.train.checkpoint import CHECKPOINT
     from tssd.train.config import configure, parse_setting
     from tssd.train.data import load
@@ -87,6 +88,8 @@ def train(
             raise click.ClickException(
                 f"interrupted; the state is saved: tssd train --resume --out {out}"
             ) from None
+    if distributed.rank() > 0:
+        return
     if as_json:
         click.echo(json.dumps({"out": str(out), **outcome.accuracy}))
         return
