@@ -74,7 +74,7 @@ def side(name: str, model: str, readout: Readout) -> Callable[[], None]:
 def seconds(model: str, readout: Readout, repeats: int) -> dict[str, float]:
     """The least CPU seconds of one update of each side."""
     works = {name: side(name, model, readout) for name in SIDES}
-    best = dict.fromkeys(SIDES, float("inf"))
+    best: dict[str, float] = dict.fromkeys(SIDES, float("inf"))
     for repeat in range(repeats + 1):
         for name, work in works.items():
             spent = cpu_seconds(work)

@@ -48,9 +48,11 @@ class Dialect(Protocol):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Every population, in topological order, the source first."""
+        ...
 
     def drive(self, out: Builder, stage: Stage, sent: list[str]) -> str:
         """What all projections into *stage* deliver, in its carrier, from one payload each."""
+        ...
 
     def update(
         self,
@@ -61,9 +63,11 @@ class Dialect(Protocol):
         states: Mapping[str, str],
     ) -> Update:
         """The neurons of *stage*; *bias* is what a sample presents to them, if it does."""
+        ...
 
     def presented(self, out: Builder, stage: Stage, sample: str) -> str:
         """A sample as bias in the carrier of *stage*."""
+        ...
 
 
 def one_step(dialect: Dialect, *, trace: bool = False) -> Builder:

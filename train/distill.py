@@ -119,7 +119,7 @@ def losses(
     if config.method.spatial and weak is not None:
         by_student = config.spatial_steps is Readout.STUDENT
         steps = slice(student_steps) if by_student else slice(teacher_start, None)
-        heads = [weak] if isinstance(weak, Tensor) else weak
+        heads = weak if isinstance(weak, Sequence) else [weak]
         parts = [
             _spatial(head[steps].mean(0), logits[steps].mean(0), labels, config) for head in heads
         ]

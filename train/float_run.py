@@ -6,6 +6,7 @@ than its target's depth (an unaligned skip) is read in the same local step, as t
 longer one arrives late by the difference.
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -183,8 +184,8 @@ def current(population: FloatPopulation, arrived: Sequence[Tensor], time_steps: 
     """
     bias = bias_current(population, arrived[0])
     if population.synapse_decay is None:
-        return sum(arrived, start=bias)
-    total = sum(arrived[1:], start=arrived[0])
+        return functools.reduce(torch.add, arrived, bias)
+    total = functools.reduce(torch.add, arrived)
     full = total.expand(time_steps, *total.shape[1:])
     return leaky_sum(full, _like(population.synapse_decay, full)) + bias
 

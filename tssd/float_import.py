@@ -108,7 +108,7 @@ def load_module(name: str, weights: Path | None) -> nn.Module:
         raise ConfigError(
             "--model", found=f"{name!r} ({error})", allowed="a module that can be imported"
         ) from None
-    module = found() if callable(found) and not isinstance(found, nn.Module) else found
+    module: Any = found() if callable(found) and not isinstance(found, nn.Module) else found
     if not isinstance(module, nn.Module):
         raise ConfigError("--model", found=type(module).__name__, allowed="a torch module")
     if weights is not None:

@@ -34,11 +34,13 @@ class Builder(Protocol):
 
     def add(self, name: str, kind: str, *sources: str, **params: Any) -> str:
         """Put a node behind *sources*; returns its name."""
+        ...
 
     def linear_node(
         self, name: str, path: str, module: Any, source: Value, kind: str, **params: Any
     ) -> Value:
         """A node that maps as *module* does."""
+        ...
 
 
 def fault(path: str, found: str, allowed: str, hint: str | None = None) -> NetworkError:
