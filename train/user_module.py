@@ -25,6 +25,7 @@ from tssd.config import unknown_name
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.network import READOUT, Run, SpikingNet
 from tssd.train.neuron import NeuronModel
+from tssd.train.trace import trace
 
 
 class WeakHead(nn.Module):
@@ -164,14 +165,7 @@ class UserNet(SpikingNet):
 
         Raises NetworkError where forward cannot be followed (data-dependent control flow).
         """
-        try:
-            graph = _Tracer().trace(self.module)
-        except (fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError) as error:
-            raise NetworkError(
-                f"module {type(self.module).__name__}",
-                found=f"a forward that depends on its data ({str(error).splitlines()[0][:120]})",
-                allowed="one time step per call, no control flow on tensors",
-            ) from None
+        graph = trace(self.module)
         for node in graph.nodes:
             if node.op == "output" and isinstance(node.args[0], tuple | list):
                 node.args = (node.args[0][0],)
@@ -188,14 +182,6 @@ class UserNet(SpikingNet):
         with torch.no_grad():
             logits: Tensor = alone(images, steps)
         return logits
-
-
-class _Tracer(fx.Tracer):
-    """snnTorch's neurons stay whole."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = m.__module__.startswith("snntorch")
-        return known or super().is_leaf_module(m, module_qualified_name)
 
 
 class _keep:

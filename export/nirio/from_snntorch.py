@@ -28,6 +28,7 @@ from torch.nn import functional
 from tssd.export.nir_graph import NirMode
 from tssd.export.nirio.fx_layers import LAYERS, Shape, Value, fault, flatten
 from tssd.export.nirio.graph import Edge, FloatArray, Graph, Node
+from tssd.train.trace import trace
 
 DT_SECONDS = 1e-4
 FOREVER = 2.0**60  # tau in steps of a neuron that does not leak: 1 - 1 / FOREVER == 1
@@ -72,12 +73,6 @@ def _detach_states(module: nn.Module) -> None:
                         place[name] = value.detach()
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = m.__module__.startswith("snntorch")
-        return known or super().is_leaf_module(m, module_qualified_name)
-
-
 class _Walker:
     def __init__(self, module: nn.Module, dt_seconds: float, mode: NirMode) -> None:
         self.module, self.dt, self.mode = module, dt_seconds, mode
@@ -88,7 +83,7 @@ class _Walker:
 
     def walk(self, input_shape: Shape) -> Graph:
         self.add("input", "Input", shape=input_shape)
-        for node in self._trace().nodes:
+        for node in trace(self.module).nodes:
             self.values[node] = self._visit(node, input_shape)
         self._prune()
         metadata = {
@@ -101,17 +96,6 @@ class _Walker:
             "reset": "per node" if self.mode is NirMode.COMPATIBLE else "zero",
         }
         return Graph(self.nodes, tuple(self.edges), metadata, "snnTorch module")
-
-    def _trace(self) -> fx.Graph:
-        try:
-            return _Tracer().trace(self.module)
-        except (fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError) as error:
-            raise fault(
-                type(self.module).__name__,
-                f"a forward that depends on its data ({str(error).splitlines()[0][:120]})",
-                "one time step per call, no control flow on tensors",
-                "move the loop over time out of forward",
-            ) from None
 
     def _visit(self, node: fx.Node, input_shape: Shape) -> Value:
         if node.op == "placeholder":
