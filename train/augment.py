@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tssd.train.autoaugment import auto_augment
 from tssd.train.config import TrainConfig
 from tssd.train.events import augment_events, frames
 from tssd.train.splits import ByteArray, LabelArray, Split
@@ -26,7 +27,9 @@ def training_samples(
     first and the T_t frames of the teacher behind them.
     """
     if split.recordings is None:
-        return augment(split.images[chosen], generator, flip=config.flip, shift=config.shift)
+        images = split.images[chosen]
+        flip, shift, policy = config.flip, config.shift, config.autoaugment
+        return augment(images, generator, flip=flip, shift=shift, policy=policy)
     moved = augment_events(split.recordings.select(chosen), generator, config.event_augmentation())
     framing = config.framing()
     if not config.teacher_runs_apart:
@@ -36,14 +39,23 @@ def training_samples(
 
 
 def augment(
-    images: ByteArray, generator: np.random.Generator, *, flip: bool, shift: int
+    images: ByteArray,
+    generator: np.random.Generator,
+    *,
+    flip: bool,
+    shift: int,
+    policy: bool = False,
 ) -> ByteArray:
-    """Mirror half of *images* (B, C, H, W), shift each by up to *shift* pixels, zeros moving in."""
+    """Mirror half of *images* (B, C, H, W), shift each by up to *shift* pixels, zeros moving in.
+
+    With *policy*, AutoAugment's for CIFAR-10 follows.
+    """
     result = images.copy()
     if flip:
         mirrored = generator.random(len(images)) < 0.5
         result[mirrored] = result[mirrored][..., ::-1]
-    return _shifted(result, generator, shift) if shift else result
+    result = _shifted(result, generator, shift) if shift else result
+    return auto_augment(result, generator) if policy else result
 
 
 def _shifted(images: ByteArray, generator: np.random.Generator, shift: int) -> ByteArray:

@@ -168,6 +168,7 @@ class TrainConfig:
 
     flip: bool = False  # mirror half of the training images left to right
     shift: int = 0  # shift training images by up to so many pixels
+    autoaugment: bool = False  # AutoAugment's CIFAR-10 policy on training images of 1 or 3 channels
     rotate: float = 0.0  # event recordings: turn by up to so many degrees
     scale: float = 0.0  # event recordings: enlarge or shrink by up to this share
     event_drop: float = 0.0  # event recordings: leave out up to this share of the events
