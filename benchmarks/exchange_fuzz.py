@@ -1,10 +1,12 @@
 """A hundred thousand damaged and hostile files, read in pooled processes under a watch.
 
-python -m benchmarks.exchange_fuzz [--cases 100000] [--workers 2] [--seed 1] [--minutes M]
+python -m benchmarks.exchange_fuzz [--cases 100000] [--workers 2] [--seed 1] [--minutes M] [--fresh]
 
 A worker reads case after case (``tests/support/damage.py``) and tells when it starts and ends one.
 A case that takes longer than PATIENCE_S is a hang, a worker that dies a crash, any exception but a
 refusal an error; each is reported with its number, which makes the same file again.
+A campaign goes on where an earlier one of its seed stopped (build/fuzz-SEED.json); --fresh begins
+again.
 """
 
 import argparse
@@ -27,11 +29,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from benchmarks import harness  # noqa: E402
+from tssd.atomic import write_bytes  # noqa: E402
 
 COMMAND = "python -m benchmarks.exchange_fuzz"
 PATIENCE_S = 300.0
 RECORDED_FROM = 20_000  # cases; fewer are printed only
-CHUNK = 2000  # cases that a worker asks for at once
+CHUNK = 1000  # cases that a worker asks for at once
 WHOLE_EVERY = 500  # one case in so many is inspected as the command does it, by all targets
 
 
@@ -44,6 +47,15 @@ class Outcome:
     longest_s: float = 0.0
     largest_mib: float = 0.0
     guard_mib: float = 0.0
+    done: list[int] = field(default_factory=list)  # first cases of chunks
+
+    def merge(self, other: "Outcome") -> None:
+        """Count what *other* found, too."""
+        self.counts.update(other.counts)
+        self.faults += other.faults
+        self.done += other.done
+        for name in ("longest_s", "largest_mib", "guard_mib"):
+            setattr(self, name, max(getattr(self, name), getattr(other, name)))
 
     def add(self, told: dict[str, Any]) -> None:
         self.counts[told["outcome"]] += 1
@@ -53,6 +65,31 @@ class Outcome:
     def fault(self, kind: str, case: int | None, words: str) -> None:
         self.counts[kind] += 1
         self.faults.append(f"case {case}: {kind} {words}")
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The cases of one seed, and the file in which its finished chunks are kept."""
+
+    seed: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def path(self) -> Path:
+        return ROOT / "build" / f"fuzz-{self.seed}.json"
+
+    def load(self) -> Outcome:
+        if not self.path.is_file():
+            return Outcome()
+        kept = json.loads(self.path.read_text(encoding="utf-8"))
+        return Outcome(**{**kept, "counts": Counter(kept["counts"])})
+
+    def keep(self, outcome: Outcome, chunk: Outcome) -> None:
+        """Count *chunk*, and write down what is done so far."""
+        with self.lock:
+            outcome.merge(chunk)
+            self.path.parent.mkdir(exist_ok=True)
+            write_bytes(self.path, json.dumps(vars(outcome)).encode())
 
 
 def work(seed: int, first: int, last: int) -> None:
@@ -92,19 +129,21 @@ def kind_of(refusals: list[str]) -> str:
     return "refused" if refusals else "read"
 
 
-def watch(seed: int, tasks: "queue.Queue[range]", outcome: Outcome, lock: threading.Lock) -> None:
+def watch(tasks: "queue.Queue[range]", outcome: Outcome, campaign: Campaign) -> None:
     """Run workers over chunks of cases; after a hang or crash go on behind that case."""
     while True:
         try:
             cases = tasks.get_nowait()
         except queue.Empty:
             return
+        chunk = Outcome(done=[cases.start])
         first = cases.start
         while first < cases.stop:
-            first = one_worker(seed, range(first, cases.stop), outcome, lock)
+            first = one_worker(campaign.seed, range(first, cases.stop), chunk)
+        campaign.keep(outcome, chunk)
 
 
-def one_worker(seed: int, cases: range, outcome: Outcome, lock: threading.Lock) -> int:
+def one_worker(seed: int, cases: range, outcome: Outcome) -> int:
     """The case to go on with."""
     task = ["--worker", str(seed), str(cases.start), str(cases.stop)]
     with tempfile.TemporaryFile("w+") as complaints:
@@ -114,21 +153,18 @@ def one_worker(seed: int, cases: range, outcome: Outcome, lock: threading.Lock) 
             stderr=complaints,
             text=True,
         )
-        current, hangs = follow(process, outcome, lock)
+        current, hangs = follow(process, outcome)
         code = process.wait()
         complaints.seek(0)
         last_words = (complaints.read().splitlines() or [""])[-1][:200]
     if code == 0:
         return cases.stop
     kind = "hang" if hangs else "error" if code > 0 else "crash"
-    with lock:
-        outcome.fault(kind, current, last_words)
+    outcome.fault(kind, current, last_words)
     return cases.stop if current is None else current + 1
 
 
-def follow(
-    process: "subprocess.Popen[str]", outcome: Outcome, lock: threading.Lock
-) -> tuple[int | None, bool]:
+def follow(process: "subprocess.Popen[str]", outcome: Outcome) -> tuple[int | None, bool]:
     """Listen to a worker: the case it was at when it ended, and whether it had to be ended."""
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=pump, args=(process, lines), daemon=True).start()
@@ -142,13 +178,12 @@ def follow(
         if not line:
             return current, False
         told = json.loads(line)
-        with lock:
-            if "guard_mib" in told:
-                outcome.guard_mib = max(outcome.guard_mib, told["guard_mib"])
-            elif "outcome" in told:
-                outcome.add(told)
-            else:
-                current = told["case"]
+        if "guard_mib" in told:
+            outcome.guard_mib = max(outcome.guard_mib, told["guard_mib"])
+        elif "outcome" in told:
+            outcome.add(told)
+        else:
+            current = told["case"]
 
 
 def pump(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> None:
@@ -158,17 +193,18 @@ def pump(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> None:
     lines.put("")
 
 
-def campaign(cases: int, workers: int, seed: int, minutes: float) -> Outcome:
+def run(campaign: Campaign, cases: int, workers: int, minutes: float) -> Outcome:
     """No new chunk of cases is begun after *minutes*."""
+    outcome = campaign.load()
     tasks: queue.Queue[range] = queue.Queue()
     for first in range(0, cases, CHUNK):
-        tasks.put(range(first, min(first + CHUNK, cases)))
-    outcome, lock = Outcome(), threading.Lock()
+        if first not in outcome.done:
+            tasks.put(range(first, min(first + CHUNK, cases)))
     timer = threading.Timer(60 * minutes, tasks.queue.clear)
     timer.daemon = True
     timer.start()
     threads = [
-        threading.Thread(target=watch, args=(seed, tasks, outcome, lock)) for _ in range(workers)
+        threading.Thread(target=watch, args=(tasks, outcome, campaign)) for _ in range(workers)
     ]
     for thread in threads:
         thread.start()
@@ -206,12 +242,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=24 * 60)
+    parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--worker", type=int, nargs=3)
     options = parser.parse_args()
     if options.worker:
         work(*options.worker)
         return
-    outcome = campaign(options.cases, options.workers, options.seed, options.minutes)
+    campaign = Campaign(options.seed)
+    if options.fresh:
+        campaign.path.unlink(missing_ok=True)
+    outcome = run(campaign, options.cases, options.workers, options.minutes)
     for fault in outcome.faults[:200]:
         print(fault)
     how = (
