@@ -7,13 +7,9 @@ spikes/<name>     (T, *shape)   all spikes or payloads of the first sample
 """
 
 import io
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,18 +18,12 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.contracts import Contract, check, not_run
 from tssd.errors import FileFormatError
+from tssd.export.arrays import read_arrays, refusing, whole_numbers
 from tssd.export.nir_write import smallest
 
 Engine = Callable[[IntNetwork, IntArray], Activity]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold: no clock in the bytes
-MAX_BYTES = 1 << 31  # of one unpacked array
-DAMAGE = (  # what numpy and zipfile raise over damaged arrays
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, MemoryError),
-    *(KeyError, ValueError, TypeError, OverflowError),
-    *(SyntaxError, tokenize.TokenError),  # an array's header is a Python literal
-    RuntimeError,  # an encrypted member, or a compression of another kind
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +82,7 @@ def to_bytes(golden: Golden) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(arrays):
             item = io.BytesIO()
-            array = np.asarray(smallest(arrays[name]), order="C")  # the reader takes no other
+            array = np.asarray(smallest(arrays[name]), order="C")  # one order: the same bytes
             np.lib.format.write_array(item, array, allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -102,30 +92,19 @@ def to_bytes(golden: Golden) -> bytes:
 
 def from_bytes(data: bytes, network: IntNetwork, where: str) -> Golden:
     """The inverse; a damaged file or one of another network raises FileFormatError."""
-    names = [p.name for p in network.populations]
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            counts = {name: _array(archive, f"counts/{name}") for name in names}
-            spikes = {name: _array(archive, f"spikes/{name}") for name in names}
-            return Golden(_array(archive, "inputs"), counts, spikes, _array(archive, "readout"))
-    except DAMAGE as error:
-        raise FileFormatError(
+
+    def refusal(reason: str) -> FileFormatError:
+        return FileFormatError(
             where,
-            found=f"damaged golden records ({error})",
+            found=f"damaged golden records ({reason})",
             allowed="inputs, readout, counts/<name> and spikes/<name> of every population",
             hint="export the network again",
-        ) from None
+        )
 
-
-def _array(archive: zipfile.ZipFile, name: str) -> IntArray:
-    """One integer array; its header is held against the stored size before memory is taken."""
-    info = archive.getinfo(f"{name}.npy")
-    with archive.open(info) as item:
-        stream: Any = item
-        np.lib.format.read_magic(stream)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if dtype.kind != "i" or fortran or size > min(info.file_size, MAX_BYTES):
-            raise ValueError(f"{name}: {dtype} array of shape {shape}")
-        array: IntArray = np.frombuffer(item.read(size), dtype).reshape(shape).astype(np.int64)
-        return array
+    names = [p.name for p in network.populations]
+    with refusing(refusal):
+        arrays = read_arrays(io.BytesIO(data))
+        counts = {name: whole_numbers(arrays, f"counts/{name}") for name in names}
+        spikes = {name: whole_numbers(arrays, f"spikes/{name}") for name in names}
+        inputs, readout = (whole_numbers(arrays, name) for name in ("inputs", "readout"))
+        return Golden(inputs, counts, spikes, readout)

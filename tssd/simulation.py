@@ -2,16 +2,14 @@
 
 import json
 import shlex
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
 from tssd.errors import ConfigError, DataError, FileFormatError
+from tssd.export.arrays import read_arrays, refusing, whole_numbers
 from tssd.export.bundle import Bundle, read_bundle
 from tssd.hw_targets.chip_copy import bundled_chip
 from tssd.hw_targets.chips import load_chip
@@ -114,11 +112,14 @@ def inputs_of(request: Request, bundle: Bundle) -> IntArray:
 
 def _read_inputs(path: Path, time_steps: int, rank: int) -> IntArray:
     """The array ``inputs`` of an ``.npz``: (T, B, *shape), or (B, *shape) shown at every step."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            inputs: IntArray = file["inputs"].astype(np.int64)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise FileFormatError(
-            str(path), found=f"no inputs ({error})", allowed="an .npz with the array `inputs`"
-        ) from None
+
+    def refusal(reason: str) -> FileFormatError:
+        return FileFormatError(
+            str(path),
+            found=f"no inputs ({reason})",
+            allowed="an .npz with the array `inputs` of whole numbers",
+        )
+
+    with refusing(refusal):
+        inputs = whole_numbers(read_arrays(path, ("inputs",)), "inputs")
     return over_time(inputs, time_steps) if inputs.ndim == rank + 1 else inputs

@@ -8,16 +8,15 @@ labels   (N,), whole numbers
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError
-from tssd.export.golden import DAMAGE
+from tssd.export.arrays import Array, read_array, read_arrays, refusing
 from tssd.train.float_run import ImageArray
 
-MAX_BYTES = 1 << 33
+MAX_BYTES = 1 << 33  # of inputs and labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +30,8 @@ class UserSamples:
 def load_samples(path: Path, shape: tuple[int, ...]) -> UserSamples:
     """uint8 samples or frames of *shape*, and labels; anything else raises DataError."""
     images, labels = _arrays(path)
-    if images.dtype != np.uint8 or not len(images):
-        raise DataError(
-            str(path), found=f"{images.dtype} x {len(images)}", allowed="uint8, one sample or more"
-        )
+    if images.dtype != np.uint8:
+        raise DataError(str(path), found=f"{images.dtype}", allowed="uint8")
     _check_shape(path, images, shape, frames=images.ndim == len(shape) + 2)
     if labels is None:
         return UserSamples(images, None)
@@ -57,36 +54,28 @@ def load_integers(path: Path, shape: tuple[int, ...]) -> IntArray:
     return integers
 
 
-def _check_shape(path: Path, samples: Any, shape: tuple[int, ...], frames: bool = False) -> None:
-    if samples.shape[2 if frames else 1 :] != shape:
+def _check_shape(path: Path, samples: Array, shape: tuple[int, ...], frames: bool = False) -> None:
+    if samples.shape[2 if frames else 1 :] != shape or not samples.size:
         size = ", ".join(map(str, shape))
         raise DataError(
             str(path),
             found=f"shape {samples.shape}",
-            allowed=f"(N, {size}), or frames (N, T, {size})",
+            allowed=f"(N, {size}), or frames (N, T, {size}), one sample or more",
         )
 
 
-def _arrays(path: Path) -> tuple[Any, Any]:
-    """Inputs and labels (or None); no pickles, nothing that unpacks beyond ``MAX_BYTES``."""
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
-                    raise DataError(str(path), found="more than 8 GiB of arrays", allowed="less")
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded, None
-            with loaded as arrays:
-                found = arrays["inputs"], arrays.get("labels", None)
-            if any(isinstance(x, bytes) for x in found):  # a member that is no .npy
-                raise ValueError("a member that is no array")
-            return found
-    except DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise DataError(
+def _arrays(path: Path) -> tuple[Array, Array | None]:
+    """Inputs and labels (or None)."""
+
+    def refusal(reason: str) -> DataError:
+        return DataError(
             str(path),
             found=f"no array ({reason})",
             allowed="an .npy file, or an .npz file with 'inputs' (and 'labels')",
-        ) from None
+        )
+
+    with refusing(refusal):
+        if not zipfile.is_zipfile(path):
+            return read_array(path, MAX_BYTES), None
+        arrays = read_arrays(path, ("inputs", "labels"), MAX_BYTES)
+        return arrays["inputs"], arrays.get("labels")

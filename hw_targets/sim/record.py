@@ -5,7 +5,6 @@ As a file (``.npz``): ``schema`` = "tssd-spikes/1", ``steps``, and for each popu
 (steps, neurons) of booleans says which updates were active; without it all count as active.
 """
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,11 @@ from numpy.typing import NDArray
 from tssd.calibration.int_network import Activity, IntNetwork, depths
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError
+from tssd.export.arrays import Arrays, read_arrays, refusing, whole_numbers
 from tssd.hw_targets.sim.functional import Events
 
 SCHEMA = "tssd-spikes/1"
+MAX_STEPS = 1 << 24  # of a record: its times take some hundred bytes per step and core
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,27 +79,29 @@ def write_record(path: Path, record: SpikeRecord) -> None:
 
 def read_record(path: Path, network: IntNetwork) -> SpikeRecord:
     """Read a record of *network*; FileFormatError names what is wrong with it."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, Any] = {key: file[key] for key in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise FileFormatError(str(path), found=f"no spike record ({error})") from None
-    if str(arrays.get("schema")) != SCHEMA:
-        raise FileFormatError(str(path), found=f"schema {arrays.get('schema')}", allowed=SCHEMA)
-    steps = int(arrays["steps"])
-    spikes = {p.name: _checked(path, p.name, arrays, steps, p.neurons) for p in network.populations}
-    names = [p.name for p in network.populations if f"active/{p.name}" in arrays]
-    return SpikeRecord(steps, spikes, {name: arrays[f"active/{name}"] for name in names})
+    with refusing(lambda why: FileFormatError(str(path), found=f"no spike record ({why})")):
+        arrays = read_arrays(path)
+        schema = str(arrays.get("schema"))
+        if schema != SCHEMA:
+            raise FileFormatError(str(path), found=f"schema {schema}"[:120], allowed=SCHEMA)
+        steps = whole_numbers(arrays, "steps").item()
+    if not 1 <= steps <= MAX_STEPS:
+        raise FileFormatError(str(path), found=f"{steps} steps", allowed=f"1 .. {MAX_STEPS:,}")
+    spikes, active = {}, {}
+    for population in network.populations:
+        name, neurons = population.name, population.neurons
+        spikes[name] = _events(path, name, arrays, steps, neurons)
+        if f"active/{name}" in arrays:
+            active[name] = _flags(path, name, arrays, steps, neurons)
+    return SpikeRecord(steps, spikes, active)
 
 
-def _checked(
-    path: Path, name: str, arrays: Mapping[str, Any], steps: int, neurons: int
-) -> IntArray:
+def _events(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> IntArray:
     events = arrays.get(f"spikes/{name}")
     where = f"{path}: spikes/{name}"
-    if events is None or events.ndim != 2 or events.shape[1] != 2:
-        shape = "nothing" if events is None else f"shape {events.shape}"
-        raise FileFormatError(where, found=shape, allowed="(events, 2): chip step, neuron")
+    if events is None or events.shape[1:] != (2,) or events.dtype.kind not in "iu":
+        found = "nothing" if events is None else f"{events.dtype} array of shape {events.shape}"
+        raise FileFormatError(where, found=found, allowed="(events, 2): chip step, neuron")
     if len(events) and (events.min() < 0 or (events.max(axis=0) >= (steps, neurons)).any()):
         raise FileFormatError(
             where,
@@ -107,3 +110,14 @@ def _checked(
         )
     checked: IntArray = events.astype(np.int64)
     return checked
+
+
+def _flags(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> NDArray[np.bool_]:
+    flags: NDArray[np.bool_] = arrays[f"active/{name}"]
+    if flags.dtype != np.bool_ or flags.shape != (steps, neurons):
+        raise FileFormatError(
+            f"{path}: active/{name}",
+            found=f"{flags.dtype} array of shape {flags.shape}",
+            allowed=f"booleans of shape ({steps}, {neurons})",
+        )
+    return flags

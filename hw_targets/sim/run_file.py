@@ -1,7 +1,7 @@
 """A finished run as ``run.npz``: counters and times, so that it can be priced with another chip."""
 
 import json
-import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError
+from tssd.export.arrays import Arrays, read_arrays, refusing, whole_numbers
 from tssd.hw_targets.counters import COLUMNS, Counters, ProjectionCount
 from tssd.hw_targets.sim.engine import Run
 
@@ -48,7 +48,7 @@ def save_run(path: Path, run: Run, command: str | None = None) -> None:
         "slice_population": list(counters.slice_population),
         "projections": [asdict(p) for p in counters.projections],
     }
-    arrays: dict[str, Any] = {f"counter/{name}": counters.columns[name] for name in COLUMNS}
+    arrays: dict[str, Any] = {_key(name): counters.columns[name] for name in COLUMNS}
     arrays |= {"slice_core": counters.slice_core}
     arrays |= {"step_ns": run.timing.cycles * run.timing.cycle_ns}
     np.savez_compressed(path, head=json.dumps(head), **arrays)
@@ -56,32 +56,51 @@ def save_run(path: Path, run: Run, command: str | None = None) -> None:
 
 def load_run(path: Path) -> SavedRun:
     """Read what ``save_run`` wrote; FileFormatError for anything else."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, IntArray] = {key: file[key] for key in file.files}
+
+    def refusal(reason: str) -> FileFormatError:
+        return FileFormatError(
+            str(path), found=f"no saved run ({reason})", hint="tssd simulate ... --save run.npz"
+        )
+
+    with refusing(refusal):
+        arrays = read_arrays(path)
         head = json.loads(str(arrays["head"]))
         if head["schema"] != SCHEMA:
             raise FileFormatError(str(path), found=f"schema {head['schema']!r}", allowed=SCHEMA)
-        counters = Counters(
-            head["samples"],
-            head["time_steps"],
-            tuple(head["populations"]),
-            head["cores"],
-            tuple(head["slice_population"]),
-            arrays["slice_core"],
-            {name: arrays[f"counter/{name}"] for name in COLUMNS},
-            tuple(ProjectionCount(**p) for p in head["projections"]),
-        )
         return SavedRun(
             head["chip"],
             head["mode"],
             head.get("command"),
             head["chips"],
             head["us_per_inference"],
-            counters,
+            _counters(head, arrays),
             arrays["step_ns"].astype(np.float64),
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise FileFormatError(
-            str(path), found=f"no saved run ({error})", hint="tssd simulate ... --save run.npz"
-        ) from None
+
+
+def _counters(head: Mapping[str, Any], arrays: Arrays) -> Counters:
+    """One value per slice in every column, and every slice of a population and a core there is."""
+    slices = len(head["slice_population"])
+    columns = {key: whole_numbers(arrays, key) for key in ("slice_core", *map(_key, COLUMNS))}
+    for key, column in columns.items():
+        if column.shape != (slices,):
+            raise ValueError(f"{key}: shape {column.shape} for {slices} slices")
+    core = columns["slice_core"]
+    if head["samples"] < 1 or not set(head["slice_population"]) <= set(head["populations"]):
+        raise ValueError("slices of unknown populations, or no samples")
+    if slices and not 0 <= core.min() <= core.max() < head["cores"]:
+        raise ValueError(f"slices on cores {core.min()} .. {core.max()} of {head['cores']}")
+    return Counters(
+        head["samples"],
+        head["time_steps"],
+        tuple(head["populations"]),
+        head["cores"],
+        tuple(head["slice_population"]),
+        core,
+        {name: columns[_key(name)] for name in COLUMNS},
+        tuple(ProjectionCount(**p) for p in head["projections"]),
+    )
+
+
+def _key(column: str) -> str:
+    return f"counter/{column}"
