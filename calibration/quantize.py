@@ -19,7 +19,7 @@ from tssd.calibration.layer import memory_gain, worst_activation
 from tssd.calibration.observe import Observation
 from tssd.calibration.precision import Precision
 from tssd.calibration.scales import Options, Scales, choose
-from tssd.calibration.simulate import fires_early
+from tssd.calibration.simulate import check_loops
 from tssd.errors import NetworkError
 from tssd.train.float_network import FloatNetwork, FloatPopulation, FloatProjection
 
@@ -163,14 +163,7 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
                 allowed=f"<= {precision.activation_max}, so that the current never wraps",
                 hint="a smaller scale, or fewer input levels",
             )
-
-    for name in fires_early(network):
-        raise NetworkError(
-            f"population {name}",
-            found="a bias that lets it fire before data arrives, into its own loop",
-            allowed="silence before the first step",
-            hint="train with bias=False there, or with a reset in the step of the spike",
-        )
+    check_loops(network)
 
 
 def payload_bounds(network: IntNetwork) -> dict[str, int]:

@@ -54,11 +54,44 @@ def _crossing(network: IntNetwork) -> bool:
     return any(network.is_recurrent(j) and not j.is_loop for j in network.projections)
 
 
+def check_loops(network: IntNetwork) -> None:
+    """Refuse recurrence that layer after layer cannot say: loops between populations, loops of
+    populations that send sums instead of spikes, and spikes from before the first step."""
+    _check_order(network)
+    for name in fires_early(network):
+        raise NetworkError(
+            f"population {name}",
+            found="a bias that lets it fire before data arrives, into its own loop",
+            allowed="silence before the first step",
+            hint="train with bias=False there, or with a reset in the step of the spike",
+        )
+
+
+def _check_order(network: IntNetwork) -> None:
+    if _crossing(network):
+        raise NetworkError(
+            "network",
+            found="recurrent projections between populations",
+            allowed="feed-forward ones, and loops from a population to itself",
+            hint="use the pipelined order",
+        )
+    for j in network.projections:
+        if j.is_loop and not network.population(j.source).has_state:
+            raise NetworkError(
+                f"projection {j.name}",
+                found=f"a loop of kind {network.population(j.source).kind}",
+                allowed="loops of neurons, which have a state",
+                hint="use the pipelined order",
+            )
+
+
 def fires_early(network: IntNetwork) -> list[str]:
     """Populations whose bias lets them fire before their window so that a loop brings these spikes
     into it; data cannot, for it arrives with the window."""
     silent = np.zeros((network.time_steps, 1, *network.source.shape), np.int64)
     depth, loops = depths(network), [j for j in network.projections if j.is_loop]
+    if not loops:
+        return []
     steps = max((depth[j.source] for j in loops), default=0)
     seen = list(chip_steps(network, silent, network.time_steps + steps, steps))
     return [
@@ -89,13 +122,7 @@ def joined(parts: Sequence[Activity]) -> Activity:
 def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
     """Run ``inputs`` (T, B, *input shape) population by population; u and v are recorded."""
     check_inputs(network, inputs)
-    if _crossing(network):
-        raise NetworkError(
-            "network",
-            found="recurrent projections between populations",
-            allowed="feed-forward ones, and loops from a population to itself",
-            hint="use the pipelined order",
-        )
+    _check_order(network)
     depth = depths(network)
     spikes: dict[str, IntArray] = {}
     u: dict[str, IntArray] = {}

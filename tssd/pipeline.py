@@ -21,8 +21,7 @@ from tssd.calibration.observe import observe
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantize import quantize
 from tssd.calibration.scales import Options as QuantizeOptions
-from tssd.calibration.simulate import layerwise, recurrent
-from tssd.calibration.tally import Tally, tally
+from tssd.calibration.tally import Tally
 from tssd.contracts import Contract, not_run, require
 from tssd.export.bundle import Bundle, write_bundle
 from tssd.export.golden import make_golden
@@ -229,10 +228,6 @@ def _place(network: IntNetwork, chip: ChipSpec, samples: Any, options: ExportOpt
 
 
 def _counted(network: IntNetwork, images: ImageArray, options: ExportOptions) -> Tally:
-    """By the fast engine; by the definition where the network has loops, which are silent before
-    their window (``quantize.check_integers``)."""
-    if recurrent(network):
-        return tally(layerwise(network, encode(network, images)))
     return count(network, images, device=options.device)
 
 

@@ -14,10 +14,10 @@ from tssd.calibration.fold import align, fold
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.sensitivity import accuracy_if_only_this_layer_is_quantized
-from tssd.calibration.simulate import recurrent, reference
+from tssd.calibration.simulate import check_loops, reference
 from tssd.contracts import Contract, check
 from tssd.engines import engines_of, gpu
-from tssd.errors import DataError
+from tssd.errors import DataError, NetworkError
 from tssd.evaluation import Engine, Evaluation, accuracy, compare_engines
 from tssd.export.bundle import Bundle, check_golden, read_bundle
 from tssd.export.roundtrip import check_file
@@ -104,7 +104,11 @@ def evaluate(
 
 def _quick(network: IntNetwork) -> Engine:
     """The quickest engine that runs *network*."""
-    return reference if recurrent(network) else gpu("cpu")
+    try:
+        check_loops(network)
+    except NetworkError:
+        return reference
+    return gpu("cpu")
 
 
 def _command(folder: Path, options: VerifyOptions) -> str:

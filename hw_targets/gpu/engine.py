@@ -1,7 +1,7 @@
 """Run and count an IntNetwork in torch, layer by layer over all T steps at once.
 
 Equal to ``calibration.simulate.layerwise`` bit for bit (spikes, u, v, readout): the floats are
-exact by ``proof``. The same code runs on ``cpu`` and ``cuda``.
+exact by ``proof``. Loops are run step by step. The same code runs on ``cpu`` and ``cuda``.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +22,9 @@ from tssd.calibration.int_network import (
     lag,
 )
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import check_inputs
+from tssd.calibration.simulate import check_inputs, check_loops
 from tssd.calibration.tally import Tally, merge
-from tssd.errors import NetworkError, TargetError
+from tssd.errors import TargetError
 from tssd.hw_targets.gpu.arithmetic import exact_products
 from tssd.hw_targets.gpu.layers import (
     TORCH_TYPES,
@@ -92,13 +92,16 @@ class Engine:
         activation = activation.to(self.device)
         if not population.has_state:
             return _Layer(name, activation)
-        parts = fire(self.neurons[name], activation, bias, network.time_steps, states=states)
+        loops = [x for x in self.synapses[name] if x.projection.is_loop]
+        parts = fire(self.neurons[name], activation, bias, network.time_steps, loops, states=states)
         return _Layer(name, *parts)
 
     def _activation(self, population: Population, sent: dict[str, Tensor]) -> Tensor:
         depth, steps = depths(self.network), self.network.time_steps
         total: Tensor | None = None
         for synapse in self.synapses[population.name]:
+            if synapse.projection.is_loop:
+                continue
             arrived = deliver(synapse, sent[synapse.projection.source], population.shape)
             late = lag(self.network, synapse.projection, depth)
             if late:
@@ -111,13 +114,7 @@ class Engine:
 
 def prepare(network: IntNetwork, device: str = "cpu") -> Engine:
     """Prove the bounds of every layer and move the parameters to ``device``."""
-    if any(network.is_recurrent(j) for j in network.projections):
-        raise NetworkError(
-            "network",
-            found="recurrent projections",
-            allowed="feed-forward only here",
-            hint="use calibration.simulate.pipelined",
-        )
+    check_loops(network)
     _check_device(device)
     proved = bounds(network)
     return Engine(

@@ -97,16 +97,23 @@ def deliver(synapse: Synapses, sent: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def fire(
-    layer: Neurons, activation: Tensor, bias: Tensor, time_steps: int, *, states: bool
+    layer: Neurons,
+    activation: Tensor,
+    bias: Tensor,
+    time_steps: int,
+    loops: Sequence[Synapses] = (),
+    *,
+    states: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """(sent, last v, u, v) of a LIF or READOUT; u and v (T, B, *shape) on request.
 
     ``bias`` is (T or 1, B or 1, *shape) in membrane units. Without synaptic memory u is just
-    a << 6, which a static input makes static too.
+    a << 6, which a static input makes static too. A spike comes back through one of ``loops`` a
+    step later, and its ``delay`` more; then u changes every step, as it does with memory.
     """
     batch, population = activation.shape[1], layer.population
     whole = (time_steps, batch, *population.shape)
-    remembers = bool(np.any(population.du != DECAY_ONE))
+    remembers = bool(loops) or bool(np.any(population.du != DECAY_ONE))
     u = activation * UNIT
     if not remembers and layer.bounds.u_wraps:
         u = wrap_current(u)
@@ -118,7 +125,8 @@ def fire(
     for t in range(time_steps):
         v.mul_(layer.keep_v).trunc_()
         if remembers:
-            state_u = wrap_current((state_u * layer.keep_u).trunc_() + drive[t])
+            arrived = drive[t] + _returned(loops, sent, t) if loops else drive[t]
+            state_u = wrap_current((state_u * layer.keep_u).trunc_() + arrived)
             v.add_(state_u).add_(bias[t])
         else:
             v.add_(drive[t])
@@ -130,6 +138,16 @@ def fire(
             kept_u[t] = state_u if remembers else u.expand(whole)[t]
             kept_v[t] = v
     return sent, v, kept_u, kept_v
+
+
+def _returned(loops: Sequence[Synapses], sent: Tensor, t: int) -> Tensor:
+    """The current (B, *shape) of step *t* that the population's own spikes bring."""
+    total = torch.zeros_like(sent[0], dtype=loops[0].weight.dtype)
+    for loop in loops:
+        fired = t - 1 - loop.projection.delay
+        if fired >= 0:
+            total += deliver(loop, sent[fired : fired + 1], tuple(sent.shape[2:]))[0] * UNIT
+    return total
 
 
 def _spike(layer: Neurons, v: Tensor, sent: Tensor) -> None:

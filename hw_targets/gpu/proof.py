@@ -5,7 +5,8 @@ magnitude <= 2**p. If every product and every partial sum that *any* order of su
 is an integer below 2**p, each operation is exact and the result is the integer result. So:
 
     synapses  max over outputs of sum |w| * payload < 2**p             any partial sum is below it
-              payload: input_max for an INPUT, 1 for a LIF, the same bound again for a RELAY
+              payload: input_max for an INPUT, 1 for a LIF (also through a loop), the same bound
+              again for a RELAY
     current   |u[t]| <= |u[t-1]| * |4096 - du| / 4096 + (|a| << 6)      |u * (4096 - du)| < 2**p
               a multiple of 64 needs six bits less, so a << 6 is exact where a is
     membrane  |v[t]| <= |v[t-1]| * |4096 - dv| / 4096 + |u| + |bias|    every sum below 2**p, at
@@ -61,11 +62,11 @@ class Bounds:
 
 
 def bounds(network: IntNetwork) -> dict[str, Bounds]:
-    """Bounds of every population of a feed-forward network; raises TargetError where none holds."""
+    """Bounds of every population, loops included; raises TargetError where none holds."""
     found: dict[str, Bounds] = {}
     for population in network.populations:
         incoming = network.incoming(population.name)
-        sources = [found[j.source].payload for j in incoming]
+        sources = [1 if j.is_loop else found[j.source].payload for j in incoming]
         found[population.name] = _bounds(network, population, incoming, sources)
     return found
 

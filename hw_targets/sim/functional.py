@@ -100,9 +100,14 @@ def _present(layer: Layer, inputs: IntArray, active: NDArray[np.bool_]) -> _Sent
     return _Sent(neuron.astype(np.int32), payload, first)
 
 
-def _arriving(layer: Layer, sent: dict[str, _Sent]) -> k.Arriving:
-    w = layer.wires
-    parts = [sent[name] for name in w.sources]
+def _arriving(layer: Layer, sent: dict[str, _Sent], time_steps: int) -> k.Arriving:
+    """What reaches a population; for its own spikes, which its loops read, there is room."""
+    w, n = layer.wires, layer.population.neurons
+    parts = [sent[name] for name in w.sources if name in sent]
+    loops = len(w.sources) - len(parts)
+    if loops:
+        room, none = np.empty(time_steps * n, np.int32), np.zeros(time_steps + 1, np.int64)
+        parts.append(_Sent(room, np.zeros(0, np.int64), none))
     graded = any(len(part.payload) for part in parts)
     neuron, payload = np.zeros(0, np.int32), np.zeros(0, np.int64)
     if len(parts) == 1:
@@ -113,8 +118,9 @@ def _arriving(layer: Layer, sent: dict[str, _Sent]) -> k.Arriving:
             payload = np.concatenate([_payloads(part) for part in parts])
     begin = np.cumsum([0, *(len(part.neuron) for part in parts)])
     first = [part.first + at for part, at in zip(parts, begin[:-1], strict=True)]
+    first += first[-1:] * (loops - 1)  # all loops read the same spikes
     firsts = np.stack(first) if first else np.zeros((0, 1), np.int64)
-    sums, total = np.zeros((2, layer.population.neurons), layer.dtype)
+    sums, total = np.zeros((2, n), layer.dtype)
     return k.Arriving(
         w.table, w.weight, w.counted, w.rows, w.columns, w.places,
         neuron, payload, firsts, sums, total,
@@ -129,7 +135,7 @@ def _pass_on(layer: Layer, sent: dict[str, _Sent], active: NDArray[np.bool_]) ->
     """A population without state sends its sums."""
     out, payload = np.empty(active.size, np.int32), np.empty(active.size, np.int64)
     first = np.zeros(len(active) + 1, np.int64)
-    k.run_relay(_arriving(layer, sent), active, out, payload, first)
+    k.run_relay(_arriving(layer, sent, len(active)), active, out, payload, first)
     return _Sent(out[: first[-1]].copy(), payload[: first[-1]].copy(), first)
 
 
@@ -147,13 +153,17 @@ def _run(
     state = np.zeros((2, n), layer.dtype)
     trace = np.zeros((time_steps if record else 0, 2, n), layer.dtype)
     fired = np.zeros(n + 7 & ~7, np.uint8)
-    out = np.empty(active.size if fires else 0, np.int32)  # untouched pages take no memory
     first = np.zeros(time_steps + 1, np.int64)
-    bias = _bias(network, layer, inputs)
-    neurons = k.Neurons(state, layer.parameters, bias, fired, fired.view(np.uint64), trace)
+    bias, arriving = _bias(network, layer, inputs), _arriving(layer, sent, time_steps)
+    own = arriving.first[sum(name in sent for name in layer.wires.sources) :]
+    if len(own):
+        out, first[0] = arriving.sent, own[0, 0]
+    else:
+        out = np.empty(active.size if fires else 0, np.int32)  # untouched pages take no memory
+    neurons = k.Neurons(state, layer.parameters, bias, fired, fired.view(np.uint64), trace, own)
     reset = _RESETS[population.reset]
-    k.run_neurons(_arriving(layer, sent), neurons, active, out, first, reset, fires)
-    done = _Sent(out[: first[-1]].copy(), np.zeros(0, np.int64), first)
+    k.run_neurons(arriving, neurons, active, out, first, reset, fires)
+    done = _Sent(out[first[0] : first[-1]].copy(), np.zeros(0, np.int64), first - first[0])
     return done, trace if record else state[None]
 
 

@@ -49,6 +49,7 @@ class Neurons(NamedTuple):
     """A population with state. ``state`` (2, neurons) u and v; ``p`` (3, neurons) 4096 - du,
     4096 - dv, threshold << 6; ``bias`` (1 or steps, neurons); ``fired`` flags, and the same memory
     as words of eight; ``trace`` (steps, 2, neurons) takes u and v after each step, or has no rows.
+    ``own``: the last rows of ``Arriving.first``, one for each loop, written as the neurons fire.
     """
 
     state: Rows
@@ -57,6 +58,7 @@ class Neurons(NamedTuple):
     fired: Words
     fired_words: Words
     trace: Block
+    own: Rows
 
 
 @compiled
@@ -157,15 +159,18 @@ def run_neurons(
 ) -> None:
     """All time steps of a population with state: gather, update, list what fires.
 
-    ``out`` and ``out_first`` say what it sends, as ``sent`` and ``first`` do for its sources.
+    ``out`` and ``out_first`` say what it sends, as ``sent`` and ``first`` do for its sources; with
+    loops ``out`` is ``a.sent``, whose end is free from ``out_first[0]`` on.
     """
-    at = 0
+    at = out_first[0]
     for t in range(active.shape[0]):
         gather(a, t, active[t])
         fire(a.total, active[t], n, n.bias[t if n.bias.shape[0] > 1 else 0], reset, fires)
         if fires:
             at = list_fired(n, out, at)
         out_first[t + 1] = at
+        for w in range(n.own.shape[0]):
+            n.own[w, t + 1] = at
         if n.trace.shape[0]:
             for i in range(len(a.total)):
                 n.trace[t, 0, i], n.trace[t, 1, i] = n.state[0, i], n.state[1, i]

@@ -24,6 +24,7 @@ from tssd.calibration.int_network import (
     lag,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, WEIGHT_SHIFT, IntArray
+from tssd.calibration.simulate import check_loops
 from tssd.errors import NetworkError
 from tssd.hw_targets.fanout import as_image
 from tssd.hw_targets.sim import functional_kernel as k
@@ -36,7 +37,7 @@ Numbers = NDArray[Any]  # int32 or int64
 
 @dataclass(frozen=True, eq=False)
 class Wires:
-    """All projections into one population, their tables one after the other.
+    """All projections into one population, their tables one after the other, loops last.
 
     ``table`` (wires, 11) as ``functional_kernel.W_*`` name its columns; ``counted`` the weights
     (C_in, k_h, k_w, C_out of a group), each that counts with a one above the sum's bits;
@@ -75,12 +76,12 @@ class Program:
 
 
 def prepare(network: IntNetwork, stored_zeros: bool = False) -> Program:
-    """Lay the network out for the kernel; NetworkError for recurrent ones and too large sums.
+    """Lay the network out for the kernel; NetworkError for too large sums and for recurrence other
+    than from a population to itself.
 
     ``stored_zeros``: synapses of weight zero are met too, as on a chip that stores them.
     """
-    if any(network.is_recurrent(j) for j in network.projections):
-        raise NetworkError("network", found="recurrent projections", allowed="feed-forward only")
+    check_loops(network)
     depth = depths(network)
     largest: dict[str, int] = {}
     layers = []
@@ -98,8 +99,9 @@ def _layer(
     zeros: bool,
 ) -> tuple[Layer, int]:
     """The layer, and the largest payload that it may send."""
-    incoming = network.incoming(population.name)
-    sums = [_largest_sum(j, largest[j.source]) for j in incoming]
+    incoming = tuple(sorted(network.incoming(population.name), key=lambda j: j.is_loop))
+    payloads = [1 if j.is_loop else largest[j.source] for j in incoming]
+    sums = [_largest_sum(j, most) for j, most in zip(incoming, payloads, strict=True)]
     total = sum(_after_settling(j, most) for j, most in zip(incoming, sums, strict=True))
     if population is network.source and population.kind is PopulationKind.INPUT:
         total = network.input_max
@@ -110,7 +112,7 @@ def _layer(
     dtype = np.int32 if narrow else np.int64
     shifts = [_sum_bits(s) if narrow else _SUM_BITS for s in sums]
     kinds = {network.population(j.source).kind for j in incoming}
-    ones = PopulationKind.RELAY not in kinds and all(largest[j.source] <= 1 for j in incoming)
+    ones = PopulationKind.RELAY not in kinds and max(payloads, default=0) <= 1
     late = [lag(network, j, depth) for j in incoming]
     layer = Layer(
         population,
@@ -232,11 +234,13 @@ def _tables(network: IntNetwork, j: Projection) -> tuple[IntArray, IntArray, Int
     """Flat weights, rows, columns and places of one projection (see ``Wires``)."""
     source, target = network.population(j.source), network.population(j.target)
     if j.kind is ProjectionKind.DENSE:
-        taps = _channel_last(np.arange(source.neurons).reshape(source.shape)) * target.neurons
+        order, taps = (
+            _channel_last(np.arange(p.neurons).reshape(p.shape)) for p in (target, source)
+        )
         places = np.zeros((source.neurons, 4), np.int64)
-        places[:, k.P_TAP] = taps
+        places[:, k.P_TAP] = taps * target.neurons
         zero = np.zeros(1, np.int64)
-        return np.ascontiguousarray(j.weight.T).reshape(-1), zero, zero, places
+        return np.ascontiguousarray(j.weight[order].T).reshape(-1), zero, zero, places
     per_group, inputs, high, wide = len(j.weight) // j.groups, *j.weight.shape[1:]
     grouped = j.weight.reshape(j.groups, per_group, inputs, high, wide)
     weight = np.ascontiguousarray(grouped.transpose(0, 2, 3, 4, 1)).reshape(-1)

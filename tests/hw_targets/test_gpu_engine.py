@@ -31,7 +31,7 @@ from tssd.calibration.quantize import quantize
 from tssd.calibration.scales import Options, Search
 from tssd.calibration.simulate import layerwise, over_time
 from tssd.calibration.tally import tally
-from tssd.errors import NetworkError, TargetError
+from tssd.errors import TargetError
 from tssd.hw_targets.gpu import engine
 from tssd.hw_targets.gpu.arithmetic import exact_products
 from tssd.hw_targets.gpu.engine import count, run
@@ -236,7 +236,7 @@ def test_every_tensor_of_a_run_is_on_the_device(
     assert layers[-1].last_v.device.type == "meta"
 
 
-def test_devices_and_recurrence_are_checked() -> None:
+def test_devices_are_checked() -> None:
     network = random_conv_network(0, Reset.SOFT)
     inputs = random_inputs(network, 0)
     with pytest.raises(TargetError, match="device 'tpu': found an unknown device"):
@@ -244,6 +244,3 @@ def test_devices_and_recurrence_are_checked() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(TargetError, match="no CUDA device"):
             run(network, inputs, device="cuda")
-    loop = Projection("conv0", "conv0", ProjectionKind.CONV2D, np.ones((1, 1, 1, 1), np.int64))
-    with pytest.raises(NetworkError, match="recurrent projections"):
-        run(replace(network, projections=(*network.projections, loop)), inputs)

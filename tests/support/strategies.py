@@ -1,6 +1,6 @@
 """Random small networks for property and differential tests: one place for all strategies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -207,6 +207,39 @@ def residual_network(seed: int, reset: Reset, time_steps: int = 4) -> IntNetwork
     projections.append(Projection("c", "readout", ProjectionKind.DENSE, weight))
     populations.append(readout("readout", 5, rng))
     return IntNetwork(tuple(populations), tuple(projections), time_steps)
+
+
+def recurrent_case(seed: int) -> Case:
+    """A convolutional network of any reset, memory and input coding whose populations have up to
+    two loops each; no bias fires before data arrives."""
+    rng = np.random.default_rng(seed)
+    coding = list(InputCoding)[int(rng.integers(3))]
+    network = random_conv_network(
+        seed,
+        list(Reset)[int(rng.integers(3))],
+        time_steps=6,
+        memory=bool(rng.integers(2)),
+        coding=InputCoding.GRADED if coding is InputCoding.BIAS else coding,
+    )
+    quiet = [replace(p, bias_mant=-np.abs(p.bias_mant)) for p in network.populations]
+    if coding is InputCoding.BIAS:
+        quiet[0] = random_lif(rng, quiet[0].name, quiet[0].shape, Reset.HARD)
+    loops = [random_loop(rng, p) for p in quiet[:-1] if p.has_state for _ in range(rng.integers(3))]
+    projections = (*network.projections, *loops)
+    network = IntNetwork(tuple(quiet), projections, 6, coding, network.input_max)
+    return Case(network, random_inputs(network, seed + 1, batch=2))
+
+
+def random_loop(rng: np.random.Generator, population: Population) -> Projection:
+    """Dense or convolutional weights from a population to itself."""
+    name, delay, exponent = population.name, int(rng.integers(3)), int(rng.integers(-1, 2))
+    if rng.random() < 0.5:
+        weight = rng.integers(-127, 128, (population.neurons, population.neurons))
+        return Projection(name, name, ProjectionKind.DENSE, weight, exponent, delay=delay)
+    channels = population.shape[0]
+    weight = rng.integers(-127, 128, (channels, channels, 3, 3))
+    kind = ProjectionKind.CONV2D
+    return Projection(name, name, kind, weight, exponent, padding=(1, 1), delay=delay)
 
 
 @st.composite
