@@ -9,6 +9,7 @@ or if it was not at rest before. That decides what its update costs.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,11 +156,10 @@ def _run(
     fired = np.zeros(n + 7 & ~7, np.uint8)
     first = np.zeros(time_steps + 1, np.int64)
     bias, arriving = _bias(network, layer, inputs), _arriving(layer, sent, time_steps)
-    own = arriving.first[sum(name in sent for name in layer.wires.sources) :]
+    out = np.empty(active.size if fires else 0, np.int32)  # untouched pages take no memory
+    own = cast("Numbers", arriving.first)[sum(name in sent for name in layer.wires.sources) :]
     if len(own):
-        out, first[0] = arriving.sent, own[0, 0]
-    else:
-        out = np.empty(active.size if fires else 0, np.int32)  # untouched pages take no memory
+        out, first[0] = cast("Numbers", arriving.sent), own[0, 0]
     neurons = k.Neurons(state, layer.parameters, bias, fired, fired.view(np.uint64), trace, own)
     reset = _RESETS[population.reset]
     k.run_neurons(arriving, neurons, active, out, first, reset, fires)
