@@ -37,7 +37,7 @@ from tssd.hw_targets.manual import read_placement
 from tssd.hw_targets.placement import Placement, place
 from tssd.hw_targets.spec import ChipSpec
 from tssd.train.checkpoint import load_net
-from tssd.train.data import Dataset, Split, load
+from tssd.train.data import Dataset, load
 from tssd.train.float_network import FloatNetwork
 from tssd.train.float_run import ImageArray
 from tssd.train.float_run import run as run_float
@@ -125,12 +125,13 @@ def deploy(
 ) -> Deployable:
     """Fold, calibrate, quantize and place; raises ContractError where a hand-over fails."""
     chip = load_chip(options.target)
+    precision = precision_of(chip, options)
     on_step("fold normalisation and pooling")
-    folded = align(fold(stripped, options.pooling), precision_of(chip, options).delay_max)
+    folded = align(fold(stripped, options.pooling), precision.delay_max)
     contracts += agreement.fold_contracts(stripped, folded, material.checked, material.labels)
     on_step("calibrate and quantize")
     observation = observe(folded, material.calibration)
-    network = quantize(folded, precision_of(chip, options), observation, options.quantize)
+    network = quantize(folded, precision, observation, options.quantize)
     contracts += (accuracy_contract(folded, network, material, options),)
     require(contracts)
     on_step(f"place on {options.target}")
@@ -198,10 +199,10 @@ def accuracy_contract(
 
 
 def _material(dataset: Dataset, options: ExportOptions) -> Material:
-    checked = first(dataset.val, options.check_samples)
+    checked = dataset.val.first(options.check_samples)
     return Material(
         calibration_images(dataset, options),
-        checked.images,
+        checked.images[:],
         checked.labels,
         dataset.test.images[:GOLDEN_SAMPLES],
     )
@@ -213,11 +214,6 @@ def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:
     amount = min(options.calibration_samples, len(dataset.train))
     chosen = rng.choice(len(dataset.train), amount, replace=False)
     return dataset.train.images[np.sort(chosen)]
-
-
-def first(split: Split, amount: int) -> Split:
-    """The first *amount* samples of a split."""
-    return Split(split.images[:amount], split.labels[:amount])
 
 
 def _place(network: IntNetwork, chip: ChipSpec, samples: Any, options: ExportOptions) -> Placement:

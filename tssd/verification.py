@@ -121,8 +121,9 @@ def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
     without either."""
     name, count = bundle.manifest.get("source", {}).get("dataset"), options.samples
     if name is not None:
-        split = load(name, options.data, framing=_framing(bundle.manifest["source"])).test
-        return _samples(bundle, split.images[:count], split.labels[:count])
+        data = load(name, options.data, framing=_framing(bundle.manifest["source"]))
+        shown = data.test.first(count)
+        return _samples(bundle, shown.images[:], shown.labels)
     if options.data is not None:
         found = load_user_samples(options.data, bundle.network.source.shape)
         labels = None if found.labels is None else found.labels[:count]
