@@ -5,7 +5,9 @@ processes, which can say every network, and lava-dl's netx loader, which reads t
 ``network.net``.
 """
 
+import functools
 from collections.abc import Callable
+from typing import TypeVar
 
 from tssd.calibration.int_network import Activity, IntNetwork
 from tssd.calibration.integer import IntArray
@@ -19,6 +21,7 @@ from tssd.hw_targets.lava import environment
 from tssd.verify import Quantity
 
 NAMES = ("gpu", "onnx", "lava", "netx", "sim")
+Ready = TypeVar("Ready")  # a network as an engine wants it
 STATES: tuple[Quantity, ...] = ("spikes", "u", "v")
 
 
@@ -58,10 +61,22 @@ def gpu(device: str) -> Engine:
     return lambda network, inputs: engine.run(network, inputs, device=device, states=True)
 
 
-def _onnx() -> Engine:
-    from tssd.hw_targets.onnx import engine
+def _prepared(
+    prepare: Callable[[IntNetwork], Ready], run: Callable[[Ready, IntArray], Activity]
+) -> Engine:
+    """An engine that gets a network ready with its first batch, not with every one."""
+    ready = functools.lru_cache(maxsize=1)(prepare)
+    return lambda network, inputs: run(ready(network), inputs)
 
-    return lambda network, inputs: engine.run(network, inputs, trace=True)
+
+def _onnx() -> Engine:
+    from tssd.export.onnx_graph import scan_bytes
+    from tssd.hw_targets.onnx.engine import Model, open_model, run_model
+
+    def opened(network: IntNetwork) -> Model:
+        return open_model(scan_bytes(network, trace=True))
+
+    return _prepared(opened, run_model)
 
 
 def _lava() -> Engine:
@@ -98,10 +113,10 @@ def _netx(bundle: Bundle) -> Engine:
 
 def _sim() -> Engine:
     from tssd.hw_targets.sim import functional
-    from tssd.hw_targets.sim.program import prepare
+    from tssd.hw_targets.sim.program import Program, prepare
 
-    def run(network: IntNetwork, inputs: IntArray) -> Activity:
-        program = prepare(network)
-        return functional.activity(network, functional.simulate(program, inputs, record=True))
+    def run(program: Program, inputs: IntArray) -> Activity:
+        samples = functional.simulate(program, inputs, record=True)
+        return functional.activity(program.network, samples)
 
-    return run
+    return _prepared(prepare, run)

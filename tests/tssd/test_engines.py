@@ -1,6 +1,8 @@
 """Which engines a name stands for, and how a missing Lava is told: nothing here runs Lava."""
 
+import pkgutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tssd.cli import main
 from tssd.contracts import Contract
 from tssd.engines import engines_of
 from tssd.errors import TargetError
+from tssd.evaluation import BATCH, compare_engines
 from tssd.export.bundle import Bundle
 from tssd.hw_targets.lava import environment
 from tssd.importing import ImportOptions, import_bundle
@@ -72,6 +75,23 @@ def test_netx_without_its_file_is_refused_with_the_reason(
         TargetError, match=r"found no network\.net: projection fc1 -> fc1: found recurrence"
     ):
         engines_of(recurrent_bundle(tmp_path), ("netx",), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("engine", "step"),
+    [("sim", "tssd.hw_targets.sim.program.prepare"), ("onnx", "tssd.export.onnx_graph.scan_bytes")],
+)
+def test_a_network_is_prepared_once_for_all_batches(
+    bundle: Bundle, engine: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Mock(wraps=pkgutil.resolve_name(step))
+    monkeypatch.setattr(step, spy)
+    engines, _ = engines_of(bundle, (engine,), "cpu")
+    assert bundle.golden is not None
+    inputs = np.tile(bundle.golden.inputs[:, :1], (1, 2 * BATCH + 1, 1, 1, 1))
+    _, rows = compare_engines(bundle.network, inputs, engines)
+    assert {row.status for row in rows} == {"pass"}
+    assert spy.call_count == 1
 
 
 @pytest.mark.parametrize("engine", ["lava", "netx"])
