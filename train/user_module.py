@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import snntorch
 import torch
@@ -45,22 +46,29 @@ def is_module_path(model: str) -> bool:
     return ":" in model
 
 
-def build_module(model: str) -> nn.Module:
-    """What the function that *model* (``pkg.module:build``) names returns."""
-    path, _, function = model.partition(":")
-    where = f"training: model {model!r}"
+def import_named(model: str) -> tuple[ModuleType, str]:
+    """The module of ``pkg.module:name`` and the name; the working folder is looked in too."""
+    path, _, name = model.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    return importlib.import_module(path), name
+
+
+def build_module(model: str) -> nn.Module:
+    """What the function that *model* (``pkg.module:build``) names returns."""
+    where = f"training: model {model!r}"
     try:
-        module = importlib.import_module(path)
+        module, function = import_named(model)
     except ImportError as error:
         raise ConfigError(
             where, found=str(error), allowed="an importable pkg.module:build"
         ) from None
     if not hasattr(module, function):
         functions = [name for name, value in vars(module).items() if callable(value)]
-        raise unknown_name(where, f"function {function!r} of {path}", function, functions)
+        raise unknown_name(
+            where, f"function {function!r} of {module.__name__}", function, functions
+        )
     built = getattr(module, function)()
     if not isinstance(built, nn.Module):
         raise ConfigError(where, found=type(built).__name__, allowed="a torch.nn.Module")

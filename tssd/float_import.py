@@ -4,8 +4,6 @@ Two ways in, one way on: a NIR graph of any tool, or a snnTorch module of the us
 weights but no data, so the samples that the scales are fitted to come from the user.
 """
 
-import importlib
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from tssd.export.nirio.read import read_graph
 from tssd.export.nirio.rules import Answers, resolve
 from tssd.export.nirio.to_float import to_float
 from tssd.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
+from tssd.train.user_module import import_named
 from tssd.user_samples import UserSamples, load_samples
 
 
@@ -97,13 +96,10 @@ def material_of(samples: UserSamples, options: ExportOptions) -> Material:
 
 def load_module(name: str, weights: Path | None) -> nn.Module:
     """``pkg.module:build`` called (or a module found there), with *weights*, in inference mode."""
-    package, _, attribute = name.partition(":")
-    if not package or not attribute:
+    if not all(name.partition(":")):
         raise ConfigError("--model", found=repr(name), allowed="package.module:function")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a module beside the user, as `python -m` finds it
     try:
-        found = getattr(importlib.import_module(package), attribute)
+        found = getattr(*import_named(name))
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             "--model", found=f"{name!r} ({error})", allowed="a module that can be imported"

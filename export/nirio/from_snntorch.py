@@ -10,7 +10,8 @@ beta clamped to [0, 1], tau = dt / (1 - beta), r = tau / dt so that the input ga
                             snnTorch compares the post-reset membrane of the step before
     Synaptic                an LI in front; recurrent kinds: their map from the spikes back
 
-The module must be in inference mode. A construct that is not proven is refused: a second call of
+The module must be in inference mode. Batch normalisation behind a linear map is folded into it, in
+float64. A construct that is not proven is refused: a second call of
 one module, loops over time, cat, products, unknown modules, quantised states, inhibition.
 """
 
@@ -27,6 +28,7 @@ from torch.nn import functional
 
 from tssd.export.nir_graph import NirMode
 from tssd.export.nirio.fx_layers import LAYERS, Shape, Value, fault, flatten
+from tssd.export.nirio.fx_norms import without_norms
 from tssd.export.nirio.graph import Edge, FloatArray, Graph, Node
 from tssd.train.trace import trace
 
@@ -59,7 +61,7 @@ def from_snntorch(
     if module.training:
         raise fault("module", "training mode", "inference mode", "call module.eval() first")
     _detach_states(module)
-    walker = _Walker(copy.deepcopy(module).double(), dt_seconds, mode)
+    walker = _Walker(copy.deepcopy(module).double().eval(), dt_seconds, mode)
     return walker.walk(input_shape)
 
 
@@ -75,7 +77,8 @@ def _detach_states(module: nn.Module) -> None:
 
 class _Walker:
     def __init__(self, module: nn.Module, dt_seconds: float, mode: NirMode) -> None:
-        self.module, self.dt, self.mode = module, dt_seconds, mode
+        self.module = without_norms(fx.GraphModule(module, trace(module)))
+        self.dt, self.mode = dt_seconds, mode
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.values: dict[fx.Node, Value] = {}
@@ -83,7 +86,7 @@ class _Walker:
 
     def walk(self, input_shape: Shape) -> Graph:
         self.add("input", "Input", shape=input_shape)
-        for node in trace(self.module).nodes:
+        for node in self.module.graph.nodes:
             self.values[node] = self._visit(node, input_shape)
         self._prune()
         metadata = {

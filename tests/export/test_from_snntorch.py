@@ -53,6 +53,12 @@ def simulated(module: nn.Module, inputs: Tensor) -> FloatArray:
     return spikes
 
 
+def hard() -> nn.Module:
+    neuron: nn.Module
+    neuron = snn.Leaky(beta=0.5, threshold=0.3, init_hidden=True, reset_mechanism="zero")
+    return neuron
+
+
 @pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
 @pytest.mark.parametrize("net", NETS, ids=lambda n: n.name)
 def test_round_trip_is_identical_or_refused(net: Net, tmp_path: Path) -> None:
@@ -92,14 +98,40 @@ def test_hard_reset_network_becomes_a_float_network() -> None:
     assert [j.source for j in loops] == ["lif_1", "lif_3"]
 
 
+def test_normalisation_is_folded_and_the_network_deploys() -> None:
+    layers: tuple[nn.Module, ...] = (
+        *(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), hard(), nn.Flatten()),
+        *(nn.Linear(3 * 4 * 5, 6, bias=False), nn.BatchNorm1d(6), hard(), nn.Linear(6, 4)),
+    )
+    module = prepared(Net("norms", lambda: nn.Sequential(*layers), (2, 6, 7)))
+    spikes: dict[str, list[Tensor]] = {"2": [], "6": []}
+    for name, sent in spikes.items():
+        layer = module.get_submodule(name)
+        layer.register_forward_hook(lambda _, __, y, sent=sent: sent.append(y))
+    graph = from_snntorch(module, (2, 6, 7))
+    assert {graph.nodes[name].type for name in graph.nodes} == {
+        *("Input", "Conv2d", "LIF", "Flatten", "Affine", "Output")
+    }
+    network = to_float(graph, 8)
+    assert [p.name for p in network.populations] == ["input", "lif_2", "lif_6", "readout"]
+    images = np.random.default_rng(0).integers(0, 256, (5, 2, 6, 7)).astype(np.uint8)
+    ours = float_run.run(network, images, dtype="float64", keep_spikes=True)
+    with torch.no_grad():
+        for _ in range(8):
+            module.double()(torch.tensor(images).double() / 255)
+    for name, sent in spikes.items():
+        expected = torch.stack(sent).numpy()
+        assert 0.02 < expected.mean() < 0.98
+        np.testing.assert_array_equal(ours.spikes[f"lif_{name}"], expected)
+
+
 @pytest.mark.parametrize("kernel", [(2, 2), (2, 3), (1, 4), (3, 2)])
 def test_even_and_non_square_kernels_arrive_and_deploy(
     kernel: tuple[int, int], tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    hard = snn.Leaky(beta=0.5, threshold=0.3, init_hidden=True, reset_mechanism="zero")
     conv = nn.Conv2d(2, 3, kernel, stride=(1, 2), padding=(1, 0))
-    module = nn.Sequential(conv, hard, nn.Flatten(), nn.LazyLinear(4)).eval()
+    module = nn.Sequential(conv, hard(), nn.Flatten(), nn.LazyLinear(4)).eval()
     module(torch.zeros(1, 2, 6, 7))
     graph = from_snntorch(module, (2, 6, 7))
     write_graph(graph, tmp_path / "n.nir")
