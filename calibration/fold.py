@@ -29,8 +29,8 @@ from tssd.train.float_network import (
     PopulationKind,
     ProjectionKind,
     Reset,
+    depths,
 )
-from tssd.train.float_run import depths
 
 Pooling = Literal["fold", "population"]
 

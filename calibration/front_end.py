@@ -21,20 +21,14 @@ from tssd.calibration.precision import Precision
 from tssd.calibration.quantize import apply, check_integers
 from tssd.calibration.scales import Options, choose
 from tssd.errors import NetworkError
+from tssd.train.float_layers import bias_current, project
 from tssd.train.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.float_run import (
-    PIXEL_MAX,
-    ImageArray,
-    bias_current,
-    check_images,
-    presented,
-    project,
-)
+from tssd.train.float_run import PIXEL_MAX, ImageArray, check_images, presented
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,21 +35,14 @@ from tssd.calibration.layer import (
 from tssd.calibration.observe import Observation
 from tssd.calibration.precision import Precision
 from tssd.errors import NetworkError
+from tssd.train.float_layers import current, integrate, layers, project
 from tssd.train.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.float_run import (
-    PIXEL_MAX,
-    ImageArray,
-    current,
-    integrate,
-    layers,
-    presented,
-    project,
-)
+from tssd.train.float_run import PIXEL_MAX, ImageArray, presented
 
 GRID = 1.15  # ratio of neighbouring candidates
 FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale

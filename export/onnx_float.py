@@ -21,8 +21,8 @@ from tssd.train.float_network import (
     FloatProjection,
     PopulationKind,
     Reset,
+    depths,
 )
-from tssd.train.float_run import depths
 
 SCHEMA = "tssd-onnx-float/1"
 

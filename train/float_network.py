@@ -144,6 +144,22 @@ class FloatNetwork:
         return replace(self, time_steps=time_steps)
 
 
+def depths(network: FloatNetwork) -> dict[str, int]:
+    """Longest path from the input, in projections."""
+    depth = {network.populations[0].name: 0}
+    for population in network.populations[1:]:
+        sources = [j.source for j in network.incoming(population.name) if not j.is_loop]
+        late = [name for name in sources if name not in depth]
+        if late:
+            raise NetworkError(
+                f"projection {late[0]} -> {population.name}",
+                found="a projection to an earlier or the same population",
+                allowed="feed-forward projections, populations in topological order",
+            )
+        depth[population.name] = 1 + max((depth[name] for name in sources), default=0)
+    return depth
+
+
 def check_graph(names: list[str], edges: list[tuple[str, str]]) -> None:
     """Refuse doubled names, dangling projections, and populations nothing reaches or leaves."""
     doubled = sorted({name for name in names if names.count(name) > 1})

@@ -7,8 +7,9 @@ import torch
 
 from tssd.config import unknown_name
 from tssd.train.config import TrainConfig, WeakDesign
-from tssd.train.network import READOUT, LinkSpec, SpikingNet, StageSpec
+from tssd.train.network import READOUT, SpikingNet
 from tssd.train.neuron import NeuronModel
+from tssd.train.stages import LinkSpec, StageSpec
 
 WEAK = "weak"
 Stages = tuple[StageSpec, ...]

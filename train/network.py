@@ -1,9 +1,7 @@
 """SpikingNet: a graph of spiking stages built from a readable list, run layer by layer.
 
-A stage is a population of neurons with one or more links into it (convolution or linear map,
-then batch normalisation if asked) and an average pooling after its spikes. A readout is a linear
-map without neurons. Weak classifiers are readouts like the main one: nothing but the graph says
-what is a head, so stripping goes by reachability.
+``train.stages`` says what a stage is. Weak classifiers are readouts like the main one: nothing but
+the graph says what is a head, so stripping goes by reachability.
 
 Each layer runs over all T steps before the next begins. Two spans of steps are kept apart:
 the *head* (the first T_s steps, which are what is deployed) and the *tail* (T_s to T_t, which
@@ -12,6 +10,7 @@ for the tail too, so the running statistics belong to the network that is deploy
 run without gradient, from the membranes that the head left.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -24,38 +23,9 @@ from torch import Tensor, nn
 from tssd.errors import DataError, NetworkError
 from tssd.train.fused import BatchNorm, average_pool, fused_lif, fused_norm_lif, normalise
 from tssd.train.neuron import NeuronModel
+from tssd.train.stages import LinkSpec, StageSpec, pooled, stage_shapes
 
 READOUT = "readout"
-
-
-@dataclass(frozen=True)
-class LinkSpec:
-    """Weights from *source*: a ``kernel x kernel`` convolution, or dense where kernel is 0.
-
-    ``identity`` sends the spikes on as they are (a skip), whatever the kernel says.
-    """
-
-    source: str
-    kernel: int = 3
-    stride: int = 1
-    norm: bool = False
-    pool: int = 1  # average pooling of the source before the weights (weak classifiers)
-    identity: bool = False
-
-
-@dataclass(frozen=True)
-class StageSpec:
-    """*width* channels or neurons, *pool* after the spikes; a readout is not ``spiking``.
-
-    A ``relay`` has no neurons either: it passes the sum of its links on (a residual sum).
-    """
-
-    name: str
-    width: int
-    links: tuple[LinkSpec, ...]
-    pool: int = 1
-    spiking: bool = True
-    relay: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +64,7 @@ class Link(nn.Module):
     def __init__(self, spec: LinkSpec, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.source, self.pool = spec.source, spec.pool
-        shape = _pooled(shape, spec.pool)
+        shape = pooled(shape, spec.pool)
         self.weights: nn.Module
         if spec.identity:
             self.weights = nn.Identity()
@@ -103,7 +73,7 @@ class Link(nn.Module):
                 shape[0], width, spec.kernel, spec.stride, spec.kernel // 2, bias=not spec.norm
             )
         else:
-            self.weights = nn.Linear(_numel(shape), width, bias=not spec.norm)
+            self.weights = nn.Linear(math.prod(shape), width, bias=not spec.norm)
         self.norm = _norm(spec, width)
 
     def forward(self, source: Span, run: Run) -> Span:
@@ -259,7 +229,7 @@ class SpikingNet(nn.Module):
     def emitted_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of what each population sends on, after its pooling."""
         pools = {spec.name: spec.pool for spec in self.specs}
-        return {name: _pooled(shape, pools.get(name, 1)) for name, shape in self.shapes.items()}
+        return {name: pooled(shape, pools.get(name, 1)) for name, shape in self.shapes.items()}
 
     def stage(self, name: str) -> Stage:
         stage = self.stages[name]
@@ -336,59 +306,6 @@ def _logits(span: Span, run: Run) -> Tensor:
 
 def _by_step(data: Tensor, batch: int) -> Tensor:
     return data.view(data.shape[0] // batch, batch, *data.shape[1:])
-
-
-def stage_shapes(
-    specs: Sequence[StageSpec], input_shape: tuple[int, ...]
-) -> dict[str, tuple[int, ...]]:
-    """Shape of each population: (C, H, W) or (N,). Sources must come before their targets."""
-    shapes: dict[str, tuple[int, ...]] = {"input": input_shape}
-    emitted = dict(shapes)
-    for spec in specs:
-        found = set()
-        for link in spec.links:
-            if link.source not in emitted:
-                raise NetworkError(
-                    f"stage {spec.name}",
-                    found=f"source {link.source!r}",
-                    allowed=", ".join(emitted),
-                )
-            found.add(_link_shape(link, emitted[link.source], spec))
-        if len(found) != 1:
-            raise NetworkError(
-                f"stage {spec.name}", found=f"links of shapes {sorted(found)}", allowed="one shape"
-            )
-        shapes[spec.name] = found.pop()
-        emitted[spec.name] = _pooled(shapes[spec.name], spec.pool)
-        if 0 in emitted[spec.name]:
-            raise NetworkError(
-                f"stage {spec.name}",
-                found=f"pooling by {spec.pool} of shape {shapes[spec.name]}",
-                allowed="at least one window",
-                hint="a larger image or a shallower model",
-            )
-    return shapes
-
-
-def _link_shape(link: LinkSpec, source: tuple[int, ...], spec: StageSpec) -> tuple[int, ...]:
-    if link.identity:
-        return _pooled(source, link.pool)
-    if not link.kernel:
-        return (spec.width,)
-    rows = _pooled(source, link.pool)[1:]
-    sizes = ((n + 2 * (link.kernel // 2) - link.kernel) // link.stride + 1 for n in rows)
-    return (spec.width, *sizes)
-
-
-def _pooled(shape: tuple[int, ...], pool: int) -> tuple[int, ...]:
-    return shape if len(shape) == 1 else (shape[0], *(n // pool for n in shape[1:]))
-
-
-def _numel(shape: tuple[int, ...]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from tssd.export.bundle import read_bundle
 from tssd.float_file import FLOAT_FILE
 from tssd.float_file import read as read_float
 from tssd.hw_targets.gpu import engine
+from tssd.train.float_layers import delayed
 from tssd.train.float_network import (
     FloatArray,
     FloatNetwork,
@@ -28,8 +29,9 @@ from tssd.train.float_network import (
     PopulationKind,
     ProjectionKind,
     Reset,
+    depths,
 )
-from tssd.train.float_run import ImageArray, delayed, depths
+from tssd.train.float_run import ImageArray
 from tssd.train.neuron import NeuronModel, spike
 
 WIDTH = 1.0  # of the rectangular surrogate gradient, as in training

@@ -18,7 +18,8 @@ def without_norms(module: fx.GraphModule) -> fx.GraphModule:
     w' = w gain / sqrt(variance + eps), b' = (b - mean) gain / sqrt(variance + eps) + shift
     """
     for node in list(module.graph.nodes):
-        norm, before = _module(module, node), node.args[0] if node.args else None
+        norm = _module(module, node)
+        before = node.args[0] if node.args else None
         if getattr(norm, "running_mean", None) is None or not isinstance(before, fx.Node):
             continue
         layer = _module(module, before) if len(before.users) == 1 else None

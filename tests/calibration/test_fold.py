@@ -17,8 +17,9 @@ from tssd.train.float_network import (
     PopulationKind,
     ProjectionKind,
     Reset,
+    depths,
 )
-from tssd.train.float_run import depths, run
+from tssd.train.float_run import run
 
 ROUNDING = 1e-9
 

@@ -20,15 +20,9 @@ from tssd.train.distill import by_confidence, losses
 from tssd.train.evaluate import to_current
 from tssd.train.float_run import run
 from tssd.train.models import MODELS, WEAK, build, readout, relay
-from tssd.train.network import (
-    READOUT,
-    LinkSpec,
-    Run,
-    SpikingNet,
-    StageSpec,
-    scale_to_unit_current,
-)
+from tssd.train.network import READOUT, Run, SpikingNet, scale_to_unit_current
 from tssd.train.neuron import NeuronModel
+from tssd.train.stages import LinkSpec, StageSpec
 from tssd.train.strip import strip
 
 WIDTHS = {"tiny": 0.5, "vgg-small": 0.25, "vgg-9": 0.06, "resnet-18": 0.08, "resnet-19": 0.04}
