@@ -3,6 +3,8 @@
 Counts come from any exact engine (a ``Tally`` or an ``Activity``); nothing here runs the integers.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,32 +32,47 @@ TOLERANCE_POINTS = 1.0  # default of the user's tolerance
 # ---------------------------------------------------------------- trained against folded
 
 
-def fold_contracts(
+@dataclass(frozen=True, eq=False)
+class Folding:
+    """The trained and the folded network on the same samples: the classes (N,) of each, the folded
+    one's events by population, and the spike slots of the populations that both have."""
+
+    before: npt.NDArray[np.int64]
+    after: npt.NDArray[np.int64]
+    events: Mapping[str, int]
+    slots: Mapping[str, int]
+    differing: Mapping[str, int]
+
+    def contracts(self, labels: npt.ArrayLike | None = None) -> tuple[Contract, ...]:
+        """Spikes agree on >= 99.9 % of slots; the accuracy (with ``labels``) within 0.1 point."""
+        rows = (_slots_row(self.slots, self.differing),)
+        if labels is None:
+            return rows
+        right = np.array([np.mean(found == labels) for found in (self.before, self.after)])
+        return (*rows, _accuracy_row(100 * right))
+
+
+def compare_folded(
     network: FloatNetwork,
     folded: FloatNetwork,
     images: ImageArray,
-    labels: npt.ArrayLike | None = None,
+    *,
     batch: int = 64,
-) -> tuple[Contract, ...]:
-    """Spikes of the populations that both have agree on >= 99.9 % of slots; the accuracy (with
-    ``labels``) within 0.1 point. float32 arithmetic, as in training."""
-    slots: dict[str, int] = {}
-    differ: dict[str, int] = {}
-    right = np.zeros(2)
+    device: str = "cpu",
+) -> Folding:
+    """Run both in float32 arithmetic, as in training, each once."""
+    classes: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+    events, slots, differing = Counter[str](), Counter[str](), Counter[str]()
     for first in range(0, len(images), batch):
-        part = slice(first, first + batch)
-        before, after = (run(n, images[part], keep_spikes=True) for n in (network, folded))
+        part = images[first : first + batch]
+        before, after = (run(n, part, device=device, keep_spikes=True) for n in (network, folded))
+        classes.append((before.classes(), after.classes()))
+        events.update({name: after.spike_total(name) for name in after.events})
         for name in _common(network, folded):
-            slots[name] = slots.get(name, 0) + before.spikes[name].size
-            unlike = int((before.spikes[name] != after.spikes[name]).sum())
-            differ[name] = differ.get(name, 0) + unlike
-        if labels is not None:
-            wanted = np.asarray(labels)[part]
-            right += [int((a.classes() == wanted).sum()) for a in (before, after)]
-    rows = [_slots_row(slots, differ)]
-    if labels is not None:
-        rows.append(_accuracy_row(100 * right / len(images)))
-    return tuple(rows)
+            slots[name] += before.spikes[name].size
+            differing[name] += int((before.spikes[name] != after.spikes[name]).sum())
+    answers = [np.concatenate(parts) for parts in zip(*classes, strict=True)]
+    return Folding(answers[0], answers[1], events, slots, differing)
 
 
 def _common(network: FloatNetwork, folded: FloatNetwork) -> list[str]:
@@ -63,7 +80,7 @@ def _common(network: FloatNetwork, folded: FloatNetwork) -> list[str]:
     return [p.name for p in network.populations if p.kind is PopulationKind.LIF and p.name in kept]
 
 
-def _slots_row(slots: dict[str, int], differ: dict[str, int]) -> Contract:
+def _slots_row(slots: Mapping[str, int], differ: Mapping[str, int]) -> Contract:
     """The agreement over all layers, naming the worst."""
     share = 100 * (1 - sum(differ.values()) / sum(slots.values()))
     worst = max(slots, key=lambda name: differ[name] / slots[name])

@@ -40,7 +40,6 @@ from tssd.train.checkpoint import load_net
 from tssd.train.data import Dataset, load
 from tssd.train.float_network import FloatNetwork
 from tssd.train.float_run import ImageArray
-from tssd.train.float_run import run as run_float
 from tssd.train.strip import strip
 from tssd.train.user_module import UserNet
 from tssd.users_module import strip_module
@@ -128,11 +127,12 @@ def deploy(
     precision = precision_of(chip, options)
     on_step("fold normalisation and pooling")
     folded = align(fold(stripped, options.pooling), precision.delay_max)
-    contracts += agreement.fold_contracts(stripped, folded, material.checked, material.labels)
+    folding = agreement.compare_folded(stripped, folded, material.checked, device=options.device)
+    contracts += folding.contracts(material.labels)
     on_step("calibrate and quantize")
     observation = observe(folded, material.calibration)
     network = quantize(folded, precision, observation, options.quantize)
-    contracts += (accuracy_contract(folded, network, material, options),)
+    contracts += (accuracy_contract(folding, network, material, options),)
     require(contracts)
     on_step(f"place on {options.target}")
     placement = _place(network, chip, material.calibration, options)
@@ -187,15 +187,16 @@ def precision_of(chip: ChipSpec, options: ExportOptions) -> Precision:
 
 
 def accuracy_contract(
-    folded: FloatNetwork, network: IntNetwork, material: Material, options: ExportOptions
+    folding: agreement.Folding, network: IntNetwork, material: Material, options: ExportOptions
 ) -> Contract:
     """FloatNetwork -> IntNetwork on the checked samples (``agreement.accuracy_contract``)."""
     wanted = material.labels
     if wanted is None:
         return not_run("FloatNetwork -> IntNetwork: accuracy", "the samples have no labels")
-    before = run_float(folded, material.checked, device=options.device).classes()
-    after = _counted(network, material.checked, options).classes()
-    return agreement.accuracy_contract(before == wanted, after == wanted, options.tolerance_points)
+    found = _counted(network, material.checked, options).classes()
+    return agreement.accuracy_contract(
+        folding.after == wanted, found == wanted, options.tolerance_points
+    )
 
 
 def _material(dataset: Dataset, options: ExportOptions) -> Material:

@@ -29,8 +29,7 @@ from tssd.report.store import write_report
 from tssd.train.config import configure
 from tssd.train.data import load
 from tssd.train.events import Framing
-from tssd.train.float_run import FloatActivity, ImageArray
-from tssd.train.float_run import run as run_float
+from tssd.train.float_run import ImageArray
 from tssd.user_samples import load_samples as load_user_samples
 
 ACCURACY_NAMES = ("float", "folded", "integer", "gpu", "onnx", "lava", "sim")
@@ -169,27 +168,20 @@ def _float_side(
     """The stripped and the folded float network, and each layer's integers alone in it."""
     stripped = read_float(bundle.file(FLOAT_FILE))
     folded = align(fold(stripped, bundle.manifest["options"]["pooling"]))
-    activity = run_float(folded, images, device=options.device)
-    contracts = agreement.fold_contracts(stripped, folded, images, labels)
-    spikes = _totals(activity, bundle.network)
+    folding = agreement.compare_folded(stripped, folded, images, device=options.device)
+    contracts = folding.contracts(labels)
+    names = {p.name for p in bundle.network.populations}
+    spikes = {name: total for name, total in folding.events.items() if name in names}
     if labels is None:
         return _FloatSide(spikes, {}, contracts, {})
-    before = run_float(stripped, images, device=options.device).classes() == labels
+    found = {"float": folding.before, "folded": folding.after}
     alone = accuracy_if_only_this_layer_is_quantized(folded, bundle.network, images, labels)
     return _FloatSide(
         spikes,
-        {"float": float(before.mean()), "folded": float(np.mean(activity.classes() == labels))},
+        {name: float(np.mean(classes == labels)) for name, classes in found.items()},
         contracts,
         {name: percent / 100 for name, percent in alone.items()},
     )
-
-
-def _totals(activity: FloatActivity, network: IntNetwork) -> dict[str, int]:
-    return {
-        p.name: activity.spike_total(p.name)
-        for p in network.populations
-        if p.name in activity.events
-    }
 
 
 def _recorded(bundle: Bundle) -> list[Contract]:

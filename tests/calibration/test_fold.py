@@ -8,7 +8,7 @@ from float_nets import conv, dense, images, lif, small_residual, small_vgg, stat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tssd.calibration.agreement import fold_contracts
+from tssd.calibration.agreement import compare_folded
 from tssd.calibration.fold import Pooling, align, fold
 from tssd.errors import NetworkError
 from tssd.train.float_network import (
@@ -143,18 +143,20 @@ def test_align_refuses_a_skip_that_is_too_late() -> None:
         align(late)
 
 
-def test_fold_contracts_pass_and_can_fail() -> None:
+def test_folding_is_held_against_the_trained_network_and_can_fail() -> None:
     network = small_vgg(2)
     samples = images(network, 12)
     labels = run(network, samples).classes()
-    good = fold_contracts(network, fold(network), samples, labels, batch=5)
-    assert [c.status for c in good] == ["pass", "pass"]
+    good = compare_folded(network, fold(network), samples, batch=5)
+    assert [c.status for c in good.contracts(labels)] == ["pass", "pass"]
+    np.testing.assert_array_equal(good.before, labels)
+    assert good.events["conv1"] == run(fold(network), samples).spike_total("conv1") > 0
     wrong = replace(fold(network).projections[1], weight=-fold(network).projections[1].weight)
     broken = replace(
         fold(network),
         projections=(fold(network).projections[0], wrong, *fold(network).projections[2:]),
     )
-    rows = fold_contracts(network, broken, samples, labels, batch=5)
+    rows = compare_folded(network, broken, samples, batch=5).contracts(labels)
     assert rows[0].status == "fail"
     assert rows[0].where is not None
     assert "conv2" in rows[0].where
