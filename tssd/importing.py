@@ -4,7 +4,6 @@ Integer networks (.net of lava-dl, .nir with the integer model of tssd) are take
 a float graph (.nir of any tool) is calibrated and quantized first (``tssd.float_import``).
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +14,16 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import over_time, reference
 from tssd.calibration.tally import tally
 from tssd.errors import FileFormatError
-from tssd.export.bundle import Bundle, write_bundle
-from tssd.export.golden import make_golden
+from tssd.export.bundle import Bundle
 from tssd.export.manifest import sha256
 from tssd.export.netx_import import Imported, import_netx
 from tssd.export.netx_read import read_netx
 from tssd.export.nir_read import has_integer_model, read_nir
 from tssd.export.nirio.rules import Answers
 from tssd.float_import import FloatSource, import_graph
-from tssd.hw_targets.chip_copy import chip_files
 from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.placement import place
-from tssd.pipeline import ExportOptions, Step
+from tssd.pipeline import ExportOptions, Step, write_placed
 from tssd.user_samples import load_integers
 
 DRAWN = 2  # golden samples drawn at random where none are given
@@ -62,27 +58,19 @@ def import_bundle(
         return import_graph(path, out, source, options.export, force=force, on_step=on_step)
     on_step("read the integers")
     imported = read_network(path, options)
-    network, seed = imported.network, options.export.seed
+    network, export = imported.network, options.export
     inputs = golden_inputs(network, options)
-    on_step(f"place on {options.export.target}")
-    chip = load_chip(options.export.target)
-    placement = place(network, chip, tally(reference(network, inputs)), seed)
+    on_step(f"place on {export.target}")
+    traffic = tally(reference(network, inputs))
+    placement = place(network, load_chip(export.target), traffic, export.seed)
     on_step("write the bundle")
-    return write_bundle(
-        out,
-        network,
-        placement_json=json.loads(placement.to_json()),
-        golden=make_golden(network, inputs),
-        manifest_extra={
-            "source": {"imported": path.name, "sha256": sha256(path)},
-            "target": chip.name,
-            "seed": seed,
-            "golden_inputs": "drawn at random" if options.samples is None else options.samples.name,
-            "notes": list(imported.notes),
-        },
-        extra_files=kit_files(network) | chip_files(options.export.target),
-        force=force,
-    )
+    origin = "drawn at random" if options.samples is None else options.samples.name
+    about = {
+        "source": {"imported": path.name, "sha256": sha256(path)},
+        "golden_inputs": origin,
+        "notes": list(imported.notes),
+    }
+    return write_placed(network, placement, inputs, out, export, about=about, force=force)
 
 
 def read_network(path: Path, options: ImportOptions) -> Imported:

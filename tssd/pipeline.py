@@ -152,27 +152,46 @@ def write(
     """Write the bundle folder, with golden answers for a few samples."""
     on_step("write the bundle")
     network = deployable.network
-    golden = make_golden(network, encode(network, material.golden))
-    extra = {
-        "source": dict(source),
-        "target": load_chip(options.target).name,
-        "seed": options.seed,
-        "options": _table(options),
-        "contracts": [vars(contract) for contract in deployable.contracts],
-    }
-    return write_bundle(
-        out,
+    return write_placed(
         network,
-        placement_json=json.loads(deployable.placement.to_json()),
-        golden=golden,
-        manifest_extra=extra,
-        extra_files={
+        deployable.placement,
+        encode(network, material.golden),
+        out,
+        options,
+        about={
+            "source": dict(source),
+            "options": _table(options),
+            "contracts": [vars(contract) for contract in deployable.contracts],
+        },
+        files={
             FLOAT_FILE: to_bytes(deployable.stripped),
             **onnx_bytes(network),
             **(onnx_float_bytes(deployable.stripped) if options.onnx == "float" else {}),
-            **kit_files(network),
-            **chip_files(options.target),
         },
+        force=force,
+    )
+
+
+def write_placed(
+    network: IntNetwork,
+    placement: Placement,
+    inputs: IntArray,
+    out: Path,
+    options: ExportOptions,
+    *,
+    about: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
+    force: bool = False,
+) -> Bundle:
+    """A bundle with golden answers to *inputs* and all that its chip needs; *about* goes into the
+    manifest."""
+    return write_bundle(
+        out,
+        network,
+        placement_json=json.loads(placement.to_json()),
+        golden=make_golden(network, inputs),
+        manifest_extra={"target": load_chip(options.target).name, "seed": options.seed, **about},
+        extra_files={**(files or {}), **kit_files(network), **chip_files(options.target)},
         nir_mode=NirMode(options.nir_mode),
         force=force,
     )

@@ -13,7 +13,9 @@ from tssd.calibration.simulate import reference
 from tssd.cli import cli
 from tssd.errors import DataError, FileFormatError
 from tssd.export.bundle import check_golden, read_bundle
+from tssd.export.nirio.read import read_graph
 from tssd.importing import ImportOptions, import_bundle, read_network
+from tssd.pipeline import ExportOptions
 
 RNG = np.random.default_rng(4)
 
@@ -57,6 +59,13 @@ def test_an_integer_network_of_ours_comes_back(net: Path, tmp_path: Path) -> Non
     bundle = import_bundle(net, tmp_path / "bundle", ImportOptions(4))
     again = read_network(bundle.file("network.nir"), ImportOptions()).network
     assert [p.name for p in again.populations] == ["input", "conv1", "fc1"]
+
+
+def test_the_asked_mode_of_the_nir_is_written(net: Path, tmp_path: Path) -> None:
+    for mode in ("compatible", "exact"):
+        options = ImportOptions(4, export=ExportOptions(nir_mode=mode))
+        bundle = import_bundle(net, tmp_path / mode, options)
+        assert read_graph(bundle.file("network.nir")).metadata["mode"] == mode
 
 
 def test_bad_files_are_told_apart(net: Path, tmp_path: Path) -> None:
