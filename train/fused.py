@@ -57,12 +57,13 @@ def fused_lif(
     it is the same at every step. *decay* is a learned leak, in place of the model's. Returns
     (steps * batch, C, H // pool, W // pool) and (batch, C, H, W), or both without image axes.
     """
-    start = _start(current, steps, batch, membrane)
+    _check_rows(current, steps, batch)
     if current.device.type != "cpu":
-        return _plain(current, start, steps, model, pool, decay)
+        return _plain(current, batch, membrane, steps, model, pool, decay)
     unit = current.new_ones(current.shape[1])
     statistics = Statistics(torch.zeros_like(unit), unit)
-    return _apply(current, None, None, start, decay, statistics, False, steps, model, pool)
+    settings = (statistics, False, steps, batch, model, pool)
+    return _apply(current, None, None, membrane, decay, *settings)
 
 
 def fused_norm_lif(
@@ -81,14 +82,14 @@ def fused_norm_lif(
     Without *statistics* they are those of *x* in training (the running ones are updated), the
     running ones in evaluation. Given statistics count as constants.
     """
-    start = _start(x, steps, batch, membrane)
+    _check_rows(x, steps, batch)
     from_batch = statistics is None and norm.training
     if x.device.type != "cpu":
         current, used = normalise(norm, x, statistics)
-        return *_plain(current, start, steps, model, pool, decay), used
+        return *_plain(current, batch, membrane, steps, model, pool, decay), used
     used = statistics or (batch_statistics(norm, x, batch) if from_batch else running(norm))
-    settings = (used, from_batch, steps, model, pool)
-    spikes, last = _apply(x, norm.weight, norm.bias, start, decay, *settings)
+    settings = (used, from_batch, steps, batch, model, pool)
+    spikes, last = _apply(x, norm.weight, norm.bias, membrane, decay, *settings)
     return spikes, last, used
 
 
@@ -155,20 +156,21 @@ def batch_statistics(norm: BatchNorm, x: Tensor, batch: int) -> Statistics:
     return Statistics(mean.to(x.dtype), (variance + norm.eps).rsqrt().to(x.dtype))
 
 
-def _start(x: Tensor, steps: int, batch: int, membrane: Tensor | None) -> Tensor:
+def _check_rows(x: Tensor, steps: int, batch: int) -> None:
     if x.shape[0] not in (batch, steps * batch):
         raise ValueError(f"{x.shape[0]} rows: neither {batch} nor {steps} x {batch}")
-    return x.new_zeros((batch, *x.shape[1:])) if membrane is None else membrane
 
 
 def _plain(
     current: Tensor,
-    start: Tensor,
+    batch: int,
+    membrane: Tensor | None,
     steps: int,
     model: NeuronModel,
     pool: int,
     decay: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
+    start = current.new_zeros((batch, *current.shape[1:])) if membrane is None else membrane
     spikes, last = lif_sequence(current.view(-1, *start.shape), steps, model, start, decay)
     flat = spikes.flatten(0, 1)
     return (functional.avg_pool2d(flat, pool) if pool > 1 else flat), last
@@ -194,19 +196,20 @@ class FusedLayer(torch.autograd.Function):
         x: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
-        start: Tensor,
+        start: Tensor | None,  # None: at rest
         decay: Tensor | None,
         statistics: Statistics,
         from_batch: bool,
         steps: int,
+        batch: int,
         model: NeuronModel,
         pool: int,
     ) -> tuple[Tensor, Tensor]:
-        batch, trailing = start.shape[0], x.shape[1:]
-        x, start = _dense(x), _dense(start)
+        x, trailing = _dense(x), x.shape[1:]
         gain = statistics.scale if weight is None else weight.detach() * statistics.scale
         shift = -statistics.mean * gain if bias is None else bias - statistics.mean * gain
-        membrane = start.clone()
+        membrane = _empty(x, batch, trailing)
+        membrane.zero_() if start is None else membrane.copy_(start)
         rectangular = model.surrogate is Surrogate.RECTANGULAR
         ctx.compact = rectangular and model.detach_reset and decay is None
         ctx.decay = model.decay if decay is None else float(decay)
@@ -231,11 +234,14 @@ class FusedLayer(torch.autograd.Function):
             _steps_view(kept, batch),
             _steps_view(spikes, batch),
         )
-        learns = decay is not None and decay.requires_grad
-        held = (x if weight is not None else None, gain, start if learns else None)
+        first = None
+        if decay is not None and decay.requires_grad:
+            first = torch.zeros_like(membrane) if start is None else _dense(start)
+        held = (x if weight is not None else None, gain, first)
         ctx.save_for_backward(kept, *held)
         ctx.statistics, ctx.from_batch = statistics, from_batch
         ctx.model, ctx.pool, ctx.batch, ctx.rows = model, pool, batch, x.shape[0]
+        ctx.at_rest = start is None
         ctx.set_materialize_grads(False)
         return spikes, membrane
 
@@ -281,7 +287,8 @@ class FusedLayer(torch.autograd.Function):
                 ctx, gradient, x, gain, torch.from_numpy(sums.sum(1))
             )
         to_decay = None if start is None else gain.new_tensor(leak.sum())
-        return gradient, to_weight, to_bias, carry, to_decay, None, None, None, None, None
+        to_start = None if ctx.at_rest else carry
+        return gradient, to_weight, to_bias, to_start, to_decay, *[None] * 6
 
 
 def _through_norm(
@@ -320,7 +327,7 @@ class AveragePooling(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, pool: int) -> Tensor:
         ctx.pool, ctx.trailing, rows = pool, x.shape[1:], x.shape[0]
         result = _empty(x, rows, (x.shape[1], x.shape[2] // pool, x.shape[3] // pool))
-        views = _steps_view(_dense(x), rows), pool, _steps_view(result, rows)
+        views = _steps_view(_dense(x), rows), x.shape[1], pool, _steps_view(result, rows)
         _share(pool_forward, rows, *views)
         return result
 
@@ -328,7 +335,8 @@ class AveragePooling(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         rows = gradients[0].shape[0]
         result = _empty(gradients[0], rows, ctx.trailing)
-        views = _steps_view(_dense(gradients[0]), rows), ctx.pool, _steps_view(result, rows)
+        pooled = _steps_view(_dense(gradients[0]), rows)
+        views = pooled, ctx.trailing[0], ctx.pool, _steps_view(result, rows)
         _share(pool_backward, rows, *views)
         return result, None
 
@@ -348,13 +356,11 @@ def _empty(
 
 
 def _steps_view(tensor: Tensor, batch: int) -> Array:
-    """The memory of *tensor* as (T, B, H, W, C)."""
+    """The memory of *tensor* as (T, B, H, W * C)."""
     data = tensor.detach()
-    if data.dim() == 4:
-        rows, channels, height, width = data.shape
-        view = data.permute(0, 2, 3, 1)
-        return view.reshape(rows // batch, batch, height, width, channels).numpy()
-    return data.reshape(data.shape[0] // batch, batch, 1, 1, data.shape[1]).numpy()
+    rows, channels, height, width = (*data.shape, 1, 1)[:4]
+    last = data.permute(0, 2, 3, 1) if data.dim() == 4 else data
+    return last.reshape(rows // batch, batch, height, width * channels).numpy()
 
 
 def _scalar(tensor: Tensor) -> Any:

@@ -1,15 +1,16 @@
 """Numba kernels: normalisation, the recurrence of ``tssd.train.neuron``, pooling, in one pass.
 
-Arrays are channels-last in memory, (T, B, H, W, C); a dense layer has H = W = 1. The input
-current is ``gain[c] * x + shift[c]`` (1 and 0 without batch normalisation), computed while the
-membrane is at hand, and so is the average pooling that follows: neither the normalised current
-nor the full-size spikes are ever stored. No fused multiply-add and no reassociation: in the same
-float type the spikes are those of the plain recurrence, bit for bit. A call handles some samples
-of the batch and releases the interpreter lock, so that threads can share a batch.
+Arrays are channels-last in memory and seen as rows, (T, B, H, W * C); a dense layer is one row.
+The input current is ``gain[c] * x + shift[c]`` (1 and 0 without batch normalisation), computed
+while the membrane is at hand, and so is the average pooling that follows: neither the normalised
+current nor the full-size spikes are ever stored. No fused multiply-add and no reassociation: in
+the same float type the spikes are those of the plain recurrence, bit for bit. A call handles some
+samples of the batch and releases the interpreter lock, so that threads can share a batch.
 
-These kernels move memory more than they compute. Where the backward pass needs no more of H than
-whether the neuron fired and whether H lay inside the rectangular window, it is kept as one byte
-(``FIRED``, ``INSIDE``); otherwise as it is.
+These kernels move memory more than they compute. All steps of one row (with pooling: of one row of
+windows) come before the next row, so that its membranes stay in the nearest cache. Where the
+backward pass needs no more of H than whether the neuron fired and whether H lay inside the
+rectangular window, it is kept as one byte (``FIRED``, ``INSIDE``); otherwise as it is.
 """
 
 from typing import Any
@@ -27,67 +28,98 @@ RECTANGULAR, TRIANGULAR, SIGMOID, ATAN = range(4)  # then fast-sigmoid
 def channel_sums(first: int, end: int, x: Array, sums: Array) -> None:
     """``sums[0, b, c]``, ``sums[1, b, c]``: the sums of x and x^2 of each sample, in float64.
 
-    Rows are summed in x's own type before they are added up, as a row is short.
+    The rows of one step are summed in x's own type before they are added up: they are few.
     """
-    steps, _, height, width, channels = x.shape
-    row = np.empty((2, channels), x.dtype)
+    steps, _, height, size = x.shape
+    row = np.empty((2, size), x.dtype)
     for b in range(first, end):
-        sums[0, b, :] = 0
-        sums[1, b, :] = 0
+        sums[:, b] = 0
         for t in range(steps):
+            row[:] = 0
             for i in range(height):
-                row[:] = 0
-                for j in range(width):
-                    for c in range(channels):
-                        value = x[t, b, i, j, c]
-                        row[0, c] += value
-                        row[1, c] += value * value
-                for c in range(channels):
-                    sums[0, b, c] += row[0, c]
-                    sums[1, b, c] += row[1, c]
+                add_moments(x[t, b, i], x[t, b, i], row[0], row[1])
+            fold_row(row, sums[:, b])
+
+
+@njit(cache=True, nogil=True)
+def add_moments(a: Array, b: Array, first: Array, second: Array) -> None:
+    """first <- first + a, second <- second + a b."""
+    for k in range(len(a)):
+        first[k] += a[k]
+        second[k] += a[k] * b[k]
+
+
+@njit(cache=True, nogil=True)
+def fold_row(row: Array, sums: Array) -> None:
+    """Add *row* (2, W * C) to the *sums* (2, C) of its channels."""
+    channels = sums.shape[1]
+    for j in range(row.shape[1] // channels):
+        for c in range(channels):
+            sums[0, c] += row[0, j * channels + c]
+            sums[1, c] += row[1, j * channels + c]
 
 
 @njit(cache=True, nogil=True)
 def lif_forward(
     first: int,
     end: int,  # samples first..end of the batch
-    x: Array,  # (T or 1, B, H, W, C)
+    x: Array,  # (T or 1, B, H, W * C)
     gain: Array,  # (C,)
     shift: Array,  # (C,)
-    membrane: Array,  # (B, H, W, C): in the start, out the state after the last step
+    membrane: Array,  # (B, H, W * C): in the start, out the state after the last step
     decay: Any,
     threshold: Any,
     width: Any,
     hard: bool,
     pool: int,
     compact: bool,
-    kept: Array,  # (T, B, H, W, C) out: H before the reset or its byte; T = 0 to keep nothing
-    spikes: Array,  # (T, B, H // pool, W // pool, C) out: mean spikes per window
+    kept: Array,  # (T, B, H, W * C) out: H before the reset or its byte; T = 0 to keep nothing
+    spikes: Array,  # (T, B, H // pool, (W // pool) * C) out: mean spikes per window
 ) -> None:
-    steps, _, rows, _, channels = spikes.shape
-    height, breadth = x.shape[2], x.shape[3]
-    keep = kept.shape[0] > 0
-    one, zero = membrane.dtype.type(1), membrane.dtype.type(0)
-    share, half = membrane.dtype.type(1.0 / (pool * pool)), membrane.dtype.type(width / 2)
-    row = np.empty(breadth * channels, membrane.dtype)
-    before = np.empty(breadth * channels, membrane.dtype)
-    gains, shifts = tiled(gain, breadth), tiled(shift, breadth)
+    steps, _, rows, breadth = spikes.shape
+    height, size, channels = x.shape[2], x.shape[3], len(gain)
+    columns, keep, kind = breadth // channels, kept.shape[0] > 0, membrane.dtype.type
+    share, half = kind(1.0 / (pool * pool)), kind(width / 2)
+    before, fired, total = np.empty(size, kind), np.empty(size, kind), np.empty(size, kind)
+    windows = total[: columns * pool * channels].reshape(columns, pool, channels)
+    gains, shifts = tiled(gain, size // channels), tiled(shift, size // channels)
     for b in range(first, end):
-        for t in range(steps):
-            source = 0 if x.shape[0] == 1 else t
-            for i in range(height):
-                drive, state = x[source, b, i].reshape(-1), membrane[b, i].reshape(-1)
-                fired = spikes[t, b, i].reshape(-1) if pool == 1 else row
-                for k in range(len(row)):
-                    h = decay * state[k] + (drive[k] * gains[k] + shifts[k])
-                    s = one if h >= threshold else zero
-                    state[k] = h - s * (h if hard else threshold)
-                    before[k] = h
-                    fired[k] = s
-                if keep:
-                    keep_row(before, threshold, half, compact, kept[t, b, i].reshape(-1))
-                if pool > 1 and i // pool < rows:
-                    pool_row(fired, spikes[t, b, i // pool], pool, share, i % pool == 0)
+        for top in range(0, height, pool):
+            for t in range(steps):
+                source = 0 if x.shape[0] == 1 else t
+                for i in range(top, min(top + pool, height)):
+                    out = spikes[t, b, i] if pool == 1 else fired
+                    drive, state = x[source, b, i], membrane[b, i]
+                    fire_row(drive, gains, shifts, state, before, out, decay, threshold, hard)
+                    if keep:
+                        keep_row(before, threshold, half, compact, kept[t, b, i])
+                    if pool > 1:
+                        add_row(fired, total, i == top)
+                if pool > 1 and top // pool < rows:
+                    pooled = spikes[t, b, top // pool].reshape(columns, channels)
+                    mean_windows(windows, share, pooled)
+
+
+@njit(cache=True, nogil=True)
+def fire_row(
+    drive: Array,
+    gains: Array,
+    shifts: Array,
+    state: Array,  # in V[t - 1], out V[t]
+    before: Array,  # out H[t]
+    fired: Array,  # out S[t]
+    decay: Any,
+    threshold: Any,
+    hard: bool,
+) -> None:
+    """One step of one row of neurons."""
+    one, zero = state.dtype.type(1), state.dtype.type(0)
+    for k in range(len(state)):
+        h = decay * state[k] + (drive[k] * gains[k] + shifts[k])
+        s = one if h >= threshold else zero
+        state[k] = h - s * (h if hard else threshold)
+        before[k] = h
+        fired[k] = s
 
 
 @njit(cache=True, nogil=True)
@@ -112,31 +144,41 @@ def tiled(values: Array, times: int) -> Array:
 
 
 @njit(cache=True, nogil=True)
-def pool_row(fired: Array, pooled: Array, pool: int, share: Any, fresh: bool) -> None:
-    """Add one row of spikes (W * C,) to its windows (W // pool, C); *fresh* starts them."""
-    columns, channels = pooled.shape
-    for column in range(columns):
-        start = column * pool * channels
-        window = pooled[column]
-        if fresh:
-            window[:] = 0
-        for d in range(pool):
-            part = fired[start + d * channels : start + (d + 1) * channels]
-            for c in range(channels):
-                window[c] += part[c] * share
+def add_row(row: Array, total: Array, fresh: bool) -> None:
+    """total <- total + row; *fresh* begins a total."""
+    if fresh:
+        for k in range(len(row)):
+            total[k] = row[k]
+    else:
+        for k in range(len(row)):
+            total[k] += row[k]
 
 
 @njit(cache=True, nogil=True)
-def spread_row(pooled: Array, pool: int, share: Any, row: Array) -> None:
-    """The reverse of ``pool_row``: each window's gradient to its members, 0 to those outside."""
-    columns, channels = pooled.shape
-    for column in range(columns):
-        window = pooled[column]
-        for d in range(pool):
-            start = (column * pool + d) * channels
+def mean_windows(total: Array, share: Any, pooled: Array) -> None:
+    """Summed rows (W // pool, pool, C) -> pooled (W // pool, C), times *share*."""
+    columns, pool, channels = total.shape
+    if pool == 2:
+        for j in range(columns):
             for c in range(channels):
-                row[start + c] = window[c] * share
-    row[columns * pool * channels :] = 0
+                pooled[j, c] = (total[j, 0, c] + total[j, 1, c]) * share
+        return
+    for j in range(columns):
+        for c in range(channels):
+            summed = total[j, 0, c]
+            for d in range(1, pool):
+                summed += total[j, d, c]
+            pooled[j, c] = summed * share
+
+
+@njit(cache=True, nogil=True)
+def spread_windows(pooled: Array, share: Any, row: Array) -> None:
+    """The reverse: each window's gradient (W // pool, C), times *share*, to its members."""
+    columns, pool, channels = row.shape
+    for j in range(columns):
+        for d in range(pool):
+            for c in range(channels):
+                row[j, d, c] = pooled[j, c] * share
 
 
 @njit(cache=True, nogil=True)
@@ -181,9 +223,9 @@ def decode_row(kept: Array, height: Any, fired: Array, slopes: Array) -> None:
 def lif_backward(
     first: int,
     end: int,  # samples first..end of the batch
-    spike_gradient: Array,  # (T, B, H // pool, W // pool, C)
-    kept: Array,  # (T, B, H, W, C): of lif_forward
-    carry: Array,  # (B, H, W, C): in the gradient of the last membrane, out of the first
+    spike_gradient: Array,  # (T, B, H // pool, (W // pool) * C)
+    kept: Array,  # (T, B, H, W * C): of lif_forward
+    carry: Array,  # (B, H, W * C): in the gradient of the last membrane, out of the first
     decay: Any,
     threshold: Any,
     width: Any,
@@ -192,61 +234,87 @@ def lif_backward(
     pool: int,
     surrogate: int,
     compact: bool,
-    gradient: Array,  # (T or 1, B, H, W, C) out: of the current
-    x: Array,  # (T or 1, B, H, W, C) for the sums, or nothing (T = 0)
+    gradient: Array,  # (T or 1, B, H, W * C) out: of the current
+    x: Array,  # (T or 1, B, H, W * C) for the sums, or nothing (T = 0)
     sums: Array,  # (2, B, C) out: the sums of g and g x of each sample
-    start: Array,  # (B, H, W, C) the first membrane, to learn the leak, or nothing (B = 0)
+    start: Array,  # (B, H, W * C) the first membrane, to learn the leak, or nothing (B = 0)
     leak: Array,  # (B,) out: the gradient of the decay
 ) -> None:
-    steps, _, rows, _, channels = spike_gradient.shape
-    height = kept.shape[2]
+    steps, _, rows, breadth = spike_gradient.shape
+    height, size, channels = kept.shape[2], kept.shape[3], sums.shape[2]
+    columns, kind = breadth // channels, carry.dtype.type
     static, summed, learn = gradient.shape[0] == 1, x.shape[0] > 0, start.shape[0] > 0
-    kind, size = carry.dtype.type, kept.shape[3] * channels
-    one, zero, share, top = kind(1), kind(0), kind(1.0 / (pool * pool)), kind(1 / width)
-    spread, fired, slopes, now, before = (
-        np.empty(size, carry.dtype),
-        np.empty(size, carry.dtype),
-        np.empty(size, carry.dtype),
-        np.empty(size, carry.dtype),
-        np.empty(size, carry.dtype),
-    )
+    share, peak = kind(1.0 / (pool * pool)), kind(1 / width)
+    now, before, slopes = np.empty(size, kind), np.empty(size, kind), np.empty(size, kind)
+    fired, spread, moments = np.empty(size, kind), np.zeros(size, kind), np.empty((2, size), kind)
+    windows = spread[: columns * pool * channels].reshape(columns, pool, channels)
     sums[:, first:end] = 0
     leak[first:end] = 0
     for b in range(first, end):
-        for step in range(steps):
-            t = steps - 1 - step
-            for i in range(height):
-                held, after = kept[t, b, i].reshape(-1), carry[b, i].reshape(-1)
-                if compact:
-                    decode_row(held, top, fired, slopes)
-                else:
+        for top in range(0, height, pool):
+            moments[:] = 0
+            if top // pool >= rows:
+                spread[:] = 0
+            for step in range(steps):
+                t = steps - 1 - step
+                if pool > 1 and top // pool < rows:
+                    pooled = spike_gradient[t, b, top // pool].reshape(columns, channels)
+                    spread_windows(pooled, share, windows)
+                for i in range(top, min(top + pool, height)):
+                    if compact:
+                        decode_row(kept[t, b, i], peak, fired, slopes)
+                    else:
+                        unpack_row(kept[t, b, i], threshold, before, fired)
+                        slope_row(before, threshold, width, surrogate, slopes)
+                    received = spike_gradient[t, b, i] if pool == 1 else spread
+                    after = carry[b, i]
+                    step_back(received, before, fired, slopes, after, now, threshold, hard, detach)
+                    if learn:
+                        leak[b] += leak_row(kept, start, t, b, i, now, threshold, hard)
                     for k in range(size):
-                        before[k] = held[k]
-                        fired[k] = one if before[k] >= threshold else zero
-                    slope_row(before, threshold, width, surrogate, slopes)
-                inside = i // pool < rows
-                if not inside:
-                    spread[:] = 0
-                elif pool > 1:
-                    spread_row(spike_gradient[t, b, i // pool], pool, share, spread)
-                from_spikes = spike_gradient[t, b, i].reshape(-1) if pool == 1 else spread
-                for k in range(size):
-                    to_spike = from_spikes[k]
-                    if not detach:
-                        to_spike -= after[k] * (before[k] if hard else threshold)
-                    g = after[k] * (one - fired[k]) if hard else after[k]
-                    now[k] = g + to_spike * slopes[k]
-                    after[k] = decay * now[k]
-                if learn:
-                    leak[b] += leak_row(kept, start, t, b, i, now, threshold, hard)
-                row = gradient[0 if static else t, b, i].reshape(-1)
-                if static and step > 0:
-                    for k in range(size):
-                        row[k] += now[k]
-                else:
-                    row[:] = now
-                if summed:
-                    sum_row(now, x[0 if x.shape[0] == 1 else t, b, i], sums[:, b])
+                        after[k] = decay * now[k]
+                    add_row(now, gradient[0 if static else t, b, i], step == 0 or not static)
+                    if summed:
+                        driven = x[0 if x.shape[0] == 1 else t, b, i]
+                        add_moments(now, driven, moments[0], moments[1])
+            if summed:
+                fold_row(moments, sums[:, b])
+
+
+@njit(cache=True, nogil=True)
+def unpack_row(kept: Array, threshold: Any, before: Array, fired: Array) -> None:
+    """Membranes and spikes of one row of kept membranes."""
+    one, zero = fired.dtype.type(1), fired.dtype.type(0)
+    for k in range(len(fired)):
+        before[k] = kept[k]
+        fired[k] = one if before[k] >= threshold else zero
+
+
+@njit(cache=True, nogil=True)
+def step_back(
+    received: Array,  # the gradient of the spikes
+    before: Array,  # H[t], read only where the reset is not detached
+    fired: Array,
+    slopes: Array,
+    after: Array,  # the gradient of V[t]
+    now: Array,  # out the gradient of H[t], which is that of the current
+    threshold: Any,
+    hard: bool,
+    detach: bool,
+) -> None:
+    """One step backwards of one row of neurons."""
+    one = now.dtype.type(1)
+    if detach and not hard:
+        for k in range(len(now)):
+            now[k] = after[k] + received[k] * slopes[k]
+    elif detach:
+        for k in range(len(now)):
+            now[k] = after[k] * (one - fired[k]) + received[k] * slopes[k]
+    else:
+        for k in range(len(now)):
+            reset = before[k] if hard else threshold
+            through = after[k] * (one - fired[k]) if hard else after[k]
+            now[k] = through + (received[k] - after[k] * reset) * slopes[k]
 
 
 @njit(cache=True, nogil=True)
@@ -256,31 +324,14 @@ def leak_row(
     """The sum over one row of dL/dH[t] times the membrane after the reset of step t - 1."""
     total = 0.0
     if t == 0:
-        first = start[b, i].reshape(-1)
         for k in range(len(now)):
-            total += now[k] * first[k]
+            total += now[k] * start[b, i, k]
         return total
-    past = kept[t - 1, b, i].reshape(-1)
     for k in range(len(now)):
-        h = now.dtype.type(past[k])
+        h = now.dtype.type(kept[t - 1, b, i, k])
         reset = h if hard else threshold
         total += now[k] * (h - reset if h >= threshold else h)
     return total
-
-
-@njit(cache=True, nogil=True)
-def sum_row(g: Array, x: Array, sums: Array) -> None:
-    """Add the sums of g (W * C,) and g x (x is (W, C)) over the row to *sums* (2, C)."""
-    breadth, channels = x.shape
-    row = np.zeros((2, channels), x.dtype)
-    for j in range(breadth):
-        part = g[j * channels : (j + 1) * channels]
-        for c in range(channels):
-            row[0, c] += part[c]
-            row[1, c] += part[c] * x[j, c]
-    for c in range(channels):
-        sums[0, c] += row[0, c]
-        sums[1, c] += row[1, c]
 
 
 @njit(cache=True, nogil=True)
@@ -288,38 +339,45 @@ def gradient_of_input(
     first: int, end: int, gradient: Array, x: Array, gain: Array, slope: Array, offset: Array
 ) -> None:
     """In place: gradient <- gradient * gain + x * slope + offset, per channel."""
-    steps, _, height, width, channels = x.shape
-    gains, slopes, offsets = tiled(gain, width), tiled(slope, width), tiled(offset, width)
+    steps, _, height, size = x.shape
+    times = size // len(gain)
+    gains, slopes, offsets = tiled(gain, times), tiled(slope, times), tiled(offset, times)
     for b in range(first, end):
         for t in range(steps):
             for i in range(height):
-                g, values = gradient[t, b, i].reshape(-1), x[t, b, i].reshape(-1)
-                for k in range(width * channels):
+                g, values = gradient[t, b, i], x[t, b, i]
+                for k in range(size):
                     g[k] = g[k] * gains[k] + (values[k] * slopes[k] + offsets[k])
 
 
 @njit(cache=True, nogil=True)
-def pool_forward(first: int, end: int, x: Array, pool: int, pooled: Array) -> None:
+def pool_forward(first: int, end: int, x: Array, channels: int, pool: int, pooled: Array) -> None:
     """Means over ``pool x pool`` windows; incomplete ones are dropped."""
-    steps, _, rows, _, _ = pooled.shape
-    share = pooled.dtype.type(1.0 / (pool * pool))
+    steps, _, rows, breadth = pooled.shape
+    columns, kind = breadth // channels, pooled.dtype.type
+    total, share = np.empty(x.shape[3], kind), kind(1.0 / (pool * pool))
+    windows = total[: columns * pool * channels].reshape(columns, pool, channels)
     for b in range(first, end):
         for t in range(steps):
-            for i in range(rows * pool):
-                row = x[t, b, i].reshape(-1)
-                pool_row(row, pooled[t, b, i // pool], pool, share, i % pool == 0)
+            for r in range(rows):
+                for d in range(pool):
+                    add_row(x[t, b, r * pool + d], total, d == 0)
+                mean_windows(windows, share, pooled[t, b, r].reshape(columns, channels))
 
 
 @njit(cache=True, nogil=True)
-def pool_backward(first: int, end: int, pooled: Array, pool: int, gradient: Array) -> None:
+def pool_backward(
+    first: int, end: int, pooled: Array, channels: int, pool: int, gradient: Array
+) -> None:
     """The reverse of ``pool_forward``."""
-    steps, _, rows, _, _ = pooled.shape
-    share = pooled.dtype.type(1.0 / (pool * pool))
+    steps, _, rows, breadth = pooled.shape
+    columns, kind = breadth // channels, pooled.dtype.type
+    spread, share = np.zeros(gradient.shape[3], kind), kind(1.0 / (pool * pool))
+    windows = spread[: columns * pool * channels].reshape(columns, pool, channels)
     for b in range(first, end):
         for t in range(steps):
-            for i in range(gradient.shape[2]):
-                row = gradient[t, b, i].reshape(-1)
-                if i // pool < rows:
-                    spread_row(pooled[t, b, i // pool], pool, share, row)
-                else:
-                    row[:] = 0
+            for r in range(rows):
+                spread_windows(pooled[t, b, r].reshape(columns, channels), share, windows)
+                for d in range(pool):
+                    add_row(spread, gradient[t, b, r * pool + d], True)
+            gradient[t, b, rows * pool :] = 0
