@@ -210,16 +210,6 @@ def slope_row(before: Array, threshold: Any, width: Any, surrogate: int, slopes:
 
 
 @njit(cache=True, nogil=True)
-def decode_row(kept: Array, height: Any, fired: Array, slopes: Array) -> None:
-    """Spikes and slopes of one row of kept bytes."""
-    one, zero = fired.dtype.type(1), fired.dtype.type(0)
-    for k in range(len(fired)):
-        byte = np.uint8(kept[k])
-        fired[k] = one if byte & FIRED else zero
-        slopes[k] = height if byte & INSIDE else zero
-
-
-@njit(cache=True, nogil=True)
 def lif_backward(
     first: int,
     end: int,  # samples first..end of the batch
@@ -261,14 +251,15 @@ def lif_backward(
                     pooled = spike_gradient[t, b, top // pool].reshape(columns, channels)
                     spread_windows(pooled, share, windows)
                 for i in range(top, min(top + pool, height)):
-                    if compact:
-                        decode_row(kept[t, b, i], peak, fired, slopes)
-                    else:
-                        unpack_row(kept[t, b, i], threshold, before, fired)
-                        slope_row(before, threshold, width, surrogate, slopes)
                     received = spike_gradient[t, b, i] if pool == 1 else spread
-                    after = carry[b, i]
-                    step_back(received, before, fired, slopes, after, now, threshold, hard, detach)
+                    held, after = kept[t, b, i], carry[b, i]
+                    if compact:
+                        step_back_bytes(received, held, peak, after, now, hard)
+                    else:
+                        unpack_row(held, threshold, before, fired)
+                        slope_row(before, threshold, width, surrogate, slopes)
+                        settings = (threshold, hard, detach)
+                        step_back(received, before, fired, slopes, after, now, *settings)
                     if learn:
                         leak[b] += leak_row(kept, start, t, b, i, now, threshold, hard)
                     for k in range(size):
@@ -279,6 +270,21 @@ def lif_backward(
                         add_moments(now, driven, moments[0], moments[1])
             if summed:
                 fold_row(moments, sums[:, b])
+
+
+@njit(cache=True, nogil=True)
+def step_back_bytes(
+    received: Array, kept: Array, peak: Any, after: Array, now: Array, hard: bool
+) -> None:
+    """``step_back`` from kept bytes: a rectangular surrogate of height *peak*, a detached reset."""
+    zero = now.dtype.type(0)
+    if hard:
+        for k in range(len(now)):
+            through = zero if np.uint8(kept[k]) & FIRED else after[k]
+            now[k] = through + received[k] * (peak if np.uint8(kept[k]) & INSIDE else zero)
+    else:
+        for k in range(len(now)):
+            now[k] = after[k] + received[k] * (peak if np.uint8(kept[k]) & INSIDE else zero)
 
 
 @njit(cache=True, nogil=True)
