@@ -4,18 +4,21 @@
 
 All sides do one full update (forward, loss, backward, Adam) of TSSD with T_s = 4, T_t = 6 of the
 same network on a batch of 28 x 28 images, in the same process, taking turns, on one thread; CPU
-seconds, the least of some repeats. Peak memory is that of two updates in a process of their own,
-above what it held before. Also here: heads cost nothing once a network is stripped.
+seconds, the least of some repeats. All of them spend the same time in torch's convolutions and
+matrix products, so their share of our update is reported too: 1 / share is what is left to win.
+Peak memory is that of two updates in a process of their own, above what it held before. Also here:
+heads cost nothing once a network is stripped.
 """
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.harness import Row, at_least, at_most, cpu_seconds, report, write
 from benchmarks.training_peers import MultiStep, Stepwise
@@ -32,6 +35,7 @@ GOALS = {"tiny": 4.0, "vgg-small": 3.0, "vgg-9": 3.0}  # over snnTorch
 OVER_SPIKINGJELLY = 3.0
 BATCHES = {"vgg-9": 16}  # it is large; the others have 128
 SIDES = ("tssd", "snntorch", "spikingjelly")
+TORCH_MAPS = ("aten::mkldnn_convolution", "aten::convolution_backward", "aten::mm", "aten::addmm")
 
 
 def update(
@@ -71,9 +75,8 @@ def side(name: str, model: str, readout: Readout) -> Callable[[], None]:
     return update(lambda: peer(images, steps), peer, config, labels)
 
 
-def seconds(model: str, readout: Readout, repeats: int) -> dict[str, float]:
+def seconds(works: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
     """The least CPU seconds of one update of each side."""
-    works = {name: side(name, model, readout) for name in SIDES}
     best: dict[str, float] = dict.fromkeys(SIDES, float("inf"))
     for repeat in range(repeats + 1):
         for name, work in works.items():
@@ -81,6 +84,15 @@ def seconds(model: str, readout: Readout, repeats: int) -> dict[str, float]:
             if repeat:  # the first round warms up
                 best[name] = min(best[name], spent)
     return best
+
+
+def share_of_maps(work: Callable[[], None]) -> float:
+    """The share of an update, in per cent, that torch's convolutions and products take."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        work()
+    averages = profiler.key_averages()
+    maps = sum(e.self_cpu_time_total for e in averages if e.key in TORCH_MAPS)
+    return float(100 * maps / sum(e.self_cpu_time_total for e in averages))
 
 
 def peak_mib(name: str, model: str) -> float:
@@ -94,13 +106,19 @@ def measure_memory(name: str, model: str) -> float:
     torch.set_num_threads(1)
     keep_freed_pages()
     work = side(name, model, Readout.BOTH)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = largest_kib()
     work()
     work()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (largest_kib() - before) / 1024
 
 
-def speed_rows(models: list[str], repeats: int = 3) -> list[Row]:
+def largest_kib() -> int:
+    """The largest resident size of this program; ru_maxrss also counts the one that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+def speed_rows(models: list[str], repeats: int = 5) -> list[Row]:
     """Ratios for each model, with an unsupervised (free) and with a supervised teacher."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -110,7 +128,8 @@ def speed_rows(models: list[str], repeats: int = 3) -> list[Row]:
         how = f"CPU s, 1 thread, batch {BATCHES.get(model, 128)}, T_s 4, T_t 6, TSSD, fp32"
         how += ", same process"
         for readout in (Readout.STUDENT, Readout.BOTH):
-            best = seconds(model, readout, repeats)
+            works = {who: side(who, model, readout) for who in SIDES}
+            best = seconds(works, repeats)
             name = f"training {model}, task readout {readout.value}"
             ratios = {peer: best[peer] / best["tssd"] for peer in SIDES[1:]}
             found.append(
@@ -121,6 +140,8 @@ def speed_rows(models: list[str], repeats: int = 3) -> list[Row]:
                 at_least(f"{name}: over SpikingJelly", ratios["spikingjelly"], goal, "x", how)
             )
             found += [report(f"{name}: {who}", 1000 * best[who], "ms", how) for who in SIDES]
+            share = share_of_maps(works["tssd"])
+            found.append(report(f"{name}: torch's convolutions and products", share, "%", how))
     torch.set_num_threads(before)
     return found
 
