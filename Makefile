@@ -35,7 +35,7 @@ lint: $(VENV)/.installed  ## style and format
 
 types: $(VENV)/.installed  ## mypy and pyright
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check: lint types test  ## what a change must pass
 

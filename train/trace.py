@@ -1,6 +1,7 @@
 """A user's module as a graph of its layers, by torch.fx."""
 
 from torch import fx, nn
+from torch.fx.proxy import TraceError
 
 from tssd.errors import NetworkError
 
@@ -17,7 +18,7 @@ def trace(module: nn.Module) -> fx.Graph:
     """What one call of *module* does; NetworkError where forward depends on its data."""
     try:
         return _Tracer().trace(module)
-    except (fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError) as error:
+    except (TraceError, TypeError, RuntimeError, NotImplementedError) as error:
         raise NetworkError(
             f"module {type(module).__name__}",
             found=f"a forward that depends on its data ({str(error).splitlines()[0][:120]})",

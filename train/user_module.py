@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import snntorch
 import torch
@@ -130,9 +131,10 @@ class UserNet(SpikingNet):
 
     def _reset(self) -> None:
         """Every membrane at rest."""
-        for module in self.module.modules():
-            if isinstance(module, snntorch.SpikingNeuron):
-                module.reset_mem()
+        neurons: list[Any] = list(self.module.modules())
+        for neuron in neurons:
+            if isinstance(neuron, snntorch.SpikingNeuron):
+                neuron.reset_mem()
 
     def _outputs(self) -> list[str]:
         """The names of the outputs, from one silent step; each must be (B, classes)."""

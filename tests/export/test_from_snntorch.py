@@ -1,6 +1,7 @@
 """The matrix: snnTorch -> graph -> file -> reader -> run, 100 steps, or refused by construct."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ def prepared(net: Net) -> nn.Module:
     for name, parameter in module.named_parameters():
         if name.endswith("weight"):
             parameter.data *= 3
-    for layer in module.modules():
+    layers: list[Any] = list(module.modules())
+    for layer in layers:
         if isinstance(layer, snn.SpikingNeuron):  # the shipped surrogates answer in float32
             layer.spike_grad = lambda u: (u > 0).to(u.dtype)
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
