@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
-from tssd.errors import FileFormatError, NetworkError, TssdError
+from tssd.deployability import TargetRow, of_graph, of_integers
+from tssd.errors import FileFormatError
 from tssd.export.bundle import read_bundle
-from tssd.export.netx import check_netx
 from tssd.export.netx_read import read_netx
 from tssd.export.nir_read import has_integer_model, read_nir
 from tssd.export.nirio.graph import Graph, by_distance
 from tssd.export.nirio.read import read_graph
-from tssd.export.nirio.rules import needs
-from tssd.hw_targets.chips import chip_names, load_chip
-from tssd.hw_targets.fit import fit
+from tssd.export.nirio.rules import Answers, needs, unsaid
 
 MAX_SAFETENSORS_HEADER = 1 << 24
 
@@ -41,15 +39,6 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
-class TargetRow:
-    """Whether a target takes the network, and everything that is in the way."""
-
-    target: str
-    takes: bool
-    why_not: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Inspection:
     """``edges`` are pairs of layer names; ``missing``: what the file does not say."""
 
@@ -62,8 +51,9 @@ class Inspection:
     targets: tuple[TargetRow, ...] = ()
 
 
-def inspect(path: Path) -> Inspection:
-    """What *path* holds; FileFormatError for anything else."""
+def inspect(path: Path, answers: Answers | None = None) -> Inspection:
+    """What *path* holds; FileFormatError for anything else. ``answers``: what a NIR graph does not
+    say about time, as for `tssd import`."""
     if not path.exists():
         raise FileFormatError(str(path), found="no such file", hint="check the path")
     if path.is_dir():
@@ -73,7 +63,7 @@ def inspect(path: Path) -> Inspection:
     if path.suffix == ".nir":
         if has_integer_model(path):
             return _integers(path, "NIR with the integer model", read_nir(path))
-        return _graph(path, read_graph(path))
+        return _graph(path, read_graph(path), answers or Answers())
     readers = {".net": _netx, ".onnx": _onnx, ".safetensors": _checkpoint}
     if path.suffix not in readers:
         raise FileFormatError(
@@ -107,34 +97,10 @@ def _integers(path: Path, kind: str, network: IntNetwork) -> Inspection:
         "input_max": network.input_max,
     }
     edges = tuple((j.source, j.target) for j in network.projections)
-    return Inspection(str(path), kind, tuple(rows), edges, (), facts, _targets(network))
+    return Inspection(str(path), kind, tuple(rows), edges, (), facts, of_integers(network))
 
 
-def _targets(network: IntNetwork) -> tuple[TargetRow, ...]:
-    """Every chip file, and the formats that can say less than we can."""
-    rows = []
-    for name in sorted(chip_names()):
-        try:
-            found = tuple(str(finding) for finding in fit(network, load_chip(name)).findings)
-        except TssdError as error:
-            found = (str(error),)
-        rows.append(TargetRow(name, not found, found))
-    refusals = tuple(str(finding) for finding in check_netx(network))
-    rows.append(TargetRow("netx (lava-dl)", not refusals, refusals))
-    return (*rows, _onnx_target(network))
-
-
-def _onnx_target(network: IntNetwork) -> TargetRow:
-    from tssd.export.onnx_graph import check
-
-    try:
-        check(network)
-    except NetworkError as error:
-        return TargetRow("onnx", False, (str(error),))
-    return TargetRow("onnx", True)
-
-
-def _graph(path: Path, graph: Graph) -> Inspection:
+def _graph(path: Path, graph: Graph, answers: Answers) -> Inspection:
     rows = []
     for name in by_distance(graph):
         node = graph.nodes[name]
@@ -156,9 +122,10 @@ def _graph(path: Path, graph: Graph) -> Inspection:
         )
     meta = graph.metadata
     named = {"dt": "dt", "rule": "discretisation", "reset": "reset"}
-    missing = sorted(key for key in needs(graph) if named[key] not in meta)
+    missing = tuple(sorted(key for key in needs(graph) if named[key] not in meta))
     facts = {k: v for k, v in meta.items() if isinstance(v, str | int | float)}
-    return Inspection(str(path), "NIR graph", tuple(rows), graph.edges, tuple(missing), facts)
+    targets = of_graph(graph, answers, unsaid(graph, answers))
+    return Inspection(str(path), "NIR graph", tuple(rows), graph.edges, missing, facts, targets)
 
 
 def _netx(path: Path) -> Inspection:

@@ -45,6 +45,7 @@ class Rule:
     ignores: tuple[str, ...] = ()  # parameters this platform does not read
     if_gain: str = "graph"  # "unit": the input of I and IF counts as it is
     late: bool = False  # a subtraction comes with the next step's input
+    several: bool = False  # a spike for each threshold that v holds; an IF stays above -v_threshold
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,16 @@ class Profile:
     ignores: tuple[str, ...] = ()  # ``r`` is read in CubaLIF and CubaLI all the same
     if_gain: str = "graph"
     late: bool = False
+    several: bool = False  # told of, not done: a neuron of a chip sends one spike in a step
 
 
 PROFILES: dict[str, Profile] = {
     "snntorch": Profile("euler", "zero", 1e-4, ignores=("v_reset",)),
     "norse": Profile("euler", "zero", None, ignores=("r", "v_reset"), if_gain="unit"),
-    "sinabs": Profile("mixed", "subtract", 1.0, gain="unit", ignores=("r", "v_reset")),
-    "rockpool": Profile("mixed", "subtract", None, ignores=("v_reset",)),
+    "sinabs": Profile(
+        "mixed", "subtract", 1.0, gain="unit", ignores=("r", "v_reset"), several=True
+    ),
+    "rockpool": Profile("mixed", "subtract", None, ignores=("v_reset",), several=True),
     "spyx": Profile(
         "euler", "subtract", None, "unit", ignores=("r", "v_leak", "v_reset"), late=True
     ),
@@ -89,11 +93,8 @@ def resolve(graph: Graph, answers: Answers | None = None) -> Rule:
     names the missing option."""
     told = answers or Answers()
     profile = _profile(told.profile)
-    meta = graph.metadata
-    dt = _first(told.dt_seconds, profile and profile.dt_seconds, _number(meta.get("dt")))
-    word = _first(told.rule, profile and profile.discretisation, _word(meta.get("discretisation")))
-    reset = _first(told.reset, profile and profile.reset, _word(meta.get("reset")))
-    _ask(graph, dt, word, reset)
+    dt, word, reset = _said(graph, told)
+    _ask(graph, unsaid(graph, told))
     rule = Rule(
         float(dt or 1.0),
         str(word or "euler"),
@@ -105,6 +106,23 @@ def resolve(graph: Graph, answers: Answers | None = None) -> Rule:
     )
     _check(rule, str(reset or "none"))
     return rule
+
+
+def unsaid(graph: Graph, answers: Answers) -> tuple[str, ...]:
+    """What the graph depends on and neither it nor *answers* say: some of dt, reset, rule."""
+    dt, word, reset = _said(graph, answers)
+    said = {"dt": dt, "rule": word, "reset": reset}
+    return tuple(sorted(name for name in needs(graph) if said[name] is None))
+
+
+def _said(graph: Graph, told: Answers) -> tuple[float | None, str | None, str | None]:
+    """dt, discretisation and reset: the user's word, else the profile's, else the graph's."""
+    profile, meta = _profile(told.profile), graph.metadata
+    return (
+        _first(told.dt_seconds, profile and profile.dt_seconds, _number(meta.get("dt"))),
+        _first(told.rule, profile and profile.discretisation, _word(meta.get("discretisation"))),
+        _first(told.reset, profile and profile.reset, _word(meta.get("reset"))),
+    )
 
 
 def _word(value: Any) -> str | None:
@@ -132,9 +150,11 @@ def reset_of(graph: Graph, name: str, rule: Rule) -> Reset:
 
 
 def resets_late(graph: Graph, name: str, rule: Rule) -> bool:
-    """Whether the platform, or else the node itself, subtracts with the next step's input."""
+    """Whether the platform, or else the node itself, subtracts with the next step's input; a
+    CubaLIF of spyx, the only such platform, subtracts in the step of the spike."""
     if rule.reset is not None or SPELLED in graph.nodes[name].metadata:
-        return rule.late and SPELLED not in graph.nodes[name].metadata
+        cuba = graph.nodes[name].type == "CubaLIF"
+        return rule.late and not cuba and SPELLED not in graph.nodes[name].metadata
     return bool(graph.nodes[name].metadata.get("reset_delay", False))
 
 
@@ -186,9 +206,7 @@ def needs(graph: Graph) -> set[str]:
     return wanted
 
 
-def _ask(graph: Graph, dt: Any, word: Any, reset: Any) -> None:
-    said = {"dt": dt, "rule": word, "reset": reset}
-    missing = sorted(name for name in needs(graph) if said[name] is None)
+def _ask(graph: Graph, missing: tuple[str, ...]) -> None:
     if missing:
         options = {"dt": "--dt SECONDS", "rule": "--rule euler", "reset": "--reset zero"}
         raise ConfigError(

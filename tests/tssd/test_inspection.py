@@ -10,11 +10,13 @@ from strategies import random_conv_network, residual_network
 
 from tssd.calibration.int_network import Reset
 from tssd.cli import cli
+from tssd.deployability import TargetRow
 from tssd.difference import diff
 from tssd.errors import FileFormatError
 from tssd.export.bundle import write_bundle
 from tssd.export.netx import write_netx
 from tssd.export.nir_write import write_nir
+from tssd.export.nirio.rules import Answers
 from tssd.export.onnx_graph import onnx_bytes
 from tssd.graph_drawing import to_svg
 from tssd.inspection import inspect
@@ -50,6 +52,43 @@ def test_a_foreign_graph_says_what_is_missing() -> None:
     braille = inspect(GOLDEN / "braille_noDelay_bias_zero.nir")
     for svg in (to_svg(found), to_svg(braille)):
         assert svg.count("<rect") in (len(found.layers), len(braille.layers))
+
+
+def targets(name: str, profile: str | None) -> dict[str, TargetRow]:
+    rows = inspect(GOLDEN / f"{name}.nir", Answers(profile=profile)).targets
+    return {row.target: row for row in rows}
+
+
+def test_a_foreign_graph_is_judged_for_every_target() -> None:
+    """As the import would, without samples; nothing is said that depends on what is not said."""
+    cnn = targets("cnn_sinabs", "sinabs")
+    assert cnn["loihi2"].takes
+    assert cnn["onnx"].takes
+    assert cnn["loihi1"].takes is False
+    assert "payloads need graded spikes" in cnn["loihi1"].why_not[0]
+    assert "soft reset" in cnn["netx (lava-dl)"].why_not[0]
+    unsaid = targets("cnn_sinabs", None)
+    assert unsaid.keys() == cnn.keys()
+    assert {row.takes for row in unsaid.values()} == {None}
+    assert unsaid["loihi2"].why_not[0].startswith("depends on dt, reset, rule: name the --profile")
+
+
+def test_what_no_target_takes_is_told_by_node() -> None:
+    rows = targets("braille_noDelay_bias_zero", "snntorch").values()
+    assert {row.takes for row in rows} == {False}
+    assert all("a bias that passes a synapse with memory" in row.why_not[0] for row in rows)
+    recurrent = targets("braille_noDelay_noBias_subtract", "snntorch")
+    assert recurrent["loihi2"].takes
+    assert "recurrence" in recurrent["netx (lava-dl)"].why_not[0]
+
+
+def test_targets_alike_are_shown_together() -> None:
+    told = ["inspect", str(GOLDEN / "braille_noDelay_bias_zero.nir"), "--profile", "snntorch"]
+    shown = CliRunner().invoke(cli, told)
+    assert shown.exit_code == 0
+    (line,) = [x for x in shown.output.splitlines() if x.endswith(": refuses it")]
+    assert line.startswith("loihi1, ")
+    assert "onnx" in line
 
 
 def test_netx_and_checkpoints_are_read(tmp_path: Path) -> None:

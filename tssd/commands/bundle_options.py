@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tssd.export.nirio.rules import DISCRETISATIONS, PROFILES
+
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.export.bundle import Bundle
 
@@ -110,6 +112,23 @@ def foreign(command: Command) -> Command:
             default=16,
             show_default=True,
             help="Steps of one sample, which the network does not say.",
+        ),
+    )
+
+
+def answers(command: Command) -> Command:
+    """What a NIR graph does not say about time: profile, dt, rule, reset."""
+    return _with(
+        command,
+        click.option(
+            "--profile", type=click.Choice(list(PROFILES)), help="The tool that made the graph."
+        ),
+        click.option("--dt", type=float, help="Length of a step, in the unit of the graph's tau."),
+        click.option(
+            "--rule", type=click.Choice(DISCRETISATIONS), help="Discretisation of the graph."
+        ),
+        click.option(
+            "--reset", type=click.Choice(["zero", "subtract", "none"]), help="Reset rule."
         ),
     )
 

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from tssd.commands import bundle_options
-from tssd.export.nirio.rules import DISCRETISATIONS, PROFILES
 from tssd.progress import Steps
 
 
@@ -17,10 +16,7 @@ from tssd.progress import Steps
 @click.argument("path", type=click.Path(path_type=Path))
 @bundle_options.placing
 @bundle_options.foreign
-@click.option("--profile", type=click.Choice(list(PROFILES)), help="The tool that made the graph.")
-@click.option("--dt", type=float, help="Length of a step, in the unit of the graph's tau.")
-@click.option("--rule", type=click.Choice(DISCRETISATIONS), help="Discretisation of the graph.")
-@click.option("--reset", type=click.Choice(["zero", "subtract", "none"]), help="Reset rule.")
+@bundle_options.answers
 @click.option(
     "--input",
     "coding",

@@ -3,10 +3,13 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tssd import terminal
+from tssd.commands import bundle_options
+from tssd.export.nirio.rules import Answers
 from tssd.graph_drawing import to_svg
 from tssd.inspection import Inspection, inspect
 
@@ -14,11 +17,16 @@ from tssd.inspection import Inspection, inspect
 @click.command("inspect", epilog="Example: tssd inspect network.nir --svg network.svg")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--svg", type=click.Path(path_type=Path), help="Also draw the graph to this file.")
+@bundle_options.answers
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def command(path: Path, svg: Path | None, as_json: bool) -> None:
+def command(path: Path, svg: Path | None, as_json: bool, **told: Any) -> None:
     """Show layers, shapes, neurons, parameters, bits and resets of PATH: a bundle, a run folder,
-    .nir, .net, .onnx or .safetensors."""
-    found = inspect(path)
+    .nir, .net, .onnx or .safetensors; and which targets would take it, or why not.
+
+    A NIR graph of another tool is judged under what the options or the profile say about its time,
+    without calibration.
+    """
+    found = inspect(path, Answers(*(told[key] for key in ("profile", "dt", "reset", "rule"))))
     if svg is not None:
         svg.write_text(to_svg(found), encoding="utf-8")
     click.echo(json.dumps(asdict(found)) if as_json else to_text(found))
@@ -44,7 +52,11 @@ def to_text(found: Inspection) -> str:
     lines += [f"{key}: {value}" for key, value in found.facts.items()]
     if found.missing:
         lines.append(f"not said: {', '.join(found.missing)}")
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for target in found.targets:
-        lines.append(f"{target.target}: {'takes it' if target.takes else 'refuses it'}")
-        lines += [f"  {reason}" for reason in target.why_not[:8]]
+        verdict = {None: "cannot say", True: "takes it", False: "refuses it"}[target.takes]
+        alike.setdefault((verdict, target.why_not), []).append(target.target)
+    for (verdict, why_not), names in alike.items():
+        lines.append(f"{', '.join(names)}: {verdict}")
+        lines += [f"  {reason}" for reason in why_not[:8]]
     return "\n".join(lines)

@@ -1,0 +1,99 @@
+"""Whether each target would take a network, and everything that is in the way.
+
+Integers are judged as they are. A graph of floats is converted and quantized as `tssd import` does,
+but on a silent sample in place of calibration: its weights at the largest scale that clips none.
+That settles shapes, cores, memory, loops and biases; how well it computes takes real samples.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tssd.calibration.int_network import IntNetwork
+from tssd.errors import NetworkError, TssdError
+from tssd.export.netx import check_netx
+from tssd.export.nirio.graph import Graph
+from tssd.export.nirio.rules import Answers, Rule, resolve
+from tssd.hw_targets.chips import chip_names, load_chip
+from tssd.hw_targets.fit import fit
+from tssd.hw_targets.spec import ChipSpec
+
+NETX, ONNX = "netx (lava-dl)", "onnx"
+TIME_STEPS = 16  # of the silent run: the default of `tssd import`
+
+
+@dataclass(frozen=True)
+class TargetRow:
+    """``takes`` None: not known before the file or the user says more."""
+
+    target: str
+    takes: bool | None
+    why_not: tuple[str, ...] = ()
+
+
+def of_integers(network: IntNetwork) -> tuple[TargetRow, ...]:
+    """Every chip file, and the formats that can say less than we can."""
+    chips = [_on_chip(network, name, load_chip(name)) for name in sorted(chip_names())]
+    return (*chips, *_formats(network))
+
+
+def of_graph(
+    graph: Graph, answers: Answers, missing: tuple[str, ...] = ()
+) -> tuple[TargetRow, ...]:
+    """The same for a NIR graph; *missing*: what neither file nor *answers* say of its time."""
+    chips = {name: load_chip(name) for name in sorted(chip_names())}
+    if missing:
+        unknown = f"depends on {', '.join(missing)}: name the --profile of its maker, or say them"
+        return tuple(TargetRow(name, None, (unknown,)) for name in (*chips, NETX, ONNX))
+    rule = resolve(graph, answers)
+    networks = {name: _silently_quantized(graph, rule, chip) for name, chip in chips.items()}
+    rows = []
+    for name, found in networks.items():
+        if isinstance(found, str):
+            rows.append(TargetRow(name, False, (found,)))
+        else:
+            rows.append(_on_chip(found, name, chips[name]))
+    first = next((x for x in networks.values() if isinstance(x, IntNetwork)), None)
+    if first is not None:
+        return (*rows, *_formats(first))
+    reasons = rows[0].why_not
+    return (*rows, TargetRow(NETX, False, reasons), TargetRow(ONNX, False, reasons))
+
+
+def _silently_quantized(graph: Graph, rule: Rule, chip: ChipSpec) -> IntNetwork | str:
+    """What `tssd import` would place on *chip*, or why it would not."""
+    from tssd.calibration.fold import align, fold
+    from tssd.calibration.observe import observe
+    from tssd.calibration.quantize import quantize
+    from tssd.calibration.scales import Options, Search
+    from tssd.export.nirio.to_float import to_float
+    from tssd.pipeline import ExportOptions, precision_of
+
+    precision = precision_of(chip, ExportOptions())
+    try:
+        folded = align(fold(to_float(graph, TIME_STEPS, rule)), precision.delay_max)
+        silent = np.zeros((1, *folded.populations[0].shape), np.uint8)
+        options = Options(search=Search.MAX_ABS)
+        return quantize(folded, precision, observe(folded, silent), options)
+    except TssdError as error:
+        return str(error)
+
+
+def _on_chip(network: IntNetwork, name: str, chip: ChipSpec) -> TargetRow:
+    try:
+        found = tuple(str(finding) for finding in fit(network, chip).findings)
+    except TssdError as error:
+        found = (str(error),)
+    return TargetRow(name, not found, found)
+
+
+def _formats(network: IntNetwork) -> tuple[TargetRow, TargetRow]:
+    from tssd.export.onnx_graph import check
+
+    refusals = tuple(str(finding) for finding in check_netx(network))
+    netx = TargetRow(NETX, not refusals, refusals)
+    try:
+        check(network)
+    except NetworkError as error:
+        return netx, TargetRow(ONNX, False, (str(error),))
+    return netx, TargetRow(ONNX, True)
