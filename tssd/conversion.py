@@ -30,28 +30,30 @@ class Form:
     platform: str | None = None
 
 
-def convert(source: Path, out: Path, form: Form) -> None:
-    """The integers of a bundle or of a ``.nir`` of ours as *out*, by its suffix."""
+def convert(source: Path, out: Path, form: Form) -> str | None:
+    """The integers of a bundle or of a ``.nir`` of ours as *out*, by its suffix. Returns what a
+    user of the file must know, if anything."""
     check_new(out)
     network = _integers(source)
     if out.suffix == ".net":
         write_netx(network, out)
     elif form.platform is not None:
-        write_for(_graph(network), out, form.platform)
+        return write_for(_graph(network), out, form.platform)
     else:
         write_nir(network, out, form.mode, form.dt_seconds)
+    return None
 
 
-def convert_model(model: ModelSource, out: Path, form: Form) -> None:
-    """The user's snnTorch module as a ``.nir`` of float weights."""
+def convert_model(model: ModelSource, out: Path, form: Form) -> str | None:
+    """The user's snnTorch module as a ``.nir`` of float weights; returns as ``convert`` does."""
     check_new(out)
     if out.suffix != ".nir":
         raise ConfigError("--out", found=out.name, allowed="a .nir file, for a float module")
     graph = graph_of_model(model, form.mode, form.dt_seconds)
     if form.platform is not None:
-        write_for(graph, out, form.platform)
-    else:
-        write_graph(graph, out)
+        return write_for(graph, out, form.platform)
+    write_graph(graph, out)
+    return None
 
 
 def check_new(out: Path) -> None:

@@ -5,10 +5,11 @@ weights but no data, so the samples that the scales are fitted to come from the 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from torch import nn
 
@@ -17,13 +18,18 @@ from tssd.export.bundle import Bundle
 from tssd.export.manifest import sha256
 from tssd.export.nir_graph import NirMode
 from tssd.export.nirio.from_snntorch import DT_SECONDS, from_snntorch
-from tssd.export.nirio.graph import Graph
+from tssd.export.nirio.graph import RESETTING, Graph
 from tssd.export.nirio.read import read_graph
-from tssd.export.nirio.rules import Answers, resolve
+from tssd.export.nirio.rules import PROFILES, Answers, Rule, resolve
+from tssd.export.nirio.run import run
 from tssd.export.nirio.to_float import to_float
 from tssd.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
+from tssd.train.float_network import FloatNetwork
+from tssd.train.float_run import presented
 from tssd.train.user_module import import_named
 from tssd.user_samples import UserSamples, load_samples
+
+NOTED_SAMPLES = 8  # on which spikes are counted for a note
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,31 @@ def export_graph(
     material = material_of(load_samples(source.calibration, shape), options)
     deployable = deploy(stripped, material, options, on_step)
     about = {**told, "rule": {k: str(v) for k, v in asdict(rule).items()}}
-    return write(deployable, material, out, options, about, force=force, on_step=on_step)
+    notes = _several_spikes(graph, rule, source, stripped, material)
+    return write(
+        deployable, material, out, options, about, notes=notes, force=force, on_step=on_step
+    )
+
+
+def _several_spikes(
+    graph: Graph, rule: Rule, source: FloatSource, stripped: FloatNetwork, material: Material
+) -> tuple[str, ...]:
+    """What a platform whose neurons send several spikes in a step would send more."""
+    name = source.answers.profile
+    if name is None or not PROFILES[name].several:
+        return ()
+    seen = presented(stripped, material.calibration[:NOTED_SAMPLES]) / 255
+    frames = np.broadcast_to(seen, (source.time_steps, *seen.shape[1:])).copy()
+    neurons = graph.of_type(*RESETTING)
+    one, several = (
+        sum(float(x.sum()) for x in run(graph, frames, told, record=neurons).nodes.values())
+        for told in (rule, replace(rule, several=True))
+    )
+    return (
+        f"{name} sends several spikes in a step where v reaches a multiple of the threshold; here "
+        f"a neuron sends one: {one:,.0f} spikes instead of {several:,.0f} on {frames.shape[1]} "
+        "calibration samples",
+    )
 
 
 def material_of(samples: UserSamples, options: ExportOptions) -> Material:

@@ -146,10 +146,12 @@ def write(
     options: ExportOptions,
     source: Mapping[str, Any],
     *,
+    notes: tuple[str, ...] = (),
     force: bool = False,
     on_step: Step = lambda text: None,
 ) -> Bundle:
-    """Write the bundle folder, with golden answers for a few samples."""
+    """Write the bundle folder, with golden answers for a few samples; ``notes`` are told by every
+    report."""
     on_step("write the bundle")
     network = deployable.network
     return write_placed(
@@ -162,6 +164,7 @@ def write(
             "source": dict(source),
             "options": _table(options),
             "contracts": [vars(contract) for contract in deployable.contracts],
+            **({"notes": list(notes)} if notes else {}),
         },
         files={
             FLOAT_FILE: to_bytes(deployable.stripped),

@@ -62,7 +62,7 @@ def build(
         chips=placement.chips,
         dataset=bundle.manifest.get("source", {}).get("dataset"),
         label="scaled estimate" if chip.name.startswith("loihi2") else None,
-        notes=(NOTE, BOUND_NOTE),
+        notes=(NOTE, BOUND_NOTE, *bundle.manifest.get("notes", ())),
     )
     return assemble(evidence)
 

@@ -11,6 +11,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -20,6 +21,11 @@ from typing import Any
 import numpy as np
 
 Run = Callable[[str, Any, float], Any]
+CASE_SECONDS = 20  # of CPU time, after which a case counts as not read
+
+
+def _stop(signum: int, frame: Any) -> None:
+    raise TimeoutError(f"no end after {CASE_SECONDS} s of CPU time")
 
 
 def norse(path: str, frames: Any, dt: float) -> Any:
@@ -108,13 +114,16 @@ PLATFORMS: dict[str, Run] = {f.__name__: f for f in (norse, snntorch, sinabs, ro
 
 def main(name: str, folder: Path) -> None:
     warnings.simplefilter("ignore")
+    signal.signal(signal.SIGPROF, _stop)
     reasons: dict[str, str | None] = {}
     for case in json.loads((folder / "cases.json").read_text()):
         frames = np.load(folder / f"{case['name']}.in.npy")
         path = str(folder / f"{case['name']}.nir")
         try:
+            signal.setitimer(signal.ITIMER_PROF, CASE_SECONDS)
             with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet):
                 found = PLATFORMS[name](path, frames, case["dt"])
+            signal.setitimer(signal.ITIMER_PROF, 0)
             np.save(folder / f"{case['name']}.{name}.npy", found)
             reasons[case["name"]] = None
         except Exception as error:  # noqa: BLE001 - whatever a foreign reader raises is the finding

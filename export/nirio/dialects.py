@@ -21,6 +21,7 @@ import numpy as np
 from tssd.config import unknown_name
 from tssd.errors import NetworkError
 from tssd.export.nirio.graph import DYNAMIC, RESETTING, FloatArray, Graph, Node
+from tssd.export.nirio.readers import check_read, without_last_sum
 from tssd.export.nirio.rules import (
     PROFILES,
     RESETS,
@@ -41,19 +42,28 @@ DEFAULT_DT = {"norse": 1e-3, "spyx": 1.0, "nengo": 1e-3}  # of their imports
 EARLY = ("sinabs",)  # need nir below 1.0.6, which knows neither v_reset nor a Linear's metadata
 ALWAYS_LEAKY = ("snntorch",)  # its import gives an IF a leak
 FOREVER = 2.0**60  # tau in steps without a leak
+TO_BE_ADDED = "to be summed over time"  # where the last integrator was left out
 
 
-def write_for(graph: Graph, path: Path, platform: str) -> None:
-    """Write *graph* as *platform* reads it; what that platform cannot step is refused by node."""
-    there = rewritten(graph, platform)
+def write_for(graph: Graph, path: Path, platform: str) -> str | None:
+    """Write *graph* as *platform* reads it; what that platform cannot step is refused by node.
+    Returns what a user of the file must know, if anything."""
+    there, added = _rewritten(graph, platform)
+    check_read(there, platform)
     dt = PROFILES[platform].dt_seconds or DEFAULT_DT.get(platform)
     write_graph(there, path, Answers(platform, dt))
     if platform in EARLY:
         _without_late_fields(path)
+    return f"{platform} has no integrator: add its output up over time" if added else None
 
 
 def rewritten(graph: Graph, platform: str) -> Graph:
     """*graph* in the words of *platform*."""
+    return _rewritten(graph, platform)[0]
+
+
+def _rewritten(graph: Graph, platform: str) -> tuple[Graph, bool]:
+    """The same, and whether its output is still to be added up over time."""
     if platform not in PROFILES:
         raise unknown_name("platform", repr(platform), platform, PROFILES)
     if platform == "rockpool":
@@ -66,6 +76,7 @@ def rewritten(graph: Graph, platform: str) -> Graph:
         )
     rule, profile = resolve(graph), PROFILES[platform]
     graph = _without_identities(fold_thresholds(graph, rule))
+    graph, added = without_last_sum(graph, rule, platform)
     there = Rule(
         profile.dt_seconds or DEFAULT_DT[platform],
         profile.discretisation,
@@ -88,7 +99,9 @@ def rewritten(graph: Graph, platform: str) -> Graph:
         nodes[name] = replace(node, metadata={})
     words = {"dt": there.dt_seconds, "discretisation": profile.discretisation}
     about = {"producer": "tssd", "written_for": platform, "reset": profile.reset, **words}
-    return replace(graph, nodes=nodes, metadata={} if platform in EARLY else about)
+    if added:
+        about["output"] = TO_BE_ADDED
+    return replace(graph, nodes=nodes, metadata={} if platform in EARLY else about), added
 
 
 def _without_identities(graph: Graph) -> Graph:
@@ -190,11 +203,12 @@ def _check_reset(graph: Graph, name: str, rule: Rule, profile: Profile, platform
     late = resets_late(graph, name, rule)
     mine, wanted = reset_of(graph, name, rule), RESETS[profile.reset]
     no_matter = mine is not Reset.SOFT or bool(np.all(decay == 1))  # when the subtraction comes
-    if mine is not wanted or (late != profile.late and not no_matter):
+    there_late = profile.late and "w_in" not in p
+    if mine is not wanted or (late != there_late and not no_matter):
         raise graph.fault(
             f"node {name}",
             f"a {mine} reset{', a step late' if late else ''}",
-            f"a {wanted} reset{', a step late' if profile.late else ''}, which {platform} does",
+            f"a {wanted} reset{', a step late' if there_late else ''}, which {platform} does",
             "--nir exact, for a platform that reads Threshold nodes",
         )
 

@@ -194,6 +194,8 @@ class _Machine:
             return self.v[name]
         if name in self.owed:
             v = v - self.owed[name]
+        if self.rule.several:
+            return self._several(name, node, v)
         fired = v > at["v_threshold"]
         if at["how"] is Reset.HARD:
             v = torch.where(fired, at["v_reset"].expand_as(v), v)
@@ -205,6 +207,14 @@ class _Machine:
                 v = v - down
         self.v[name] = v
         spikes: Tensor = fired.to(self.dtype)
+        return spikes
+
+    def _several(self, name: str, node: Node, v: Tensor) -> Tensor:
+        """As many spikes as thresholds in v, all subtracted."""
+        theta = self.constants[name]["v_threshold"]
+        spikes = torch.where(v >= theta, torch.floor(v / theta), torch.zeros_like(v))
+        v = v - spikes * theta
+        self.v[name] = torch.maximum(v, -theta) if node.type == "IF" else v
         return spikes
 
     def _prepare(self, name: str, node: Node, params: dict[str, FloatArray], x: Tensor) -> None:

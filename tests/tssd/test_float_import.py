@@ -15,8 +15,11 @@ from tssd.cli import cli
 from tssd.errors import ConfigError, DataError, FileFormatError, NetworkError
 from tssd.export.bundle import read_bundle
 from tssd.export.nirio.from_snntorch import from_snntorch
+from tssd.export.nirio.graph import Graph, Node
 from tssd.export.nirio.read import read_graph
+from tssd.export.nirio.rules import Answers
 from tssd.export.nirio.run import run
+from tssd.export.nirio.write import write_graph
 from tssd.float_import import ModelSource, graph_of_model, load_module, material_of
 from tssd.pipeline import ExportOptions
 from tssd.user_samples import load_samples
@@ -58,6 +61,30 @@ def test_the_published_cnn_is_placed_and_carries_every_file(cnn: Path) -> None:
 
 def test_the_published_cnn_is_verified_and_reported(cnn: Path) -> None:
     check_engines(cnn, "gpu", "onnx")
+    (note,) = read_bundle(cnn).manifest["notes"]
+    report = json.loads((cnn / "report" / "report.json").read_text())
+    assert note in report["notes"]
+
+
+def test_several_spikes_in_a_step_are_told_and_counted(tmp_path: Path) -> None:
+    """1 a step into an IF with threshold 0.3: sinabs sends 3, 3, 4, a chip 1 a step."""
+    node = {"r": np.ones(1), "v_threshold": np.full(1, 0.3), "v_reset": np.zeros(1)}
+    nodes = {
+        "input": Node("Input", {"shape": (1,)}),
+        "w": Node("Linear", {"weight": np.ones((1, 1))}),
+        "if": Node("IF", node),
+        "output": Node("Output", {"shape": (1,)}),
+    }
+    names = list(nodes)
+    graph = Graph(nodes, tuple(zip(names[:-1], names[1:], strict=True)))
+    write_graph(graph, tmp_path / "n.nir", Answers("sinabs"))
+    np.savez(tmp_path / "x.npz", inputs=np.full((2, 1), 255, np.uint8))
+    told = ("import", tmp_path / "n.nir", "--time-steps", 3, "--calibration", tmp_path / "x.npz")
+    shown = tssd(*told, "--profile", "sinabs", "--out", tmp_path / "b").output
+    assert "note: sinabs sends several spikes in a step" in shown
+    assert "6 spikes instead of 20 on 2 calibration samples" in " ".join(shown.split())
+    quiet = tssd(*told, "--profile", "norse", "--dt", 1, "--out", tmp_path / "c").output
+    assert "note:" not in quiet
 
 
 @pytest.mark.slow

@@ -53,7 +53,8 @@ def command(
         raise click.UsageError("give SOURCE or --model, one of them")
     form = Form(NirMode(nir_mode), dt, platform)
     if source is not None:
-        convert(source, out, form)
+        note = convert(source, out, form)
     else:
-        convert_model(ModelSource(str(model), weights, input_shape), out, form)
-    click.echo(json.dumps({"out": str(out)}) if as_json else f"wrote {out}")
+        note = convert_model(ModelSource(str(model), weights, input_shape), out, form)
+    told = f"wrote {out}" + (f"; {note}" if note else "")
+    click.echo(json.dumps({"out": str(out), "note": note}) if as_json else told)
