@@ -83,7 +83,7 @@ def all_steps(dialect: Dialect, *, trace: bool = False) -> Builder:
 
     States start at zero.
     """
-    ready = {dialect.stages[0].name}
+    ready: set[str] = set()
     for stage in dialect.stages:
         if any(name not in ready for name, _ in stage.incoming):
             return _looped(_step(dialect, trace))

@@ -28,6 +28,7 @@ from tssd.errors import NetworkError
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.energy import price
 from tssd.hw_targets.gpu import engine as gpu
+from tssd.hw_targets.onnx import engine as onnx
 from tssd.hw_targets.placement import place
 from tssd.hw_targets.sim import engine as sim
 from tssd.hw_targets.sim.functional import activity, simulate
@@ -60,6 +61,14 @@ def test_both_engines_equal_the_definition(seed: int) -> None:
     expected = reference(case.network, case.inputs)
     assert_equal(gpu.run(case.network, case.inputs, states=True), expected)
     assert_equal(simulated(case.network, case.inputs), expected)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 6, 11])
+def test_onnx_runs_the_same_networks(seed: int) -> None:
+    """The first and third loop in the population that takes the sample as its bias."""
+    case = recurrent_case(seed)
+    found = onnx.run(case.network, case.inputs, trace=True)
+    assert_equal(found, reference(case.network, case.inputs))
 
 
 def test_the_random_networks_have_loops_that_matter() -> None:
