@@ -10,22 +10,22 @@ from tssd import __version__
 from tssd.errors import TssdError
 
 COMMANDS: dict[str, str] = {
+    "demo": "tssd.commands.demo:command",
+    "doctor": "tssd.commands.doctor:command",
     "train": "tssd.commands.train:train",
     "study": "tssd.commands.study:study",
     "export": "tssd.commands.export:command",
-    "verify": "tssd.commands.verify:command",
-    "demo": "tssd.commands.demo:command",
-    "doctor": "tssd.commands.doctor:command",
-    "inspect": "tssd.commands.inspect_:command",
-    "diff": "tssd.commands.diff:command",
-    "report": "tssd.commands.report:command",
     "import": "tssd.commands.import_:command",
     "convert": "tssd.commands.convert:command",
-    "lava": "tssd.commands.lava:command",
-    "targets": "tssd.commands.targets:command",
-    "check": "tssd.commands.check:command",
+    "verify": "tssd.commands.verify:command",
     "simulate": "tssd.commands.simulate:command",
     "sweep": "tssd.commands.sweep:command",
+    "report": "tssd.commands.report:command",
+    "inspect": "tssd.commands.inspect_:command",
+    "diff": "tssd.commands.diff:command",
+    "check": "tssd.commands.check:command",
+    "targets": "tssd.commands.targets:command",
+    "lava": "tssd.commands.lava:command",
 }  # name -> "module:command", loaded only when called
 
 

@@ -45,7 +45,7 @@ def placing(command: Command) -> Command:
         click.option(
             "--out", type=click.Path(path_type=Path), required=True, help="The bundle folder."
         ),
-        click.option("--seed", default=0, show_default=True),
+        click.option("--seed", default=0, show_default=True, help="Of what is drawn at random."),
         click.option("--force", is_flag=True, help="Replace an existing bundle."),
         click.option("--json", "as_json", is_flag=True, help="Machine-readable output."),
     )
@@ -62,7 +62,13 @@ def quantizing(command: Command) -> Command:
             show_default=True,
             help="Average pooling: into the next weights, or relay neurons.",
         ),
-        click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True),
+        click.option(
+            "--weight-bits",
+            type=click.IntRange(2, 8),
+            default=8,
+            show_default=True,
+            help="Of the integer weights, sign included.",
+        ),
         click.option(
             "--calibration-samples",
             type=click.IntRange(1),

@@ -9,7 +9,10 @@ from tssd.commands import bundle_options
 from tssd.export.nirio.rules import PROFILES
 
 
-@click.command(epilog="Example: tssd convert build/fmnist --nir exact --out exact.nir")
+@click.command(
+    short_help="Write a network as one file that other tools read.",
+    epilog="Example: tssd convert build/fmnist --nir exact --out exact.nir",
+)
 @click.argument("source", type=click.Path(path_type=Path), required=False)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .nir or .net file.")
 @bundle_options.nir_mode

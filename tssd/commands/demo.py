@@ -13,9 +13,16 @@ from tssd.progress import Steps
 MARK = ".tssd-demo"  # only a folder with this file is ever replaced
 
 
-@click.command(epilog="Example: tssd demo --out build/demo")
+@click.command(
+    short_help="Run the whole chain on handwritten digits, in a minute.",
+    epilog="Example: tssd demo --out build/demo",
+)
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("build/demo"), show_default=True
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("build/demo"),
+    show_default=True,
+    help="A new folder, or an earlier demo's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(out: Path, as_json: bool) -> None:

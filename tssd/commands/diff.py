@@ -9,7 +9,11 @@ import click
 from tssd.difference import diff
 
 
-@click.command("diff", epilog="Example: tssd diff build/a build/b")
+@click.command(
+    "diff",
+    short_help="Compare two networks or two spike records layer by layer.",
+    epilog="Example: tssd diff build/a build/b",
+)
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")

@@ -12,7 +12,10 @@ from tssd.diagnosis import Diagnosis, Finding, diagnose
 MARKS = {"ready": "✔", "limited": "~", "missing": "✘"}
 
 
-@click.command(epilog="Example: tssd doctor --json")
+@click.command(
+    short_help="Say what is installed, what can run here, what is missing.",
+    epilog="Example: tssd doctor --json",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(as_json: bool) -> None:
     """Say what is installed, which targets can run here, and what supplies the rest."""

@@ -11,7 +11,10 @@ from tssd.progress import Steps
 MODULE_ONLY = ("weights", "input_shape", "calibration")
 
 
-@click.command(epilog="Example: tssd export --target loihi2 runs/fmnist --out build/fmnist")
+@click.command(
+    short_help="Make a bundle of a trained network: fold, quantize, place.",
+    epilog="Example: tssd export --target loihi2 runs/fmnist --out build/fmnist",
+)
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @bundle_options.placing
 @click.option("--placement", type=click.Path(path_type=Path), help="A placement of your own.")

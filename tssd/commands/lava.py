@@ -9,7 +9,10 @@ from tssd.hw_targets.lava import environment
 from tssd.hw_targets.lava.environment import Environment
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    short_help="Build or inspect the environment that runs Lava.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def command() -> None:
     """Build or inspect the environment that runs Lava (Python 3.10, apart from everything else)."""
 

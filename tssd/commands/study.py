@@ -8,12 +8,15 @@ from typing import Any
 import click
 
 
-@click.command(epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study")
+@click.command(
+    short_help="Train every method with every seed and compare them in pairs.",
+    epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study",
+)
 @click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")
-@click.option("--model", help="tiny, vgg-small, vgg-9, resnet-18 or resnet-19.")
-@click.option("--epochs", type=int)
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
-@click.option("--only", multiple=True, metavar="NAME", help="This condition (several times).")
+@click.option("--model", help="tiny, vgg-small, resnet-18 ...: docs/training.md.")
+@click.option("--epochs", type=int, help="Passes over the training samples.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this condition; repeatable.")
 @click.option("--front", metavar="KEY=V,V,..", help="Instead of methods: one option's values.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from tssd import terminal
+from tssd.commands.simulate import timing_option
 from tssd.progress import counter
 from tssd.report import words
 from tssd.simulation import Request
@@ -19,13 +20,16 @@ from tssd.sweep import Point, in_processes, on_cluster, parse_axes, requests, si
 PATH = click.Path(path_type=Path)
 
 
-@click.command(epilog="Example: tssd sweep build/fmnist --set noc.buffer=2,4,8 --set chip=loihi2")
+@click.command(
+    short_help="Simulate a bundle for every combination of settings.",
+    epilog="Example: tssd sweep build/fmnist --set noc.buffer=2,4,8 --set chip=loihi2",
+)
 @click.argument("bundle", type=PATH)
 @click.option("--set", "settings", multiple=True, required=True, help="NAME=VALUE,VALUE,...")
-@click.option("--samples", type=int, help="How many samples (all that there are).")
+@click.option("--samples", type=int, help="How many samples; all without it.")
 @click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
-@click.option("--timing", type=click.Choice(["cycle", "bound"]), default="cycle", show_default=True)
-@click.option("--workers", type=int, help="Processes (one per processor).")
+@timing_option
+@click.option("--workers", type=int, help="Processes; one per processor without it.")
 @click.option("--cluster", help="A Dask scheduler's address, instead of processes here.")
 @click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV too.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")

@@ -10,21 +10,14 @@ import click
 from tssd.errors import ConfigError
 from tssd.progress import noted_bar
 
-EXAMPLE = """Train a spiking network with temporal-spatial self-distillation.
 
-\b
-Example:
-  tssd train --dataset fashion-mnist --model vgg-small --epochs 10 --out runs/fmnist
-"""
-
-
-@click.command(help=EXAMPLE)
+@click.command(epilog="Example: tssd train --dataset digits --epochs 10 --out runs/digits")
 @click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")
 @click.option("--model", help="tiny, vgg-small, resnet-18 ..., or your own: pkg.module:build.")
-@click.option("--epochs", type=int)
-@click.option("--batch-size", type=int)
+@click.option("--epochs", type=int, help="Passes over the training samples.")
+@click.option("--batch-size", type=int, help="Samples of one update.")
 @click.option("--lr", type=float, help="Largest learning rate.")
-@click.option("--seed", type=int)
+@click.option("--seed", type=int, help="Of everything that is drawn at random.")
 @click.option("--method", help="ce, tet, tsd, ssd, tssd, s2w or w2s.")
 @click.option("--reset", help="soft or hard.")
 @click.option("--student-steps", type=int, help="T_s, the steps of one inference.")
@@ -52,6 +45,7 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
+    """Train a spiking network with temporal-spatial self-distillation."""
     from tssd.train import distributed
     from tssd.train.checkpoint import CHECKPOINT
     from tssd.train.config import configure, parse_setting
