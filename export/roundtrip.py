@@ -57,14 +57,18 @@ def check_plain_nir(network: IntNetwork, graph: nir.NIRGraph) -> list[Contract]:
     rows = [_count(f"plain NIR: {name}", wrong, graph) for name, wrong in checks.items()]
     biased = {p.name: _wrong_biases(network, p, graph) for p in _with_bias(network)}
     first = next((name for name, wrong in biased.items() if wrong), "")
-    return [*rows, check("plain NIR: biases", not first, sum(biased.values()), 0, first)]
+    return [*rows, _differing("plain NIR: biases", sum(biased.values()), first)]
 
 
 def _count(name: str, wrong: Callable[[Any], int], graph: nir.NIRGraph) -> Contract:
     """One row: values that differ over all nodes, and the first node that has one."""
     counts = {node: wrong(graph.nodes[node]) for node in graph.nodes}
     first = next((node for node, count in counts.items() if count), "")
-    return check(name, not first, sum(counts.values()), 0, first)
+    return _differing(name, sum(counts.values()), first)
+
+
+def _differing(name: str, count: int, first: str) -> Contract:
+    return check(name, not first, f"{count} differ", "0 differ", first)
 
 
 def _wrong_weights(network: IntNetwork, node: Any) -> int:

@@ -38,8 +38,7 @@ REQUIRED = (
 ENGINES = ("integer", "gpu", "onnx", "sim", "lava")
 OPTIONAL = {
     "distributed": "tssd sweep on a Dask cluster",
-    "tonic": "event data sets",
-    "nvidia-ml-py": "GPU energy",
+    "tensorboardX": "curves of a training in TensorBoard",
 }
 
 

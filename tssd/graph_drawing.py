@@ -51,7 +51,9 @@ def _corner(at: tuple[int, int]) -> tuple[int, int]:
 def _box(row: LayerRow, at: tuple[int, int]) -> str:
     x, y = _corner(at)
     size = " x ".join(map(str, row.shape))
-    about = f"{row.kind} {size}" + (f", {row.reset} reset" if row.reset else "")
+    about = f"{row.kind} {size}" + (
+        f", {row.reset} reset" if row.reset not in (None, "none") else ""
+    )
     fill = COLOURS.get(row.kind, "#f4f0fa")
     return (
         f"<g><title>{escape(row.name)}: {row.parameters:,} parameters</title>"

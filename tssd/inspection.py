@@ -23,6 +23,7 @@ from tssd.export.nirio.read import read_graph
 from tssd.export.nirio.rules import Answers, needs, unsaid
 
 MAX_SAFETENSORS_HEADER = 1 << 24
+OPTIMIZER = "optimizer."  # how the names of its tensors begin in a checkpoint
 
 
 @dataclass(frozen=True)
@@ -214,4 +215,7 @@ def _checkpoint(path: Path) -> Inspection:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FileFormatError(str(path), found="a damaged safetensors header") from None
     facts = {str(k): str(v)[:200] for k, v in about.items()}
-    return Inspection(str(path), "checkpoint", rows, (), (), facts)
+    kept = tuple(row for row in rows if not row.name.startswith(OPTIMIZER))
+    if len(kept) < len(rows):
+        facts["state of the optimizer"] = f"{len(rows) - len(kept)} more tensors"
+    return Inspection(str(path), "checkpoint", kept, (), (), facts)

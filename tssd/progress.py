@@ -48,7 +48,9 @@ def noted_bar(label: str, total: int) -> Iterator[Callable[[int, str], None]]:
 @contextmanager
 def counter(label: str) -> Iterator[Callable[[int], None]]:
     """A bar without a known end; yields a function that takes how much more is done."""
-    with _progress(label) as progress:
+    console = Console(stderr=True)
+    columns = (TextColumn(label), BarColumn(), TextColumn("{task.completed:,.0f}"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(label, total=None)
         yield lambda more: progress.advance(task, more)
 

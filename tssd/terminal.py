@@ -41,10 +41,15 @@ def to_text(
 
 
 def plain_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    close: bool = False,
 ) -> Table:
-    """A table with one rule under its head; the columns named in *right* are right-aligned."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    """A table with one rule under its head; the columns named in *right* are right-aligned.
+    *close*: many columns stand closer, so that a narrow window holds them."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", collapse_padding=close)
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:

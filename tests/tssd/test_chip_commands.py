@@ -82,7 +82,7 @@ def test_check_exits_with_1_and_names_every_finding(tmp_path: Path) -> None:
     result = call("check", path, "--target", "loihi1")
     assert result.exit_code == 1
     assert "input: payloads need graded spikes" in result.output
-    assert "does not fit: 1 broken rule(s)" in result.output
+    assert "does not fit: 1 broken rule\n" in result.output
 
 
 def test_check_counts_inputs_against_the_axons_of_a_core(tmp_path: Path) -> None:

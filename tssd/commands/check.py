@@ -19,6 +19,7 @@ from tssd.hw_targets.mesh import Flow
 from tssd.hw_targets.placement import place, placed_fanouts, traffic_table
 from tssd.hw_targets.placement import traffic as between_cores
 from tssd.hw_targets.spec import ChipSpec
+from tssd.report import words
 
 RESOURCE = {
     "neurons": "neurons",
@@ -29,7 +30,10 @@ RESOURCE = {
 }
 
 
-@click.command(epilog="Example: tssd check build/fmnist --target loihi1")
+@click.command(
+    short_help="Say whether a network fits a chip, and what is in the way.",
+    epilog="Example: tssd check build/fmnist --target loihi1",
+)
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--target", default="loihi2", show_default=True, help="A chip's name or TOML file.")
 @click.option(
@@ -133,15 +137,17 @@ def to_text(result: Fit) -> str:
             f"{layer.most.memory_bytes / 1024:,.1f}",
             f"{layer.most.axons_in:,}",
             f"{layer.most.axons_out:,}",
-            f"{layer.share:.0%} {RESOURCE[layer.fullest]}",
+            f"{words.percent(layer.share, 0)} {RESOURCE[layer.fullest]}",
         )
         for layer in result.layers
     ]
     head = ("layer", "neurons", "cores", "per core", "KiB", "axons in", "axons out", "fullest")
-    lines = [terminal.to_text(terminal.plain_table(head, rows, right=head[1:-1]))]
+    lines = [terminal.to_text(terminal.plain_table(head, rows, right=head[1:-1], close=True))]
     lines += [f"✘ {finding}" for finding in result.findings]
     if result.cores is not None:
-        lines.append(f"{result.cores:,} cores on {result.chips} chip(s) of {result.chip}")
+        lines.append(
+            f"{result.cores:,} cores on {words.counted(result.chips or 0, 'chip')} of {result.chip}"
+        )
     count = len(result.findings)
-    lines.append("fits" if result.fits else f"does not fit: {count} broken rule(s)")
+    lines.append("fits" if result.fits else f"does not fit: {words.counted(count, 'broken rule')}")
     return "\n".join(lines)

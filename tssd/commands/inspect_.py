@@ -14,7 +14,11 @@ from tssd.graph_drawing import to_svg
 from tssd.inspection import Inspection, inspect
 
 
-@click.command("inspect", epilog="Example: tssd inspect network.nir --svg network.svg")
+@click.command(
+    "inspect",
+    short_help="Show layers, parameters, bits and resets of a network file.",
+    epilog="Example: tssd inspect network.nir --svg network.svg",
+)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--svg", type=click.Path(path_type=Path), help="Also draw the graph to this file.")
 @bundle_options.answers
@@ -47,7 +51,12 @@ def to_text(found: Inspection) -> str:
         )
         for row in found.layers
     ]
-    table = terminal.plain_table(columns, rows, right=("neurons", "parameters", "bits"))
+    said = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    table = terminal.plain_table(
+        [columns[i] for i in said],
+        [[row[i] for i in said] for row in rows],
+        right=("neurons", "parameters", "bits"),
+    )
     lines = [f"{found.path}: {found.kind}", terminal.to_text(table)]
     lines += [f"{key}: {value}" for key, value in found.facts.items()]
     if found.missing:

@@ -12,7 +12,10 @@ from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
 
 
-@click.command(epilog="Example: tssd report build/fmnist")
+@click.command(
+    short_help="Write the report of a bundle as HTML, JSON and Markdown.",
+    epilog="Example: tssd report build/fmnist",
+)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(bundle: Path, as_json: bool) -> None:
@@ -29,7 +32,8 @@ def command(bundle: Path, as_json: bool) -> None:
     for sentence in words.findings(report):
         click.echo(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
-    click.echo("wrote " + ", ".join(str(path) for path in paths))
+    for path in paths:
+        click.echo(f"wrote {path}")
 
 
 def overview(report: Report) -> Table:
@@ -48,4 +52,4 @@ def overview(report: Report) -> Table:
         for layer in report.layers
     ]
     columns = ("layer", "neurons", "cores", "rate", "synops", "energy", "low .. high", "time")
-    return terminal.plain_table(columns, rows, right=columns[1:])
+    return terminal.plain_table(columns, rows, right=columns[1:], close=True)

@@ -23,19 +23,32 @@ from tssd.simulation_report import record
 
 PATH = click.Path(path_type=Path)
 
+timing_option = click.option(
+    "--timing",
+    type=click.Choice(["cycle", "bound"]),
+    default="cycle",
+    show_default=True,
+    help="Every message through every queue, or a lower bound, which is fast.",
+)
 
-@click.command(epilog="Example: tssd simulate build/fmnist --samples 16 --trace chip.json")
+
+@click.command(
+    short_help="Find the time and energy of a bundle on a simulated chip.",
+    epilog="Example: tssd simulate build/fmnist --samples 16 --trace chip.json",
+)
 @click.argument("bundle", type=PATH)
-@click.option("--samples", type=int, help="How many samples (all that there are).")
+@click.option("--samples", type=int, help="How many samples; all without it.")
 @click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
 @click.option("--spikes", type=PATH, help="Time this spike record instead of simulating spikes.")
-@click.option("--timing", type=click.Choice(["cycle", "bound"]), default="cycle", show_default=True)
+@timing_option
 @click.option("--chip", help="A chip's name or file; else the one the bundle was placed on.")
-@click.option("--set", "settings", multiple=True, help="Change a number of the chip: KEY=VALUE.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a number of the chip."
+)
 @click.option("--placement", type=PATH, help="A placement.json of your own.")
 @click.option("--trace", type=PATH, help="Write a Chrome/Perfetto trace of a few steps.")
-@click.option("--trace-steps", type=int, default=4, show_default=True)
-@click.option("--trace-from", type=int, help="First traced step (the slowest one).")
+@click.option("--trace-steps", type=int, default=4, show_default=True, help="Traced steps.")
+@click.option("--trace-from", type=int, help="First traced step; the slowest without it.")
 @click.option("--counters", type=PATH, help="Write counters of every core and step as CSV.")
 @click.option("--save", type=PATH, help="Keep counters and times, to price them again.")
 @click.option("--price", "price_with", help="Price the saved run BUNDLE with this chip's table.")
@@ -120,11 +133,12 @@ def _print_run(run: Run) -> None:
     total = summary.totals(run)
     click.echo(terminal.to_text(layer_table(run)))
     click.echo(
-        f"{run.chip.title}: {total.cores} cores on {total.chips} chip(s), {run.timing.mode}\n"
+        f"{run.chip.title}: {total.cores} cores on {words.counted(total.chips, 'chip')},"
+        f" timing {run.timing.mode}\n"
         f"{words.duration(total.us_per_step)} per step, {words.duration(total.us_per_inference)}"
         f" per inference; limited by {total.bottleneck}\n"
+        "energy per inference, nominal (low .. high):\n"
         f"dynamic {energy_range(total.dynamic_pj)}, static {energy_range(total.static_pj)}"
-        " per inference (nominal, low .. high)"
     )
 
 

@@ -8,13 +8,18 @@ from pathlib import Path
 import click
 
 from tssd import terminal
+from tssd.engines import NAMES
 from tssd.hw_targets import chip_page
 from tssd.hw_targets.chips import chip_names, load_chip
 from tssd.hw_targets.spec import ChipSpec
 from tssd.hw_targets.target import target_names
 
 
-@click.group(epilog="Example: tssd targets show loihi2", invoke_without_command=True)
+@click.group(
+    short_help="List chips and engines, show a chip's numbers, check a file.",
+    epilog="Example: tssd targets show loihi2",
+    invoke_without_command=True,
+)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """List chips and engines, show a chip's numbers, check a chip file."""
@@ -33,14 +38,15 @@ def list_chips(as_json: bool) -> None:
         return
     rows = [(name, chip.title, kinds(chip)) for name, chip in chips.items()]
     click.echo(terminal.to_text(terminal.plain_table(("chip", "what it is", "numbers"), rows)))
-    click.echo("engines: " + ", ".join(target_names()))
+    click.echo(f"engines (tssd verify --against): {', '.join(NAMES)}")
+    click.echo(f"targets of the Python interface: {', '.join(target_names())}")
 
 
 @command.command("show", epilog="Example: tssd targets show loihi2")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def show(name: str, as_json: bool) -> None:
-    """Every number of chip NAME (or of a TOML file) with range, unit, kind and source."""
+    """Every number of chip NAME or of a TOML file, with its source."""
     chip = load_chip(name)
     if as_json:
         numbers = [{"name": label, **asdict(q)} for label, q in chip.quantities()]
@@ -63,7 +69,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def check(file: Path, as_json: bool) -> None:
-    """Read a chip FILE and report every mistake in it at once (exit code 2)."""
+    """Report every mistake of a chip FILE at once (exit code 2)."""
     chip = load_chip(file)
     if as_json:
         click.echo(json.dumps({"name": chip.name, "numbers": len(list(chip.quantities()))}))

@@ -10,7 +10,10 @@ from tssd import terminal
 from tssd.progress import bar
 
 
-@click.command(epilog="Example: tssd verify build/fmnist --against gpu,onnx --samples 64")
+@click.command(
+    short_help="Compare engines with the integer definition, spike for spike.",
+    epilog="Example: tssd verify build/fmnist --against gpu,onnx --samples 64",
+)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
     "--against",
