@@ -6,12 +6,14 @@ average pool    "fold": the next kernel reads the unpooled map; for tap j, dilat
                     convolution  W'[o, c, j d s + m] += W[o, c, j] / k^2
                     dense        W'[o, c, y s + m] += W[o, c, y] / k^2     dropped border: zero
                 "population": a RELAY population sums each window, the next weights are / k^2.
-biases          move from the projections into their target population.
+biases          move from the projections into their target population; where that has synaptic
+                memory, they become weights from a neuron that fires every step.
 delays          ``align`` makes every path into a population equally long.
 
 All of it is exact in real arithmetic; what cannot be is refused.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -33,6 +35,7 @@ from tssd.train.float_network import (
 )
 
 Pooling = Literal["fold", "population"]
+ALWAYS = 1 / 64  # bias of a neuron with half the threshold: small beside a weight of one
 
 
 def fold(network: FloatNetwork, pooling: Pooling = "fold") -> FloatNetwork:
@@ -48,29 +51,72 @@ def fold(network: FloatNetwork, pooling: Pooling = "fold") -> FloatNetwork:
 
 
 def _move_biases(network: FloatNetwork) -> FloatNetwork:
-    """Each population's bias becomes its own plus those of its projections."""
-    populations = []
+    """Each population's bias becomes its own plus those of its projections; one with synaptic
+    memory receives the latter from a neuron that fires every step (``constant``)."""
+    populations, through = [], {}
     for population in network.populations:
-        size = (-1,) + (1,) * (len(population.shape) - 1)
-        bias = population.bias
-        for projection in network.incoming(population.name):
-            if projection.bias is not None and np.any(projection.bias):
-                _check_no_memory(population, projection)
-                bias = bias + projection.bias.reshape(size)
-        populations.append(replace(population, bias=bias))
+        added = _projected_bias(network, population)
+        memory = population.synapse_decay
+        if memory is not None and memory.any() and added.any():
+            through[population.name] = added
+            added = np.zeros(())
+        populations.append(replace(population, bias=population.bias + added))
     projections = tuple(replace(j, bias=None) for j in network.projections)
-    return replace(network, populations=tuple(populations), projections=projections)
+    plain = replace(network, populations=tuple(populations), projections=projections)
+    return _with_constant(plain, through) if through else plain
 
 
-def _check_no_memory(population: FloatPopulation, projection: FloatProjection) -> None:
-    """A projection's bias would rise slowly through the synapse; a neuron's bias acts at once."""
-    if population.synapse_decay is not None and np.any(population.synapse_decay):
-        raise NetworkError(
-            label(projection),
-            found="a bias that passes a synapse with memory",
-            allowed="projections without bias into neurons with synaptic memory",
-            hint="train that layer with bias=False (and without batch norm)",
-        )
+def _projected_bias(network: FloatNetwork, population: FloatPopulation) -> FloatArray:
+    """What the projections into *population* add each step, of its rank."""
+    size = (-1,) + (1,) * (len(population.shape) - 1)
+    biases = [j.bias for j in network.incoming(population.name) if j.bias is not None]
+    return sum((b.reshape(size) for b in biases), np.zeros((1,) * len(population.shape)))
+
+
+def _with_constant(network: FloatNetwork, through: Mapping[str, FloatArray]) -> FloatNetwork:
+    """Biases that pass a synapse as weights from one neuron that always fires: a bias of a neuron
+    acts at once, the current of a synapse rises. Any input only drives that neuron further."""
+    name = "constant"
+    while any(p.name == name for p in network.populations):
+        name += "_"
+    source = network.populations[0]
+    images = any(len(p.shape) == 3 for p in network.populations)
+    shape = (1, 1, 1) if images else (1,)
+    one = np.ones((1,) * len(shape))
+    neuron = FloatPopulation(
+        name, shape, PopulationKind.LIF, Reset.HARD, 0 * one, ALWAYS / 2 * one, ALWAYS * one
+    )
+    biases = [_bias_from(neuron, network.population(target), b) for target, b in through.items()]
+    first, *rest = network.populations
+    projections = (_any_input(source, neuron), *biases, *network.projections)
+    return replace(network, populations=(first, neuron, *rest), projections=projections)
+
+
+def _bias_from(
+    constant: FloatPopulation, target: FloatPopulation, bias: FloatArray
+) -> FloatProjection:
+    """*bias* (per output or channel) as weights from one neuron to all of *target*."""
+    if len(target.shape) != 3:
+        column = np.broadcast_to(bias, target.shape).reshape(-1, 1).copy()
+        return FloatProjection(constant.name, target.name, ProjectionKind.DENSE, column)
+    channels, height, width = target.shape
+    kernel = np.broadcast_to(bias[:, None], (channels, 1, height, width)).copy()
+    padding = (height - 1, width - 1)  # every output sees the one pixel through a tap of its own
+    kind = ProjectionKind.CONV2D
+    return FloatProjection(constant.name, target.name, kind, kernel, padding=padding)
+
+
+def _any_input(source: FloatPopulation, constant: FloatPopulation) -> FloatProjection:
+    """A projection of weight one from the first value (of each channel) of *source*."""
+    target = constant.name
+    if len(source.shape) != 3:
+        weight = np.zeros((1, source.neurons))
+        weight[0, 0] = 1
+        return FloatProjection(source.name, target, ProjectionKind.DENSE, weight)
+    channels, height, width = source.shape
+    kernel: FloatArray = np.ones((1, channels, 1, 1))
+    kind = ProjectionKind.CONV2D
+    return FloatProjection(source.name, target, kind, kernel, stride=(height, width))
 
 
 # ---------------------------------------------------------------- average pooling, folded

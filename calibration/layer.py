@@ -7,7 +7,8 @@
     dv, du = round(4096 * (1 - decay))                       du = 4096: no synaptic memory
 
 A loop's weights are multiples of 2**e with the least e at which they fit: a self-inhibition as
-large as the threshold then costs the other weights no resolution.
+large as the threshold then costs the other weights no resolution. So are those of spikes into a
+layer that receives graded values too, which count 255 times as much per payload.
 
 What does not fit is clipped and said so: a ``Clip`` per quantity.
 """
@@ -93,7 +94,10 @@ def to_integers(
     limit = form.precision.weight_max
     clips: list[Clip] = []
     weights = []
-    exponents = [_exponent(j, scale * unit, limit) for j, unit in zip(incoming, units, strict=True)]
+    exponents = [
+        _exponent(j, scale * unit, limit) if may_shift(j, unit, units) else 0
+        for j, unit in zip(incoming, units, strict=True)
+    ]
     for projection, unit, e in zip(incoming, units, exponents, strict=True):
         exact = nearest(scale * unit * projection.weight / (1 << e))
         quantity = f"weights from {projection.source}"
@@ -121,12 +125,15 @@ def to_integers(
     )
 
 
+def may_shift(projection: FloatProjection, unit: float, units: Sequence[float]) -> bool:
+    """Whether a projection's weights may be coarser than those beside it: see the module."""
+    return projection.is_loop or unit > min(units)
+
+
 def _exponent(projection: FloatProjection, factor: float, limit: int) -> int:
-    """0 but for a loop whose weights are too large."""
+    """The least shift at which the weights fit."""
     largest = factor * float(np.abs(projection.weight).max(initial=0))
-    if not projection.is_loop or largest <= limit:
-        return 0
-    return int(np.ceil(np.log2(largest / limit)))
+    return int(np.ceil(np.log2(largest / limit))) if largest > limit else 0
 
 
 def _clip(x: FloatArray, limit: int, layer: str, quantity: str, clips: list[Clip]) -> IntArray:

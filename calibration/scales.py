@@ -27,6 +27,7 @@ from tssd.calibration.layer import (
     Clip,
     Form,
     LayerIntegers,
+    may_shift,
     memory_gain,
     to_float,
     to_integers,
@@ -126,7 +127,7 @@ class _Layer:
         largest = max(
             float(np.abs(j.weight).max()) * unit
             for j, unit in zip(self.incoming, self.units, strict=True)
-            if not j.is_loop
+            if not may_shift(j, unit, self.units)
         )
         return self.form.precision.weight_max / largest
 

@@ -1,7 +1,6 @@
 """Synaptic currents and leaky readouts: graph -> float network -> integers, spike for spike."""
 
 import numpy as np
-import pytest
 import snntorch as snn
 import torch
 from hypothesis import given, settings
@@ -15,7 +14,6 @@ from tssd.calibration.observe import observe
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantize import quantize
 from tssd.calibration.simulate import layerwise
-from tssd.errors import NetworkError
 from tssd.export.nirio.from_snntorch import from_snntorch
 from tssd.export.nirio.graph import Graph, Node
 from tssd.export.nirio.rules import Answers
@@ -131,12 +129,59 @@ def test_memory_survives_the_float_file() -> None:
             np.testing.assert_array_equal(before.synapse_decay, after.synapse_decay)
 
 
-def test_a_bias_through_a_synapse_is_refused_by_name() -> None:
-    inner = nodes(np.random.default_rng(0))
-    inner["w1"] = Node("Affine", {**inner["w1"].params, "bias": np.ones(6)})
-    told = Answers(dt_seconds=1.0, rule="euler", reset="zero")
-    with pytest.raises(NetworkError, match="input -> cuba: found a bias that passes a synapse"):
-        fold(to_float(chain(inner), STEPS, told))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["zero", "subtract"]))
+@settings(max_examples=10, deadline=None)
+def test_a_bias_through_a_synapse_comes_from_a_neuron_that_always_fires(
+    seed: int, reset: str
+) -> None:
+    """Its current rises as the bias's would, in float exactly; integers and engines follow."""
+    rng = np.random.default_rng(seed)
+    inner, pictures = nodes(rng), images(rng, 6)
+    for name, size in (("w1", 6), ("w2", 3)):
+        inner[name] = Node("Affine", {**inner[name].params, "bias": rng.normal(0, 0.3, size)})
+    told = Answers(dt_seconds=1.0, rule="euler", reset=reset)
+    network = to_float(chain(inner), STEPS, told)
+    folded, integers = integers_of(network, pictures)
+    before, after = (
+        float_run.run(x, pictures, dtype="float64", keep_spikes=True) for x in (network, folded)
+    )
+    assert after.spikes["constant"].all()
+    assert np.mean(before.spikes["cuba"] != after.spikes["cuba"]) < 1e-3  # the order of a sum
+    inputs = encode(integers, pictures)
+    expected = layerwise(integers, inputs)
+    assert expected.spikes["constant"].all()
+    assert np.mean(expected.spikes["cuba"] != after.spikes["cuba"]) < 0.05
+    simulated = functional.activity(integers, functional.simulate(prepare(integers), inputs))
+    for found in (gpu.run(integers, inputs), simulated):
+        np.testing.assert_array_equal(found.spikes["cuba"], expected.spikes["cuba"])
+        np.testing.assert_array_equal(found.readout, expected.readout)
+
+
+def test_a_bias_through_a_synapse_of_an_image() -> None:
+    """snnTorch's Synaptic behind a convolution with bias: one neuron, weights per pixel."""
+    torch.manual_seed(2)
+    neuron = snn.Synaptic(
+        alpha=0.75, beta=0.5, init_hidden=True, reset_mechanism="zero", reset_delay=False
+    )
+    layer = nn.Conv2d(1, 2, 3)
+    layer.weight.data *= 4
+    module = nn.Sequential(layer, neuron, nn.Flatten(), nn.Linear(32, 3)).eval()
+    network = to_float(from_snntorch(module, (1, 6, 6)), STEPS)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 1, 6, 6)).astype(np.uint8)
+    folded, integers = integers_of(network, pictures)
+    ours = float_run.run(folded, pictures, keep_spikes=True)
+    with torch.no_grad():
+        frame = torch.tensor(pictures) / 255
+        logits = torch.stack([module(frame) for _ in range(STEPS)]).mean(0).numpy()
+    np.testing.assert_allclose(ours.logits, logits, atol=1e-5)
+    weight = next(j.weight for j in integers.projections if j.name == "constant -> lif_1")
+    assert weight.shape == (2, 1, 4, 4)
+    assert len(np.unique(weight)) == 2
+    inputs = encode(integers, pictures)
+    expected = layerwise(integers, inputs)
+    simulated = functional.activity(integers, functional.simulate(prepare(integers), inputs))
+    np.testing.assert_array_equal(gpu.run(integers, inputs).readout, expected.readout)
+    np.testing.assert_array_equal(simulated.readout, expected.readout)
 
 
 def test_snntorchs_synaptic_neuron_becomes_one_population() -> None:

@@ -16,7 +16,9 @@ from tssd.errors import FileFormatError
 from tssd.export.bundle import write_bundle
 from tssd.export.netx import write_netx
 from tssd.export.nir_write import write_nir
+from tssd.export.nirio.graph import Graph, Node
 from tssd.export.nirio.rules import Answers
+from tssd.export.nirio.write import write_graph
 from tssd.export.onnx_graph import onnx_bytes
 from tssd.graph_drawing import to_svg
 from tssd.inspection import inspect
@@ -73,17 +75,36 @@ def test_a_foreign_graph_is_judged_for_every_target() -> None:
     assert unsaid["loihi2"].why_not[0].startswith("depends on dt, reset, rule: name the --profile")
 
 
-def test_what_no_target_takes_is_told_by_node() -> None:
-    rows = targets("braille_noDelay_bias_zero", "snntorch").values()
+@pytest.fixture
+def integrating(tmp_path: Path) -> Path:
+    """input -> w -> I -> w2 -> LIF: an integrator inside, which sends no spikes."""
+    one, eye = np.ones(3), {"weight": np.eye(3)}
+    lif = {"tau": 2 * one, "r": one, "v_leak": 0 * one, "v_threshold": one, "v_reset": 0 * one}
+    nodes = {
+        "input": Node("Input", {"shape": (3,)}),
+        "w": Node("Linear", eye),
+        "inside": Node("I", {"r": one}),
+        "w2": Node("Linear", eye),
+        "lif": Node("LIF", lif),
+        "output": Node("Output", {"shape": (3,)}),
+    }
+    names = list(nodes)
+    graph = Graph(nodes, tuple(zip(names[:-1], names[1:], strict=True)))
+    write_graph(graph, tmp_path / "i.nir", Answers("nengo", 1.0))
+    return tmp_path / "i.nir"
+
+
+def test_what_no_target_takes_is_told_by_node(integrating: Path) -> None:
+    rows = inspect(integrating, Answers("nengo", 1.0)).targets
     assert {row.takes for row in rows} == {False}
-    assert all("a bias that passes a synapse with memory" in row.why_not[0] for row in rows)
+    assert all("inside: found an integrator inside the network" in r.why_not[0] for r in rows)
     recurrent = targets("braille_noDelay_noBias_subtract", "snntorch")
     assert recurrent["loihi2"].takes
     assert "recurrence" in recurrent["netx (lava-dl)"].why_not[0]
 
 
-def test_targets_alike_are_shown_together() -> None:
-    told = ["inspect", str(GOLDEN / "braille_noDelay_bias_zero.nir"), "--profile", "snntorch"]
+def test_targets_alike_are_shown_together(integrating: Path) -> None:
+    told = ["inspect", str(integrating), "--profile", "nengo", "--dt", "1"]
     shown = CliRunner().invoke(cli, told)
     assert shown.exit_code == 0
     (line,) = [x for x in shown.output.splitlines() if x.endswith(": refuses it")]
