@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from tssd.calibration.integer import DECAY_ONE, IntArray
-from tssd.errors import NetworkError
+from tssd.errors import NetworkError, counted
 from tssd.train.float_network import PopulationKind, ProjectionKind, Reset, check_graph
 
 __all__ = [
@@ -212,7 +212,7 @@ def lag(network: IntNetwork, projection: Projection, depth: Mapping[str, int]) -
     if late < 0:
         raise NetworkError(
             f"projection {projection.name}",
-            found=f"a skip that arrives {-late} step(s) early",
+            found=f"a skip that arrives {counted(-late, 'step')} early",
             allowed=f"delay >= {projection.delay - late}",
             hint="align the network, or add relay populations",
         )

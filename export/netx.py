@@ -22,7 +22,7 @@ from tssd.calibration.int_network import (
     ProjectionKind,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
-from tssd.errors import NetworkError
+from tssd.errors import NetworkError, counted
 from tssd.export.netx_rules import MAX_VTH, Finding, bias_mantissa, check_netx, into
 from tssd.export.nir_write import smallest
 
@@ -37,7 +37,7 @@ def write_netx(network: IntNetwork, path: Path) -> None:
     if findings:
         raise NetworkError(
             "netx",
-            found=f"{len(findings)} thing(s) that the format cannot say:\n"
+            found=f"{counted(len(findings), 'thing')} that the format cannot say:\n"
             + "\n".join(str(finding) for finding in findings),
         )
     with written_whole(path) as part, h5py.File(part, "w") as file:

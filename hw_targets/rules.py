@@ -11,7 +11,7 @@ import numpy as np
 
 from tssd.calibration.int_network import InputCoding, IntNetwork, PopulationKind
 from tssd.calibration.integer import DECAY_ONE, IntArray
-from tssd.errors import TargetError
+from tssd.errors import TargetError, counted
 from tssd.hw_targets.memory import Need
 from tssd.hw_targets.spec import ChipSpec, Quantity
 
@@ -210,7 +210,7 @@ def refuse(findings: Iterable[Finding], chip: ChipSpec) -> None:
         lines = "".join(f"\n  - {finding}" for finding in found)
         raise TargetError(
             f"target {chip.name}",
-            found=f"{len(found)} broken rule(s):{lines}",
+            found=f"{counted(len(found), 'broken rule')}:{lines}",
             hint="`tssd check` lists what each layer needs",
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, counted
 
 
 class Kind(StrEnum):
@@ -311,4 +311,4 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def refusal(where: str, mistakes: list[str]) -> ConfigError:
     lines = "".join(f"\n  - {mistake}" for mistake in mistakes)
-    return ConfigError(where, found=f"{len(mistakes)} mistake(s):{lines}")
+    return ConfigError(where, found=f"{counted(len(mistakes), 'mistake')}:{lines}")

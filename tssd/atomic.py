@@ -26,13 +26,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 @contextmanager
 def folder_written_whole(folder: Path, force: bool) -> Iterator[Path]:
     """The same for a folder; *force* exchanges an existing one, else it is refused."""
-    if folder.exists() and not force:
-        raise FileFormatError(
-            str(folder),
-            found="something that exists already",
-            allowed="a new folder",
-            hint="choose another name, or use --force to replace it",
-        )
+    check_free(folder, force)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(folder)
     part = _sibling(folder)
@@ -42,6 +36,17 @@ def folder_written_whole(folder: Path, force: bool) -> Iterator[Path]:
         _exchange(part, folder)
     finally:
         _remove(part)
+
+
+def check_free(folder: Path, force: bool) -> None:
+    """Refuse a *folder* that exists, unless *force*; long work asks before it begins."""
+    if folder.exists() and not force:
+        raise FileFormatError(
+            str(folder),
+            found="something that exists already",
+            allowed="a new folder",
+            hint="choose another name, or use --force to replace it",
+        )
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -11,6 +11,11 @@ TssdError
 """
 
 
+def counted(count: int, what: str) -> str:
+    """``1 chip``, ``2 chips``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 class TssdError(Exception):
     """Bad input: says where, what was found, what is allowed, and what to try.
 

@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from torch import nn
 
+from tssd.atomic import check_free
 from tssd.errors import ConfigError, FileFormatError, NetworkError
 from tssd.export.bundle import Bundle
 from tssd.export.manifest import sha256
@@ -177,6 +178,7 @@ def export_model(
     on_step: Step = lambda text: None,
 ) -> Bundle:
     """The bundle of the user's snnTorch module."""
+    check_free(out, force)
     on_step("trace the module")
     told: dict[str, Any] = {"model": model.name}
     if model.weights is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tssd.atomic import check_free
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import over_time, reference
@@ -53,6 +54,7 @@ def import_bundle(
     on_step: Step = lambda text: None,
 ) -> Bundle:
     """The bundle of the network in *path*, by its suffix and content."""
+    check_free(out, force)
     if path.suffix == ".nir" and not has_integer_model(path):
         source = FloatSource(options.calibration, options.time_steps, options.answers)
         return import_graph(path, out, source, options.export, force=force, on_step=on_step)

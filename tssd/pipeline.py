@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tssd.atomic import check_free
 from tssd.calibration import agreement
 from tssd.calibration.encode import encode
 from tssd.calibration.fold import Pooling, align, fold
@@ -100,6 +101,7 @@ def export_run(
     on_step: Step = lambda text: None,
 ) -> Bundle:
     """The bundle of a run folder made by `tssd train`."""
+    check_free(out, force)
     on_step("strip the weak classifiers")
     net, checkpoint = load_net(run)
     dataset = load(checkpoint.config.dataset, data, framing=checkpoint.config.framing())

@@ -104,7 +104,9 @@ def test_export_refuses_an_existing_folder(
 ) -> None:
     before = (bundle / "manifest.json").read_bytes()
     assert tssd("export", run, "--out", bundle, "--tolerance", 5) == 2
-    assert "force" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "force" in said
+    assert "strip" not in said  # refused before the work
     assert (bundle / "manifest.json").read_bytes() == before
 
 

@@ -9,7 +9,7 @@ import click
 
 from tssd import terminal
 from tssd.calibration.int_network import IntNetwork
-from tssd.errors import FileFormatError
+from tssd.errors import FileFormatError, counted
 from tssd.export.bundle import read_bundle
 from tssd.export.nir_read import read_nir
 from tssd.hw_targets.chips import load_chip
@@ -146,8 +146,8 @@ def to_text(result: Fit) -> str:
     lines += [f"✘ {finding}" for finding in result.findings]
     if result.cores is not None:
         lines.append(
-            f"{result.cores:,} cores on {words.counted(result.chips or 0, 'chip')} of {result.chip}"
+            f"{result.cores:,} cores on {counted(result.chips or 0, 'chip')} of {result.chip}"
         )
     count = len(result.findings)
-    lines.append("fits" if result.fits else f"does not fit: {words.counted(count, 'broken rule')}")
+    lines.append("fits" if result.fits else f"does not fit: {counted(count, 'broken rule')}")
     return "\n".join(lines)

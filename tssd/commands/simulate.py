@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from tssd import terminal
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, counted
 from tssd.hw_targets.chips import load_chip
 from tssd.hw_targets.energy import Range, price, static_pj
 from tssd.hw_targets.sim import summary
@@ -133,7 +133,7 @@ def _print_run(run: Run) -> None:
     total = summary.totals(run)
     click.echo(terminal.to_text(layer_table(run)))
     click.echo(
-        f"{run.chip.title}: {total.cores} cores on {words.counted(total.chips, 'chip')},"
+        f"{run.chip.title}: {total.cores} cores on {counted(total.chips, 'chip')},"
         f" timing {run.timing.mode}\n"
         f"{words.duration(total.us_per_step)} per step, {words.duration(total.us_per_inference)}"
         f" per inference; limited by {total.bottleneck}\n"

@@ -4,6 +4,7 @@ from collections import Counter
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tssd.errors import counted
 from tssd.report import view, words
 from tssd.report.model import ACCURACY_STAGES, Report
 
@@ -27,6 +28,7 @@ def render_html(report: Report) -> str:
             timeline=view.timeline(report),
             heat=view.heat(report),
             words=words,
+            counted=counted,
         )
     )
 

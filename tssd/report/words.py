@@ -30,11 +30,6 @@ def number(value: float | None) -> str:
     return _significant(value)
 
 
-def counted(count: int, what: str) -> str:
-    """``1 chip``, ``2 chips``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def energy(value_pj: float | None) -> str:
     """An energy given in pJ with the unit that suits its size."""
     return _scaled(value_pj, _ENERGY)
