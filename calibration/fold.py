@@ -13,7 +13,7 @@ delays          ``align`` makes every path into a population equally long.
 All of it is exact in real arithmetic; what cannot be is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -41,13 +41,14 @@ ALWAYS = 1 / 64  # bias of a neuron with half the threshold: small beside a weig
 def fold(network: FloatNetwork, pooling: Pooling = "fold") -> FloatNetwork:
     """The same function of the input without norm, pool and projection bias."""
     check_network(network)
+    late = lateness(network)
     plain = replace(network, projections=tuple(fold_norm(j) for j in network.projections))
     if pooling == "fold":
         projections = tuple(_fold_pool(plain, j) for j in plain.projections)
         plain = replace(plain, projections=projections)
     else:
         plain = _pool_populations(plain)
-    return _move_biases(plain)
+    return with_lateness(_move_biases(plain), late)
 
 
 def _move_biases(network: FloatNetwork) -> FloatNetwork:
@@ -277,7 +278,8 @@ def align(network: FloatNetwork, delay_max: int = 62) -> FloatNetwork:
     """Every path into a population takes equally many steps.
 
     A skip gets the missing steps as synaptic delay, or, where that exceeds ``delay_max`` (0 for a
-    target without synaptic delays), as a chain of RELAY populations.
+    target without synaptic delays), as a chain of RELAY populations. A projection that is later
+    than that on purpose stays so.
     """
     depth = depths(network)
     populations = list(network.populations)
@@ -288,17 +290,45 @@ def align(network: FloatNetwork, delay_max: int = 62) -> FloatNetwork:
             continue
         missing = depth[projection.target] - depth[projection.source] - 1
         if projection.delay > missing:
-            raise NetworkError(
-                label(projection),
-                found=f"a delay of {projection.delay}",
-                allowed=f"<= {missing}, the step in which the target's other input arrives",
-            )
+            _check_late(projection, delay_max)
+            projections.append(projection)
+            continue
         if missing <= delay_max:
             projections.append(replace(projection, delay=missing))
             continue
         chain = _chain(network.population(projection.source), missing, populations, projections)
         projections.append(replace(projection, source=chain, delay=0))
     return replace(network, populations=tuple(populations), projections=tuple(projections))
+
+
+def _check_late(projection: FloatProjection, delay_max: int) -> None:
+    if projection.delay > delay_max:
+        raise NetworkError(
+            label(projection),
+            found=f"a delay of {projection.delay} steps",
+            allowed=f"<= {delay_max}",
+            hint="shorter delays, or a target with longer ones",
+        )
+
+
+def lateness(network: FloatNetwork) -> list[int]:
+    """How many steps of data each projection is late on purpose: 0 for an aligned or a skipping
+    one, and for loops, whose delay counts from their own spikes."""
+    depth = depths(network)
+    gaps = [depth[j.source] + 1 + j.delay - depth[j.target] for j in network.projections]
+    return [
+        0 if j.is_loop else max(gap, 0) for j, gap in zip(network.projections, gaps, strict=True)
+    ]
+
+
+def with_lateness(network: FloatNetwork, late: Sequence[int]) -> FloatNetwork:
+    """The network with its last ``len(late)`` projections as many steps late, at any depth."""
+    depth, first = depths(network), len(network.projections) - len(late)
+    own = [
+        replace(j, delay=depth[j.target] - depth[j.source] - 1 + steps) if steps else j
+        for j, steps in zip(network.projections[first:], late, strict=True)
+    ]
+    return replace(network, projections=(*network.projections[:first], *own))
 
 
 def _chain(

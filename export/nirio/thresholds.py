@@ -1,4 +1,5 @@
-"""LI -> Threshold recognised as one LIF, with a feedback by Scale as its soft reset.
+"""Resets in the graph: LI -> Threshold recognised as one LIF, with a feedback by Scale as its soft
+reset, and resets of the metadata spelled out as feedback.
 
 A feedback edge takes one step and passes the leak, so ``Scale(-beta theta)`` is the subtraction of
 theta in the step of the spike. Any other feedback stays: ``Scale(-theta)``, snnTorch's default, is
@@ -9,8 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from tssd.export.nirio.graph import Edge, Graph, Node
-from tssd.export.nirio.rules import SPELLED, Rule, decay_and_gain, parameters
+from tssd.export.nirio.graph import RESETTING, Edge, Graph, Node
+from tssd.export.nirio.rules import (
+    SPELLED,
+    Rule,
+    decay_and_gain,
+    parameters,
+    reset_of,
+    resets_late,
+)
+from tssd.train.float_network import Reset
 
 
 def fold_thresholds(graph: Graph, rule: Rule) -> Graph:
@@ -56,3 +65,29 @@ def _soft_reset(graph: Graph, threshold: str, membrane: str, rule: Rule) -> str 
             if np.allclose(back, decay * theta, rtol=1e-6, atol=0):
                 return name
     return None
+
+
+def with_late_resets(graph: Graph, rule: Rule) -> Graph:
+    """Subtractions a step late, which a node's metadata says, as feedback of their own.
+
+    Where nothing leaks they equal the subtraction of the same step and stay as they are.
+    """
+    for name in graph.of_type(*RESETTING):
+        node, p = graph.nodes[name], parameters(graph, name, rule)
+        if not resets_late(graph, name, rule) or reset_of(graph, name, rule) is not Reset.SOFT:
+            continue
+        decay, gain = decay_and_gain(graph, name, rule, p.get("tau", p.get("tau_mem")), p["r"])
+        if np.all(decay == 1):
+            continue
+        if "w_in" in p or np.any(p["v_reset"]):
+            raise graph.fault(
+                f"node {name}",
+                "a late subtraction behind a synapse, or with a v_reset",
+                "a plain LIF that resets to 0",
+            )
+        scale = -np.asarray(p["v_threshold"]) / gain
+        back = f"{name}.late_reset"
+        free = replace(node, metadata=dict(node.metadata) | {SPELLED: "none"})
+        nodes = {**graph.nodes, name: free, back: Node("Scale", {"scale": scale})}
+        graph = replace(graph, nodes=nodes, edges=(*graph.edges, (name, back), (back, name)))
+    return graph

@@ -18,20 +18,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tssd.export.nirio.graph import NEURONS, RESETTING, FloatArray, Graph, Node, schedule
+from tssd.calibration.fold import with_lateness
+from tssd.export.nirio.graph import NEURONS, RESETTING, FloatArray, Graph, schedule
 from tssd.export.nirio.rules import (
-    SPELLED,
     Answers,
     Rule,
     decay_and_gain,
     delay_steps,
     parameters,
     reset_of,
-    resets_late,
     resolve,
 )
 from tssd.export.nirio.run import run
-from tssd.export.nirio.thresholds import fold_thresholds
+from tssd.export.nirio.thresholds import fold_thresholds, with_late_resets
 from tssd.train.float_network import (
     AveragePool,
     FloatNetwork,
@@ -87,7 +86,8 @@ class _Converter:
             populations.append(self._plain(READOUT, shape, PopulationKind.READOUT))
             projections += [self._projection(w, READOUT) for w in self._ways(self.graph.output)]
         self._check_readout(populations)
-        return FloatNetwork(tuple(populations), tuple(projections), time_steps)
+        late = [0 if j.is_loop else j.delay for j in projections]
+        return with_lateness(FloatNetwork(tuple(populations), tuple(projections), time_steps), late)
 
     def _check_forward(self, way: _Way, target: str, known: list[FloatPopulation]) -> None:
         """A way may lead back to its own neuron, but to no earlier one."""
@@ -217,6 +217,12 @@ class _Converter:
             built, here, started = self._append(built, name, here, started)
         if built.is_loop:  # a feedback edge takes one step, and so does a Delay of one
             built = replace(built, delay=max(built.delay - 1, 0))
+        elif built.delay and built.bias is not None and np.any(built.bias):
+            raise self.graph.fault(
+                f"way {way.source} -> {target}",
+                "a bias on a way with a delay",
+                "no bias there: a bias of the chip acts from the first step",
+            )
         if not started:
             built = _identity(built, here)
         goal = self.graph.output if target == READOUT else target
@@ -321,32 +327,6 @@ class _Converter:
         rows = full[:, 0]
         bias = None if built.bias is None else built.bias * rows
         return replace(built, weight=built.weight * rows[:, None, None, None], bias=bias)
-
-
-def with_late_resets(graph: Graph, rule: Rule) -> Graph:
-    """Subtractions a step late, which a node's metadata says, as feedback of their own.
-
-    Where nothing leaks they equal the subtraction of the same step and stay as they are.
-    """
-    for name in graph.of_type(*RESETTING):
-        node, p = graph.nodes[name], parameters(graph, name, rule)
-        if not resets_late(graph, name, rule) or reset_of(graph, name, rule) is not Reset.SOFT:
-            continue
-        decay, gain = decay_and_gain(graph, name, rule, p.get("tau", p.get("tau_mem")), p["r"])
-        if np.all(decay == 1):
-            continue
-        if "w_in" in p or np.any(p["v_reset"]):
-            raise graph.fault(
-                f"node {name}",
-                "a late subtraction behind a synapse, or with a v_reset",
-                "a plain LIF that resets to 0",
-            )
-        scale = -np.asarray(p["v_threshold"]) / gain
-        back = f"{name}.late_reset"
-        free = replace(node, metadata=dict(node.metadata) | {SPELLED: "none"})
-        nodes = {**graph.nodes, name: free, back: Node("Scale", {"scale": scale})}
-        graph = replace(graph, nodes=nodes, edges=(*graph.edges, (name, back), (back, name)))
-    return graph
 
 
 def _synapses(graph: Graph) -> dict[str, str]:
