@@ -9,8 +9,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tssd.calibration.integer import IntArray
-from tssd.errors import TssdError
 
 Array = npt.NDArray[Any]
 
@@ -41,16 +39,6 @@ class Arrays(dict[str, Array]):
 
     def __missing__(self, name: str) -> Array:
         raise ValueError(f"no item named '{name}{ENDING}'")
-
-
-@contextmanager
-def refusing(refusal: Callable[[str], TssdError]) -> Iterator[None]:
-    """Damage met inside becomes ``refusal(reason)``, the reason in one short line."""
-    try:
-        yield
-    except DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise refusal(reason) from None
 
 
 def read_arrays(

@@ -17,8 +17,8 @@ from tssd.calibration.int_network import Activity, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.contracts import Contract, check, not_run
-from tssd.errors import FileFormatError
-from tssd.export.arrays import read_arrays, refusing, whole_numbers
+from tssd.errors import FileFormatError, refusing
+from tssd.export.arrays import DAMAGE, read_arrays, whole_numbers
 from tssd.export.nir_write import smallest
 
 Engine = Callable[[IntNetwork, IntArray], Activity]
@@ -92,17 +92,15 @@ def to_bytes(golden: Golden) -> bytes:
 
 def from_bytes(data: bytes, network: IntNetwork, where: str) -> Golden:
     """The inverse; a damaged file or one of another network raises FileFormatError."""
-
-    def refusal(reason: str) -> FileFormatError:
-        return FileFormatError(
-            where,
-            found=f"damaged golden records ({reason})",
-            allowed="inputs, readout, counts/<name> and spikes/<name> of every population",
-            hint="export the network again",
-        )
-
     names = [p.name for p in network.populations]
-    with refusing(refusal):
+    with refusing(
+        DAMAGE,
+        FileFormatError,
+        where,
+        "damaged golden records",
+        allowed="inputs, readout, counts/<name> and spikes/<name> of every population",
+        hint="export the network again",
+    ):
         arrays = read_arrays(io.BytesIO(data))
         counts = {name: whole_numbers(arrays, f"counts/{name}") for name in names}
         spikes = {name: whole_numbers(arrays, f"spikes/{name}") for name in names}

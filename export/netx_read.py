@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 
 from tssd.calibration.integer import IntArray
-from tssd.errors import FileFormatError
+from tssd.errors import FileFormatError, refusing
 from tssd.export.guard import guarded
-from tssd.export.nir_read import MAX_VALUES, open_hdf5
+from tssd.export.nir_read import DAMAGE, MAX_VALUES, open_hdf5
 
 TYPES = ("input", "conv", "dense", "dense_rec", "flatten")
 NEURONS = ("CUBA", "LOIHI")
@@ -60,17 +60,19 @@ class NetxLayer:
 @guarded
 def read_netx(path: Path) -> tuple[NetxLayer, ...]:
     """All layers of *path* in order."""
-    with open_hdf5(path) as file:
-        try:
-            group = file["layer"]
-            return tuple(_layer(group, i, f"{path}: layer/{i}") for i in range(len(group)))
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise FileFormatError(
-                str(path),
-                found=f"no netx layers ({str(error)[:200]})",
-                allowed="groups layer/0, layer/1, ... with a type each",
-                hint="export it again with lava-dl or tssd",
-            ) from None
+    with (
+        open_hdf5(path) as file,
+        refusing(
+            DAMAGE,
+            FileFormatError,
+            str(path),
+            "no netx layers",
+            allowed="groups layer/0, layer/1, ... with a type each",
+            hint="export it again with lava-dl or tssd",
+        ),
+    ):
+        group = file["layer"]
+        return tuple(_layer(group, i, f"{path}: layer/{i}") for i in range(len(group)))
 
 
 def _layer(layers: h5py.Group, index: int, where: str) -> NetxLayer:

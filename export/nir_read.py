@@ -12,12 +12,15 @@ import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.serial import SCHEMA, from_arrays
-from tssd.errors import FileFormatError
+from tssd.errors import FileFormatError, refusing
 from tssd.export.geometry import check_projections
 from tssd.export.guard import guarded
 from tssd.export.header_check import check_header
 from tssd.export.nir_write import GROUP, digest
 
+DAMAGE = (  # what h5py raises over damaged files
+    *(OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError),
+)
 MAX_VALUES = 1 << 30  # of one array: far above any Loihi-class network, far below a memory bomb
 MAX_HEADER = 1 << 26  # characters
 
@@ -43,45 +46,41 @@ def read_nir(path: Path) -> IntNetwork:
 @guarded
 def has_integer_model(path: Path) -> bool:
     """Whether *path* is a NIR file of ours; False for a general NIR graph."""
-    with open_hdf5(path) as file:
-        try:
-            return GROUP in file
-        except (OSError, RuntimeError, ValueError) as error:
-            raise FileFormatError(
-                str(path),
-                found=f"a damaged HDF5 file ({_first_line(error)})",
-                allowed="a whole file",
-            ) from None
+    damaged = refusing(
+        DAMAGE, FileFormatError, str(path), "a damaged HDF5 file", allowed="a whole file"
+    )
+    with open_hdf5(path) as file, damaged:
+        return GROUP in file
 
 
 def open_hdf5(path: Path) -> h5py.File:
     """*path* opened for reading; FileFormatError if it is missing or no HDF5 file."""
     if not path.is_file():
         raise FileFormatError(str(path), found="no such file", hint="check the path")
-    try:
+    with refusing(
+        (OSError,),
+        FileFormatError,
+        str(path),
+        "no readable HDF5 file",
+        allowed="a whole .nir file",
+        hint="copy it again; it may be truncated",
+    ):
         return h5py.File(path, "r")
-    except OSError as error:
-        raise FileFormatError(
-            str(path),
-            found=f"no readable HDF5 file ({_first_line(error)})",
-            allowed="a whole .nir file",
-            hint="copy it again; it may be truncated",
-        ) from None
 
 
 @guarded
 def read_private(path: Path) -> tuple[str, dict[str, Any], str]:
     """Header, stored integer arrays and SHA-256 of the private group, not yet interpreted."""
-    with open_hdf5(path) as file:
-        try:
-            return _private(file, str(path))
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise FileFormatError(
-                str(path),
-                found=f"a damaged HDF5 file ({_first_line(error)})",
-                allowed=f"a /{GROUP} group of schema {SCHEMA}",
-                hint="export the network again",
-            ) from None
+    damaged = refusing(
+        DAMAGE,
+        FileFormatError,
+        str(path),
+        "a damaged HDF5 file",
+        allowed=f"a /{GROUP} group of schema {SCHEMA}",
+        hint="export the network again",
+    )
+    with open_hdf5(path) as file, damaged:
+        return _private(file, str(path))
 
 
 def _private(file: h5py.File, where: str) -> tuple[str, dict[str, Any], str]:
@@ -144,7 +143,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"text expected, not {type(value).__name__}")
     return value
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

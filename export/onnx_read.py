@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from tssd.errors import FileFormatError
+from tssd.errors import FileFormatError, refusing
 from tssd.export.guard import guarded
 
 MAX_BYTES = 1 << 30
@@ -32,14 +32,12 @@ def read_onnx(path: Path) -> OnnxFile:
     """The checked model in *path*; FileFormatError if it is none."""
     if path.stat().st_size > MAX_BYTES:
         raise FileFormatError(str(path), found="more than 1 GiB", allowed="a smaller ONNX file")
-    try:
+    damage = (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError)
+    with refusing(
+        damage, FileFormatError, str(path), "no valid ONNX model", allowed="an ONNX file"
+    ):
         model = onnx.load_from_string(path.read_bytes())
         onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or ["?"])[0][:160]
-        raise FileFormatError(
-            str(path), found=f"no valid ONNX model ({reason})", allowed="an ONNX file"
-        ) from None
     graph = model.graph
     return OnnxFile(
         ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in model.opset_import),

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tssd.calibration.int_network import IntNetwork
-from tssd.errors import FileFormatError
-from tssd.export.arrays import read_arrays, refusing
+from tssd.errors import FileFormatError, refusing
+from tssd.export.arrays import DAMAGE, read_arrays
 from tssd.export.bundle import read_bundle
 from tssd.export.nir_read import has_integer_model, read_nir
 from tssd.export.nirio.graph import Graph
@@ -83,7 +83,7 @@ def _graph(graph: Graph) -> Content:
 
 def _record(path: Path) -> Content:
     """Arrays of an ``.npz`` by name."""
-    with refusing(lambda why: FileFormatError(str(path), found=f"no readable .npz ({why})")):
+    with refusing(DAMAGE, FileFormatError, str(path), "no readable .npz"):
         return {name: {"values": values} for name, values in read_arrays(path).items()}
 
 

@@ -10,6 +10,9 @@ TssdError
 └── ContractError    two stages that must agree do not (exit code 1)
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 def counted(count: int, what: str) -> str:
     """``1 chip``, ``2 chips``."""
@@ -68,3 +71,22 @@ class ContractError(TssdError):
     """Two stages that must agree do not."""
 
     exit_code = 1
+
+
+@contextmanager
+def refusing(
+    damage: tuple[type[Exception], ...],
+    refusal: type[TssdError],
+    where: str,
+    what: str,
+    *,
+    allowed: str | None = None,
+    hint: str | None = None,
+) -> Iterator[None]:
+    """What a library raises over bad input, *damage*, becomes *refusal*: found *what*, and the
+    library's reason in one short line."""
+    try:
+        yield
+    except damage as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise refusal(where, found=f"{what} ({reason})", allowed=allowed, hint=hint) from None

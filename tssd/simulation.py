@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
-from tssd.errors import ConfigError, DataError, FileFormatError
-from tssd.export.arrays import read_arrays, refusing, whole_numbers
+from tssd.errors import ConfigError, DataError, FileFormatError, refusing
+from tssd.export.arrays import DAMAGE, read_arrays, whole_numbers
 from tssd.export.bundle import Bundle, read_bundle
 from tssd.hw_targets.chip_copy import bundled_chip
 from tssd.hw_targets.chips import load_chip
@@ -112,14 +112,12 @@ def inputs_of(request: Request, bundle: Bundle) -> IntArray:
 
 def _read_inputs(path: Path, time_steps: int, rank: int) -> IntArray:
     """The array ``inputs`` of an ``.npz``: (T, B, *shape), or (B, *shape) shown at every step."""
-
-    def refusal(reason: str) -> FileFormatError:
-        return FileFormatError(
-            str(path),
-            found=f"no inputs ({reason})",
-            allowed="an .npz with the array `inputs` of whole numbers",
-        )
-
-    with refusing(refusal):
+    with refusing(
+        DAMAGE,
+        FileFormatError,
+        str(path),
+        "no inputs",
+        allowed="an .npz with the array `inputs` of whole numbers",
+    ):
         inputs = whole_numbers(read_arrays(path, ("inputs",)), "inputs")
     return over_time(inputs, time_steps) if inputs.ndim == rank + 1 else inputs

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from tssd.calibration.integer import IntArray
-from tssd.errors import DataError
-from tssd.export.arrays import Array, read_array, read_arrays, refusing
+from tssd.errors import DataError, refusing
+from tssd.export.arrays import DAMAGE, Array, read_array, read_arrays
 from tssd.train.float_run import ImageArray
 
 MAX_BYTES = 1 << 33  # of inputs and labels
@@ -66,15 +66,13 @@ def _check_shape(path: Path, samples: Array, shape: tuple[int, ...], frames: boo
 
 def _arrays(path: Path) -> tuple[Array, Array | None]:
     """Inputs and labels (or None)."""
-
-    def refusal(reason: str) -> DataError:
-        return DataError(
-            str(path),
-            found=f"no array ({reason})",
-            allowed="an .npy file, or an .npz file with 'inputs' (and 'labels')",
-        )
-
-    with refusing(refusal):
+    with refusing(
+        DAMAGE,
+        DataError,
+        str(path),
+        "no array",
+        allowed="an .npy file, or an .npz file with 'inputs' (and 'labels')",
+    ):
         if not zipfile.is_zipfile(path):
             return read_array(path, MAX_BYTES), None
         arrays = read_arrays(path, ("inputs", "labels"), MAX_BYTES)

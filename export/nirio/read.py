@@ -12,9 +12,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tssd.errors import FileFormatError, TssdError
+from tssd.errors import FileFormatError, refusing
 from tssd.export.guard import guarded
-from tssd.export.nir_read import open_hdf5
+from tssd.export.nir_read import DAMAGE, open_hdf5
 from tssd.export.nirio.graph import FIELDS, OPTIONAL, Edge, Graph, Node
 
 MAX_NODES = 20_000
@@ -29,27 +29,18 @@ MAX_TEXT = 1 << 20
 @guarded
 def read_graph(path: Path) -> Graph:
     """The graph in *path*; FileFormatError or NetworkError says what is wrong with it."""
-    with open_hdf5(path) as file:
-        try:
-            return _Reader(str(path), path.stat().st_size).whole(file)
-        except TssdError:
-            raise
-        except (
-            OSError,
-            KeyError,
-            RuntimeError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            MemoryError,
-        ) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-            raise FileFormatError(
-                str(path),
-                found=f"a damaged NIR file ({reason})",
-                allowed="a whole .nir file",
-                hint="export it again from the tool that made it",
-            ) from None
+    with (
+        open_hdf5(path) as file,
+        refusing(
+            DAMAGE,
+            FileFormatError,
+            str(path),
+            "a damaged NIR file",
+            allowed="a whole .nir file",
+            hint="export it again from the tool that made it",
+        ),
+    ):
+        return _Reader(str(path), path.stat().st_size).whole(file)
 
 
 class _Reader:

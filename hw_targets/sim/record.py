@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tssd.calibration.int_network import Activity, IntNetwork, depths
 from tssd.calibration.integer import IntArray
-from tssd.errors import FileFormatError
-from tssd.export.arrays import Arrays, read_arrays, refusing, whole_numbers
+from tssd.errors import FileFormatError, refusing
+from tssd.export.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
 from tssd.hw_targets.sim.functional import Events
 
 SCHEMA = "tssd-spikes/1"
@@ -79,7 +79,7 @@ def write_record(path: Path, record: SpikeRecord) -> None:
 
 def read_record(path: Path, network: IntNetwork) -> SpikeRecord:
     """Read a record of *network*; FileFormatError names what is wrong with it."""
-    with refusing(lambda why: FileFormatError(str(path), found=f"no spike record ({why})")):
+    with refusing(DAMAGE, FileFormatError, str(path), "no spike record"):
         arrays = read_arrays(path)
         schema = str(arrays.get("schema"))
         if schema != SCHEMA:

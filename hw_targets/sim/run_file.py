@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssd.errors import FileFormatError
-from tssd.export.arrays import Arrays, read_arrays, refusing, whole_numbers
+from tssd.errors import FileFormatError, refusing
+from tssd.export.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
 from tssd.hw_targets.counters import COLUMNS, Counters, ProjectionCount
 from tssd.hw_targets.sim.engine import Run
 
@@ -56,13 +56,9 @@ def save_run(path: Path, run: Run, command: str | None = None) -> None:
 
 def load_run(path: Path) -> SavedRun:
     """Read what ``save_run`` wrote; FileFormatError for anything else."""
-
-    def refusal(reason: str) -> FileFormatError:
-        return FileFormatError(
-            str(path), found=f"no saved run ({reason})", hint="tssd simulate ... --save run.npz"
-        )
-
-    with refusing(refusal):
+    with refusing(
+        DAMAGE, FileFormatError, str(path), "no saved run", hint="tssd simulate ... --save run.npz"
+    ):
         arrays = read_arrays(path)
         head = json.loads(str(arrays["head"]))
         if head["schema"] != SCHEMA:

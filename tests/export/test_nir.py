@@ -81,10 +81,10 @@ def test_changed_weight_in_the_plain_part_is_found(tmp_path: Path) -> None:
     graph.nodes["a_to_b"].bias[0] += 1
     rows = {row.name: row for row in check_plain_nir(network, graph)}
     assert [(r.status, r.found, r.where) for r in rows.values()] == [
-        ("fail", 1, "a_to_b"),
-        ("fail", 1, "b"),
-        ("fail", 1, "c"),
-        ("fail", 25, "b"),
+        ("fail", "1 differ", "a_to_b"),
+        ("fail", "1 differ", "b"),
+        ("fail", "1 differ", "c"),
+        ("fail", "25 differ", "b"),
     ]
 
 
