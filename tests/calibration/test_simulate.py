@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from activities import assert_same
 from hypothesis import given, settings
 from strategies import Case, cases, random_conv_network, random_inputs
 
@@ -14,13 +15,7 @@ from tssd.errors import DataError
 @given(cases())
 @settings(max_examples=40, deadline=None)
 def test_pipelined_chip_equals_layer_by_layer(case: Case) -> None:
-    whole, chip = layerwise(case.network, case.inputs), pipelined(case.network, case.inputs)
-    for name in whole.spikes:
-        np.testing.assert_array_equal(whole.spikes[name], chip.spikes[name], err_msg=name)
-    for name in whole.u:
-        np.testing.assert_array_equal(whole.u[name], chip.u[name], err_msg=name)
-        np.testing.assert_array_equal(whole.v[name], chip.v[name], err_msg=name)
-    np.testing.assert_array_equal(whole.readout, chip.readout)
+    assert_same(layerwise(case.network, case.inputs), pipelined(case.network, case.inputs))
 
 
 @given(cases())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from activities import assert_same
 from float_nets import images, small_residual, small_vgg
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from strategies import Case, cases, random_conv_network, random_inputs, readout
 from tssd.calibration.encode import encode
 from tssd.calibration.fold import Pooling, align, fold
 from tssd.calibration.int_network import (
-    Activity,
     InputCoding,
     IntNetwork,
     Population,
@@ -38,22 +38,13 @@ from tssd.hw_targets.gpu.engine import count, run
 from tssd.hw_targets.gpu.proof import bounds
 
 
-def assert_equal(found: Activity, wanted: Activity) -> None:
-    for name in wanted.spikes:
-        np.testing.assert_array_equal(found.spikes[name], wanted.spikes[name], err_msg=name)
-    for name in found.u:
-        np.testing.assert_array_equal(found.u[name], wanted.u[name], err_msg=name)
-        np.testing.assert_array_equal(found.v[name], wanted.v[name], err_msg=name)
-    np.testing.assert_array_equal(found.readout, wanted.readout)
-
-
 @given(cases(), st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
 def test_equal_to_the_definition(case: Case, batch: int) -> None:
     wanted = layerwise(case.network, case.inputs)
     found = run(case.network, case.inputs, batch=batch, states=True)
     assert set(found.u) == {p.name for p in case.network.populations if p.has_state}
-    assert_equal(found, wanted)
+    assert_same(found, wanted)
 
 
 def extreme_network(seed: int, reset: Reset) -> IntNetwork:
@@ -82,7 +73,7 @@ def extreme_network(seed: int, reset: Reset) -> IntNetwork:
 def test_equal_where_states_wrap_and_saturate(seed: int, reset: Reset) -> None:
     network = extreme_network(seed, reset)
     inputs = random_inputs(network, seed)
-    assert_equal(run(network, inputs, states=True), layerwise(network, inputs))
+    assert_same(run(network, inputs, states=True), layerwise(network, inputs))
 
 
 def test_the_extreme_networks_reach_every_branch() -> None:
@@ -102,7 +93,7 @@ def test_equal_on_quantized_networks(pooling: Pooling, reset: Reset) -> None:
         plain = Options(search=Search.MAX_ABS)
         network = quantize(folded, LOIHI, observe(folded, samples), plain)
         wanted = layerwise(network, encode(network, samples))
-        assert_equal(run(network, encode(network, samples), batch=4, states=True), wanted)
+        assert_same(run(network, encode(network, samples), batch=4, states=True), wanted)
         assert {b.carrier for b in bounds(network).values()} == {"float32"}
         counted, exact = count(network, samples, batch=4), tally(wanted)
         assert counted.samples == 6
@@ -136,7 +127,7 @@ def test_bias_input(reset: Reset) -> None:
     for inputs in (over_time(samples, 4), np.ascontiguousarray(over_time(samples, 4))):
         wanted = layerwise(network, inputs)
         assert wanted.spikes["input"].any()
-        assert_equal(run(network, inputs, batch=2, states=True), wanted)
+        assert_same(run(network, inputs, batch=2, states=True), wanted)
 
 
 def test_counting_tells_its_progress_and_takes_inputs() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from activities import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Case, random_conv_network, random_inputs, readout, recurrent_case
@@ -44,23 +45,14 @@ def simulated(network: IntNetwork, inputs: IntArray) -> Activity:
     return activity(network, simulate(prepare(network), inputs, record=True))
 
 
-def assert_equal(found: Activity, expected: Activity) -> None:
-    for label in ("spikes", "u", "v"):
-        mine, wanted = getattr(found, label), getattr(expected, label)
-        assert mine.keys() == wanted.keys()
-        for name in wanted:
-            np.testing.assert_array_equal(mine[name], wanted[name], err_msg=f"{label} of {name}")
-    np.testing.assert_array_equal(found.readout, expected.readout)
-
-
 @given(SEEDS)
 @settings(max_examples=30, deadline=None)
 def test_both_engines_equal_the_definition(seed: int) -> None:
     """Up to two loops a population, dense or convolutional, late or not; alone and in a batch."""
     case = recurrent_case(seed)
     expected = reference(case.network, case.inputs)
-    assert_equal(gpu.run(case.network, case.inputs, states=True), expected)
-    assert_equal(simulated(case.network, case.inputs), expected)
+    assert_same(gpu.run(case.network, case.inputs, states=True), expected)
+    assert_same(simulated(case.network, case.inputs), expected)
 
 
 @pytest.mark.parametrize("seed", [1, 5, 6, 11])
@@ -68,7 +60,7 @@ def test_onnx_runs_the_same_networks(seed: int) -> None:
     """The first and third loop in the population that takes the sample as its bias."""
     case = recurrent_case(seed)
     found = onnx.run(case.network, case.inputs, trace=True)
-    assert_equal(found, reference(case.network, case.inputs))
+    assert_same(found, reference(case.network, case.inputs))
 
 
 def test_the_random_networks_have_loops_that_matter() -> None:
@@ -90,7 +82,7 @@ def test_the_random_networks_have_loops_that_matter() -> None:
 def test_dense_weights_into_an_image_reach_the_right_pixels(seed: int) -> None:
     """Wild feed-forward networks have them as side ways; the simulator numbers pixels otherwise."""
     case = wild_case(seed)
-    assert_equal(simulated(case.network, case.inputs), layerwise(case.network, case.inputs))
+    assert_same(simulated(case.network, case.inputs), layerwise(case.network, case.inputs))
 
 
 def ring(time_steps: int, samples: int) -> Case:

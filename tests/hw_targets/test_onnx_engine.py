@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from activities import assert_same
 from hypothesis import given, settings
 from strategies import Case, cases, random_conv_network, random_inputs, readout
 from wild_networks import wild_case
@@ -33,16 +34,8 @@ def assert_equal_activity(case: Case, expected: Activity) -> None:
     """Both graphs against *expected*, the Scan graph with all its traces."""
     whole = engine.run(case.network, case.inputs, trace=True)
     stepped = engine.run(onnx_bytes(case.network)["network.onnx"], case.inputs)
-    for name, spikes in expected.spikes.items():
-        np.testing.assert_array_equal(whole.spikes[name], spikes, err_msg=name)
-        np.testing.assert_array_equal(stepped.spikes[name], spikes, err_msg=name)
-    for population in case.network.populations:
-        if population.has_state:
-            name = population.name
-            np.testing.assert_array_equal(whole.u[name], expected.u[name], err_msg=name)
-            np.testing.assert_array_equal(whole.v[name], expected.v[name], err_msg=name)
-    np.testing.assert_array_equal(whole.readout, expected.readout)
-    np.testing.assert_array_equal(stepped.readout, expected.readout)
+    assert_same(whole, expected)
+    assert_same(stepped, expected, states=False)
 
 
 def check_wild(seed: int) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from activities import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Case, cases, random_conv_network, random_inputs
@@ -36,13 +37,7 @@ def test_every_spike_and_state_equals_the_living_definition(case: Case) -> None:
 def check(case: Case) -> None:
     expected = layerwise(case.network, case.inputs)
     found = activity(case.network, simulate(prepare(case.network), case.inputs, record=True))
-    for population in case.network.populations:
-        name = population.name
-        np.testing.assert_array_equal(found.spikes[name], expected.spikes[name], err_msg=name)
-        if population.has_state:
-            np.testing.assert_array_equal(found.u[name], expected.u[name], err_msg=name)
-            np.testing.assert_array_equal(found.v[name], expected.v[name], err_msg=name)
-    np.testing.assert_array_equal(found.readout, expected.readout)
+    assert_same(found, expected)
 
 
 def test_a_neuron_is_active_if_it_met_a_synapse_has_a_bias_or_was_not_at_rest() -> None:
