@@ -316,12 +316,12 @@ class _Converter:
 
     def _scaled(self, built: FloatProjection, name: str, after: Shape) -> FloatProjection:
         """A Scale after the map: into rows or output channels."""
-        scale = np.asarray(self.graph.nodes[name].params["scale"])
+        scale = np.broadcast_to(self.graph.nodes[name].params["scale"], self.shapes[name])
         if built.kind is ProjectionKind.DENSE:
-            rows = np.broadcast_to(scale, after).reshape(-1)
+            rows = scale.reshape(-1)
             bias = None if built.bias is None else built.bias * rows
             return replace(built, weight=built.weight * rows[:, None], bias=bias)
-        full = np.broadcast_to(scale, after).reshape(after[0], -1)
+        full = scale.reshape(after[0], -1)
         if np.any(full != full[:, :1]):
             raise self.graph.fault(f"node {name}", "a scale per pixel", "one scale per channel")
         rows = full[:, 0]
