@@ -108,7 +108,20 @@ class _Reader:
                 params[name] = np.full((), OPTIONAL[name])
                 continue
             params[name] = self._param(group, name, form, path)
+        self._shapes_fit(path, kind, params)
         self.nodes[path] = Node(kind, params, self._metadata(group, path))
+
+    def _shapes_fit(self, path: str, kind: str, params: Mapping[str, Any]) -> None:
+        """A neuron's parameters fit one shape; a bias fits the rows of its weights."""
+        arrays = {name: p for name, p in params.items() if isinstance(p, np.ndarray)}
+        shapes = {name: p.shape for name, p in arrays.items()}
+        if "weight" in shapes:
+            shapes["weight"] = shapes["weight"][:1]
+        try:
+            np.broadcast_shapes(*shapes.values())
+        except ValueError:
+            found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise self.fault(f"node {path}", f"shapes {found}", "shapes that fit") from None
 
     def _param(self, group: h5py.Group, name: str, form: str, path: str) -> Any:
         value = self._value(group, name, f"{path}.{name}")

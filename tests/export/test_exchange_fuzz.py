@@ -31,6 +31,14 @@ def test_a_member_of_an_archive_that_is_no_array_is_refused(tmp_path: Path, case
     assert attack(tmp_path, range(case, case + 1), 1)
 
 
+@pytest.mark.parametrize("case", [7392, 8388])
+def test_parameters_of_one_node_that_do_not_fit_each_other_are_refused(
+    tmp_path: Path, case: int
+) -> None:
+    refusals = attack(tmp_path, range(case, case + 1), 2)
+    assert "shapes" in refusals[0]
+
+
 def test_what_makes_the_library_loop_is_refused_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
