@@ -1,0 +1,35 @@
+"""N-MNIST with a larger test part: some recordings of each digit move from Train to Test.
+
+    python -m benchmarks.nmnist_split SOURCE TARGET [--moved 40]
+
+With 100 test recordings one run's accuracy is known to two points at best. The last *moved*
+recordings of every digit of SOURCE/Train (by name) join TARGET/Test; the rest is TARGET/Train.
+Files are linked, not copied.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def link(files: list[Path], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for file in files:
+        os.link(file, folder / file.name)
+
+
+def split(source: Path, target: Path, moved: int) -> None:
+    for train in sorted((source / "Train").iterdir()):
+        files = sorted(train.glob("*.bin"))
+        link(files[:-moved], target / "Train" / train.name)
+        tests = sorted((source / "Test" / train.name).glob("*.bin"))
+        link(tests + files[-moved:], target / "Test" / train.name)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--moved", type=int, default=40)
+    options = parser.parse_args()
+    split(options.source, options.target, options.moved)
