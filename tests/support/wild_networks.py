@@ -1,7 +1,7 @@
 """Random integer networks that use everything the format allows, also at the edges of 24 bits."""
 
 import numpy as np
-from strategies import Case, random_inputs, random_window
+from strategies import Case, random_inputs, random_window, readout
 
 from tssd.calibration.int_network import (
     InputCoding,
@@ -50,7 +50,7 @@ class _Wild:
             populations.append(maker(f"p{i}", shape))
             projections.append(projection)
         projections += self.extras(populations)
-        populations += [self.lif("fc", (7,)), self.readout()]
+        populations += [self.lif("fc", (7,)), readout("readout", 3, self.rng)]
         projections.append(self.dense(populations[-3], populations[-2]))
         projections.append(self.dense(populations[-2], populations[-1]))
         if self.rng.random() < 0.3:  # a second, delayed way into the readout
@@ -97,18 +97,6 @@ class _Wild:
 
     def relay(self, name: str, shape: Shape) -> Population:
         return plain_population(name, shape, PopulationKind.RELAY)
-
-    def readout(self) -> Population:
-        return Population(
-            "readout",
-            (3,),
-            PopulationKind.READOUT,
-            Reset.NONE,
-            du=constant(4096, (1,)),
-            dv=constant(0, (1,)),
-            vth=constant(0, (1,)),
-            bias_mant=self.rng.integers(-60, 60, (3,)),
-        )
 
     def weights(self, shape: Shape) -> "np.typing.NDArray[np.int64]":
         top = 4096 if self.strong else 128
