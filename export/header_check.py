@@ -12,7 +12,7 @@ from typing import Any
 
 from tssd.calibration.int_network import InputCoding, PopulationKind, ProjectionKind, Reset
 from tssd.calibration.serial import SCHEMA
-from tssd.errors import FileFormatError
+from tssd.errors import UNREADABLE, FileFormatError, refusing
 
 MAX_NEURONS = 1 << 28  # of one population
 
@@ -92,10 +92,8 @@ PROJECTION: Table = {
 
 def check_header(text: str, where: str) -> None:
     """Raise FileFormatError unless *text* is a header of schema ``tssd-int/1``."""
-    try:
+    with refusing(UNREADABLE, FileFormatError, where, "no JSON", allowed=SCHEMA):
         header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(where, found=f"no JSON ({error})"[:200], allowed=SCHEMA) from None
     _check(header, HEADER, where)
     for family, table in (("populations", POPULATION), ("projections", PROJECTION)):
         for i, item in enumerate(header[family]):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tssd import __version__
 from tssd.calibration.int_network import IntNetwork
-from tssd.errors import FileFormatError, NetworkError
+from tssd.errors import UNREADABLE, FileFormatError, NetworkError, refusing
 
 SCHEMA = "tssd-bundle/1"
 MANIFEST = "manifest.json"
@@ -85,16 +85,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; FileFormatError if it is missing or something else."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise FileFormatError(
             str(path), found="no such file", hint="is this the folder that `tssd export` wrote?"
-        ) from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise FileFormatError(
-            str(path), found=f"no JSON ({error})", hint="export the network again"
-        ) from None
+        )
+    with refusing(
+        UNREADABLE, FileFormatError, str(path), "no JSON", hint="export the network again"
+    ):
+        table = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(table, dict):
         raise FileFormatError(str(path), found=type(table).__name__, allowed="a JSON object")
     return table

@@ -23,7 +23,7 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
-from tssd.errors import FileFormatError
+from tssd.errors import UNREADABLE, FileFormatError, refusing
 from tssd.hw_targets.fanout import box_of
 from tssd.hw_targets.memory import Need, need_of_box
 from tssd.hw_targets.mesh import hop_cost
@@ -39,10 +39,8 @@ def read_placement(
     path: Path, network: IntNetwork, chip: ChipSpec, tally: Tally | None = None
 ) -> Placement:
     """The placement in *path*; TargetError lists everything that is wrong with it."""
-    try:
+    with refusing(UNREADABLE, FileFormatError, str(path), "no readable JSON"):
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileFormatError(str(path), found=f"no readable JSON ({error})") from None
     return manual_placement(table, network, chip, tally, str(path))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
-from tssd.errors import FileFormatError
+from tssd.errors import UNREADABLE, FileFormatError, refusing
 from tssd.hw_targets.fanout import Fanout, as_image, box_of, sum_at
 from tssd.hw_targets.memory import Need
 from tssd.hw_targets.mesh import Flow, Traffic, hop_cost, hops, spread
@@ -102,10 +102,9 @@ SITE = ("chip", "x", "y", "slot")
 
 def from_json(text: str, where: str = "placement.json") -> Placement:
     """The inverse of ``Placement.to_json``; FileFormatError for anything else."""
-    try:
-        return from_table(json.loads(text), where)
-    except json.JSONDecodeError as error:
-        raise FileFormatError(where, found=f"a damaged placement ({error})") from None
+    with refusing(UNREADABLE, FileFormatError, where, "a damaged placement"):
+        table = json.loads(text)
+    return from_table(table, where)
 
 
 def from_table(table: Mapping[str, Any], where: str = "placement.json") -> Placement:

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 
 from tssd import __version__
 from tssd.atomic import write_bytes
-from tssd.errors import FileFormatError
+from tssd.errors import UNREADABLE, FileFormatError, refusing
 from tssd.train.config import TrainConfig, recorded
 from tssd.train.models import build
 from tssd.train.network import SpikingNet
 
 CHECKPOINT = "checkpoint.safetensors"
+HEADER = ("config", "input_shape", "classes", "position")
 FORMAT = "tssd-checkpoint-1"
 DEPLOYED = "deployed."
 
@@ -94,14 +95,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise FileFormatError(
             str(path), found=f"format {header.get('format')!r}", allowed=repr(FORMAT)
         )
-    table = json.loads(header["config"])
-    return Checkpoint(
-        recorded(table, str(path)),
-        tuple(json.loads(header["input_shape"])),
-        tuple(json.loads(header["classes"])),
-        Position(**json.loads(header["position"])),
-        tensors,
-    )
+    damage = (*UNREADABLE, KeyError, TypeError)
+    with refusing(damage, FileFormatError, str(path), "a damaged header"):
+        table, shape, classes, position = (json.loads(header[key]) for key in HEADER)
+        begun = Position(**position)
+    return Checkpoint(recorded(table, str(path)), tuple(shape), tuple(classes), begun, tensors)
 
 
 def load_weights(

@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tssd.errors import ConfigError
+from tssd.errors import UNREADABLE, ConfigError, refusing
 
 T = TypeVar("T")
 
 
 def load_toml(path: Path) -> dict[str, Any]:
     """The table in *path*; a missing or malformed file raises ConfigError."""
-    try:
+    if not path.exists():
+        raise ConfigError(str(path), found="no such file", hint="check the path")
+    with refusing(UNREADABLE, ConfigError, str(path), "no valid TOML"):
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(str(path), found="no such file", hint="check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), found=f"no valid TOML ({error})") from None
 
 
 def from_mapping(cls: type[T], table: Mapping[str, Any], where: str) -> T:

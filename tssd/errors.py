@@ -19,6 +19,9 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+UNREADABLE = (OSError, ValueError, RecursionError)  # what reading text as JSON or TOML raises
+
+
 class TssdError(Exception):
     """Bad input: says where, what was found, what is allowed, and what to try.
 

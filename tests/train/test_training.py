@@ -216,6 +216,9 @@ def test_damaged_and_foreign_checkpoints(digits: Dataset, tmp_path: Path) -> Non
     path.write_bytes(whole.replace(b"tiny", b"vgg-small"[:4]))
     with pytest.raises((FileFormatError, ConfigError)):
         load_net(tmp_path)
+    path.write_bytes(whole.replace(b'"position":', b'"pasition":'))
+    with pytest.raises(FileFormatError, match=r"a damaged header \('position'\)"):
+        load_net(tmp_path)
     path.write_bytes(whole[:-100])
     with pytest.raises(FileFormatError, match="no whole safetensors file"):
         load_net(tmp_path)

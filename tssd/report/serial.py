@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from tssd.errors import FileFormatError
+from tssd.errors import UNREADABLE, FileFormatError, refusing
 from tssd.report.model import SCHEMA, Report
 
 
@@ -26,12 +26,10 @@ def to_json(report: Report) -> str:
         raise FileFormatError(place, found="NaN or infinity", allowed="a finite number") from None
 
 
-def from_json(text: str, where: str = "report.json") -> Report:
+def from_json(text: str | bytes, where: str = "report.json") -> Report:
     """The report in *text*; anything missing or of another type raises FileFormatError."""
-    try:
+    with refusing(UNREADABLE, FileFormatError, where, "no valid JSON"):
         table = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FileFormatError(where, found=f"no valid JSON ({error})") from None
     schema = table.get("schema") if isinstance(table, dict) else None
     if schema != SCHEMA:
         raise FileFormatError(where, found=f"schema {schema!r}", allowed=repr(SCHEMA))

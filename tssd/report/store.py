@@ -41,4 +41,4 @@ def read_report(bundle: Path) -> Report:
             allowed="the record of at least one run",
             hint=f"run `tssd verify {bundle} --against gpu` first",
         )
-    return from_json(path.read_text(encoding="utf-8"), str(path))
+    return from_json(path.read_bytes(), str(path))
