@@ -19,7 +19,7 @@ from tssd.calibration.layer import memory_gain, worst_activation
 from tssd.calibration.observe import Observation
 from tssd.calibration.precision import Precision
 from tssd.calibration.scales import Options, Scales, choose
-from tssd.calibration.simulate import check_loops
+from tssd.calibration.simulate import check_loops, check_silence
 from tssd.errors import NetworkError
 from tssd.train.float_network import FloatNetwork, FloatPopulation, FloatProjection
 
@@ -164,6 +164,7 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
                 hint="a smaller scale, or fewer input levels",
             )
     check_loops(network)
+    check_silence(network)
 
 
 def payload_bounds(network: IntNetwork) -> dict[str, int]:

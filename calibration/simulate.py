@@ -3,7 +3,7 @@
 Two orders of the same computation:
 
 * ``layerwise``: population after population over all T local steps; recurrence only from a
-  population to itself, which must then be silent before its window (``fires_early``);
+  population to itself, which must then be silent before its window (``check_silence``);
 * ``pipelined``: as the chip does it, all populations each step, one step per projection, every
   population reset at its own offset, samples back to back.
 
@@ -58,10 +58,17 @@ def check_loops(network: IntNetwork) -> None:
     """Refuse recurrence that layer after layer cannot say: loops between populations, loops of
     populations that send sums instead of spikes, and spikes from before the first step."""
     _check_order(network)
-    for name in fires_early(network):
+    if recurrent(network):
+        check_silence(network)
+
+
+def check_silence(network: IntNetwork) -> None:
+    """Refuse spikes from before the first step that a loop or a late way brings into a window."""
+    for j in fires_early(network):
         raise NetworkError(
-            f"population {name}",
-            found="a bias that lets it fire before data arrives, into its own loop",
+            f"population {j.source}",
+            found="a bias that lets it fire before data arrives, into "
+            + ("its own loop" if j.is_loop else f"the delayed way to {j.target}"),
             allowed="silence before the first step",
             hint="train with bias=False there, or with a reset in the step of the spike",
         )
@@ -85,20 +92,18 @@ def _check_order(network: IntNetwork) -> None:
             )
 
 
-def fires_early(network: IntNetwork) -> list[str]:
-    """Populations whose bias lets them fire before their window so that a loop brings these spikes
-    into it; data cannot, for it arrives with the window."""
-    silent = np.zeros((network.time_steps, 1, *network.source.shape), np.int64)
-    depth, loops = depths(network), [j for j in network.projections if j.is_loop]
-    if not loops:
+def fires_early(network: IntNetwork) -> list[Projection]:
+    """Loops and late projections whose source a bias lets fire before its window, so late that
+    these spikes reach into the target's; data cannot, for it arrives with the window."""
+    depth = depths(network)
+    late = [(j, lag(network, j, depth)) for j in network.projections]
+    late = [(j, by) for j, by in late if by and depth[j.source]]
+    if not late:
         return []
-    steps = max((depth[j.source] for j in loops), default=0)
+    silent = np.zeros((network.time_steps, 1, *network.source.shape), np.int64)
+    steps = max(depth[j.source] for j, _ in late)
     seen = list(chip_steps(network, silent, network.time_steps + steps, steps))
-    return [
-        j.source
-        for j in loops
-        if any(x[j.source][0].any() for x in seen[: depth[j.source]][-1 - j.delay :])
-    ]
+    return [j for j, by in late if any(x[j.source][0].any() for x in seen[: depth[j.source]][-by:])]
 
 
 def alone(inputs: IntArray) -> list[IntArray]:

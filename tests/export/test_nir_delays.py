@@ -89,3 +89,15 @@ def test_a_bias_behind_a_delay_and_a_delay_that_is_too_long_are_refused() -> Non
     long = to_float(graph_of("a_b", 7, rng), STEPS, TOLD)
     with pytest.raises(NetworkError, match="a -> b: found a delay of 7 steps; allowed: <= 6"):
         align(fold(long), 6)
+
+
+def test_a_bias_that_fires_into_a_delayed_way_too_early_is_refused() -> None:
+    """On a chip it fires before the data comes, and the delay brings that into the window."""
+    rng = np.random.default_rng(0)
+    graph = graph_of("b_c", 2, rng)
+    params = dict(graph.nodes["b"].params) | {"v_leak": np.full(N, 9.0)}
+    loud = Graph({**graph.nodes, "b": Node("LIF", params)}, graph.edges)
+    images = rng.integers(0, 256, (4, N)).astype(np.uint8)
+    folded = align(fold(to_float(loud, STEPS, TOLD)))
+    with pytest.raises(NetworkError, match="b: found a bias .* into the delayed way to c"):
+        quantize(folded, Precision(), observe(folded, images))
