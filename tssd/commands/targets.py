@@ -36,7 +36,10 @@ def list_chips(as_json: bool) -> None:
         titles = {name: chip.title for name, chip in chips.items()}
         click.echo(json.dumps({"chips": titles, "engines": target_names()}))
         return
-    rows = [(name, chip.title, kinds(chip)) for name, chip in chips.items()]
+    rows = [
+        (name, chip.title, kinds(chip)) if name == chip.name else (name, f"is {chip.name}", "")
+        for name, chip in chips.items()
+    ]
     click.echo(terminal.to_text(terminal.plain_table(("chip", "what it is", "numbers"), rows)))
     click.echo(f"engines (tssd verify --against): {', '.join(NAMES)}")
     click.echo(f"targets of the Python interface: {', '.join(target_names())}")
