@@ -87,7 +87,29 @@ class _Converter:
             projections += [self._projection(w, READOUT) for w in self._ways(self.graph.output)]
         self._check_readout(populations)
         late = [0 if j.is_loop else j.delay for j in projections]
-        return with_lateness(FloatNetwork(tuple(populations), tuple(projections), time_steps), late)
+        network = FloatNetwork(tuple(populations), tuple(projections), time_steps)
+        return self._with_prompt_biases(with_lateness(network, late), late)
+
+    def _with_prompt_biases(self, network: FloatNetwork, late: list[int]) -> FloatNetwork:
+        """A bias behind a Delay acts from the first step: it is the neuron's own."""
+        populations = {p.name: p for p in network.populations}
+        projections = list(network.projections)
+        for i, (j, steps) in enumerate(zip(network.projections, late, strict=True)):
+            if not steps or j.bias is None or not np.any(j.bias):
+                continue
+            target = populations[j.target]
+            if target.synapse_decay is not None:
+                raise self.graph.fault(
+                    f"way {j.source} -> {j.target}",
+                    "a bias on a way with a delay into a synapse with memory",
+                    "no bias, or no delay, there",
+                )
+            bias = target.bias + j.bias.reshape(-1, *(1,) * (len(target.shape) - 1))
+            populations[j.target] = replace(target, bias=bias)
+            projections[i] = replace(j, bias=None)
+        return replace(
+            network, populations=tuple(populations.values()), projections=tuple(projections)
+        )
 
     def _check_forward(self, way: _Way, target: str, known: list[FloatPopulation]) -> None:
         """A way may lead back to its own neuron, but to no earlier one."""
@@ -217,12 +239,6 @@ class _Converter:
             built, here, started = self._append(built, name, here, started)
         if built.is_loop:  # a feedback edge takes one step, and so does a Delay of one
             built = replace(built, delay=max(built.delay - 1, 0))
-        elif built.delay and built.bias is not None and np.any(built.bias):
-            raise self.graph.fault(
-                f"way {way.source} -> {target}",
-                "a bias on a way with a delay",
-                "no bias there: a bias of the chip acts from the first step",
-            )
         if not started:
             built = _identity(built, here)
         goal = self.graph.output if target == READOUT else target
@@ -247,6 +263,12 @@ class _Converter:
             return built, after if not started else here, started
         if node.type == "Delay":
             steps = delay_steps(self.graph, name, self.rule)
+            if steps and built.bias is not None and np.any(built.bias):
+                raise self.graph.fault(
+                    f"node {name}",
+                    "a bias in front of a Delay",
+                    "a bias behind it, or none: a bias of the chip acts from the first step",
+                )
             return replace(built, delay=built.delay + steps), here, started
         if node.type == "Scale":
             if np.all(p["scale"] == 1):

@@ -79,12 +79,28 @@ def test_every_engine_delays_alike(place: str, delay: int) -> None:
     assert 0 < expected.spikes["c"].mean() < 1
 
 
-def test_a_bias_behind_a_delay_and_a_delay_that_is_too_long_are_refused() -> None:
+def test_a_bias_behind_a_delay_acts_at_once() -> None:
+    rng = np.random.default_rng(0)
+    graph = graph_of("a_b", 2, rng)
+    params = {**graph.nodes["a_b"].params, "bias": rng.normal(0, 0.3, N)}
+    biased = Graph({**graph.nodes, "a_b": Node("Affine", params)}, graph.edges)
+    network = to_float(biased, STEPS, TOLD)
+    np.testing.assert_allclose(network.population("b").bias, params["bias"])
+    images = rng.integers(0, 256, (3, N)).astype(np.uint8)
+    frames = np.repeat(images[None] / 255, STEPS, axis=0)
+    wanted = run(biased, frames, TOLD, record=["b"]).nodes["b"]
+    found = float_run.run(network, images, dtype="float64", keep_spikes=True).spikes["b"]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_bias_in_front_of_a_delay_and_a_delay_that_is_too_long_are_refused() -> None:
     rng = np.random.default_rng(0)
     graph = graph_of("a_b", 2, rng)
     params = {"weight": np.eye(N), "bias": np.ones(N)}
-    biased = Graph({**graph.nodes, "a_b": Node("Affine", params)}, graph.edges)
-    with pytest.raises(NetworkError, match="way a -> b: found a bias on a way with a delay"):
+    kept = [e for e in graph.edges if "wait" not in e and "a_b" not in e]
+    turned = (*kept, ("a", "a_b"), ("a_b", "wait"), ("wait", "b"))
+    biased = Graph({**graph.nodes, "a_b": Node("Affine", params)}, turned)
+    with pytest.raises(NetworkError, match="node wait: found a bias in front of a Delay"):
         to_float(biased, STEPS, TOLD)
     long = to_float(graph_of("a_b", 7, rng), STEPS, TOLD)
     with pytest.raises(NetworkError, match="a -> b: found a delay of 7 steps; allowed: <= 6"):

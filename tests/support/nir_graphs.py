@@ -171,8 +171,13 @@ class _Maker:
         """A loop, and a skip from an earlier population."""
         entry = self.entry
         if self.chance(0.3):
-            back = self.add("Linear", {"weight": self.normal(size, size) / 2}, (tip,))
+            back = self.delay(tip, (size,)) if self.chance(0.2) else tip
+            weight: dict[str, Any] = {"weight": self.normal(size, size) / 2}
             if self.chance(0.4):
+                back = self.add("Affine", weight | {"bias": self.normal(size) / 5}, (back,))
+            else:
+                back = self.add("Linear", weight, (back,))
+            if self.chance(0.2):
                 back = self.delay(back, (size,))
             self.edges.append((back, entry))
         if self.flat and self.chance(0.4):
