@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
-	lava-env test-lava campaign-onnx campaign-fuzz \
+	lava-env test-lava campaign-onnx campaign-nir campaign-fuzz \
 	bench-booksim bench-chain bench-chips bench-events bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study
 
@@ -48,6 +48,9 @@ test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped withou
 
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
+
+campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on every engine
+	$(BIN)/python -m pytest -q -m campaign tests/export/test_nir_random.py
 
 campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled processes
 	$(BIN)/python -m benchmarks.exchange_fuzz

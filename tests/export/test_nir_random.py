@@ -1,5 +1,5 @@
-"""Random graphs of every primitive: through a file, into the float network and folded, spike for
-spike; or refused by node."""
+"""Random graphs of every primitive: through a file, into the float network, folded, and as
+integers on every engine, spike for spike; or refused by node."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nir_graphs import random_graph
 
+from tssd.calibration.encode import encode
 from tssd.calibration.fold import align, fold
+from tssd.calibration.observe import observe
+from tssd.calibration.precision import Precision
+from tssd.calibration.quantize import quantize
+from tssd.calibration.simulate import reference
 from tssd.errors import NetworkError
 from tssd.export.nirio.graph import RESETTING, Graph
 from tssd.export.nirio.read import read_graph
@@ -18,6 +23,10 @@ from tssd.export.nirio.rules import Answers
 from tssd.export.nirio.run import run
 from tssd.export.nirio.to_float import to_float
 from tssd.export.nirio.write import write_graph
+from tssd.hw_targets.gpu import engine as gpu
+from tssd.hw_targets.onnx import engine as onnx
+from tssd.hw_targets.sim.functional import activity, simulate
+from tssd.hw_targets.sim.program import prepare
 from tssd.train import float_run
 from tssd.train.float_network import FloatNetwork
 from tssd.train.float_run import ImageArray
@@ -78,3 +87,43 @@ def test_a_random_graph_is_the_same_after_its_file(
     frames = np.repeat(samples(graph, seed)[None] / 255, STEPS, axis=0)
     before, after = (run(g, frames, told).output for g in (graph, again))
     np.testing.assert_array_equal(before, after)
+
+
+def differing(seed: int) -> int | None:
+    """Slots in which an engine differs from the definition; None: refused."""
+    graph, told = random_graph(seed)
+    pictures = samples(graph, seed)
+    try:
+        folded = align(fold(to_float(graph, STEPS, told)))
+        pictures = pictures.reshape(2, *folded.populations[0].shape)
+        network = quantize(folded, Precision(), observe(folded, pictures))
+    except NetworkError:
+        return None
+    inputs = encode(network, pictures)
+    expected = reference(network, inputs)
+    found = [
+        gpu.run(network, inputs, states=True),
+        activity(network, simulate(prepare(network), inputs, record=True)),
+        *([onnx.run(network, inputs, trace=True)] if seed % 5 == 0 else []),
+    ]
+    return sum(
+        int((getattr(one, label)[name] != values).sum())
+        for one in found
+        for label in ("spikes", "u", "v")
+        for name, values in getattr(expected, label).items()
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_the_integers_of_random_graphs_are_equal_on_every_engine() -> None:
+    counts = [differing(seed) for seed in range(20)]
+    assert counts.count(0) > 12
+    assert set(counts) <= {0, None}
+
+
+@pytest.mark.campaign
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_a_thousand_random_graphs() -> None:
+    counts = [differing(seed) for seed in range(1000, 2000)]
+    assert counts.count(0) > 700
+    assert set(counts) <= {0, None}

@@ -93,11 +93,12 @@ def test_the_published_cnn_is_simulated_too(cnn: Path) -> None:
     assert tssd("simulate", cnn, "--samples", 1).exit_code == 0
 
 
-def test_the_published_recurrent_braille_reader_goes_the_whole_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["noBias_subtract", "bias_zero"])
+def test_the_published_braille_readers_go_the_whole_way(name: str, tmp_path: Path) -> None:
     """Recurrent, with synaptic current: imported, verified by every engine, simulated, reported."""
     seen = np.random.default_rng(0).random((6, 30, 12)) < 0.4
     np.savez(tmp_path / "x.npz", inputs=np.where(seen, 255, 0).astype(np.uint8))
-    graph = GOLDEN / "braille_noDelay_noBias_subtract.nir"
+    graph = GOLDEN / f"braille_noDelay_{name}.nir"
     told = ("--profile", "snntorch", "--time-steps", 30, "--calibration", tmp_path / "x.npz")
     answer("import", graph, *told, "--out", tmp_path / "b")
     check_engines(tmp_path / "b", "gpu", "onnx", "sim", layers=3)
