@@ -7,11 +7,14 @@ from pathlib import Path
 
 import h5py
 import jsonschema
+import numpy as np
 import pytest
 from lava_environment import needs_lava
 
 from tssd.cli import main
 from tssd.export.bundle import read_bundle
+from tssd.export.nirio.rules import Answers
+from tssd.float_import import FloatSource, import_graph
 from tssd.pipeline import ExportOptions, export_run
 from tssd.report.store import read_report
 from tssd.train.config import configure
@@ -21,6 +24,7 @@ from tssd.verification import VerifyOptions, evaluate, load_samples
 
 pytestmark = [pytest.mark.lava, needs_lava("full")]
 SCHEMA = Path(__file__).resolve().parents[2] / "tssd" / "schema" / "report.schema.json"
+GRAPHS = Path(__file__).resolve().parents[1] / "golden" / "nir"
 PLAIN = {"epochs": 3, "train_limit": 512, "reset": "hard"}
 RESIDUAL = PLAIN | {"model": "resnet-18", "width": 0.0625, "epochs": 2}
 
@@ -80,3 +84,17 @@ def test_a_trained_residual_network_in_lavas_processes(
     report = read_report(folder)
     assert all(layer.spikes.lava == layer.spikes.integer for layer in report.layers)
     assert sum(layer.spikes.lava or 0 for layer in report.layers[1:]) > 0
+
+
+@pytest.mark.parametrize("name", ["noBias_subtract", "bias_zero"])
+def test_published_recurrent_graphs_in_lavas_processes(name: str, tmp_path: Path) -> None:
+    """Loops and synaptic memory; the second also a neuron that fires in every step."""
+    seen = np.random.default_rng(0).random((6, 30, 12)) < 0.4
+    np.savez(tmp_path / "x.npz", inputs=np.where(seen, 255, 0).astype(np.uint8))
+    source = FloatSource(tmp_path / "x.npz", 30, Answers(profile="snntorch"))
+    graph = GRAPHS / f"braille_noDelay_{name}.nir"
+    import_graph(graph, tmp_path / "b", source, ExportOptions())
+    assert verify(tmp_path / "b", "--data", str(tmp_path / "x.npz"), "--samples", "2") == 0
+    layers = {layer.name: layer.spikes for layer in read_report(tmp_path / "b").layers}
+    assert layers["lif1.lif"].lava == layers["lif1.lif"].integer
+    assert layers["lif1.lif"].lava
