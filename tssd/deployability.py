@@ -5,6 +5,7 @@ but on a silent sample in place of calibration: its weights at the largest scale
 That settles shapes, cores, memory, loops and biases; how well it computes takes real samples.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,14 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.errors import NetworkError, TssdError
 from tssd.export.netx import check_netx
-from tssd.export.nirio.graph import Graph
+from tssd.export.nirio.graph import Graph, Node, by_distance
 from tssd.export.nirio.rules import Answers, Rule, resolve
 from tssd.hw_targets.chips import chip_names, load_chip
 from tssd.hw_targets.fit import fit
 from tssd.hw_targets.spec import ChipSpec
 
 NETX, ONNX = "netx (lava-dl)", "onnx"
+MOST_VALUES = 1 << 22  # of a step, all nodes together
 TIME_STEPS = 16  # of the silent run: the default of `tssd import`
 
 
@@ -45,6 +47,9 @@ def of_graph(
     if missing:
         unknown = f"depends on {', '.join(missing)}: name the --profile of its maker, or say them"
         return tuple(TargetRow(name, None, (unknown,)) for name in (*chips, NETX, ONNX))
+    if values_per_step(graph) > MOST_VALUES:
+        unknown = f"more than {MOST_VALUES:,} values a step are not tried here: tssd import does"
+        return tuple(TargetRow(name, None, (unknown,)) for name in (*chips, NETX, ONNX))
     rule = resolve(graph, answers)
     networks = {name: _silently_quantized(graph, rule, chip) for name, chip in chips.items()}
     rows = []
@@ -58,6 +63,32 @@ def of_graph(
         return (*rows, *_formats(first))
     reasons = rows[0].why_not
     return (*rows, TargetRow(NETX, False, reasons), TargetRow(ONNX, False, reasons))
+
+
+def values_per_step(graph: Graph) -> int:
+    """How many numbers all nodes together give in a step, reckoned from shapes alone."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in by_distance(graph):
+        before = next((shapes[s] for s in graph.sources(name) if s in shapes), ())
+        shapes[name] = _shape_after(graph.nodes[name], before)
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def _shape_after(node: Node, before: tuple[int, ...]) -> tuple[int, ...]:
+    p = node.params
+    if node.type == "Input":
+        return tuple(p["shape"])
+    if node.type in ("Affine", "Linear"):
+        return (*before[:-1], len(p["weight"]))
+    if node.type == "Flatten":
+        return (math.prod(before),)
+    if node.type not in ("Conv1d", "Conv2d", "SumPool2d", "AvgPool2d"):
+        return before
+    channels = len(p["weight"]) if "weight" in p else before[0] if before else 1
+    padding = (0,) if isinstance(p["padding"], str) else p["padding"]
+    most = [n + 2 * max(padding, default=0) for n in before[1:]]
+    stride = max(1, min(p["stride"], default=1))
+    return (channels, *(-(-n // stride) for n in most))
 
 
 def _silently_quantized(graph: Graph, rule: Rule, chip: ChipSpec) -> IntNetwork | str:

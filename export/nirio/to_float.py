@@ -20,6 +20,7 @@ import numpy as np
 
 from tssd.calibration.fold import with_lateness
 from tssd.export.nirio.graph import NEURONS, RESETTING, FloatArray, Graph, schedule
+from tssd.export.nirio.ranges import check_range
 from tssd.export.nirio.rules import (
     Answers,
     Rule,
@@ -48,9 +49,11 @@ READOUT = "readout"
 def to_float(graph: Graph, time_steps: int, answers: Answers | Rule | None = None) -> FloatNetwork:
     """The float network of *graph*; what cannot be taken over raises NetworkError."""
     rule = answers if isinstance(answers, Rule) else resolve(graph, answers)
-    return _Converter(fold_thresholds(with_late_resets(graph, rule), rule), rule).network(
-        time_steps
-    )
+    spelled = fold_thresholds(with_late_resets(graph, rule), rule)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        network = _Converter(spelled, rule).network(time_steps)
+    check_range(graph, network)
+    return network
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from strategies import random_conv_network, residual_network
 
 from tssd.calibration.int_network import Reset
 from tssd.cli import cli
-from tssd.deployability import TargetRow
+from tssd.deployability import TargetRow, of_graph, values_per_step
 from tssd.difference import diff
 from tssd.errors import FileFormatError
 from tssd.export.bundle import write_bundle
 from tssd.export.netx import write_netx
 from tssd.export.nir_write import write_nir
 from tssd.export.nirio.graph import Graph, Node
+from tssd.export.nirio.read import read_graph
 from tssd.export.nirio.rules import Answers
 from tssd.export.nirio.write import write_graph
 from tssd.export.onnx_graph import onnx_bytes
@@ -101,6 +102,33 @@ def test_what_no_target_takes_is_told_by_node(integrating: Path) -> None:
     recurrent = targets("braille_noDelay_noBias_subtract", "snntorch")
     assert recurrent["loihi2"].takes
     assert "recurrence" in recurrent["netx (lava-dl)"].why_not[0]
+
+
+def test_what_is_too_large_to_try_is_not_tried(integrating: Path) -> None:
+    """A file of a few bytes may ask for any amount of memory."""
+    graph = read_graph(integrating)
+    big = {**graph.nodes, "input": Node("Input", {"shape": (3, 5000, 5000)})}
+    rows = of_graph(Graph(big, graph.edges), Answers("nengo", 1.0))
+    assert {row.takes for row in rows} == {None}
+    assert "4,194,304 values a step are not tried" in rows[0].why_not[0]
+    pool = {"kernel_size": (2, 2), "stride": (1, 1), "padding": (4000, 4000)}
+    nodes = {
+        "input": Node("Input", {"shape": (1, 4, 4)}),
+        "pool": Node("SumPool2d", pool),
+        "output": Node("Output", {"shape": (1, 8003, 8003)}),
+    }
+    wide = Graph(nodes, (("input", "pool"), ("pool", "output")))
+    assert values_per_step(wide) > 8000**2
+
+
+def test_numbers_beyond_all_use_are_refused_by_name(integrating: Path) -> None:
+    graph = read_graph(integrating)
+    params = dict(graph.nodes["lif"].params) | {"v_threshold": np.full(3, 1e300)}
+    kept = {n: x for n, x in graph.nodes.items() if n not in ("inside", "w2")}
+    edges = (("input", "w"), ("w", "lif"), ("lif", "output"))
+    loud = Graph(kept | {"lif": Node("LIF", params)}, edges)
+    rows = of_graph(loud, Answers("nengo", 1.0))
+    assert all("lif: found numbers up to" in row.why_not[0] for row in rows)
 
 
 def test_targets_alike_are_shown_together(integrating: Path) -> None:
