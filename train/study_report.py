@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tssd.atomic import write_bytes
 from tssd.train.config import TrainConfig
-from tssd.train.study import Outcome
+from tssd.train.study import CUT, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def draw(outcomes: Sequence[Outcome], config: TrainConfig, paths: Sequence[Path]
     curves.set(xlabel="steps read", ylabel="test accuracy, %", title="accuracy at each T")
     _draw_pairs(pairs, outcomes)
     price.set(xlabel="million synops per inference", ylabel="test accuracy, %", title="cost")
-    price.legend(fontsize=7, frameon=False)
+    figure.legend(*price.get_legend_handles_labels(), loc="outside right center", fontsize=8)
     figure.suptitle(
         f"{config.model} on {config.dataset}, T_s = {config.student_steps}, "
         f"T_t = {config.teacher_steps}",
@@ -96,18 +96,15 @@ def draw(outcomes: Sequence[Outcome], config: TrainConfig, paths: Sequence[Path]
 def _draw_pairs(axes: "Axes", outcomes: Sequence[Outcome]) -> None:
     shown = [o for o in outcomes if o.to_baseline is not None]
     for place, outcome in enumerate(reversed(shown)):
-        for lift, pair, colour in (
-            (0.12, outcome.to_baseline, "#0072b2"),
-            (-0.12, outcome.to_cut, "#d55e00"),
+        for lift, pair, colour, control in (
+            (0.12, outcome.to_baseline, "#0072b2", outcomes[0].condition),
+            (-0.12, outcome.to_cut, "#d55e00", CUT),
         ):
             if pair is not None:
-                axes.errorbar(
-                    pair.mean, place + lift, xerr=pair.half_width, fmt="o", color=colour, capsize=2
-                )
+                style: dict[str, Any] = {"fmt": "o", "color": colour, "capsize": 2}
+                label = f"minus {control}" if place == 0 else None
+                axes.errorbar(pair.mean, place + lift, xerr=pair.half_width, label=label, **style)
     axes.axvline(0, color="#cccccc", zorder=0)
     axes.set_yticks(range(len(shown)), [o.condition for o in reversed(shown)], fontsize=8)
-    axes.set(
-        xlabel="points, 95 % interval",
-        title=f"minus {outcomes[0].condition} (blue), cut ce at T_t (orange)",
-    )
-    axes.title.set_fontsize(9)
+    axes.set(xlabel="points, 95 % interval", title="difference, seed by seed")
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
