@@ -98,7 +98,9 @@ bench-events: $(VENV)/.installed  ## N-MNIST and the simulated camera; NMNIST=fo
 
 bench-study: $(VENV)/.installed  ## the methods compared; goes on where it stopped; NMNIST=folder
 	$(BIN)/tssd study --config benchmarks/recipes/study_fashion.toml --seeds 5 --out $(RUNS)/study-fashion
-	$(BIN)/tssd study --config benchmarks/recipes/study_nmnist.toml --data $(NMNIST) --out $(RUNS)/study-nmnist
+	[ -d $(RUNS)/n-mnist-600 ] || $(BIN)/python -m benchmarks.nmnist_split $(NMNIST) $(RUNS)/n-mnist-600
+	$(BIN)/tssd study --config benchmarks/recipes/study_nmnist.toml --data $(RUNS)/n-mnist-600 --seeds 3 \
+		--only tssd --only tsd --only ssd --only "ce at T_t" --out $(RUNS)/study-nmnist
 	$(BIN)/python -m benchmarks.study_results $(RUNS)/study-fashion $(RUNS)/study-nmnist
 
 results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results

@@ -8,14 +8,13 @@ Files are linked, not copied.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 
 def link(files: list[Path], folder: Path) -> None:
     folder.mkdir(parents=True)
     for file in files:
-        os.link(file, folder / file.name)
+        (folder / file.name).symlink_to(file.resolve())
 
 
 def split(source: Path, target: Path, moved: int) -> None:
