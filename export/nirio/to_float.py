@@ -31,6 +31,7 @@ from tssd.export.nirio.rules import (
     resolve,
 )
 from tssd.export.nirio.run import run
+from tssd.export.nirio.shapes import Shape, fit, graph_shape, identity, pair, pool_gain
 from tssd.export.nirio.thresholds import fold_thresholds, with_late_resets
 from tssd.train.float_network import (
     AveragePool,
@@ -42,7 +43,6 @@ from tssd.train.float_network import (
     Reset,
 )
 
-Shape = tuple[int, ...]
 READOUT = "readout"
 
 
@@ -177,10 +177,10 @@ class _Converter:
             shape,
             PopulationKind.LIF if fires else PopulationKind.READOUT,
             reset_of(self.graph, name, self.rule) if fires else Reset.NONE,
-            decay=_fit(decay, shape),
-            threshold=_fit(np.nextafter(threshold, np.inf), shape),
-            bias=_fit((1 - decay) * (leak - v_reset) / gain, shape),
-            synapse_decay=None if memory is None else _fit(memory, shape),
+            decay=fit(decay, shape),
+            threshold=fit(np.nextafter(threshold, np.inf), shape),
+            bias=fit((1 - decay) * (leak - v_reset) / gain, shape),
+            synapse_decay=None if memory is None else fit(memory, shape),
         )
 
     def _comparison(self, name: str) -> FloatPopulation:
@@ -192,9 +192,9 @@ class _Converter:
             shape,
             PopulationKind.LIF,
             Reset.NONE,
-            decay=_fit(np.zeros(()), shape),
-            threshold=_fit(np.nextafter(theta, np.inf), shape),
-            bias=_fit(np.zeros(()), shape),
+            decay=fit(np.zeros(()), shape),
+            threshold=fit(np.nextafter(theta, np.inf), shape),
+            bias=fit(np.zeros(()), shape),
         )
 
     def _synapse(
@@ -243,7 +243,7 @@ class _Converter:
         if built.is_loop:  # a feedback edge takes one step, and so does a Delay of one
             built = replace(built, delay=max(built.delay - 1, 0))
         if not started:
-            built = _identity(built, here)
+            built = identity(built, here)
         goal = self.graph.output if target == READOUT else target
         wanted = graph_shape(self.shapes[goal])
         if built.kind is not ProjectionKind.DENSE and (
@@ -276,8 +276,8 @@ class _Converter:
         if node.type == "Scale":
             if np.all(p["scale"] == 1):
                 return built, here, started
-            identity = built if started else _identity(built, here)
-            return self._scaled(identity, name, after), after, True
+            plain = built if started else identity(built, here)
+            return self._scaled(plain, name, after), after, True
         if started:
             raise self.graph.fault(
                 f"node {name}", "a second linear map without a neuron between", "one per projection"
@@ -292,11 +292,11 @@ class _Converter:
 
     def _pool_weight(self, built: FloatProjection, weight: FloatArray) -> FloatArray:
         """A sum pool is an average pool with weights k times as large, kept in ``groups``."""
-        return weight * _pool_gain(built)
+        return weight * pool_gain(built)
 
     def _pooled(self, built: FloatProjection, name: str) -> FloatProjection:
         p = self.graph.nodes[name].params
-        kernel, stride = _pair(p["kernel_size"]), _pair(p["stride"])
+        kernel, stride = pair(p["kernel_size"]), pair(p["stride"])
         if built.pool is not None or any(p["padding"]):
             raise self.graph.fault(
                 f"node {name}", "padding, or two pools in a row", "one plain pool"
@@ -310,7 +310,7 @@ class _Converter:
         p, weight = node.params, node.params["weight"]
         line = node.type == "Conv1d"
         weight = weight[:, :, None, :] if line else weight
-        gap = _pair(p["dilation"], line, 1)
+        gap = pair(p["dilation"], line, 1)
         padding = self._padding(name, weight.shape[2:], gap, line)
         bias = np.broadcast_to(p["bias"], weight.shape[:1]).copy()
         return replace(
@@ -318,7 +318,7 @@ class _Converter:
             kind=ProjectionKind.CONV2D,
             weight=self._pool_weight(built, weight),
             bias=bias,
-            stride=_pair(p["stride"], line, 1),
+            stride=pair(p["stride"], line, 1),
             padding=padding,
             dilation=gap,
             groups=p["groups"],
@@ -329,7 +329,7 @@ class _Converter:
     ) -> tuple[int, int]:
         word = self.graph.nodes[name].params["padding"]
         if not isinstance(word, str):
-            return _pair(word, line, 0)
+            return pair(word, line, 0)
         if word == "valid":
             return (0, 0)
         total = [g * (k - 1) for g, k in zip(gap, kernel, strict=True)]
@@ -366,37 +366,3 @@ def _synapses(graph: Graph) -> dict[str, str]:
         if follower in ("LIF", "IF", "LI", "I") and at_rest:
             found[targets[0]] = name
     return {neuron: synapse for neuron, synapse in found.items() if synapse not in found}
-
-
-def graph_shape(shape: Shape) -> Shape:
-    """A population's shape: (N,) or (C, H, W); a line (C, L) is an image of height one."""
-    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
-
-
-def _fit(value: FloatArray, shape: Shape) -> FloatArray:
-    """*value* with the rank of *shape*."""
-    array: FloatArray = np.asarray(value, np.float64)
-    if array.size == 1:
-        return array.reshape((1,) * len(shape))
-    return array.reshape(shape if array.size == int(np.prod(shape)) else (-1, 1, 1)).copy()
-
-
-def _pool_gain(built: FloatProjection) -> float:
-    """What ``_pooled`` left in the weight: k^2 of a sum pool."""
-    return float(built.weight[0, 0]) if built.pool is not None else 1.0
-
-
-def _identity(built: FloatProjection, shape: Shape) -> FloatProjection:
-    """Weights of one, neuron to neuron, on the pooled shape if there is a pool."""
-    gain = _pool_gain(built)
-    if len(shape) == 1:
-        return replace(built, weight=np.eye(shape[0]) * gain)
-    ones: FloatArray = np.full((shape[0], 1, 1, 1), gain)
-    return replace(built, kind=ProjectionKind.CONV2D, weight=ones, groups=shape[0])
-
-
-def _pair(values: tuple[int, ...], line: bool = False, other: int = 1) -> tuple[int, int]:
-    """One or two numbers as (height, width)."""
-    if line:
-        return (other, values[0])
-    return (values[0], values[-1])
