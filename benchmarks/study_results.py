@@ -1,7 +1,9 @@
 """Studies of the training method, as rows beside the other results.
 
-tssd study --config benchmarks/recipes/study_fashion.toml --seeds 3 --out runs/study-fashion
-tssd study --config benchmarks/recipes/study_nmnist.toml --data DIR --out runs/study-nmnist
+tssd study --config benchmarks/recipes/study_fashion.toml --seeds 5 --out runs/study-fashion
+python -m benchmarks.nmnist_split DIR runs/n-mnist-600
+tssd study --config benchmarks/recipes/study_nmnist.toml --data runs/n-mnist-600 --seeds 3 \\
+    --only tssd --only tsd --only ssd --only "ce at T_t" --out runs/study-nmnist
 python -m benchmarks.study_results runs/study-fashion runs/study-nmnist
 """
 
