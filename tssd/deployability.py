@@ -44,11 +44,8 @@ def of_graph(
 ) -> tuple[TargetRow, ...]:
     """The same for a NIR graph; *missing*: what neither file nor *answers* say of its time."""
     chips = {name: load_chip(name) for name in sorted(chip_names())}
-    if missing:
-        unknown = f"depends on {', '.join(missing)}: name the --profile of its maker, or say them"
-        return tuple(TargetRow(name, None, (unknown,)) for name in (*chips, NETX, ONNX))
-    if values_per_step(graph) > MOST_VALUES:
-        unknown = f"more than {MOST_VALUES:,} values a step are not tried here: tssd import does"
+    unknown = _unsettled(graph, missing)
+    if unknown:
         return tuple(TargetRow(name, None, (unknown,)) for name in (*chips, NETX, ONNX))
     rule = resolve(graph, answers)
     networks = {name: _silently_quantized(graph, rule, chip) for name, chip in chips.items()}
@@ -63,6 +60,15 @@ def of_graph(
         return (*rows, *_formats(first))
     reasons = rows[0].why_not
     return (*rows, TargetRow(NETX, False, reasons), TargetRow(ONNX, False, reasons))
+
+
+def _unsettled(graph: Graph, missing: tuple[str, ...]) -> str:
+    """Why nothing can be said here, or nothing."""
+    if missing:
+        return f"depends on {', '.join(missing)}: name the --profile of its maker, or say them"
+    if values_per_step(graph) > MOST_VALUES:
+        return f"more than {MOST_VALUES:,} values a step are not tried here: tssd import does"
+    return ""
 
 
 def values_per_step(graph: Graph) -> int:
