@@ -19,7 +19,7 @@ from tssd.atomic import write_bytes
 from tssd.config import unknown_name
 from tssd.errors import ConfigError
 from tssd.train.checkpoint import CHECKPOINT, load_net
-from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting
+from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting, recorded
 from tssd.train.costs import Costs, costs
 from tssd.train.data import EVENT_LOADERS, Dataset
 from tssd.train.evaluate import accuracies
@@ -139,10 +139,37 @@ def front(config: TrainConfig, text: str) -> dict[str, TrainConfig]:
     costs in synaptic operations.
     """
     key, _, values = text.partition("=")
-    settings = [parse_setting(f"{key}={value}") for value in values.split(",")]
-    return {PLAIN: config} | {
-        f"{key}={value}": replace(config, **{key: value}) for _, value in settings
-    }
+    settings = [f"{key}={value}" for value in values.split(",")]
+    return {PLAIN: config} | {_label(text): _varied(config, text) for text in settings}
+
+
+def variants(config: TrainConfig, texts: Sequence[str]) -> dict[str, TrainConfig]:
+    """Both controls, *config*, and it with options changed: each text is ``key=value,key=value``.
+
+    The controls keep the options of *config*: vary what belongs to the method, not the recipe.
+    """
+    every = conditions(config)
+    controls = {name: every[name] for name in (BASELINE, LONG)}
+    return controls | {PLAIN: config} | {_label(text): _varied(config, text) for text in texts}
+
+
+def _label(text: str) -> str:
+    """The settings with their values as they were read (``1`` of a number is ``1.0``)."""
+    return ",".join(f"{key}={value}" for key, value in map(parse_setting, text.split(",")))
+
+
+def _varied(config: TrainConfig, text: str) -> TrainConfig:
+    changes = dict(map(parse_setting, text.split(",")))
+    varied = recorded(config.to_table() | changes, "study")
+    # All conditions read the same samples in the same frames; these were loaded once.
+    recut = config.dataset in EVENT_LOADERS and varied.framing() != config.framing()
+    if recut or varied.dataset != config.dataset:
+        raise ConfigError(
+            f"study: {text}",
+            found="other samples, or another cut of the recordings, than the controls have",
+            hint="a study of its own; or set frames, so that the cut does not follow teacher_steps",
+        )
+    return varied
 
 
 def made(config: TrainConfig, data: Dataset, folder: Path) -> None:

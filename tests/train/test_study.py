@@ -9,7 +9,7 @@ import pytest
 from float_nets import images, small_vgg
 
 from tssd.errors import ConfigError
-from tssd.train.config import TrainConfig
+from tssd.train.config import Method, Readout, TrainConfig, configure
 from tssd.train.costs import Costs, costs
 from tssd.train.data import load
 from tssd.train.events import TeacherFrames
@@ -27,6 +27,7 @@ from tssd.train.study import (
     interval,
     made,
     study,
+    variants,
 )
 from tssd.train.study_report import markdown, write_report
 
@@ -157,3 +158,23 @@ def test_an_unknown_condition_or_option_suggests_the_nearest() -> None:
         chosen(CONFIG, ["tssdd"])
     with pytest.raises(ConfigError, match="did you mean 'threshold'"):
         front(CONFIG, "treshold=1,2")
+
+
+def test_variants_change_options_of_the_method_beside_both_controls() -> None:
+    found = variants(CONFIG, ["alpha=2,method=tsd", "spatial_steps=teacher"])
+    assert list(found) == [
+        *("ce at T_s", "ce at T_t", PLAIN),
+        *("alpha=2.0,method=tsd", "spatial_steps=teacher"),
+    ]
+    assert found["alpha=2.0,method=tsd"] == replace(CONFIG, alpha=2.0, method=Method.TSD)
+    assert found["spatial_steps=teacher"].spatial_steps is Readout.TEACHER  # not its name
+
+
+def test_a_variant_with_other_samples_than_the_controls_is_refused() -> None:
+    events = configure("n-mnist", None, {"student_steps": 2})
+    with pytest.raises(ConfigError, match="another cut of the recordings.*set frames"):
+        variants(events, ["teacher_steps=7"])
+    with pytest.raises(ConfigError, match="dataset=mnist: found other samples"):
+        front(CONFIG, "dataset=mnist")
+    fixed = replace(events, frames=6)
+    assert variants(fixed, ["teacher_steps=4"])["teacher_steps=4"].teacher_steps == 4

@@ -3,9 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from tssd.train.config import TrainConfig
 
 
 @click.command(
@@ -18,6 +21,7 @@ import click
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this condition; repeatable.")
 @click.option("--front", metavar="KEY=V,V,..", help="Instead of methods: one option's values.")
+@click.option("--variant", multiple=True, metavar="KEY=V,KEY=V", help="Instead: these options.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
@@ -27,6 +31,7 @@ def study(
     seeds: int,
     only: tuple[str, ...],
     front: str | None,
+    variant: tuple[str, ...],
     settings: tuple[str, ...],
     path: Path | None,
     out: Path,
@@ -40,8 +45,6 @@ def study(
     """
     from tssd.train.config import configure, parse_setting
     from tssd.train.data import load
-    from tssd.train.study import chosen
-    from tssd.train.study import front as settings_of
     from tssd.train.study import study as run_study
     from tssd.train.study_report import markdown, write_report
 
@@ -49,9 +52,7 @@ def study(
     changes |= dict(parse_setting(text) for text in settings)
     config = configure(changes.get("dataset"), path, changes)
 
-    compared = chosen(config, only) if only else None
-    if front is not None:
-        compared = settings_of(config, front)
+    compared = _compared(config, only, front, variant)
 
     def began(condition: str, seed: int) -> None:
         click.echo(f"{condition}, seed {seed}", err=True)
@@ -69,3 +70,18 @@ def study(
         click.echo(json.dumps([asdict(outcome) for outcome in outcomes]))
     else:
         click.echo(markdown(outcomes, config, seeds))
+
+
+def _compared(
+    config: "TrainConfig", only: tuple[str, ...], front: str | None, variant: tuple[str, ...]
+) -> "dict[str, TrainConfig] | None":
+    """The conditions asked for; None are all methods."""
+    from tssd.train import study
+
+    if sum(map(bool, (only, front, variant))) > 1:
+        raise click.UsageError("--only, --front and --variant choose the conditions: give one kind")
+    if only:
+        return study.chosen(config, only)
+    if front:
+        return study.front(config, front)
+    return study.variants(config, variant) if variant else None
