@@ -4,8 +4,8 @@
 
 With 100 test recordings one run's accuracy is known to two points at best. The last *moved*
 recordings of every digit of SOURCE/Train (by name) join TARGET/Test; the rest is TARGET/Train.
-With --leave-test those of SOURCE/Test stay out: options are chosen on such a target, whose test part
-has nothing in common with that of the source. Files are linked, not copied.
+With --leave-test those of SOURCE/Test stay out: options are chosen on such a target, whose test
+part has nothing in common with that of the source. Files are linked, not copied.
 """
 
 import argparse

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from float_nets import images, small_vgg
 
+from tssd.commands.study import study as study_command
 from tssd.errors import ConfigError
 from tssd.train.config import Method, Readout, TrainConfig, configure
 from tssd.train.costs import Costs, costs
@@ -172,9 +174,17 @@ def test_variants_change_options_of_the_method_beside_both_controls() -> None:
 
 def test_a_variant_with_other_samples_than_the_controls_is_refused() -> None:
     events = configure("n-mnist", None, {"student_steps": 2})
-    with pytest.raises(ConfigError, match="another cut of the recordings.*set frames"):
+    with pytest.raises(ConfigError, match="(?s)another cut of the recordings.*set frames"):
         variants(events, ["teacher_steps=7"])
     with pytest.raises(ConfigError, match="dataset=mnist: found other samples"):
         front(CONFIG, "dataset=mnist")
     fixed = replace(events, frames=6)
     assert variants(fixed, ["teacher_steps=4"])["teacher_steps=4"].teacher_steps == 4
+
+
+def test_the_command_takes_one_choice_of_conditions(tmp_path: Path) -> None:
+    both = ["--front", "alpha=1,2", "--variant", "alpha=1", "--out", str(tmp_path / "study")]
+    result = CliRunner().invoke(study_command, both)
+    assert result.exit_code == 2
+    assert "give one kind" in result.output
+    assert not (tmp_path / "study").exists()
