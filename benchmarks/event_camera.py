@@ -25,6 +25,7 @@ from tssd.train.loop import train
 from tssd.train.splits import ByteArray, LabelArray, Split
 
 STEPS = 6
+RECIPE = Path(__file__).parent / "recipes" / "nmnist.toml"
 
 
 def paired_images(stills: Split, labels: LabelArray) -> ByteArray:
@@ -101,10 +102,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mnist", type=Path, required=True)
     parser.add_argument("--nmnist", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=12)
     arguments = parser.parse_args()
-    changes = {"epochs": arguments.epochs, "lr": 5e-3, "width": 0.5, "method": "ce"}
-    config = configure("n-mnist", None, {**changes, "student_steps": 4, "teacher_steps": 4})
+    config = configure("n-mnist", RECIPE)
     real = load("n-mnist", arguments.nmnist, framing=config.framing())
     stills = load("mnist", arguments.mnist)
     before = Split(*_joined(stills.train, stills.val))

@@ -5,8 +5,9 @@ a 34 x 34 sensor by (3.5, 7), (3.5, -7) and (-7, 0) pixels. The path and the bel
 
     s(u) = 10 u^3 - 15 u^4 + 6 u^5                 (minimum jerk, u = 0..1 of a saccade)
 
-are a model of the platform, and so are the parameters below: they were fitted to real N-MNIST
-recordings of the same digits, by eye and count, and describe no other camera.
+are a model of the platform, and so are the parameters below. They were fitted to 100 real N-MNIST
+recordings of the same digits and describe no other camera: the noise is what far from any edge was
+recorded (0.44 to 0.69 Hz), the threshold what then gives the same number of events.
 
     I(t) = background + (255 - background) pixel / 255     bilinear between pixels
     L    = ln I where I >= floor, else linear with the same value at the floor
@@ -42,12 +43,12 @@ class Camera:
     offset: tuple[float, float] = (0.0, 1.5)  # x, y from where the whole way is centred
     saccade_us: int = 105_000
     step_us: int = 500  # the image stands still for so long; event times lie between
-    threshold: float = 0.456  # of ln I
+    threshold: float = 0.505  # of ln I
     floor: float = 10.0
     background: float = 28.0
     refractory_us: int = 1000
     mismatch: float = 0.15  # standard deviation of the thresholds' factor
-    noise_hz: float = 1.0  # events without cause, per pixel
+    noise_hz: float = 0.5  # events without cause, per pixel
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -119,7 +120,7 @@ def _begin(camera: Camera, image: tuple[int, ...]) -> FloatArray:
 def _record(
     image: npt.NDArray[np.uint8], camera: Camera, moved: FloatArray, limits: FloatArray, number: int
 ) -> Events:
-    light = camera.background + (255 - camera.background) * image / 255
+    light = camera.background + (255 - camera.background) * (image / 255)
     settings = (camera.background, camera.floor, camera.step_us, camera.refractory_us)
     caused = np.empty((0, 4), np.int64)
     room = 1 << 14

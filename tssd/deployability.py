@@ -18,6 +18,7 @@ from tssd.export.nirio.rules import Answers, Rule, resolve
 from tssd.hw_targets.chips import chip_names, load_chip
 from tssd.hw_targets.fit import fit
 from tssd.hw_targets.spec import ChipSpec
+from tssd.train.float_network import FloatNetwork
 
 NETX, ONNX = "netx (lava-dl)", "onnx"
 MOST_VALUES = 1 << 22  # of a step, all nodes together
@@ -47,8 +48,8 @@ def of_graph(
     unknown = _unsettled(graph, missing)
     if unknown:
         return tuple(TargetRow(name, None, (unknown,)) for name in (*chips, NETX, ONNX))
-    rule = resolve(graph, answers)
-    networks = {name: _silently_quantized(graph, rule, chip) for name, chip in chips.items()}
+    folded = _converted(graph, resolve(graph, answers))
+    networks = {name: _silently_quantized(folded, chip) for name, chip in chips.items()}
     rows = []
     for name, found in networks.items():
         if isinstance(found, str):
@@ -97,21 +98,33 @@ def _shape_after(node: Node, before: tuple[int, ...]) -> tuple[int, ...]:
     return (channels, *(-(-n // stride) for n in most))
 
 
-def _silently_quantized(graph: Graph, rule: Rule, chip: ChipSpec) -> IntNetwork | str:
+def _converted(graph: Graph, rule: Rule) -> FloatNetwork | str:
+    """The graph as populations and projections, or why it is none."""
+    from tssd.calibration.fold import fold
+    from tssd.export.nirio.to_float import to_float
+
+    try:
+        return fold(to_float(graph, TIME_STEPS, rule))
+    except TssdError as error:
+        return str(error)
+
+
+def _silently_quantized(folded: FloatNetwork | str, chip: ChipSpec) -> IntNetwork | str:
     """What `tssd import` would place on *chip*, or why it would not."""
-    from tssd.calibration.fold import align, fold
+    from tssd.calibration.fold import align
     from tssd.calibration.observe import observe
     from tssd.calibration.quantize import quantize
     from tssd.calibration.scales import Options, Search
-    from tssd.export.nirio.to_float import to_float
     from tssd.pipeline import ExportOptions, precision_of
 
+    if isinstance(folded, str):
+        return folded
     precision = precision_of(chip, ExportOptions())
     try:
-        folded = align(fold(to_float(graph, TIME_STEPS, rule)), precision.delay_max)
-        silent = np.zeros((1, *folded.populations[0].shape), np.uint8)
+        aligned = align(folded, precision.delay_max)
+        silent = np.zeros((1, *aligned.populations[0].shape), np.uint8)
         options = Options(search=Search.MAX_ABS)
-        return quantize(folded, precision, observe(folded, silent), options)
+        return quantize(aligned, precision, observe(aligned, silent), options)
     except TssdError as error:
         return str(error)
 

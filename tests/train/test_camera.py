@@ -46,6 +46,11 @@ def test_an_empty_image_gives_noise_alone() -> None:
     assert counts.mean() == pytest.approx(expected, abs=4 * np.sqrt(expected / 20))
 
 
+def test_a_background_that_is_a_whole_number_is_a_number() -> None:
+    """The images are bytes: 255 - 28 times a byte would wrap around."""
+    assert same(record(bar(), replace(CLEAN, background=28)), record(bar(), CLEAN))
+
+
 def test_twice_the_threshold_gives_about_half_the_events() -> None:
     fine, coarse = (replace(CLEAN, threshold=value) for value in (0.05, 0.1))
     counts = [record(bar(), camera).counts[0] for camera in (fine, coarse)]
