@@ -1,6 +1,7 @@
 """A study for people: one table and one figure."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#333333", "#777777", "#aaaaaa", "#0072b2", "#56b4e9", "#009e73", "#d55e00", "#cc79a7",
            "#e69f00")  # fmt: skip  # Okabe and Ito's, readable without colour vision
+MARKERS = "os^D"  # the next one when the colours begin again
 
 
 def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> str:
@@ -72,13 +74,14 @@ def draw(outcomes: Sequence[Outcome], config: TrainConfig, paths: Sequence[Path]
 
     figure = Figure(figsize=(13, 4.2), layout="constrained")
     curves, pairs, price = figure.subplots(1, 3)
-    for outcome, colour in zip(outcomes, COLOURS, strict=False):
+    styles = [{"color": c, "marker": m} for m in MARKERS for c in COLOURS]
+    for outcome, style in zip(outcomes, cycle(styles), strict=False):
         steps = range(1, len(outcome.at_step) + 1)
         synops = sum(outcome.synops.values()) / 1e6
         if outcome.steps == config.student_steps or outcome.to_cut is not None:
-            curves.plot(steps, outcome.at_step, color=colour, marker=".", label=outcome.condition)
+            curves.plot(steps, outcome.at_step, markersize=4, **style)
         error = outcome.half_width
-        price.errorbar(synops, outcome.mean, error, fmt="o", color=colour, label=outcome.condition)
+        price.errorbar(synops, outcome.mean, error, ls="", label=outcome.condition, **style)
     curves.axvline(config.student_steps, color="#cccccc", zorder=0)
     curves.set(xlabel="steps read", ylabel="test accuracy, %", title="accuracy at each T")
     _draw_pairs(pairs, outcomes)
