@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tssd.atomic import write_bytes
 from tssd.train.config import TrainConfig
-from tssd.train.study import CUT, Outcome
+from tssd.train.study import CUT, Difference, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,10 +20,14 @@ MARKERS = "os^D"  # the next one when the colours begin again
 def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> str:
     """The table: accuracy where the network is deployed, paired differences, costs."""
     steps = range(1, config.teacher_steps + 1)
-    first = f"minus {outcomes[0].condition}"
-    head = ["condition", "steps read", "accuracy", first, "minus ce at T_t cut to T_s"]
+    controls = {f"minus {outcomes[0].condition}": [o.to_baseline for o in outcomes]}
+    if any(outcome.to_cut for outcome in outcomes):  # a front has no long control
+        controls["minus ce at T_t cut to T_s"] = [o.to_cut for o in outcomes]
+    head = ["condition", "steps read", "accuracy", *controls]
     head += ["synops", "mean rate", *(f"T={t}" for t in steps)]
-    rows = [_row(outcome) for outcome in outcomes]
+    rows = [
+        _row(outcome, pairs) for outcome, *pairs in zip(outcomes, *controls.values(), strict=True)
+    ]
     lines = [
         f"{config.model} on {config.dataset}, {config.epochs} epochs, {seeds} seeds, "
         f"T_s = {config.student_steps}, T_t = {config.teacher_steps}; test accuracy in %, "
@@ -38,15 +42,14 @@ def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> st
     return "\n".join(lines) + "\n"
 
 
-def _row(outcome: Outcome) -> list[str]:
+def _row(outcome: Outcome, pairs: Sequence[Difference | None]) -> list[str]:
     width = outcome.half_width
     rates = outcome.rates.values()
     return [
         outcome.condition,
         str(outcome.steps),
         f"{outcome.mean:.2f}" + (f" ± {width:.2f}" if width is not None else ""),
-        "-" if outcome.to_baseline is None else str(outcome.to_baseline),
-        "-" if outcome.to_cut is None else str(outcome.to_cut),
+        *("-" if pair is None else str(pair) for pair in pairs),
         f"{sum(outcome.synops.values()) / 1e6:.3f} M",
         f"{sum(rates) / len(rates):.3f}",
         *(f"{accuracy:.2f}" for accuracy in outcome.at_step),
@@ -110,4 +113,5 @@ def _draw_pairs(axes: "Axes", outcomes: Sequence[Outcome]) -> None:
     axes.axvline(0, color="#cccccc", zorder=0)
     axes.set_yticks(range(len(shown)), [o.condition for o in reversed(shown)], fontsize=8)
     axes.set(xlabel="points, 95 % interval", title="difference, seed by seed")
+    axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)

@@ -153,6 +153,7 @@ def test_a_front_changes_one_option() -> None:
     assert (plain.to_baseline, last.to_cut) == (None, None)
     assert last.to_baseline is not None
     assert last.to_baseline.mean == 2.0
+    assert "minus as configured | synops" in markdown((plain, last), CONFIG, 1)
 
 
 def test_an_unknown_condition_or_option_suggests_the_nearest() -> None:
