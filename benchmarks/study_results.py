@@ -14,23 +14,21 @@ from typing import Any
 
 from benchmarks.harness import Row, report, write
 
-CONTROLS = (("to_baseline", "ce trained at T_s"), ("to_cut", "ce trained at T_t, cut to T_s"))
-
 
 def rows(folder: Path) -> list[Row]:
     """Accuracy and cost of every condition, and the differences to both controls."""
     table = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     config, outcomes = table["config"], table["outcomes"]
-    title = f"{config['model']} on {config['dataset']}"
+    controls = (("to_baseline", outcomes[0]["condition"]), ("to_cut", "ce at T_t read at T_s"))
     how = _how(config, len(outcomes[0]["accuracy"]))
     found = []
     for outcome in outcomes:
-        name = f"{title}: {outcome['condition']}"
+        name = f"{folder.name}: {outcome['condition']}"
         mean = sum(outcome["accuracy"]) / len(outcome["accuracy"])
         found.append(report(f"{name}, accuracy", round(mean, 2), "%", how))
         found += [
             report(f"{name}, minus {control}", _pair(outcome[key]), "points", how)
-            for key, control in CONTROLS
+            for key, control in controls
             if outcome[key] is not None and outcome["steps"] == config["student_steps"]
         ]
         synops = round(sum(outcome["synops"].values()))
@@ -47,8 +45,9 @@ def _pair(difference: dict[str, Any]) -> str:
 def _how(config: dict[str, Any], seeds: int) -> str:
     size = config["train_limit"] or "all"
     return (
-        f"T_s {config['student_steps']}, T_t {config['teacher_steps']}, {config['epochs']} epochs "
-        f"of {size} training samples, {seeds} seeds; 95 % intervals of paired differences"
+        f"{config['model']} on {config['dataset']}, T_s {config['student_steps']}, "
+        f"T_t {config['teacher_steps']}, {config['epochs']} epochs of {size} training samples, "
+        f"{seeds} seeds; 95 % intervals of paired differences"
     )
 
 

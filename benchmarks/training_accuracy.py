@@ -17,6 +17,7 @@
 """
 
 import argparse
+import csv
 import json
 from pathlib import Path
 
@@ -44,8 +45,16 @@ def rows(folders: list[Path], goal: float | None = None) -> list[Row]:
         found.append(report(*row, "%", how) if wanted is None else at_least(*row, wanted, "%", how))
         steps = ", ".join(f"{percent:.2f}" for percent in accuracy["test_at_step"])
         found.append(report(f"{name}: read out after 1, 2, ... steps", steps, "%", how))
+        curve = ", ".join(f"{percent:.2f}" for percent in validation(folder))
+        found.append(report(f"{name}: validation after each epoch", curve, "%", how))
         found.append(report(f"{name}: training", manifest["cpu_s"], "cpu s", how))
     return found
+
+
+def validation(folder: Path) -> list[float]:
+    """Validation accuracy in per cent after each epoch of the run."""
+    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        return [float(row["val_accuracy"]) for row in csv.DictReader(file)]
 
 
 if __name__ == "__main__":
