@@ -154,8 +154,9 @@ def variants(config: TrainConfig, texts: Sequence[str]) -> dict[str, TrainConfig
 
 
 def _label(text: str) -> str:
-    """The settings with their values as they were read (``1`` of a number is ``1.0``)."""
-    return ",".join(f"{key}={value}" for key, value in map(parse_setting, text.split(",")))
+    """The settings with their values as they were read: ``1`` and ``1.0`` of a number are one."""
+    pairs = map(parse_setting, text.split(","))
+    return ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in pairs)
 
 
 def _varied(config: TrainConfig, text: str) -> TrainConfig:

@@ -164,10 +164,10 @@ def test_an_unknown_condition_or_option_suggests_the_nearest() -> None:
 
 
 def test_variants_change_options_of_the_method_beside_both_controls() -> None:
-    found = variants(CONFIG, ["alpha=2,method=tsd", "spatial_steps=teacher"])
+    found = variants(CONFIG, ["alpha=2,method=tsd", "spatial_steps=teacher", "flip=true"])
     assert list(found) == [
         *("ce at T_s", "ce at T_t", PLAIN),
-        *("alpha=2.0,method=tsd", "spatial_steps=teacher"),
+        *("alpha=2.0,method=tsd", "spatial_steps=teacher", "flip=true"),
     ]
     assert found["alpha=2.0,method=tsd"] == replace(CONFIG, alpha=2.0, method=Method.TSD)
     assert found["spatial_steps=teacher"].spatial_steps is Readout.TEACHER  # not its name
