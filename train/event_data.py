@@ -1,5 +1,6 @@
 """Recordings of event cameras as data sets: read, cut into frames, split."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -96,6 +97,17 @@ def framed_split(
 def of_recordings(recordings: Recordings, labels: LabelArray, framing: Framing) -> Split:
     """Frames beside the recordings they were made of."""
     return Split(frames(recordings, framing), labels, recordings)
+
+
+def recut(data: Dataset, framing: Framing) -> Dataset:
+    """The same recordings in the frames of *framing*; a data set of images as it is."""
+
+    def cut(split: Split) -> Split:
+        if split.recordings is None:
+            return split
+        return of_recordings(split.recordings, split.labels, framing)
+
+    return replace(data, train=cut(data.train), val=cut(data.val), test=cut(data.test))
 
 
 def _with_validation(name: str, train: Split, test: Split, classes: tuple[str, ...]) -> Dataset:

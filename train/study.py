@@ -23,6 +23,7 @@ from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting, recor
 from tssd.train.costs import Costs, costs
 from tssd.train.data import EVENT_LOADERS, Dataset
 from tssd.train.evaluate import accuracies
+from tssd.train.event_data import recut
 from tssd.train.events import TeacherFrames, frames
 from tssd.train.loop import train
 from tssd.train.splits import ByteArray, Split
@@ -163,8 +164,8 @@ def _varied(config: TrainConfig, text: str) -> TrainConfig:
     changes = dict(map(parse_setting, text.split(",")))
     varied = recorded(config.to_table() | changes, "study")
     # All conditions read the same samples in the same frames; these were loaded once.
-    recut = config.dataset in EVENT_LOADERS and varied.framing() != config.framing()
-    if recut or varied.dataset != config.dataset:
+    other_cut = config.dataset in EVENT_LOADERS and varied.framing() != config.framing()
+    if other_cut or varied.dataset != config.dataset:
         raise ConfigError(
             f"study: {text}",
             found="other samples, or another cut of the recordings, than the controls have",
@@ -177,7 +178,7 @@ def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
     """Make or finish the run in *folder*, unless it is done."""
     path = folder / "manifest.json"
     if not path.is_file():
-        train(config, data, folder, resume=(folder / CHECKPOINT).is_file())
+        train(config, _framed(data, config), folder, resume=(folder / CHECKPOINT).is_file())
         return
     # An option that did not exist when the run was made had its default.
     then = {**TrainConfig().to_table(), **json.loads(path.read_text())["config"]}
@@ -190,6 +191,13 @@ def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
             found=f"a run of another configuration ({', '.join(changed)})",
             hint="another --out",
         )
+
+
+def _framed(data: Dataset, config: TrainConfig) -> Dataset:
+    """*data* as *config* reads it: resliced, the long control cuts a recording finer."""
+    framing = config.framing()
+    as_read = data.train.recordings is None or data.train.images.shape[1] == framing.steps
+    return data if as_read else recut(data, framing)
 
 
 def measured(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> Measurement:

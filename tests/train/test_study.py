@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from event_files import write_nmnist_set
 from float_nets import images, small_vgg
 
 from tssd.commands.study import study as study_command
@@ -128,6 +129,20 @@ def test_the_long_control_of_recordings_sees_the_teachers_frames() -> None:
     resliced = replace(config, teacher_frames=TeacherFrames.RESLICED)
     assert conditions(resliced)[LONG].framing().steps == 6
     assert conditions(resliced)[BASELINE].framing().steps == 2
+
+
+@pytest.mark.parametrize("framing", list(TeacherFrames))
+def test_a_study_of_recordings_trains_both_controls(framing: TeacherFrames, tmp_path: Path) -> None:
+    write_nmnist_set(tmp_path / "data", 20, 4)
+    changes = {"epochs": 1, "width": 0.2, "batch_size": 8, "event_shrink": 2}
+    changes |= {"student_steps": 2, "teacher_steps": 3, "teacher_frames": framing}
+    config = configure("n-mnist", None, changes)
+    data = load("n-mnist", tmp_path / "data", framing=config.framing())
+    found = study(
+        config, data, [0], tmp_path / "study", compared=chosen(config, ["ce at T_t", "tsd"])
+    )
+    assert [outcome.condition for outcome in found] == [BASELINE, LONG, CUT, "tsd"]
+    assert all(len(outcome.at_step) == 3 for outcome in found)
 
 
 def test_synops_count_the_outputs_that_each_spike_reaches() -> None:
