@@ -9,7 +9,8 @@ export MPLBACKEND := Agg
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-nir campaign-fuzz \
 	bench-booksim bench-chain bench-chips bench-events bench-exchange bench-lava bench-onnx \
-	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study
+	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
+	bench-search bench-front study-results
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -96,12 +97,37 @@ bench-events: $(VENV)/.installed  ## N-MNIST and the simulated camera; NMNIST=fo
 	$(BIN)/python -m benchmarks.training_accuracy --name nmnist $(RUNS)/nmnist
 	$(BIN)/python -m benchmarks.event_camera --mnist $(MNIST) --nmnist $(NMNIST)
 
-bench-study: $(VENV)/.installed  ## the methods compared; goes on where it stopped; NMNIST=folder
-	$(BIN)/tssd study --config benchmarks/recipes/study_fashion.toml --seeds 5 --out $(RUNS)/study-fashion
-	[ -d $(RUNS)/n-mnist-600 ] || $(BIN)/python -m benchmarks.nmnist_split $(NMNIST) $(RUNS)/n-mnist-600
-	$(BIN)/tssd study --config benchmarks/recipes/study_nmnist.toml --data $(RUNS)/n-mnist-600 --seeds 3 \
-		--only tssd --only tsd --only ssd --only "ce at T_t" --out $(RUNS)/study-nmnist
-	$(BIN)/python -m benchmarks.study_results $(RUNS)/study-fashion $(RUNS)/study-nmnist
+STUDY_NMNIST = $(BIN)/tssd study --config benchmarks/recipes/study_nmnist.toml
+STUDY_FASHION = $(BIN)/tssd study --config benchmarks/recipes/study_fashion.toml
+STUDIES = study-fashion study-nmnist search-nmnist search-nmnist-resliced front-fashion \
+	front-fashion-budget
+
+$(RUNS)/n-mnist-600:
+	$(BIN)/python -m benchmarks.nmnist_split $(NMNIST) $@
+
+$(RUNS)/n-mnist-search: | $(RUNS)/n-mnist-600
+	$(BIN)/python -m benchmarks.nmnist_split $(RUNS)/n-mnist-600 $@ --moved 25 --leave-test
+
+bench-study: $(VENV)/.installed | $(RUNS)/n-mnist-600  ## the methods compared; goes on where it stopped; NMNIST=folder
+	$(STUDY_FASHION) --seeds 5 --out $(RUNS)/study-fashion
+	$(STUDY_NMNIST) --set frames=6 --data $(RUNS)/n-mnist-600 --seeds 8 \
+		$$(sed 's/^/--variant /' benchmarks/recipes/study_nmnist.txt) --out $(RUNS)/study-nmnist
+
+bench-search: $(VENV)/.installed | $(RUNS)/n-mnist-search  ## recipes of TSSD on recordings; NMNIST=folder
+	$(STUDY_NMNIST) --set frames=6 --data $(RUNS)/n-mnist-search --seeds 5 \
+		$$(sed 's/^/--variant /' benchmarks/recipes/search_nmnist.txt) --out $(RUNS)/search-nmnist
+	$(STUDY_NMNIST) --set teacher_frames=resliced --data $(RUNS)/n-mnist-search --seeds 5 \
+		$$(sed 's/^/--variant /' benchmarks/recipes/search_nmnist_resliced.txt) \
+		--out $(RUNS)/search-nmnist-resliced
+
+bench-front: $(VENV)/.installed  ## accuracy against synaptic operations
+	$(STUDY_FASHION) --seeds 3 --front synop_weight=0.1,0.3,1 --set synop_budget=1e6 \
+		--out $(RUNS)/front-fashion
+	$(STUDY_FASHION) --seeds 3 --front synop_budget=1e6,3e5,1e5,3e4 --set synop_weight=1 \
+		--out $(RUNS)/front-fashion-budget
+
+study-results: bench-study bench-search bench-front  ## all of them, as rows of docs/results.md
+	$(BIN)/python -m benchmarks.study_results $(addprefix $(RUNS)/,$(STUDIES))
 
 results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results
 	$(BIN)/python -m benchmarks.render_results
