@@ -99,8 +99,7 @@ bench-events: $(VENV)/.installed  ## N-MNIST and the simulated camera; NMNIST=fo
 
 STUDY_NMNIST = $(BIN)/tssd study --config benchmarks/recipes/study_nmnist.toml
 STUDY_FASHION = $(BIN)/tssd study --config benchmarks/recipes/study_fashion.toml
-STUDIES = study-fashion study-nmnist search-nmnist search-nmnist-resliced front-fashion \
-	front-fashion-budget
+STUDIES = study-fashion study-nmnist search-nmnist search-nmnist-resliced front
 
 $(RUNS)/n-mnist-600:
 	$(BIN)/python -m benchmarks.nmnist_split $(NMNIST) $@
@@ -121,10 +120,8 @@ bench-search: $(VENV)/.installed | $(RUNS)/n-mnist-search  ## recipes of TSSD on
 		--out $(RUNS)/search-nmnist-resliced
 
 bench-front: $(VENV)/.installed  ## accuracy against synaptic operations
-	$(STUDY_FASHION) --seeds 3 --front synop_weight=0.1,0.3,1 --set synop_budget=1e6 \
-		--out $(RUNS)/front-fashion
-	$(STUDY_FASHION) --seeds 3 --front synop_budget=1e6,3e5,1e5,3e4 --set synop_weight=1 \
-		--out $(RUNS)/front-fashion-budget
+	$(STUDY_FASHION) --seeds 3 --set synop_weight=1 --set synop_budget=1e7 \
+		--front synop_budget=2e6,1e6,3e5,1e5,3e4 --out $(RUNS)/front
 
 study-results: bench-study bench-search bench-front  ## all of them, as rows of docs/results.md
 	$(BIN)/python -m benchmarks.study_results $(addprefix $(RUNS)/,$(STUDIES))
