@@ -1,9 +1,6 @@
 """Studies of the training method, as rows beside the other results.
 
-tssd study --config benchmarks/recipes/study_fashion.toml --seeds 5 --out runs/study-fashion
-python -m benchmarks.nmnist_split DIR runs/n-mnist-600
-tssd study --config benchmarks/recipes/study_nmnist.toml --data runs/n-mnist-600 --seeds 3 \\
-    --only tssd --only tsd --only ssd --only "ce at T_t" --out runs/study-nmnist
+make study-results NMNIST=DIR
 python -m benchmarks.study_results runs/study-fashion runs/study-nmnist
 """
 
@@ -16,38 +13,34 @@ from benchmarks.harness import Row, report, write
 
 
 def rows(folder: Path) -> list[Row]:
-    """Accuracy and cost of every condition, and the differences to both controls."""
+    """One row per condition: accuracy at T_s, differences to both controls, synops."""
     table = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     config, outcomes = table["config"], table["outcomes"]
-    controls = (("to_baseline", outcomes[0]["condition"]), ("to_cut", "ce at T_t read at T_s"))
-    how = _how(config, len(outcomes[0]["accuracy"]))
-    found = []
-    for outcome in outcomes:
-        name = f"{folder.name}: {outcome['condition']}"
-        mean = sum(outcome["accuracy"]) / len(outcome["accuracy"])
-        found.append(report(f"{name}, accuracy", round(mean, 2), "%", how))
-        found += [
-            report(f"{name}, minus {control}", _pair(outcome[key]), "points", how)
-            for key, control in controls
-            if outcome[key] is not None and outcome["steps"] == config["student_steps"]
-        ]
-        synops = round(sum(outcome["synops"].values()))
-        found.append(report(f"{name}, synops per inference", synops, "synops", how))
-    return found
+    how = _how(config, outcomes)
+    return [report(f"{folder.name}: {o['condition']}", _value(o), "", how) for o in outcomes]
 
 
-def _pair(difference: dict[str, Any]) -> str:
+def _value(outcome: dict[str, Any]) -> str:
+    mean = sum(outcome["accuracy"]) / len(outcome["accuracy"])
+    pairs = [_pair(outcome[key]) for key in ("to_baseline", "to_cut")]
+    return "; ".join([f"{mean:.2f} %", *pairs, f"{sum(outcome['synops'].values()):,.0f} synops"])
+
+
+def _pair(difference: dict[str, Any] | None) -> str:
+    if difference is None:
+        return "-"
     if difference["half_width"] is None:
         return f"{difference['mean']:+.2f} (one seed)"
     return f"{difference['mean']:+.2f} ± {difference['half_width']:.2f}"
 
 
-def _how(config: dict[str, Any], seeds: int) -> str:
-    size = config["train_limit"] or "all"
+def _how(config: dict[str, Any], outcomes: list[dict[str, Any]]) -> str:
+    size, seeds = config["train_limit"] or "all", len(outcomes[0]["accuracy"])
     return (
         f"{config['model']} on {config['dataset']}, T_s {config['student_steps']}, "
         f"T_t {config['teacher_steps']}, {config['epochs']} epochs of {size} training samples, "
-        f"{seeds} seeds; 95 % intervals of paired differences"
+        f"{seeds} seeds; accuracy; minus {outcomes[0]['condition']}; minus ce at T_t cut to T_s; "
+        "per inference"
     )
 
 
