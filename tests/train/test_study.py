@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,7 +135,7 @@ def test_the_long_control_of_recordings_sees_the_teachers_frames() -> None:
 @pytest.mark.parametrize("framing", list(TeacherFrames))
 def test_a_study_of_recordings_trains_both_controls(framing: TeacherFrames, tmp_path: Path) -> None:
     write_nmnist_set(tmp_path / "data", 20, 4)
-    changes = {"epochs": 1, "width": 0.2, "batch_size": 8, "event_shrink": 2}
+    changes: dict[str, Any] = {"epochs": 1, "width": 0.2, "batch_size": 8, "event_shrink": 2}
     changes |= {"student_steps": 2, "teacher_steps": 3, "teacher_frames": framing}
     config = configure("n-mnist", None, changes)
     data = load("n-mnist", tmp_path / "data", framing=config.framing())
