@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Row, report, write
+from tssd.train.study import Difference
 
 
 def rows(folder: Path) -> list[Row]:
@@ -26,12 +27,8 @@ def _value(outcome: dict[str, Any]) -> str:
     return "; ".join([f"{mean:.2f} %", *pairs, f"{sum(outcome['synops'].values()):,.0f} synops"])
 
 
-def _pair(difference: dict[str, Any] | None) -> str:
-    if difference is None:
-        return "-"
-    if difference["half_width"] is None:
-        return f"{difference['mean']:+.2f} (one seed)"
-    return f"{difference['mean']:+.2f} ± {difference['half_width']:.2f}"
+def _pair(table: dict[str, Any] | None) -> str:
+    return "-" if table is None else str(Difference(**table))
 
 
 def _how(config: dict[str, Any], outcomes: list[dict[str, Any]]) -> str:

@@ -141,7 +141,7 @@ def front(config: TrainConfig, text: str) -> dict[str, TrainConfig]:
     """
     key, _, values = text.partition("=")
     settings = [f"{key}={value}" for value in values.split(",")]
-    return {PLAIN: config} | {_label(text): _varied(config, text) for text in settings}
+    return {PLAIN: config} | dict(_varied(config, text) for text in settings)
 
 
 def variants(config: TrainConfig, texts: Sequence[str]) -> dict[str, TrainConfig]:
@@ -151,16 +151,11 @@ def variants(config: TrainConfig, texts: Sequence[str]) -> dict[str, TrainConfig
     """
     every = conditions(config)
     controls = {name: every[name] for name in (BASELINE, LONG)}
-    return controls | {PLAIN: config} | {_label(text): _varied(config, text) for text in texts}
+    return controls | {PLAIN: config} | dict(_varied(config, text) for text in texts)
 
 
-def _label(text: str) -> str:
-    """The settings with their values as they were read: ``1`` and ``1.0`` of a number are one."""
-    pairs = map(parse_setting, text.split(","))
-    return ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in pairs)
-
-
-def _varied(config: TrainConfig, text: str) -> TrainConfig:
+def _varied(config: TrainConfig, text: str) -> tuple[str, TrainConfig]:
+    """Name and configuration; the name has the values as read: 1 and 1.0 of a number are one."""
     changes = dict(map(parse_setting, text.split(",")))
     varied = recorded(config.to_table() | changes, "study")
     # All conditions read the same samples in the same frames; these were loaded once.
@@ -171,7 +166,8 @@ def _varied(config: TrainConfig, text: str) -> TrainConfig:
             found="other samples, or another cut of the recordings, than the controls have",
             hint="a study of its own; or set frames, so that the cut does not follow teacher_steps",
         )
-    return varied
+    shown = {k: str(v).lower() if isinstance(v, bool) else v for k, v in changes.items()}
+    return ",".join(f"{key}={value}" for key, value in shown.items()), varied
 
 
 def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
