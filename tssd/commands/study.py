@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this condition; repeatable.")
 @click.option("--front", metavar="KEY=V,V,..", help="Instead of methods: one option's values.")
-@click.option("--variant", multiple=True, metavar="KEY=V,KEY=V", help="Instead: these options.")
+@click.option(
+    "--variant",
+    multiple=True,
+    metavar="KEY=V,KEY=V",
+    help="Instead of methods: the configured one with these options; repeatable.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
@@ -78,10 +83,10 @@ def _compared(
     """The conditions asked for; None are all methods."""
     from tssd.train import study
 
-    if sum(map(bool, (only, front, variant))) > 1:
+    if sum((bool(only), front is not None, bool(variant))) > 1:
         raise click.UsageError("--only, --front and --variant choose the conditions: give one kind")
     if only:
         return study.chosen(config, only)
-    if front:
+    if front is not None:
         return study.front(config, front)
     return study.variants(config, variant) if variant else None
