@@ -48,10 +48,10 @@ test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped withou
 	$(BIN)/python -m pytest -q -m lava -rs
 
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
-	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/test_onnx_engine.py
+	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/onnx/test_onnx_engine.py
 
 campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on every engine
-	$(BIN)/python -m pytest -q -m campaign tests/export/test_nir_random.py
+	$(BIN)/python -m pytest -q -m campaign tests/export/nir/integers/test_nir_random.py
 
 campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled processes
 	$(BIN)/python -m benchmarks.exchange_fuzz

@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import Row, at_least, at_most, report, write
-from tssd.export.bundle import Bundle
-from tssd.float_file import FLOAT_FILE
-from tssd.float_file import read as read_float
+from tssd.chain.pipeline import ExportOptions, export_run
+from tssd.checks.verification import VerifyOptions, verify
+from tssd.export.bundle.folder import Bundle
 from tssd.hw_targets.gpu.engine import count
-from tssd.pipeline import ExportOptions, export_run
 from tssd.train.config import configure
-from tssd.train.data import Split, load
-from tssd.train.float_run import run as run_float
-from tssd.train.loop import train
-from tssd.verification import VerifyOptions, verify
+from tssd.train.data.data_sets import Split, load
+from tssd.train.handover.float_file import FLOAT_FILE
+from tssd.train.handover.float_file import read as read_float
+from tssd.train.handover.float_run import run as run_float
+from tssd.train.loop.loop import train
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 RESETS = ("soft", "hard")

@@ -32,7 +32,7 @@ from tssd.calibration.int_network import (  # noqa: E402
     plain_population,
 )
 from tssd.calibration.simulate import layerwise  # noqa: E402
-from tssd.export.onnx_graph import scan_bytes  # noqa: E402
+from tssd.export.onnx.graph import scan_bytes  # noqa: E402
 from tssd.hw_targets.onnx import engine  # noqa: E402
 
 COMMAND = "python -m benchmarks.bench_exchange"

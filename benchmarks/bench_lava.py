@@ -27,12 +27,12 @@ from benchmarks.harness import Row, at_least, at_most, report, write  # noqa: E4
 from tssd.calibration.int_network import Activity, IntNetwork  # noqa: E402
 from tssd.calibration.integer import IntArray  # noqa: E402
 from tssd.calibration.simulate import chip_steps, pipelined, reference  # noqa: E402
-from tssd.engines import engines_of  # noqa: E402
-from tssd.export.bundle import Bundle, read_bundle  # noqa: E402
+from tssd.checks.engines import engines_of  # noqa: E402
+from tssd.checks.verification import VerifyOptions, load_samples  # noqa: E402
+from tssd.export.bundle.folder import Bundle, read_bundle  # noqa: E402
 from tssd.hw_targets.gpu import engine as gpu  # noqa: E402
 from tssd.hw_targets.lava import engine as lava  # noqa: E402
 from tssd.hw_targets.lava.engine import Options  # noqa: E402
-from tssd.verification import VerifyOptions, load_samples  # noqa: E402
 
 COMMAND = "make bench-lava"
 CAMPAIGN = 1200

@@ -33,14 +33,14 @@ from tssd.calibration.int_network import (
     plain_population,
 )
 from tssd.calibration.integer import IntArray
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.energy import price
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.costs.energy import price
 from tssd.hw_targets.sim.engine import Mode, run_record, time_record
 from tssd.hw_targets.sim.functional import simulate_sample
 from tssd.hw_targets.sim.plan import Plan, make_plan
 from tssd.hw_targets.sim.program import Program, prepare
 from tssd.hw_targets.sim.record import SpikeRecord, from_samples
-from tssd.hw_targets.spec import ChipSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "sanafe"

@@ -20,14 +20,14 @@ import numpy as np
 from benchmarks.harness import Row, at_most, near, report, same, write
 from benchmarks.small_networks import one_population, us_per_step
 from tssd.calibration.int_network import Reset
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.counters import Counters
-from tssd.hw_targets.energy import price
+from tssd.chain.importing import ImportOptions, import_bundle
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.chip.spec import Level
+from tssd.hw_targets.costs.counters import Counters
+from tssd.hw_targets.costs.energy import price
 from tssd.hw_targets.sim.engine import Mode, Run
-from tssd.hw_targets.sim.kernel import COUNTER_NAMES
-from tssd.hw_targets.spec import Level
-from tssd.importing import ImportOptions, import_bundle
-from tssd.simulation import Request, simulate_bundle
+from tssd.hw_targets.sim.kernels.kernel import COUNTER_NAMES
+from tssd.simulating.simulation import Request, simulate_bundle
 
 COMMAND = "python -m benchmarks.chips"
 WHEEL = ("lava-dl==0.6.0", "tests/lava/lib/dl/netx/gts/pilotnet_lif/network.net")

@@ -36,14 +36,14 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import layerwise
 from tssd.errors import NetworkError
-from tssd.export.nir_graph import NirMode
-from tssd.export.nir_write import write_nir
-from tssd.export.nirio.dialects import write_for
-from tssd.export.nirio.from_snntorch import from_snntorch
-from tssd.export.nirio.graph import Graph
-from tssd.export.nirio.read import read_graph
-from tssd.export.nirio.run import run
-from tssd.export.nirio.write import write_graph
+from tssd.export.nir.graphs.dialects import write_for
+from tssd.export.nir.graphs.from_snntorch import from_snntorch
+from tssd.export.nir.graphs.graph import Graph
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.run import run
+from tssd.export.nir.graphs.write import write_graph
+from tssd.export.nir.integers.graph import NirMode
+from tssd.export.nir.integers.write import write_nir
 
 CACHE = Path("~/.cache/tssd-platforms").expanduser()
 SHARED = "torch"  # one environment lends its torch to the others

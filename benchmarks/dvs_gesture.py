@@ -22,9 +22,9 @@ from tssd.calibration.int_network import (
     constant,
 )
 from tssd.calibration.integer import IntArray
-from tssd.hw_targets.memory import Need
-from tssd.hw_targets.partition import Slice
-from tssd.hw_targets.placement import Placement
+from tssd.hw_targets.mapping.memory import Need
+from tssd.hw_targets.mapping.partition import Slice
+from tssd.hw_targets.mapping.placement import Placement
 
 STEPS = 1000
 NAMES = ("input", "conv1", "conv2", "conv3", "conv4", "dense")

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import Row, at_least, near, report, write
-from tssd.train.camera import Camera, record
 from tssd.train.config import TrainConfig, configure
-from tssd.train.data import Dataset, load
-from tssd.train.evaluate import accuracies
-from tssd.train.event_data import of_recordings
-from tssd.train.events import Framing, Recordings, frames
-from tssd.train.loop import train
-from tssd.train.splits import ByteArray, LabelArray, Split
+from tssd.train.data.camera import Camera, record
+from tssd.train.data.data_sets import Dataset, load
+from tssd.train.data.event_data import of_recordings
+from tssd.train.data.events import Framing, Recordings, frames
+from tssd.train.data.splits import ByteArray, LabelArray, Split
+from tssd.train.loop.evaluate import accuracies
+from tssd.train.loop.loop import train
 
 STEPS = 6
 RECIPE = Path(__file__).parent / "recipes" / "nmnist.toml"

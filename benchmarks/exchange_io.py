@@ -20,10 +20,10 @@ from tssd.calibration.int_network import (
     constant,
     plain_population,
 )
-from tssd.export.nir_graph import to_nir
-from tssd.export.nir_read import read_nir
-from tssd.export.nir_write import write_nir
-from tssd.export.roundtrip import first_difference
+from tssd.export.nir.integers.graph import to_nir
+from tssd.export.nir.integers.read import read_nir
+from tssd.export.nir.integers.roundtrip import first_difference
+from tssd.export.nir.integers.write import write_nir
 
 COMMAND = "python -m benchmarks.exchange_io"
 

@@ -25,12 +25,12 @@ from benchmarks import harness  # noqa: E402
 from tssd.calibration.int_network import Activity, IntNetwork  # noqa: E402
 from tssd.calibration.integer import IntArray  # noqa: E402
 from tssd.calibration.simulate import layerwise  # noqa: E402
+from tssd.checks.verification import VerifyOptions, load_samples  # noqa: E402
 from tssd.errors import NetworkError  # noqa: E402
-from tssd.export.bundle import read_bundle  # noqa: E402
-from tssd.export.onnx_graph import scan_bytes, step_bytes  # noqa: E402
+from tssd.export.bundle.folder import read_bundle  # noqa: E402
+from tssd.export.onnx.graph import scan_bytes, step_bytes  # noqa: E402
 from tssd.hw_targets.gpu import engine as gpu  # noqa: E402
 from tssd.hw_targets.onnx import engine  # noqa: E402
-from tssd.verification import VerifyOptions, load_samples  # noqa: E402
 
 Reference = Callable[[IntNetwork, IntArray], Activity]
 COMMAND = "python -m benchmarks.onnx_equality"

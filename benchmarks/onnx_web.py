@@ -19,7 +19,7 @@ from strategies import random_conv_network  # noqa: E402
 
 from benchmarks import bench_exchange, harness  # noqa: E402
 from tssd.calibration.int_network import IntNetwork, Reset  # noqa: E402
-from tssd.export.onnx_graph import scan_bytes  # noqa: E402
+from tssd.export.onnx.graph import scan_bytes  # noqa: E402
 from tssd.hw_targets.onnx import engine  # noqa: E402
 
 COMMAND = "python -m benchmarks.onnx_web build/web"

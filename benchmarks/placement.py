@@ -12,10 +12,10 @@ from networks import mlp, pilotnet, resnet18
 
 from benchmarks.harness import Row, at_least, at_most, cpu_seconds, report, write
 from tssd.calibration.int_network import IntNetwork
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.mesh import hop_cost, in_order, sites
-from tssd.hw_targets.partition import partition
-from tssd.hw_targets.placement import place, placed_fanouts, traffic
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.mapping.mesh import hop_cost, in_order, sites
+from tssd.hw_targets.mapping.partition import partition
+from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic
 
 COMMAND = "python -m benchmarks.placement"
 INTEL = {"input": 13, "conv1": 25, "conv2": 13, "conv3": 3, "conv4": 3, "conv5": 2}

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from tssd.errors import TssdError
-from tssd.export.nirio.graph import RESETTING, FloatArray, Graph, Node
-from tssd.export.nirio.read import read_graph
-from tssd.export.nirio.readers import CHAINS, UNKNOWN, WALKERS, as_walked, late_edges, walk
-from tssd.export.nirio.rules import Answers, Rule, resolve
-from tssd.export.nirio.run import run
+from tssd.export.nir.graphs.graph import RESETTING, FloatArray, Graph, Node
+from tssd.export.nir.graphs.profiles import Answers, Rule, resolve
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.readers import CHAINS, UNKNOWN, WALKERS, as_walked, late_edges, walk
+from tssd.export.nir.graphs.run import run
 
 SEVERAL = ("sinabs", "rockpool")  # their neurons send several spikes in a step
 

@@ -14,21 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import Row, at_most, report, write
-from tssd.calibration.agreement import layer_agreement
-from tssd.calibration.fold import align, fold
+from tssd.calibration.comparing.agreement import layer_agreement
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import UNIT
-from tssd.calibration.observe import Observation, observe
 from tssd.calibration.precision import Precision
-from tssd.calibration.quantize import apply
-from tssd.calibration.scales import BiasRoute, Options, Search, choose
+from tssd.calibration.quantizing.fold import align, fold
+from tssd.calibration.quantizing.observe import Observation, observe
+from tssd.calibration.quantizing.quantize import apply
+from tssd.calibration.quantizing.scales import BiasRoute, Options, Search, choose
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.gpu.engine import count
-from tssd.train.checkpoint import load_net
-from tssd.train.data import Split, load
-from tssd.train.float_network import FloatNetwork, PopulationKind, Reset
-from tssd.train.float_run import FloatActivity, run
-from tssd.train.strip import strip
+from tssd.train.data.data_sets import Split, load
+from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Reset
+from tssd.train.handover.float_run import FloatActivity, run
+from tssd.train.loop.checkpoint import load_net
+from tssd.train.networks.strip import strip
 
 CALIBRATION_SEED = 0
 DROP_GOAL_POINTS = 0.3

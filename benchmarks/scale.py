@@ -22,8 +22,8 @@ from benchmarks.booksim import MACHINE
 from benchmarks.harness import Row, at_least, at_most, best_of, cpu_seconds, report, write
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.placement import place, placed_fanouts
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.mapping.placement import place, placed_fanouts
 from tssd.hw_targets.sim.engine import StepTiming, time_record
 from tssd.hw_targets.sim.machine import Machine
 from tssd.hw_targets.sim.plan import Plan, make_plan

@@ -14,13 +14,13 @@ from tssd.calibration.int_network import (
     constant,
     plain_population,
 )
-from tssd.hw_targets.memory import Need
-from tssd.hw_targets.partition import Slice
-from tssd.hw_targets.placement import Placement
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.memory import Need
+from tssd.hw_targets.mapping.partition import Slice
+from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.sim.engine import Mode, time_record
 from tssd.hw_targets.sim.plan import make_plan
 from tssd.hw_targets.sim.record import SpikeRecord
-from tssd.hw_targets.spec import ChipSpec
 
 STEPS = 4
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Row, report, write
-from tssd.train.study import Difference
+from tssd.train.study.runs import Difference
 
 
 def rows(folder: Path) -> list[Row]:

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.training_accuracy import validation
-from tssd.train.study_report import COLOURS
+from tssd.train.study.report import COLOURS
 
 
 def draw(curves: dict[str, list[Path]], published: list[tuple[str, float]], out: Path) -> None:

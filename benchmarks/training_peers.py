@@ -17,8 +17,8 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from tssd.train.models import WEAK
-from tssd.train.network import READOUT, Link, SpikingNet
+from tssd.train.networks.models import WEAK
+from tssd.train.networks.network import READOUT, Link, SpikingNet
 
 SPIKINGJELLY = ("spikingjelly==2.0.0", "loguru==0.7.3", "tqdm")
 PEERS = Path.home() / ".cache" / "tssd-peers"

@@ -23,12 +23,12 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.harness import Row, at_least, at_most, cpu_seconds, report, write
 from benchmarks.training_peers import MultiStep, Stepwise
 from tssd.train.config import Method, Readout, TrainConfig
-from tssd.train.costs import costs
-from tssd.train.distill import losses
-from tssd.train.memory import keep_freed_pages
-from tssd.train.models import WEAK, build
-from tssd.train.network import READOUT, Run, SpikingNet, scale_to_unit_current
-from tssd.train.strip import strip
+from tssd.train.handover.costs import costs
+from tssd.train.loop.memory import keep_freed_pages
+from tssd.train.losses.distill import losses
+from tssd.train.networks.models import WEAK, build
+from tssd.train.networks.network import READOUT, Run, SpikingNet, scale_to_unit_current
+from tssd.train.networks.strip import strip
 
 SHAPE, CLASSES = (1, 28, 28), 10
 GOALS = {"tiny": 4.0, "vgg-small": 3.0, "vgg-9": 3.0}  # over snnTorch

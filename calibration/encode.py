@@ -14,7 +14,7 @@ import numpy as np
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, NetworkError
-from tssd.train.float_run import PIXEL_MAX, ImageArray, over_steps
+from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, over_steps
 
 
 def encode(network: IntNetwork, images: ImageArray) -> IntArray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tssd.calibration.integer import DECAY_ONE, IntArray
 from tssd.errors import NetworkError, counted
-from tssd.train.float_network import PopulationKind, ProjectionKind, Reset, check_graph
+from tssd.train.handover.float_network import PopulationKind, ProjectionKind, Reset, check_graph
 
 __all__ = [
     "Activity",

@@ -20,7 +20,7 @@ import numpy as np
 
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.calibration.precision import Precision
-from tssd.train.float_network import (
+from tssd.train.handover.float_network import (
     FloatArray,
     FloatPopulation,
     FloatProjection,

@@ -1,5 +1,8 @@
-"""Targets: chips as files, placement, counters and energy, engines.
+"""Targets: chips as files, where a network sits on them, what it costs, and what runs it.
 
-``chips.load_chip(name)`` reads a chip; ``placement.place`` puts a network on it; ``counters.count``
-and ``energy.price`` say what it costs; ``target.TARGETS`` names the engines that can run it.
+``chip/``     a chip is a TOML file: ``chips.load_chip(name)``
+``mapping/``  which neuron sits on which core: ``placement.place``
+``costs/``    counters, energy, the lower bound of time: ``counters.count``, ``energy.price``
+``gpu/``, ``onnx/``, ``lava/``, ``sim/``  engines that must equal ``calibration.neuron``
+``target``, ``engines``  the three methods of a target, and the engines as targets
 """

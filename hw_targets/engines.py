@@ -12,7 +12,7 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.errors import TargetError
-from tssd.hw_targets.rules import Finding
+from tssd.hw_targets.mapping.rules import Finding
 from tssd.hw_targets.target import Placed, Run
 
 

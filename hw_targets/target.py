@@ -16,9 +16,9 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.config import unknown_name
 from tssd.errors import TargetError
-from tssd.hw_targets.counters import Counters
-from tssd.hw_targets.placement import Placement
-from tssd.hw_targets.rules import Finding
+from tssd.hw_targets.costs.counters import Counters
+from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.mapping.rules import Finding
 
 # name -> "module:attribute", where calling the attribute gives the target
 TARGETS: dict[str, str] = {

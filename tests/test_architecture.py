@@ -1,4 +1,4 @@
-"""Data flows one way: a stage imports itself, earlier stages and the ground floor."""
+"""Data flows one way: a stage imports itself, earlier stages, the ground floor; its rooms too."""
 
 import ast
 from pathlib import Path
@@ -7,11 +7,46 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("train", "calibration", "export", "hw_targets")  # earliest first
+# the rooms of a stage (folders, and files beside them), earliest first; one row is one rank
+ROOMS = {
+    "train": (
+        ("data",),
+        ("handover",),
+        ("config",),
+        ("networks",),
+        ("losses",),
+        ("loop",),
+        ("study",),
+    ),
+    "calibration": (("quantizing",), ("comparing",)),
+    "export": (("reading",), ("nir",), ("netx", "onnx"), ("bundle",)),
+    "export/nir": (("integers",), ("graphs",)),
+    "hw_targets": (
+        ("chip",),
+        ("mapping",),
+        ("costs",),
+        ("gpu", "lava", "onnx", "sim"),
+        ("target",),
+        ("engines",),
+    ),
+    "tssd": (
+        ("report",),
+        ("chain",),
+        ("simulating",),
+        ("checks",),
+        ("inspecting",),
+        ("demo",),
+        ("commands",),
+        ("cli",),
+        ("__main__",),
+    ),
+}
+MOST_ENTRIES = 14  # of a folder, its own __init__ not counted
 GROUND_FLOOR = {"errors", "config", "contracts", "atomic", "__version__"}
 
 
-def imported(source: Path) -> set[str]:
-    """First component after ``tssd.`` of every import in *source*."""
+def dotted(source: Path) -> set[str]:
+    """Every name that *source* imports, in full."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Import):
@@ -19,7 +54,12 @@ def imported(source: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("tssd.")}
+    return names
+
+
+def imported(source: Path) -> set[str]:
+    """First component after ``tssd.`` of every import in *source*."""
+    return {name.split(".")[1] for name in dotted(source) if name.startswith("tssd.")}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -28,6 +68,39 @@ def test_stage_imports_only_earlier_stages(stage: str) -> None:
     for source in sorted((ROOT / stage).rglob("*.py")):
         broken = imported(source) - allowed
         assert not broken, f"{source.relative_to(ROOT)} imports {sorted(broken)}"
+
+
+@pytest.mark.parametrize("place", ROOMS)
+def test_a_room_imports_only_earlier_rooms(place: str) -> None:
+    """A file that is in no room is the ground of its folder and imports none of them."""
+    ranks = {room: rank for rank, rooms in enumerate(ROOMS[place]) for room in rooms}
+    prefix = "tssd." if place == "tssd" else f"tssd.{place.replace('/', '.')}."
+    for source in own_sources(ROOT / place):
+        room = source.relative_to(ROOT / place).parts[0].removesuffix(".py")
+        rank = ranks.get(room, -1)
+        used = {
+            n.removeprefix(prefix).split(".")[0] for n in dotted(source) if n.startswith(prefix)
+        }
+        later = {name for name in used - {room} if ranks.get(name, -1) >= max(rank, 0)}
+        assert room == "__init__" or not later, (
+            f"{source.relative_to(ROOT)} imports {sorted(later)}"
+        )
+
+
+def own_sources(folder: Path) -> list[Path]:
+    """The modules below *folder*, not those of the linked stages nor Lava's own scripts."""
+    linked = [path for path in folder.iterdir() if path.is_symlink()]
+    found = sorted(folder.rglob("*.py"))
+    return [p for p in found if "runner" not in p.parts and not set(linked) & set(p.parents)]
+
+
+@pytest.mark.parametrize("place", STAGES)
+def test_a_folder_shows_about_a_dozen_entries_and_says_what_they_are(place: str) -> None:
+    for folder in sorted({source.parent for source in own_sources(ROOT / place)}):
+        entries = [x for x in folder.iterdir() if x.name not in ("__init__.py", "__pycache__")]
+        assert len(entries) <= MOST_ENTRIES, f"{folder.relative_to(ROOT)}: {len(entries)} entries"
+        module = ast.parse((folder / "__init__.py").read_text())
+        assert ast.get_docstring(module), f"{folder.relative_to(ROOT)} has no map"
 
 
 def test_only_the_lava_folder_imports_lava() -> None:

@@ -45,8 +45,8 @@ def test_the_wheel_holds_every_module_and_data_file(dist: Path) -> None:
         for chip in (ROOT / stage).rglob("*.toml"):
             assert f"tssd/{chip.relative_to(ROOT).as_posix()}" in names
     for name in ("templates/report.html.j2", "templates/report.css", "templates/charts.j2"):
-        assert f"tssd/{name}" in names
-    assert "tssd/schema/report.schema.json" in names
+        assert f"tssd/report/{name}" in names
+    assert "tssd/report/schema/report.schema.json" in names
     assert "tssd/py.typed" in names
 
 
@@ -55,5 +55,5 @@ def test_the_source_distribution_holds_each_source_once(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = [member.name.split("/", 1)[-1] for member in archive.getmembers()]
     assert len(names) == len(set(names))
-    assert "train/float_network.py" in names
-    assert "tssd/train/float_network.py" not in names
+    assert "train/handover/float_network.py" in names
+    assert "tssd/train/handover/float_network.py" not in names

@@ -1,1 +1,12 @@
-"""Training: data, networks with weak-classifier heads, self-distillation, stripping."""
+"""Training: from data to the float network that is handed to calibration.
+
+Read the rooms in this order; each imports only those above it.
+
+``data/``      data sets, recordings, the simulated camera
+``handover/``  FloatNetwork, the value that leaves this stage, and its reference run
+``config``     everything a training run depends on
+``networks/``  SpikingNet with its heads, its kernels, a user's module, stripping
+``losses/``    self-distillation and penalties, pure functions of tensors
+``loop/``      one training run: step, schedule, checkpoint, record
+``study/``     many runs compared, seed by seed
+"""

@@ -14,8 +14,8 @@ from typing import Any
 
 from tssd.config import from_mapping, load_toml, unknown_name
 from tssd.errors import ConfigError
-from tssd.train.events import EventAugmentation, FrameRule, Framing, TeacherFrames
-from tssd.train.float_network import Reset
+from tssd.train.data.events import EventAugmentation, FrameRule, Framing, TeacherFrames
+from tssd.train.handover.float_network import Reset
 
 
 class Method(StrEnum):
@@ -106,7 +106,7 @@ class TrainConfig:
     The neuron is H = (1 - 1/tau) H + I, fires at H >= threshold, and has a surrogate gradient
     of width ``surrogate_width``. The loss is task + alpha * temporal + beta * spatial, with alpha
     and beta growing linearly over the first ``ramp`` share of the run, plus the regularisers of
-    ``tssd.train.regularise``, whose weights are 0. For ``warm_epochs`` the run uses
+    ``tssd.train.losses.regularise``, whose weights are 0. For ``warm_epochs`` the run uses
     ``warm_student_steps`` and ``warm_teacher_steps`` instead: cheap early epochs.
     """
 

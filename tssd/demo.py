@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from tssd.chain.pipeline import ExportOptions, Step, export_run
+from tssd.checks.verification import VerifyOptions, verify
 from tssd.hw_targets.lava import environment
-from tssd.pipeline import ExportOptions, Step, export_run
 from tssd.report.model import Report
 from tssd.train.config import configure
-from tssd.train.data import load
-from tssd.train.loop import train
-from tssd.verification import VerifyOptions, verify
+from tssd.train.data.data_sets import load
+from tssd.train.loop.loop import train
 
 DATASET = "digits"
 SAMPLES = 64

@@ -36,7 +36,7 @@ from tssd.hw_targets.gpu.layers import (
     synapses,
 )
 from tssd.hw_targets.gpu.proof import Bounds, bounds
-from tssd.train.float_run import ImageArray
+from tssd.train.handover.float_run import ImageArray
 
 BATCH = 64
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from tssd.calibration.int_network import InputCoding, IntNetwork
-from tssd.export.netx import check_netx
+from tssd.export.netx.write import check_netx
 
 SCRIPT = "run_on_loihi.py"
 TEMPLATE = Path(__file__).resolve().parent / "run_on_loihi.template"

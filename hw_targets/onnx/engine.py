@@ -17,7 +17,7 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
 from tssd.calibration.tally import Tally, merge, tally
 from tssd.errors import DataError, FileFormatError
-from tssd.export.onnx_graph import SCHEMA, scan_bytes
+from tssd.export.onnx.graph import SCHEMA, scan_bytes
 
 runtime = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
 UNREADABLE = (runtime.InvalidProtobuf, runtime.InvalidGraph, runtime.Fail, runtime.NotImplemented)

@@ -17,18 +17,18 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.errors import ConfigError
-from tssd.hw_targets.counters import Counters, count
-from tssd.hw_targets.placement import Placement, placed_fanouts
-from tssd.hw_targets.sim import layout
-from tssd.hw_targets.sim import steps_kernel as sk
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.costs.counters import Counters, count
+from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
 from tssd.hw_targets.sim.functional import activity, simulate
+from tssd.hw_targets.sim.kernels import layout
+from tssd.hw_targets.sim.kernels import steps_kernel as sk
 from tssd.hw_targets.sim.machine import wire
 from tssd.hw_targets.sim.plan import Plan, make_plan
 from tssd.hw_targets.sim.program import prepare
 from tssd.hw_targets.sim.record import SpikeRecord, from_samples
 from tssd.hw_targets.sim.threads import available_cores
 from tssd.hw_targets.sim.timing import EVENTS_PER_MESSAGE, NOTHING, raise_if_stuck
-from tssd.hw_targets.spec import ChipSpec
 
 Mode = Literal["cycle", "bound"]
 TERMS = ("neuron", "synapse", "memory", "link", "barrier")

@@ -23,7 +23,7 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs
-from tssd.hw_targets.sim import functional_kernel as k
+from tssd.hw_targets.sim.kernels import functional_kernel as k
 from tssd.hw_targets.sim.program import Layer, Numbers, Program
 from tssd.hw_targets.sim.threads import available_cores
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import ConfigError
-from tssd.hw_targets.sim import layout as k
-from tssd.hw_targets.sim.event_queue import QUEUE_WORDS
+from tssd.hw_targets.sim.kernels import layout as k
+from tssd.hw_targets.sim.kernels.event_queue import QUEUE_WORDS
 
 EAST, WEST, NORTH, SOUTH = 0, 1, 2, 3  # the direction in which a message moves
 DIRECTIONS = ("east", "west", "north", "south")

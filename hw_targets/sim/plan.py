@@ -12,12 +12,12 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import TargetError
-from tssd.hw_targets.bound import barrier_ns, message_bits, runs_microcode
-from tssd.hw_targets.counters import synapse_kind
-from tssd.hw_targets.fanout import Fanout
-from tssd.hw_targets.placement import Placement, placed_fanouts
+from tssd.hw_targets.chip.spec import ChipSpec, whole_cycles
+from tssd.hw_targets.costs.bound import barrier_ns, message_bits, runs_microcode
+from tssd.hw_targets.costs.counters import synapse_kind
+from tssd.hw_targets.mapping.fanout import Fanout
+from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
 from tssd.hw_targets.sim.machine import Machine
-from tssd.hw_targets.spec import ChipSpec, whole_cycles
 
 CREDIT_CYCLES = 1
 

@@ -26,8 +26,8 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, WEIGHT_SHIFT, IntArray
 from tssd.calibration.simulate import check_loops
 from tssd.errors import NetworkError
-from tssd.hw_targets.fanout import as_image
-from tssd.hw_targets.sim import functional_kernel as k
+from tssd.hw_targets.mapping.fanout import as_image
+from tssd.hw_targets.sim.kernels import functional_kernel as k
 
 _SUM_BITS, _COUNT_BITS = 40, 22  # of the widest accumulator
 _NARROW = 1 << 31

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tssd.calibration.int_network import Activity, IntNetwork, depths
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, refusing
-from tssd.export.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
+from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
 from tssd.hw_targets.sim.functional import Events
 
 SCHEMA = "tssd-spikes/1"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssd.errors import FileFormatError, refusing
-from tssd.export.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
-from tssd.hw_targets.counters import COLUMNS, Counters, ProjectionCount
+from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
+from tssd.hw_targets.costs.counters import COLUMNS, Counters, ProjectionCount
 from tssd.hw_targets.sim.engine import Run
 
 SCHEMA = "tssd-run/1"

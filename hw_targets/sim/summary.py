@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tssd.calibration.integer import IntArray
-from tssd.hw_targets.energy import Energy, Range, price, static_pj
-from tssd.hw_targets.sim import layout
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.costs.energy import Energy, Range, price, static_pj
 from tssd.hw_targets.sim.engine import TERMS, WORDS, Run
-from tssd.hw_targets.spec import ChipSpec
+from tssd.hw_targets.sim.kernels import layout
 
 
 @dataclass(frozen=True)

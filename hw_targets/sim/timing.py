@@ -6,7 +6,7 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, TargetError
-from tssd.hw_targets.sim import kernel, layout
+from tssd.hw_targets.sim.kernels import kernel, layout
 from tssd.hw_targets.sim.machine import Machine, wire
 
 NOTHING = np.zeros((0, 4), np.int64)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tssd.errors import ConfigError
-from tssd.hw_targets.sim import kernel
 from tssd.hw_targets.sim.engine import Run, trace_step
+from tssd.hw_targets.sim.kernels import kernel
 
 CORES, LINKS, STEPS = 1, 2, 3
 STAGES = {

@@ -5,17 +5,17 @@ import pytest
 from float_nets import images, small_vgg
 
 from tssd.calibration.encode import encode
-from tssd.calibration.fold import align, fold
-from tssd.calibration.front_end import quantize_behind_front_end
 from tssd.calibration.int_network import InputCoding
-from tssd.calibration.observe import observe
 from tssd.calibration.precision import LOIHI
-from tssd.calibration.quantize import apply
-from tssd.calibration.scales import Options, Search, choose
+from tssd.calibration.quantizing.fold import align, fold
+from tssd.calibration.quantizing.front_end import quantize_behind_front_end
+from tssd.calibration.quantizing.observe import observe
+from tssd.calibration.quantizing.quantize import apply
+from tssd.calibration.quantizing.scales import Options, Search, choose
 from tssd.calibration.simulate import layerwise, pipelined
 from tssd.errors import DataError
-from tssd.train.float_network import FloatNetwork
-from tssd.train.float_run import ImageArray, run
+from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.float_run import ImageArray, run
 
 STEPS = 4
 NETWORK = align(fold(small_vgg(2, side=8, time_steps=STEPS)))

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from lava_environment import needs_lava
 
+from tssd.chain.float_import import FloatSource, import_graph
+from tssd.chain.pipeline import ExportOptions, export_run
+from tssd.checks.verification import VerifyOptions, evaluate, load_samples
 from tssd.cli import main
-from tssd.export.bundle import read_bundle
-from tssd.export.nirio.rules import Answers
-from tssd.float_import import FloatSource, import_graph
-from tssd.pipeline import ExportOptions, export_run
+from tssd.export.bundle.folder import read_bundle
+from tssd.export.nir.graphs.profiles import Answers
 from tssd.report.store import read_report
 from tssd.train.config import configure
-from tssd.train.data import load
-from tssd.train.loop import train
-from tssd.verification import VerifyOptions, evaluate, load_samples
+from tssd.train.data.data_sets import load
+from tssd.train.loop.loop import train
 
 pytestmark = [pytest.mark.lava, needs_lava("full")]
-SCHEMA = Path(__file__).resolve().parents[2] / "tssd" / "schema" / "report.schema.json"
+SCHEMA = Path(__file__).resolve().parents[2] / "tssd" / "report" / "schema" / "report.schema.json"
 GRAPHS = Path(__file__).resolve().parents[1] / "golden" / "nir"
 PLAIN = {"epochs": 3, "train_limit": 512, "reset": "hard"}
 RESIDUAL = PLAIN | {"model": "resnet-18", "width": 0.0625, "epochs": 2}

@@ -13,9 +13,9 @@ from strategies import random_conv_network, random_inputs
 from tssd.calibration.int_network import Activity, InputCoding, IntNetwork, Reset
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import chip_steps, pipelined
-from tssd.export.netx import write_netx
-from tssd.export.netx_import import import_netx
-from tssd.export.netx_read import read_netx
+from tssd.export.netx.read import read_netx
+from tssd.export.netx.to_integers import import_netx
+from tssd.export.netx.write import write_netx
 from tssd.hw_targets.lava import engine
 from tssd.hw_targets.lava.engine import Options
 

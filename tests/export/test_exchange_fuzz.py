@@ -6,8 +6,8 @@ import damage
 import pytest
 
 from tssd.errors import FileFormatError
-from tssd.export import guard
-from tssd.export.nirio.read import read_graph
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.reading import guard
 
 
 def attack(folder: Path, cases: range, seed: int) -> list[str]:

@@ -26,14 +26,14 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import layerwise, reference
 from tssd.errors import NetworkError
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.energy import price
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.costs.energy import price
 from tssd.hw_targets.gpu import engine as gpu
+from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.onnx import engine as onnx
-from tssd.hw_targets.placement import place
 from tssd.hw_targets.sim import engine as sim
 from tssd.hw_targets.sim.functional import activity, simulate
-from tssd.hw_targets.sim.layout import COUNTER_NAMES
+from tssd.hw_targets.sim.kernels.layout import COUNTER_NAMES
 from tssd.hw_targets.sim.plan import synapse_cycles
 from tssd.hw_targets.sim.program import prepare
 

@@ -13,22 +13,22 @@ import numpy as np
 from float_nets import small_vgg
 from strategies import random_conv_network, random_inputs
 
-from tssd import float_file
 from tssd.calibration.int_network import IntNetwork, Reset
+from tssd.chain.user_samples import load_samples
 from tssd.errors import TssdError
-from tssd.export import golden
-from tssd.export.bundle import read_bundle, write_bundle
-from tssd.export.netx import write_netx
-from tssd.export.netx_read import read_netx
-from tssd.export.nir_read import has_integer_model, read_nir
-from tssd.export.nir_write import write_nir
-from tssd.export.nirio.read import read_graph
-from tssd.export.nirio.run import run
-from tssd.export.onnx_float import step_bytes as float_step_bytes
-from tssd.export.onnx_graph import step_bytes
-from tssd.export.onnx_read import read_onnx
-from tssd.inspection import inspect
-from tssd.user_samples import load_samples
+from tssd.export.bundle import golden
+from tssd.export.bundle.folder import read_bundle, write_bundle
+from tssd.export.netx.read import read_netx
+from tssd.export.netx.write import write_netx
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.run import run
+from tssd.export.nir.integers.read import has_integer_model, read_nir
+from tssd.export.nir.integers.write import write_nir
+from tssd.export.onnx.float_graph import step_bytes as float_step_bytes
+from tssd.export.onnx.graph import step_bytes
+from tssd.export.onnx.read import read_onnx
+from tssd.inspecting.inspection import inspect
+from tssd.train.handover import float_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "nir"
 PUBLISHED = ("lif_norse", "two_lif_neurons", "braille_noDelay_bias_zero")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tssd.train.events import Events
+from tssd.train.data.events import Events
 
 
 def random_events(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tssd.train.float_network import (
+from tssd.train.handover.float_network import (
     AveragePool,
     FloatArray,
     FloatNetwork,
@@ -13,7 +13,7 @@ from tssd.train.float_network import (
     ProjectionKind,
     Reset,
 )
-from tssd.train.float_run import ImageArray
+from tssd.train.handover.float_run import ImageArray
 
 
 def lif(name: str, shape: tuple[int, ...], reset: Reset, decay: float = 0.5) -> FloatPopulation:

@@ -3,9 +3,9 @@
 import pytest
 
 from tssd.calibration.int_network import Activity
+from tssd.checks.verify import compare_activities
 from tssd.hw_targets.lava import environment
 from tssd.hw_targets.lava.environment import Flavour
-from tssd.verify import compare_activities
 
 
 def needs_lava(flavour: Flavour) -> pytest.MarkDecorator:

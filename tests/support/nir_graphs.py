@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tssd.export.nirio.graph import Edge, FloatArray, Graph, Node
-from tssd.export.nirio.rules import Answers
+from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node
+from tssd.export.nir.graphs.profiles import Answers
 
 Shape = tuple[int, ...]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.export.netx_import import import_netx
-from tssd.export.netx_read import read_netx
+from tssd.export.netx.read import read_netx
+from tssd.export.netx.to_integers import import_netx
 from tssd.hw_targets.lava import environment
 
 FOLDER = "tests/lava/lib/dl/netx/gts/pilotnet_lif"

@@ -5,8 +5,8 @@ from collections import OrderedDict
 import snntorch as snn
 from torch import Tensor, nn
 
-from tssd.train.neuron import NeuronModel, spike
-from tssd.train.user_module import WeakHead
+from tssd.train.networks.neuron import NeuronModel, spike
+from tssd.train.networks.user_module import WeakHead
 
 
 def boxcar(distance: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tssd.export.nirio.rules import DISCRETISATIONS, PROFILES
+from tssd.export.nir.graphs.profiles import DISCRETISATIONS, PROFILES
 
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
-    from tssd.export.bundle import Bundle
+    from tssd.export.bundle.folder import Bundle
 
 Command = Callable[..., None]
 

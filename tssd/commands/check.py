@@ -10,15 +10,15 @@ import click
 from tssd import terminal
 from tssd.calibration.int_network import IntNetwork
 from tssd.errors import FileFormatError, counted
-from tssd.export.bundle import read_bundle
-from tssd.export.nir_read import read_nir
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.fit import Fit, fit
-from tssd.hw_targets.manual import read_placement
-from tssd.hw_targets.mesh import Flow
-from tssd.hw_targets.placement import place, placed_fanouts, traffic_table
-from tssd.hw_targets.placement import traffic as between_cores
-from tssd.hw_targets.spec import ChipSpec
+from tssd.export.bundle.folder import read_bundle
+from tssd.export.nir.integers.read import read_nir
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.fit import Fit, fit
+from tssd.hw_targets.mapping.manual import read_placement
+from tssd.hw_targets.mapping.mesh import Flow
+from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic_table
+from tssd.hw_targets.mapping.placement import traffic as between_cores
 from tssd.report import words
 
 RESOURCE = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from tssd.commands import bundle_options
-from tssd.export.nirio.rules import PROFILES
+from tssd.export.nir.graphs.profiles import PROFILES
 
 
 @click.command(
@@ -48,9 +48,9 @@ def command(
     metadata says. --nir exact spells a soft reset out in plain primitives. --for PLATFORM writes
     what that platform's own import steps as meant, and no integers.
     """
-    from tssd.conversion import Form, convert, convert_model
-    from tssd.export.nir_graph import NirMode
-    from tssd.float_import import ModelSource
+    from tssd.chain.conversion import Form, convert, convert_model
+    from tssd.chain.float_import import ModelSource
+    from tssd.export.nir.integers.graph import NirMode
 
     if (source is None) == (model is None):
         raise click.UsageError("give SOURCE or --model, one of them")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tssd.difference import diff
+from tssd.inspecting.difference import diff
 
 
 @click.command(

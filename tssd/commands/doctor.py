@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from tssd import terminal
-from tssd.diagnosis import Diagnosis, Finding, diagnose
+from tssd.checks.diagnosis import Diagnosis, Finding, diagnose
 
 MARKS = {"ready": "✔", "limited": "~", "missing": "✘"}
 

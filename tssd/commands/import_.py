@@ -41,9 +41,9 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     profile; it is never guessed. Its weights are quantized on --calibration samples.
     """
     from tssd.calibration.int_network import InputCoding
-    from tssd.export.nirio.rules import Answers
-    from tssd.importing import ImportOptions, import_bundle
-    from tssd.pipeline import ExportOptions
+    from tssd.chain.importing import ImportOptions, import_bundle
+    from tssd.chain.pipeline import ExportOptions
+    from tssd.export.nir.graphs.profiles import Answers
 
     answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule")))
     coding = InputCoding(choices.pop("coding"))

@@ -9,9 +9,9 @@ import click
 
 from tssd import terminal
 from tssd.commands import bundle_options
-from tssd.export.nirio.rules import Answers
-from tssd.graph_drawing import to_svg
-from tssd.inspection import Inspection, inspect
+from tssd.export.nir.graphs.profiles import Answers
+from tssd.inspecting.graph_drawing import to_svg
+from tssd.inspecting.inspection import Inspection, inspect
 
 
 @click.command(

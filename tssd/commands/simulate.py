@@ -10,16 +10,16 @@ from rich.table import Table
 
 from tssd import terminal
 from tssd.errors import ConfigError, counted
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.energy import Range, price, static_pj
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.costs.energy import Range, price, static_pj
 from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
 from tssd.hw_targets.sim.run_file import load_run, save_run
 from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
 from tssd.progress import counter
 from tssd.report import words
-from tssd.simulation import Request, simulate_bundle
-from tssd.simulation_report import record
+from tssd.simulating.simulation import Request, simulate_bundle
+from tssd.simulating.simulation_report import record
 
 PATH = click.Path(path_type=Path)
 

@@ -49,9 +49,9 @@ def study(
     Runs that are done are not repeated: the same command goes on with a stopped study.
     """
     from tssd.train.config import configure, parse_setting
-    from tssd.train.data import load
-    from tssd.train.study import study as run_study
-    from tssd.train.study_report import markdown, write_report
+    from tssd.train.data.data_sets import load
+    from tssd.train.study.report import markdown, write_report
+    from tssd.train.study.runs import study as run_study
 
     changes = {key: value for key, value in options.items() if value is not None}
     changes |= dict(parse_setting(text) for text in settings)
@@ -81,7 +81,7 @@ def _compared(
     config: "TrainConfig", only: tuple[str, ...], front: str | None, variant: tuple[str, ...]
 ) -> "dict[str, TrainConfig] | None":
     """The conditions asked for; None are all methods."""
-    from tssd.train import study
+    from tssd.train.study import runs as study
 
     if sum((bool(only), front is not None, bool(variant))) > 1:
         raise click.UsageError("--only, --front and --variant choose the conditions: give one kind")

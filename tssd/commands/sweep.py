@@ -14,8 +14,15 @@ from tssd import terminal
 from tssd.commands.simulate import timing_option
 from tssd.progress import counter
 from tssd.report import words
-from tssd.simulation import Request
-from tssd.sweep import Point, in_processes, on_cluster, parse_axes, requests, simulate_point
+from tssd.simulating.simulation import Request
+from tssd.simulating.sweep import (
+    Point,
+    in_processes,
+    on_cluster,
+    parse_axes,
+    requests,
+    simulate_point,
+)
 
 PATH = click.Path(path_type=Path)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from tssd import terminal
-from tssd.engines import NAMES
-from tssd.hw_targets import chip_page
-from tssd.hw_targets.chips import chip_names, load_chip
-from tssd.hw_targets.spec import ChipSpec
+from tssd.checks.engines import NAMES
+from tssd.hw_targets.chip import chip_page
+from tssd.hw_targets.chip.chips import chip_names, load_chip
+from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.target import target_names
 
 

@@ -46,11 +46,11 @@ def train(
     **options: Any,
 ) -> None:
     """Train a spiking network with temporal-spatial self-distillation."""
-    from tssd.train import distributed
-    from tssd.train.checkpoint import CHECKPOINT
     from tssd.train.config import configure, parse_setting
-    from tssd.train.data import load
-    from tssd.train.loop import train as train_run
+    from tssd.train.data.data_sets import load
+    from tssd.train.loop.checkpoint import CHECKPOINT
+    from tssd.train.loop.loop import train as train_run
+    from tssd.train.networks import distributed
 
     changes = {key: value for key, value in options.items() if value is not None}
     changes |= dict(parse_setting(text) for text in settings)
@@ -96,9 +96,9 @@ def train(
 
 def _check_users_module(config: Any, dataset: Any) -> None:
     """Refuse before the training what could not be exported after it."""
-    from tssd.train.models import build
-    from tssd.train.user_module import UserNet
-    from tssd.users_module import float_of_module
+    from tssd.chain.users_module import float_of_module
+    from tssd.train.networks.models import build
+    from tssd.train.networks.user_module import UserNet
 
     net = build(config, dataset.shape, len(dataset.classes))
     if isinstance(net, UserNet):

@@ -42,7 +42,7 @@ def command(
 
     The outcome is kept in BUNDLE/report for tssd report.
     """
-    from tssd.verification import VerifyOptions, verify
+    from tssd.checks.verification import VerifyOptions, verify
 
     options = VerifyOptions(tuple(against.split(",")), samples, device, data, measured)
     with bar("verifying", samples) as show:

@@ -36,7 +36,7 @@ def render_html(report: Report) -> str:
 def environment() -> Environment:
     """Templates of the package; everything is escaped, an unknown name is an error."""
     return Environment(
-        loader=PackageLoader("tssd", "templates"),
+        loader=PackageLoader("tssd.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,4 +1,4 @@
-"""Report: frozen values that mirror ``tssd/schema/report.schema.json`` field by field.
+"""Report: frozen values that mirror ``tssd/report/schema/report.schema.json`` field by field.
 
 None always means *not run* or *not known*; it is never replaced by a guess. Units are in the
 names: pJ, uJ, us. Per-layer energies and counts are means per inference, spikes are totals over

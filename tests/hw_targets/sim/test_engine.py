@@ -11,8 +11,8 @@ from strategies import Case, cases, random_conv_network, random_inputs
 from tssd.calibration.int_network import InputCoding, Reset
 from tssd.calibration.simulate import layerwise
 from tssd.errors import ConfigError, FileFormatError, TargetError
-from tssd.hw_targets.chips import load_chip
-from tssd.hw_targets.placement import place
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.sim import engine
 from tssd.hw_targets.sim.engine import Run, run, run_record, time_record
 from tssd.hw_targets.sim.record import from_activity, read_record, write_record

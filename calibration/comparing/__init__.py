@@ -1,0 +1,5 @@
+"""Comparing: what folding and quantization changed.
+
+``agreement`` holds the contracts (folded = trained, integers follow the float network),
+``sensitivity`` what each layer's rounding costs alone.
+"""

@@ -1,0 +1,85 @@
+"""What each layer's quantization alone costs: the others stay float."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tssd.calibration.int_network import IntNetwork, Projection
+from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
+from tssd.train.handover.float_network import (
+    FloatNetwork,
+    FloatPopulation,
+    FloatProjection,
+    PopulationKind,
+)
+from tssd.train.handover.float_run import ImageArray, run
+
+
+def dequantize(network: FloatNetwork, integers: IntNetwork, names: Collection[str]) -> FloatNetwork:
+    """``network`` with the populations ``names`` (and what enters them) as the integers mean them.
+
+    The truncation of the decayed membrane to 1/64 of a weight unit is left out.
+    """
+    pairs = list(zip(network.projections, integers.projections, strict=True))
+    populations = tuple(
+        _population(p, integers, [_extra(j, i) for j, i in pairs if j.target == p.name])
+        if p.name in names
+        else p
+        for p in network.populations
+    )
+    projections = tuple(_projection(j, i, integers) if j.target in names else j for j, i in pairs)
+    return replace(network, populations=populations, projections=projections)
+
+
+def _population(
+    population: FloatPopulation, integers: IntNetwork, extra: list[IntArray]
+) -> FloatPopulation:
+    quantized = integers.population(population.name)
+    size = (-1,) + (1,) * (len(population.shape) - 1)
+    bias = quantized.bias / UNIT
+    for weight in extra:
+        constant = weight.reshape(len(weight), -1).sum(axis=1).reshape(size)
+        bias = bias + constant * float(integers.input_max)
+    threshold = (
+        quantized.vth.astype(np.float64) + 1 / UNIT
+    ) / quantized.scale  # v > vth in 1/64 units
+    remembers = population.synapse_decay is not None
+    return replace(
+        population,
+        bias=bias / quantized.scale,
+        threshold=threshold,
+        decay=1 - quantized.dv / DECAY_ONE,
+        synapse_decay=1 - quantized.du / DECAY_ONE if remembers else None,
+    )
+
+
+def _extra(projection: FloatProjection, theirs: Projection) -> IntArray:
+    """Weights of the constant input channel, that only the integer network may have."""
+    return theirs.weight[:, projection.weight.shape[1] :]
+
+
+def _projection(
+    projection: FloatProjection, theirs: Projection, integers: IntNetwork
+) -> FloatProjection:
+    source, target = integers.population(theirs.source), integers.population(theirs.target)
+    unit = 1.0 if source.has_state else 1.0 / source.scale
+    weight = theirs.weight[:, : projection.weight.shape[1]]
+    return replace(projection, weight=(weight << theirs.weight_exp) / (target.scale * unit))
+
+
+def accuracy_if_only_this_layer_is_quantized(
+    network: FloatNetwork,
+    integers: IntNetwork,
+    images: ImageArray,
+    labels: npt.ArrayLike,
+    batch: int = 64,
+) -> dict[str, float]:
+    """Accuracy in percent per population with weights, all the others staying float."""
+    kinds = (PopulationKind.LIF, PopulationKind.READOUT)
+    return {
+        p.name: run(dequantize(network, integers, {p.name}), images, batch=batch).accuracy(labels)
+        for p in network.populations
+        if p.kind in kinds
+    }

@@ -1,0 +1,97 @@
+"""What a FloatNetwork must satisfy before it is folded or quantized: one clear error otherwise."""
+
+import numpy as np
+
+from tssd.errors import NetworkError
+from tssd.train.handover.float_network import (
+    FloatArray,
+    FloatNetwork,
+    FloatPopulation,
+    FloatProjection,
+    PopulationKind,
+    ProjectionKind,
+)
+
+
+def check_network(network: FloatNetwork) -> None:
+    """Finite parameters, decays in [0, 1], positive thresholds, no layer of only zeros."""
+    if network.time_steps < 1:
+        raise NetworkError("network", found=f"{network.time_steps} time steps", allowed=">= 1")
+    first, last = network.populations[0], network.populations[-1]
+    for population, kind in ((first, PopulationKind.INPUT), (last, PopulationKind.READOUT)):
+        if population.kind is not kind:
+            raise NetworkError(
+                f"population {population.name}", found=f"kind {population.kind}", allowed=kind
+            )
+    for population in network.populations:
+        _check_population(population)
+    for projection in network.projections:
+        _check_projection(projection, network.population(projection.source))
+
+
+def label(projection: FloatProjection) -> str:
+    """The projection's name in messages."""
+    return f"projection {projection.source} -> {projection.target}"
+
+
+def _check_population(population: FloatPopulation) -> None:
+    where = f"population {population.name}"
+    for name in ("decay", "threshold", "bias", "synapse_decay"):
+        array: FloatArray | None = getattr(population, name)
+        if array is None:
+            continue
+        _check_finite(f"{where}: {name}", array)
+        if array.ndim != len(population.shape):
+            raise NetworkError(
+                f"{where}: {name}",
+                found=f"shape {array.shape}",
+                allowed=f"rank {len(population.shape)}, broadcasting to {population.shape}",
+            )
+    if population.kind not in (PopulationKind.LIF, PopulationKind.READOUT):
+        return
+    for decay in (population.decay, population.synapse_decay):
+        if decay is not None and (decay.min() < 0 or decay.max() > 1):
+            found = f"decays {decay.min():g} .. {decay.max():g}"
+            raise NetworkError(where, found=found, allowed="0 .. 1", hint="tau >= 1")
+    if population.kind is PopulationKind.LIF and population.threshold.min() <= 0:
+        raise NetworkError(
+            where, found=f"a threshold of {population.threshold.min():g}", allowed="> 0"
+        )
+
+
+def _check_projection(projection: FloatProjection, source: FloatPopulation) -> None:
+    where = label(projection)
+    _check_finite(f"{where}: weight", projection.weight)
+    if projection.bias is not None:
+        _check_finite(f"{where}: bias", projection.bias)
+    if projection.norm is not None:
+        for name in ("mean", "variance", "gain", "shift"):
+            _check_finite(f"{where}: norm {name}", getattr(projection.norm, name))
+    if not np.any(projection.weight):
+        raise NetworkError(
+            where,
+            found="weights that are all zero",
+            allowed="at least one weight that is not zero",
+            hint="remove the projection, or train the layer",
+        )
+    rank = 2 if projection.kind is ProjectionKind.DENSE else 4
+    if projection.weight.ndim != rank:
+        raise NetworkError(
+            where, found=f"weight of shape {projection.weight.shape}", allowed=f"rank {rank}"
+        )
+    if rank == 4 and len(source.shape) != 3:
+        raise NetworkError(
+            where, found=f"{projection.kind} on shape {source.shape}", allowed="a (C, H, W) source"
+        )
+
+
+def _check_finite(where: str, array: FloatArray) -> None:
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        raise NetworkError(
+            where,
+            found=f"{len(bad)} values that are not finite, the first at {index}",
+            allowed="finite values",
+            hint="the training diverged: lower the learning rate, or use an earlier checkpoint",
+        )

@@ -1,0 +1,356 @@
+"""FloatNetwork -> FloatNetwork without normalisation and average pooling.
+
+normalisation   gain / sqrt(variance + eps) scales the weights; the rest joins the bias.
+average pool    "fold": the next kernel reads the unpooled map; for tap j, dilation d, stride s and
+                kernel k of the pool, and m = 0 .. k - 1, per axis
+                    convolution  W'[o, c, j d s + m] += W[o, c, j] / k^2
+                    dense        W'[o, c, y s + m] += W[o, c, y] / k^2     dropped border: zero
+                "population": a RELAY population sums each window, the next weights are / k^2.
+biases          move from the projections into their target population; where that has synaptic
+                memory, they become weights from a neuron that fires every step.
+delays          ``align`` makes every path into a population equally long.
+
+All of it is exact in real arithmetic; what cannot be is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from tssd.calibration.quantizing.checks import check_network, label
+from tssd.errors import NetworkError
+from tssd.train.handover.compose import fold_norm
+from tssd.train.handover.float_network import (
+    AveragePool,
+    FloatArray,
+    FloatNetwork,
+    FloatPopulation,
+    FloatProjection,
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+    depths,
+)
+
+Pooling = Literal["fold", "population"]
+ALWAYS = 1 / 64  # bias of a neuron with half the threshold: small beside a weight of one
+
+
+def fold(network: FloatNetwork, pooling: Pooling = "fold") -> FloatNetwork:
+    """The same function of the input without norm, pool and projection bias."""
+    check_network(network)
+    late = lateness(network)
+    plain = replace(network, projections=tuple(fold_norm(j) for j in network.projections))
+    if pooling == "fold":
+        projections = tuple(_fold_pool(plain, j) for j in plain.projections)
+        plain = replace(plain, projections=projections)
+    else:
+        plain = _pool_populations(plain)
+    return with_lateness(_move_biases(plain), late)
+
+
+def _move_biases(network: FloatNetwork) -> FloatNetwork:
+    """Each population's bias becomes its own plus those of its projections; one with synaptic
+    memory receives the latter from a neuron that fires every step (``constant``)."""
+    populations, through = [], {}
+    for population in network.populations:
+        added = _projected_bias(network, population)
+        memory = population.synapse_decay
+        if memory is not None and memory.any() and added.any():
+            through[population.name] = added
+            added = np.zeros(())
+        populations.append(replace(population, bias=population.bias + added))
+    projections = tuple(replace(j, bias=None) for j in network.projections)
+    plain = replace(network, populations=tuple(populations), projections=projections)
+    return _with_constant(plain, through) if through else plain
+
+
+def _projected_bias(network: FloatNetwork, population: FloatPopulation) -> FloatArray:
+    """What the projections into *population* add each step, of its rank."""
+    size = (-1,) + (1,) * (len(population.shape) - 1)
+    biases = [j.bias for j in network.incoming(population.name) if j.bias is not None]
+    return sum((b.reshape(size) for b in biases), np.zeros((1,) * len(population.shape)))
+
+
+def _with_constant(network: FloatNetwork, through: Mapping[str, FloatArray]) -> FloatNetwork:
+    """Biases that pass a synapse as weights from one neuron that always fires: a bias of a neuron
+    acts at once, the current of a synapse rises. Any input only drives that neuron further."""
+    name = "constant"
+    while any(p.name == name for p in network.populations):
+        name += "_"
+    source = network.populations[0]
+    images = any(len(p.shape) == 3 for p in network.populations)
+    shape = (1, 1, 1) if images else (1,)
+    one = np.ones((1,) * len(shape))
+    neuron = FloatPopulation(
+        name, shape, PopulationKind.LIF, Reset.HARD, 0 * one, ALWAYS / 2 * one, ALWAYS * one
+    )
+    biases = [_bias_from(neuron, network.population(target), b) for target, b in through.items()]
+    first, *rest = network.populations
+    projections = (_any_input(source, neuron), *biases, *network.projections)
+    return replace(network, populations=(first, neuron, *rest), projections=projections)
+
+
+def _bias_from(
+    constant: FloatPopulation, target: FloatPopulation, bias: FloatArray
+) -> FloatProjection:
+    """*bias* (per output or channel) as weights from one neuron to all of *target*."""
+    if len(target.shape) != 3:
+        column = np.broadcast_to(bias, target.shape).reshape(-1, 1).copy()
+        return FloatProjection(constant.name, target.name, ProjectionKind.DENSE, column)
+    channels, height, width = target.shape
+    kernel = np.broadcast_to(bias[:, None], (channels, 1, height, width)).copy()
+    padding = (height - 1, width - 1)  # every output sees the one pixel through a tap of its own
+    kind = ProjectionKind.CONV2D
+    return FloatProjection(constant.name, target.name, kind, kernel, padding=padding)
+
+
+def _any_input(source: FloatPopulation, constant: FloatPopulation) -> FloatProjection:
+    """A projection of weight one from the first value (of each channel) of *source*."""
+    target = constant.name
+    if len(source.shape) != 3:
+        weight = np.zeros((1, source.neurons))
+        weight[0, 0] = 1
+        return FloatProjection(source.name, target, ProjectionKind.DENSE, weight)
+    channels, height, width = source.shape
+    kernel: FloatArray = np.ones((1, channels, 1, 1))
+    kind = ProjectionKind.CONV2D
+    return FloatProjection(source.name, target, kind, kernel, stride=(height, width))
+
+
+# ---------------------------------------------------------------- average pooling, folded
+
+
+def pooled_shape(shape: tuple[int, ...], pool: AveragePool) -> tuple[int, int, int]:
+    """(C, H, W) after the pool; incomplete windows are dropped."""
+    channels, *size = shape
+    height, width = (
+        (n - k) // s + 1 for n, k, s in zip(size, pool.kernel, pool.stride, strict=True)
+    )
+    return channels, height, width
+
+
+def _fold_pool(network: FloatNetwork, projection: FloatProjection) -> FloatProjection:
+    if projection.pool is None:
+        return projection
+    source = network.population(projection.source)
+    if projection.kind is ProjectionKind.DENSE:
+        return _fold_pool_dense(projection, projection.pool, source.shape)
+    return _fold_pool_conv(projection, projection.pool, source.shape)
+
+
+def _fold_pool_dense(
+    projection: FloatProjection, pool: AveragePool, shape: tuple[int, ...]
+) -> FloatProjection:
+    pooled = pooled_shape(shape, pool)
+    _, height, width = pooled
+    if projection.weight.shape[1] != np.prod(pooled):
+        raise NetworkError(
+            label(projection),
+            found=f"weight {projection.weight.shape} after a pool to {pooled}",
+            allowed=f"{int(np.prod(pooled))} inputs",
+        )
+    share = projection.weight.reshape(-1, *pooled) / _window(pool)
+    spread = np.zeros((len(share), *shape))
+    for row, column in np.ndindex(*pool.kernel):
+        rows = _every(row, pool.stride[0], height)
+        spread[:, :, rows, _every(column, pool.stride[1], width)] += share
+    return replace(projection, weight=spread.reshape(len(share), -1), pool=None)
+
+
+def _fold_pool_conv(
+    projection: FloatProjection, pool: AveragePool, shape: tuple[int, ...]
+) -> FloatProjection:
+    _check_fold_is_exact(projection, pool, shape)
+    taps = projection.weight.shape[2:]
+    spacing = tuple(d * s for d, s in zip(projection.dilation, pool.stride, strict=True))
+    size = [(n - 1) * g + k for n, g, k in zip(taps, spacing, pool.kernel, strict=True)]
+    weight = np.zeros((*projection.weight.shape[:2], *size))
+    for row, column in np.ndindex(*pool.kernel):
+        rows = _every(row, spacing[0], taps[0])
+        weight[:, :, rows, _every(column, spacing[1], taps[1])] += projection.weight / _window(pool)
+    return replace(
+        projection,
+        weight=weight,
+        stride=_times(projection.stride, pool.stride),
+        padding=_times(projection.padding, pool.stride),
+        dilation=(1, 1),
+        pool=None,
+    )
+
+
+def _check_fold_is_exact(
+    projection: FloatProjection, pool: AveragePool, shape: tuple[int, ...]
+) -> None:
+    """Padding must stay padding, and both forms must have the same output size.
+
+    Per axis with n pixels, p = (n - k) // s + 1 pooled values, and taps at pooled positions
+    o * stride + j * dilation - padding: a position below 0 may touch no pixel (k <= s if there is
+    padding), and a position of p or more may touch none (p * s >= n if it is ever read).
+    """
+    pooled = pooled_shape(shape, pool)
+    for axis in range(2):
+        n, p = shape[1 + axis], pooled[1 + axis]
+        k, s = pool.kernel[axis], pool.stride[axis]
+        taps, stride = projection.weight.shape[2 + axis], projection.stride[axis]
+        gap, padding = projection.dilation[axis], projection.padding[axis]
+        span = (taps - 1) * gap
+        outputs = (p + 2 * padding - span - 1) // stride + 1
+        folded = (n + 2 * padding * s - span * s - k) // (stride * s) + 1
+        last = (outputs - 1) * stride + span - padding
+        if (padding and k > s) or (last >= p and p * s < n) or outputs != folded:
+            raise NetworkError(
+                label(projection),
+                found=f"average pool {k} (stride {s}) of {n} pixels before padding {padding}",
+                allowed="pooled maps that divide evenly, or a convolution without padding",
+                hint="keep the pool as a population (pooling = population)",
+            )
+
+
+def _window(pool: AveragePool) -> int:
+    return pool.kernel[0] * pool.kernel[1]
+
+
+def _times(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    return a[0] * b[0], a[1] * b[1]
+
+
+def _every(first: int, step: int, count: int) -> slice:
+    """Positions first, first + step, ...: ``count`` of them."""
+    return slice(first, first + (count - 1) * step + 1, step)
+
+
+# ---------------------------------------------------------------- average pooling, as populations
+
+
+def relay(name: str, shape: tuple[int, ...]) -> FloatPopulation:
+    """A population that passes its sum on as a payload."""
+    zero = np.zeros((1,) * len(shape))
+    return FloatPopulation(name, shape, PopulationKind.RELAY, Reset.NONE, zero, zero, zero)
+
+
+def _pool_populations(network: FloatNetwork) -> FloatNetwork:
+    """Every pooled projection reads a RELAY that sums the windows; equal pools share one."""
+    relays: dict[tuple[str, AveragePool], str] = {}
+    populations: list[FloatPopulation] = []
+    for population in network.populations:
+        populations.append(population)
+        for pool in _pools_of(network, population.name):
+            name = f"{population.name}_pool{len(relays) + 1}"
+            relays[population.name, pool] = name
+            populations.append(relay(name, pooled_shape(population.shape, pool)))
+    projections = [_sum_pool(network.population(s), n, p) for (s, p), n in relays.items()]
+    projections += [_read_relay(j, relays) for j in network.projections]
+    return replace(network, populations=tuple(populations), projections=tuple(projections))
+
+
+def _pools_of(network: FloatNetwork, name: str) -> list[AveragePool]:
+    return list(dict.fromkeys(j.pool for j in network.outgoing(name) if j.pool is not None))
+
+
+def _sum_pool(source: FloatPopulation, name: str, pool: AveragePool) -> FloatProjection:
+    channels = source.shape[0]
+    weight: FloatArray = np.ones((channels, 1, *pool.kernel))
+    return FloatProjection(
+        source.name, name, ProjectionKind.SUM_POOL, weight, stride=pool.stride, groups=channels
+    )
+
+
+def _read_relay(
+    projection: FloatProjection, relays: dict[tuple[str, AveragePool], str]
+) -> FloatProjection:
+    if projection.pool is None:
+        return projection
+    return replace(
+        projection,
+        source=relays[projection.source, projection.pool],
+        weight=projection.weight / _window(projection.pool),
+        pool=None,
+    )
+
+
+# ---------------------------------------------------------------- alignment
+
+
+def align(network: FloatNetwork, delay_max: int = 62) -> FloatNetwork:
+    """Every path into a population takes equally many steps.
+
+    A skip gets the missing steps as synaptic delay, or, where that exceeds ``delay_max`` (0 for a
+    target without synaptic delays), as a chain of RELAY populations. A projection that is later
+    than that on purpose stays so.
+    """
+    depth = depths(network)
+    populations = list(network.populations)
+    projections: list[FloatProjection] = []
+    for projection in network.projections:
+        if projection.is_loop:
+            projections.append(projection)
+            continue
+        missing = depth[projection.target] - depth[projection.source] - 1
+        if projection.delay > missing:
+            _check_late(projection, delay_max)
+            projections.append(projection)
+            continue
+        if missing <= delay_max:
+            projections.append(replace(projection, delay=missing))
+            continue
+        chain = _chain(network.population(projection.source), missing, populations, projections)
+        projections.append(replace(projection, source=chain, delay=0))
+    return replace(network, populations=tuple(populations), projections=tuple(projections))
+
+
+def _check_late(projection: FloatProjection, delay_max: int) -> None:
+    if projection.delay > delay_max:
+        raise NetworkError(
+            label(projection),
+            found=f"a delay of {projection.delay} steps",
+            allowed=f"<= {delay_max}",
+            hint="shorter delays, or a target with longer ones",
+        )
+
+
+def lateness(network: FloatNetwork) -> list[int]:
+    """How many steps of data each projection is late on purpose: 0 for an aligned or a skipping
+    one, and for loops, whose delay counts from their own spikes."""
+    depth = depths(network)
+    gaps = [depth[j.source] + 1 + j.delay - depth[j.target] for j in network.projections]
+    return [
+        0 if j.is_loop else max(gap, 0) for j, gap in zip(network.projections, gaps, strict=True)
+    ]
+
+
+def with_lateness(network: FloatNetwork, late: Sequence[int]) -> FloatNetwork:
+    """The network with its last ``len(late)`` projections as many steps late, at any depth."""
+    depth, first = depths(network), len(network.projections) - len(late)
+    own = [
+        replace(j, delay=depth[j.target] - depth[j.source] - 1 + steps) if steps else j
+        for j, steps in zip(network.projections[first:], late, strict=True)
+    ]
+    return replace(network, projections=(*network.projections[:first], *own))
+
+
+def _chain(
+    source: FloatPopulation,
+    length: int,
+    populations: list[FloatPopulation],
+    projections: list[FloatProjection],
+) -> str:
+    """The last of ``length`` relays behind *source*; those that exist already are used again."""
+    last = source.name
+    for i in range(1, length + 1):
+        name = f"{source.name}_relay{i}"
+        if all(p.name != name for p in populations):
+            place = next(k for k, p in enumerate(populations) if p.name == last) + 1
+            populations.insert(place, relay(name, source.shape))
+            projections.append(_identity(last, name, source.shape))
+        last = name
+    return last
+
+
+def _identity(source: str, target: str, shape: tuple[int, ...]) -> FloatProjection:
+    if len(shape) == 1:
+        return FloatProjection(source, target, ProjectionKind.DENSE, np.eye(shape[0]))
+    ones: FloatArray = np.ones((shape[0], 1, 1, 1))
+    return FloatProjection(source, target, ProjectionKind.SUM_POOL, ones, groups=shape[0])

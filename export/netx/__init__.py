@@ -1,0 +1,5 @@
+"""netx, the HDF5 format of lava-dl (``network.net``).
+
+``rules`` says what the format can hold, ``write`` writes an IntNetwork, ``read`` reads layers and
+``to_integers`` makes them an IntNetwork.
+"""

@@ -1,0 +1,160 @@
+"""IntNetwork -> ``network.net``: the HDF5 that lava-dl's netx loads (lava-dl 0.6.0).
+
+One group ``layer/<i>`` per layer, every value a data set. Convolution weights keep torch's order
+and orientation; iDecay = du, vDecay = dv, vThMant = vth; bias mantissas have exponent 6. A sum
+pooling straight into neurons is a depthwise convolution of ones. The readout is a layer whose
+neurons never fire: its membrane is read.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tssd.atomic import written_whole
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    Population,
+    PopulationKind,
+    Projection,
+    ProjectionKind,
+)
+from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
+from tssd.errors import NetworkError, counted
+from tssd.export.netx.rules import MAX_VTH, Finding, bias_mantissa, check_netx, into
+from tssd.export.nir.integers.write import smallest
+
+__all__ = ["Finding", "check_netx", "silent_threshold", "write_netx"]
+
+NEVER_VTH = MAX_VTH + 1  # (131072 << 6) lies above the saturation of v
+
+
+def write_netx(network: IntNetwork, path: Path) -> None:
+    """Write *network*, or raise NetworkError with every finding; the same bytes each time."""
+    findings = check_netx(network)
+    if findings:
+        raise NetworkError(
+            "netx",
+            found=f"{counted(len(findings), 'thing')} that the format cannot say:\n"
+            + "\n".join(str(finding) for finding in findings),
+        )
+    with written_whole(path) as part, h5py.File(part, "w") as file:
+        for i, layer in enumerate(_layers(network)):
+            _write_group(file.create_group(f"layer/{i}"), layer)
+
+
+def _layers(network: IntNetwork) -> list[dict[str, Any]]:
+    layers = _input_layers(network)
+    for population in network.populations[1:]:
+        projection = into(network, population)
+        dense = projection.kind is ProjectionKind.DENSE
+        if dense and len(network.population(projection.source).shape) == 3:
+            layers.append({"type": "flatten"})
+        build = _dense if dense else _conv
+        layers.append(build(projection) | _about(network, population))
+    return layers
+
+
+def _input_layers(network: IntNetwork) -> list[dict[str, Any]]:
+    """The shape of the images (no block), or an input block of neurons; nothing for flat input."""
+    source = network.source
+    if len(source.shape) != 3:
+        return []
+    layer = {"type": "input", "shape": np.array(source.shape), "name": source.name}
+    if network.input_coding is InputCoding.BIAS:
+        layer["neuron"] = _neuron(source, source.vth)
+    return [layer]
+
+
+def _dense(projection: Projection) -> dict[str, Any]:
+    weight = projection.weight << projection.weight_exp
+    layer = {"type": "dense", "shape": np.array(weight.shape[:1]), "weight": smallest(weight)}
+    if projection.delay:
+        layer["delay"] = np.full(weight.shape, projection.delay, np.int32)
+    return layer
+
+
+def _conv(projection: Projection) -> dict[str, Any]:
+    return {
+        "type": "conv",
+        "weight": smallest(projection.weight << projection.weight_exp),
+        "stride": np.array(projection.stride),
+        "padding": np.array(projection.padding),
+        "dilation": np.array(projection.dilation),
+        "groups": projection.groups,
+    }
+
+
+def _about(network: IntNetwork, population: Population) -> dict[str, Any]:
+    """Shape, bias and neuron of a layer; ``name`` is ours, and netx passes over it."""
+    silent = population.kind is PopulationKind.READOUT
+    vth = np.array(silent_threshold(network)) if silent else population.vth
+    layer = {"name": population.name, "shape": np.array(population.shape)}
+    bias = bias_mantissa(population)
+    if bias is not None and bias.any():
+        layer["bias"] = _bias(bias, population.shape)
+    return layer | {"neuron": _neuron(population, vth)}
+
+
+def _bias(bias: IntArray, shape: tuple[int, ...]) -> Any:
+    """(N,) for a flat layer; (C,) where all neurons of a channel have the same; else (W, H, C)."""
+    full = np.broadcast_to(bias, shape)
+    if full.ndim == 3:
+        per_channel = (full == full[:, :1, :1]).all()
+        full = full[:, 0, 0] if per_channel else full.transpose(2, 1, 0)
+    return _int32(full)
+
+
+def _neuron(population: Population, vth: IntArray) -> dict[str, Any]:
+    return {
+        "type": "CUBA",
+        "iDecay": _per_channel(population.du),
+        "vDecay": _per_channel(population.dv),
+        "vThMant": _per_channel(vth),
+        "refDelay": 1,
+    }
+
+
+def _per_channel(value: IntArray) -> Any:
+    """A scalar where all are equal, else one value per channel (per neuron if flat)."""
+    if (value == value.flat[0]).all():
+        return int(value.flat[0])
+    return _int32(value[:, 0, 0] if value.ndim == 3 else value)
+
+
+def silent_threshold(network: IntNetwork) -> int:
+    """A vThMant that the readout cannot exceed.
+
+    131071 (the chip's 17-bit field) where T times the worst drive of a step stays below it, else
+    131072, which only the CPU models take.
+    """
+    readout = network.readout
+    drive = sum(_worst_sum(network, j) for j in network.incoming(readout.name)) * UNIT
+    bound = network.time_steps * (drive + max(int(readout.bias.max(initial=0)), 0))
+    forgets = bool((readout.du == DECAY_ONE).all())
+    bounded = forgets and drive < STATE_LIMIT and bound <= MAX_VTH * UNIT
+    return MAX_VTH if bounded else NEVER_VTH
+
+
+def _worst_sum(network: IntNetwork, projection: Projection) -> int:
+    """The largest activation that one step can bring, in weight units."""
+    first = network.population(projection.source).kind is PopulationKind.INPUT
+    rows = np.maximum(projection.weight.reshape(len(projection.weight), -1), 0)
+    largest = int(rows.sum(axis=1).max(initial=0)) << projection.weight_exp
+    return largest * (network.input_max if first else 1)
+
+
+def _int32(value: Any) -> Any:
+    return np.ascontiguousarray(value, dtype="<i4")
+
+
+def _write_group(group: h5py.Group, layer: dict[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, dict):
+            _write_group(group.create_group(key), value)
+        elif isinstance(value, str):
+            group.create_dataset(key, data=np.bytes_(value))
+        else:
+            group.create_dataset(key, data=value)

@@ -1,0 +1,5 @@
+"""NIR: two kinds of graph, two rooms.
+
+``integers/``  an IntNetwork of ours in plain NIR plus a private group, bit for bit and back
+``graphs/``    any graph by anyone, read strictly, stepped by a named platform's rules
+"""

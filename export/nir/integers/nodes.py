@@ -1,0 +1,214 @@
+"""One NIR node each: membranes, current filters, biases and weights in weight units.
+
+Euler at dt:   v[t] = (1 - dt/tau) v[t-1] + dt/tau (v_leak + r I[t])
+here:          tau = k dt,  r = k,  k = 4096 / decay      ->  v[t] = (1 - 1/k) v[t-1] + I[t]
+"""
+
+from typing import Any
+
+import nir
+import numpy as np
+import numpy.typing as npt
+
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    Population,
+    PopulationKind,
+    Projection,
+    ProjectionKind,
+)
+from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
+from tssd.errors import NetworkError
+from tssd.export.nir.integers.metadata import synapse_metadata
+from tssd.export.reading.geometry import check_shape, conv_shape
+
+FloatArray = npt.NDArray[np.float64]
+
+DT_SECONDS = 1e-4  # what snnTorch 1.0.0, SpiNNaker2 and Lava assume for a NIR graph
+NO_DECAY_STEPS = 2.0**60  # tau / dt of a neuron without leak beside leaking ones: beta is 1.0
+
+
+def float_exact(values: FloatArray) -> npt.NDArray[Any]:
+    """float32 where that holds every value exactly, else float64."""
+    single = values.astype(np.float32)
+    return single if np.array_equal(single.astype(np.float64), values) else values
+
+
+def in_weight_units(population: Population) -> FloatArray:
+    """The bias as one value per neuron."""
+    full = np.broadcast_to(population.bias, population.shape)
+    return full.astype(np.float64) / UNIT
+
+
+def membrane_decay(population: Population) -> FloatArray:
+    """beta per neuron, exact in binary."""
+    decay = np.broadcast_to(population.dv, population.shape)
+    return (DECAY_ONE - decay) / float(DECAY_ONE)
+
+
+def _steps(decay: IntArray, shape: tuple[int, ...]) -> FloatArray:
+    """tau / dt per neuron."""
+    full = np.broadcast_to(decay, shape).astype(np.float64)
+    return np.where(full > 0, DECAY_ONE / np.maximum(full, 1), NO_DECAY_STEPS)
+
+
+def membrane_node(population: Population, dt: float, memory: bool, fires: bool) -> Any:
+    """CubaLIF with synaptic memory, IF without leak, else LIF; CubaLI, I or LI if silent."""
+    shape = population.shape
+    zero = np.zeros(shape)
+    k = _steps(population.dv, shape)
+    fires = fires and population.kind is PopulationKind.LIF
+    rule: dict[str, Any] = {}
+    if fires:
+        threshold = np.broadcast_to(population.vth, shape).astype(np.float64)
+        rule = {"v_threshold": threshold, "v_reset": zero}
+    if memory:
+        k_syn = _steps(population.du, shape)
+        kind = nir.CubaLIF if fires else nir.CubaLI
+        return kind(tau_syn=k_syn * dt, tau_mem=k * dt, r=k, v_leak=zero, w_in=k_syn, **rule)
+    if not population.dv.any():
+        return (nir.IF if fires else nir.I)(r=np.full(shape, 1 / dt), **rule)
+    return (nir.LIF if fires else nir.LI)(tau=k * dt, r=k, v_leak=zero, **rule)
+
+
+def synapse_node(population: Population, dt: float) -> Any:
+    """u[t] = alpha u[t-1] + I[t] as a node of its own."""
+    k = _steps(population.du, population.shape)
+    return nir.LI(tau=k * dt, r=k, v_leak=np.zeros(population.shape))
+
+
+def bias_node(population: Population, bias: FloatArray, dt: float) -> Any:
+    """I[t] + bias: an LI with tau = dt forgets its state, and v_leak adds up."""
+    one = np.ones(population.shape)
+    return nir.LI(tau=one * dt, r=one, v_leak=bias.copy())
+
+
+def bias_carrier(network: IntNetwork, population: Population) -> int | None:
+    """Index of the projection whose Affine or Conv2d node holds the population's bias.
+
+    None if nothing can: with synaptic memory (a bias acts on v, not on u) and where the bias
+    differs within a channel of an image.
+    """
+    if population is network.source or (population.du != DECAY_ONE).any():
+        return None
+    bias = in_weight_units(population)
+    if len(population.shape) == 3 and (bias != bias[:, :1, :1]).any():
+        return None
+    forward = [
+        i
+        for i, j in enumerate(network.projections)
+        if j.target == population.name and not network.is_recurrent(j)
+    ]
+    weighted = [i for i in forward if network.projections[i].kind is not ProjectionKind.SUM_POOL]
+    return next(iter(weighted or forward), None)
+
+
+def weight_node(network: IntNetwork, index: int, late: int) -> tuple[Any, bool]:
+    """(the node with the weights of a projection, whether a Flatten must come before it)."""
+    projection = network.projections[index]
+    source = network.population(projection.source)
+    target = network.population(projection.target)
+    bias = np.zeros(target.shape)
+    if bias_carrier(network, target) == index and _uses_bias(network, target):
+        bias = in_weight_units(target)
+    if projection.kind is ProjectionKind.DENSE:
+        node = _dense(projection, source, target, bias)
+    elif _is_plain_pool(projection) and not bias.any():
+        node = _pool(projection, source, target)
+    else:
+        node = _convolution(projection, source, target, bias)
+    node.metadata = synapse_metadata(network, index, late) | node.metadata
+    return node, projection.kind is ProjectionKind.DENSE and len(source.shape) > 1
+
+
+def _uses_bias(network: IntNetwork, population: Population) -> bool:
+    bias_input = network.input_coding is InputCoding.BIAS and population is network.source
+    return population.has_state and not bias_input
+
+
+def _scaled(projection: Projection) -> npt.NDArray[Any]:
+    """Weights times 2**weight_exp as floats that hold them exactly."""
+    return float_exact(projection.weight.astype(np.float64) * 2.0**projection.weight_exp)
+
+
+def _dense(projection: Projection, source: Population, target: Population, bias: FloatArray) -> Any:
+    if len(target.shape) > 1:
+        raise NetworkError(
+            f"projection {projection.name}",
+            found=f"a dense projection into the image shape {target.shape}",
+            allowed="a one-dimensional target (NIR has no unflatten node)",
+        )
+    check_shape(projection, projection.weight.shape, (target.neurons, source.neurons))
+    weight = _scaled(projection)
+    return nir.Affine(weight, float_exact(bias)) if bias.any() else nir.Linear(weight)
+
+
+def _is_plain_pool(projection: Projection) -> bool:
+    return (
+        projection.kind is ProjectionKind.SUM_POOL
+        and projection.weight_exp == 0
+        and projection.dilation == (1, 1)
+        and bool((projection.weight == 1).all())
+    )
+
+
+def _pool(projection: Projection, source: Population, target: Population) -> Any:
+    kernel = projection.weight.shape[2:]
+    check_shape(projection, conv_shape(projection, source.shape), target.shape)
+    node = nir.SumPool2d(
+        np.array(kernel), np.array(projection.stride), np.array(projection.padding)
+    )
+    return _typed(node, source.shape, target.shape)
+
+
+def _convolution(
+    projection: Projection, source: Population, target: Population, bias: FloatArray
+) -> Any:
+    check_shape(projection, conv_shape(projection, source.shape), target.shape)
+    weight, padding = squared(ungrouped(_scaled(projection), projection.groups), projection)
+    node = nir.Conv2d(
+        (source.shape[1], source.shape[2]),
+        weight,
+        projection.stride,
+        padding,
+        projection.dilation,
+        1,
+        float_exact(bias[:, 0, 0].copy()),
+    )
+    return _typed(node, source.shape, target.shape)
+
+
+def _typed(node: Any, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
+    node.input_type = {"input": np.array(source)}
+    node.output_type = {"output": np.array(target)}
+    return node
+
+
+def ungrouped(weight: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
+    """The block-diagonal kernel (C_out, C_in, k_h, k_w) of a grouped one; zeros elsewhere."""
+    if groups == 1:
+        return weight
+    out, depth = weight.shape[0] // groups, weight.shape[1]
+    whole = np.zeros((weight.shape[0], depth * groups, *weight.shape[2:]), weight.dtype)
+    for g in range(groups):
+        rows = slice(g * out, (g + 1) * out)
+        whole[rows, g * depth : (g + 1) * depth] = weight[rows]
+    return whole
+
+
+def squared(
+    weight: npt.NDArray[Any], projection: Projection
+) -> tuple[npt.NDArray[Any], tuple[int, int]]:
+    """The kernel centred in a square of zeros with the padding that goes with it.
+
+    Needs sides of equal parity; otherwise the kernel stays as it is, and nir 1.0.8 reads the file
+    with type_check=False only.
+    """
+    k_h, k_w = weight.shape[2:]
+    if k_h == k_w or (k_h - k_w) % 2:
+        return weight, projection.padding
+    more_h, more_w = ((max(k_h, k_w) - k) // 2 for k in (k_h, k_w))
+    wide = np.pad(weight, ((0, 0), (0, 0), (more_h, more_h), (more_w, more_w)))
+    gap_h, gap_w = projection.dilation
+    return wide, (projection.padding[0] + more_h * gap_h, projection.padding[1] + more_w * gap_w)

@@ -1,0 +1,207 @@
+"""IntNetwork -> ONNX in standard operators: spikes and membranes equal ``calibration.neuron``'s.
+
+Two graphs: one time step with explicit integer states in and out, and one of all steps, in which
+``Scan`` carries the states. Between, integers travel in floats proven to hold them: float32 where
+every value of a population's step stays within 2**24, else float64. Per population (``<name>.u``
+only where there is synaptic memory, ``<name>.v``):
+
+    a   Conv / Gemm, see ``onnx_synapse``
+    u   Mul by (4096 - du) / 4096, Cast to integer and back (truncates toward zero), Add, wrap
+    v   the same with dv, Clip (left out where |v| provably stays inside)
+    s   Clip(v - threshold, 0, 1): exactly 0 or 1, for both are integers
+    v   v - s * threshold, or v - s * v
+
+Integer kernels (``ConvInteger``, ``MatMulInteger``) are not used: some CPUs add pairs of uint8 x
+int8 products in 16 bits and saturate for payloads up to 255; floats have no such case.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    Population,
+    PopulationKind,
+    Reset,
+    depths,
+    lag,
+)
+from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT
+from tssd.errors import NetworkError
+from tssd.export.onnx.builder import Builder, model_bytes
+from tssd.export.onnx.layers import PAYLOAD, Stage, Update, all_steps, one_step
+from tssd.export.onnx.ranges import INT32_LIMIT, Range, fraction
+from tssd.export.onnx.synapse import Synapses
+
+SCHEMA = "tssd-onnx/1"
+
+
+def onnx_bytes(network: IntNetwork) -> dict[str, bytes]:
+    """The bundle's two files: the one-step graph and the Scan graph, deterministic."""
+    return {"network.onnx": step_bytes(network), "network_scan.onnx": scan_bytes(network)}
+
+
+def step_bytes(network: IntNetwork) -> bytes:
+    """One time step. Inputs: the source population's name and the states, each (batch, *shape);
+    outputs: ``<state>.next`` and ``<population>.spikes``."""
+    return model_bytes(one_step(dialect(network)), "tssd_step", _metadata(network, "step"))
+
+
+def scan_bytes(network: IntNetwork, *, trace: bool = False) -> bytes:
+    """All steps. Input ``<source>.series`` (T, batch, *shape); outputs ``<state>.final`` and
+    ``<population>.spikes.series``; with *trace* also ``<population>.{u,v}.trace.series``."""
+    built = all_steps(dialect(network, trace=trace), trace=trace)
+    return model_bytes(built, "tssd_scan", _metadata(network, "scan"))
+
+
+def check(network: IntNetwork) -> None:
+    """NetworkError where the network has no exact graph."""
+    one_step(dialect(network))
+
+
+def dialect(network: IntNetwork, *, trace: bool = False) -> "IntegerDialect":
+    """The integer network's way to write itself."""
+    ranges, depth = Range(network), depths(network)
+    if network.input_coding is InputCoding.BIAS and network.source.bias_exp < 0:
+        raise NetworkError(
+            f"population {network.source.name}",
+            found=f"bias_exp {network.source.bias_exp}",
+            allowed=">= 0",
+        )
+    stages = tuple(_stage(network, ranges, depth, p) for p in network.populations)
+    return IntegerDialect(stages, network, ranges, Synapses(network, ranges, trace))
+
+
+def _stage(network: IntNetwork, ranges: Range, depth: Mapping[str, int], p: Population) -> Stage:
+    presented = None
+    if p is network.source:
+        presented = "bias" if network.input_coding is InputCoding.BIAS else "payload"
+    dtype = ranges.state_dtype(p)
+    labels = ["v"] if np.all(p.du == DECAY_ONE) else ["u", "v"]
+    return Stage(
+        p.name,
+        p.shape,
+        tuple((j.source, lag(network, j, depth)) for j in network.incoming(p.name)),
+        PAYLOAD if p.kind is PopulationKind.INPUT else ranges.carrier(p),
+        None if p.kind is PopulationKind.READOUT else ranges.dtype(p),
+        dict.fromkeys(labels, dtype) if p.has_state else {},
+        presented,
+    )
+
+
+@dataclass(frozen=True)
+class IntegerDialect:
+    """Writes the integer network; see the module's head."""
+
+    stages: tuple[Stage, ...]
+    network: IntNetwork
+    range: Range
+    synapses: Synapses
+
+    def drive(self, out: Builder, stage: Stage, sent: list[str]) -> str:
+        """u of a population without memory, a << 6 with it, the payload of a relay."""
+        p = self.network.population(stage.name)
+        if p.kind is PopulationKind.RELAY:
+            return self.synapses.activation(out, p, sent, 1)
+        u = self.synapses.activation(out, p, sent, UNIT)
+        return u if "u" in stage.states else self._turned(out, p, u)
+
+    def presented(self, out: Builder, stage: Stage, sample: str) -> str:
+        """The bias mantissa of the first population, shifted."""
+        exponent = self.network.source.bias_exp
+        bias = out.converted(sample, "int32", stage.carrier)
+        return out.add("Mul", bias, out.scalar(1 << exponent, stage.carrier)) if exponent else bias
+
+    def update(
+        self,
+        out: Builder,
+        stage: Stage,
+        drive: str | None,
+        bias: str | None,
+        states: Mapping[str, str],
+    ) -> Update:
+        """One step of the neurons; ``drive`` is u itself where there is no synaptic memory."""
+        p = self.network.population(stage.name)
+        after, u = {}, drive
+        if "u" in states:
+            decayed = self._decayed(out, p, states["u"], "u")
+            u = self._turned(out, p, out.total([decayed, *([drive] if drive else [])]))
+            after["u"] = u
+        v = self._decayed(out, p, states["v"], "v")
+        folded = bias is None and self.synapses.folds_bias(p)
+        if bias is None and not folded and np.any(p.bias):
+            bias = out.constant(f"{p.name}.bias", p.bias.astype(stage.carrier))
+        v = out.total([v, *(x for x in (u, bias) if x)])
+        if self.range.voltage_clips(p):
+            v = _clipped(out, v, 1 - STATE_LIMIT, STATE_LIMIT - 1, stage.carrier)
+        v, spikes = self._fire(out, p, v, stage.carrier)
+        after["v"] = v if v != states["v"] else out.add("Identity", v)
+        silent = out.add("Sub", v, v) if u is None and self.synapses.trace else ""
+        return Update(after, spikes, {"u": u or silent, "v": v})
+
+    def _decayed(self, out: Builder, p: Population, x: str, label: str) -> str:
+        """tz(x * (4096 - decay) / 4096): an exact product, then truncated by a Cast."""
+        decay = p.du if label == "u" else p.dv
+        small, divisor = fraction(decay)
+        carrier, bound = self.range.carrier(p), self.range.state(p, label)
+        if np.all(small == divisor):
+            return x
+        factor = out.constant(f"{p.name}.keep_{label}", (small / divisor).astype(carrier))
+        product = out.add("Mul", x, factor)
+        if divisor == 1:  # every multiplier is 0 or 1
+            return product
+        whole = out.cast(product, "int32" if bound < INT32_LIMIT else "int64")
+        return out.cast(whole, carrier)
+
+    def _turned(self, out: Builder, p: Population, u: str) -> str:
+        """One conditional turn of 2**24: ``calibration.integer.wrap_current``."""
+        if not self.range.current_wraps(p):
+            return u
+        carrier = self.range.carrier(p)
+        limit, turn = out.scalar(STATE_LIMIT, carrier), out.scalar(2 * STATE_LIMIT, carrier)
+        above = _clipped(out, out.add("Sub", u, limit), 0, 1, carrier)
+        least = out.scalar(1 - STATE_LIMIT, carrier)
+        below = _clipped(out, out.add("Sub", least, u), 0, 1, carrier)
+        turns = out.add("Sub", above, below)
+        return out.add("Sub", u, out.add("Mul", turns, turn))
+
+    def _fire(self, out: Builder, p: Population, v: str, carrier: str) -> tuple[str, str | None]:
+        """(v after the reset, spikes as payload)."""
+        if p.kind is PopulationKind.READOUT:
+            return v, None
+        threshold = out.constant(f"{p.name}.threshold", (p.vth * UNIT).astype(carrier))
+        fired = _clipped(out, out.add("Sub", v, threshold), 0, 1, carrier)
+        lowered = {Reset.SOFT: threshold, Reset.HARD: v}.get(p.reset)
+        if lowered:
+            v = out.add("Sub", v, out.add("Mul", fired, lowered))
+        return v, out.converted(fired, carrier, PAYLOAD)
+
+
+def _clipped(out: Builder, x: str, low: int, high: int, carrier: str) -> str:
+    return out.add("Clip", x, out.scalar(low, carrier), out.scalar(high, carrier))
+
+
+def _metadata(network: IntNetwork, form: str) -> dict[str, str]:
+    """What a reader needs beside the graph: the tensors' meaning and the float scale."""
+    populations = [
+        {
+            "name": p.name,
+            "kind": str(p.kind),
+            "reset": str(p.reset),
+            "shape": list(p.shape),
+            "scale": p.scale,
+        }
+        for p in network.populations
+    ]
+    return {
+        "schema": SCHEMA,
+        "form": form,
+        "time_steps": str(network.time_steps),
+        "input_coding": str(network.input_coding),
+        "input_max": str(network.input_max),
+        "populations": json.dumps(populations, sort_keys=True),
+    }

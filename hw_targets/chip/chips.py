@@ -1,0 +1,61 @@
+"""Where chips come from: packaged files, installed third parties, the user's own TOML."""
+
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from tssd.config import load_toml, unknown_name
+from tssd.errors import ConfigError
+from tssd.hw_targets.chip.chip_file import extend, parse_chip
+from tssd.hw_targets.chip.spec import ChipSpec
+
+# name -> "package:file"; an alias names the same file twice
+CHIPS: dict[str, str] = {
+    "loihi2": "tssd.hw_targets.chip.loihi2:loihi2.toml",
+    "loihi2-brief": "tssd.hw_targets.chip.loihi2:loihi2-brief.toml",
+    "loihi1": "tssd.hw_targets.chip.loihi1:loihi1-nahuku.toml",
+    "loihi1-nahuku": "tssd.hw_targets.chip.loihi1:loihi1-nahuku.toml",
+    "loihi1-davies2018": "tssd.hw_targets.chip.loihi1:loihi1-davies2018.toml",
+    "sanafe-loihi": "tssd.hw_targets.chip.loihi1:sanafe-loihi.toml",
+}
+CHIP_GROUP = "tssd.chips"  # entry points of third parties: name = "package:file.toml"
+
+
+def chip_names() -> dict[str, str]:
+    """Packaged chips and those that installed packages announce, name -> "package:file"."""
+    found = {entry.name: entry.value for entry in metadata.entry_points(group=CHIP_GROUP)}
+    return found | CHIPS
+
+
+def load_chip(name: str | Path) -> ChipSpec:
+    """The chip *name* (see ``chip_names``), or the one described in a TOML file.
+
+    Raises ConfigError for an unknown name, or listing every mistake of the file.
+    """
+    path = find_chip(name)
+    return parse_chip(chip_table(path), str(path))
+
+
+def find_chip(name: str | Path) -> Path:
+    """The file of a chip given by name or path."""
+    if str(name).endswith(".toml") or Path(name).is_file():
+        return Path(name)
+    chips = chip_names()
+    if str(name) not in chips:
+        raise unknown_name("target", f"chip {str(name)!r}", str(name), chips)
+    package, _, file = chips[str(name)].partition(":")
+    return Path(str(resources.files(package))) / file
+
+
+def chip_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tables of a chip file with everything that it extends filled in."""
+    table = load_toml(path)
+    base = table.get("extends")
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: extends", found=repr(base), allowed="a chip's name or file")
+    below = path.parent / base if base.endswith(".toml") else find_chip(base)
+    if below.resolve() in (path.resolve(), *seen):
+        raise ConfigError(f"{path}: extends", found=f"a circle through {base}")
+    return extend(chip_table(below, (*seen, path.resolve())), table)

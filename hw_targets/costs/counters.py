@@ -1,0 +1,176 @@
+"""Counters: what a run did, in whole events per slice (one population on one core).
+
+Every column is named like the energy that prices it (``spec.EnergyPj``), so that energy is counters
+times table and nothing else:
+
+    synop_dense, synop_sparse, synop_conv   non-zero weights met by spikes, at the receiving slice
+    neuron_idle, neuron_active              neuron updates: every mapped neuron, every step
+    spike                                   events sent, at the sending slice
+    message_out, message_in                 one per spike, projection and destination core
+    hop_ew, hop_ns, chip_hop                links that the sender's messages cross
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from tssd.calibration.int_network import IntNetwork, Projection, ProjectionKind
+from tssd.calibration.integer import IntArray
+from tssd.calibration.tally import Tally
+from tssd.errors import DataError
+from tssd.hw_targets.chip.spec import ChipSpec, EnergyPj
+from tssd.hw_targets.mapping.fanout import Fanout, sum_at
+from tssd.hw_targets.mapping.mesh import hops
+from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
+
+COLUMNS = tuple(item.name for item in fields(EnergyPj))
+SPARSE_BELOW = 0.5  # a dense projection with a smaller share of non-zero weights is stored sparse
+
+
+@dataclass(frozen=True)
+class ProjectionCount:
+    """What one projection delivered."""
+
+    name: str
+    kind: str  # dense, sparse or conv
+    synops: int
+    messages: int
+
+
+@dataclass(frozen=True, eq=False)
+class Counters:
+    """``columns[c][i]``: events of kind c (see the module) at slice i, over all samples, steps."""
+
+    samples: int
+    time_steps: int
+    populations: tuple[str, ...]  # in network order
+    cores: int
+    slice_population: tuple[str, ...]
+    slice_core: IntArray
+    columns: Mapping[str, IntArray]
+    projections: tuple[ProjectionCount, ...]
+
+    @property
+    def steps(self) -> int:
+        """Chip steps that carried data: samples x time steps."""
+        return self.samples * self.time_steps
+
+    def total(self, column: str) -> int:
+        return int(self.columns[column].sum())
+
+    def by_core(self, column: str) -> IntArray:
+        """(cores,): one column summed over the slices of each core."""
+        return sum_at(self.slice_core, self.columns[column], self.cores)
+
+    def by_population(self, column: str) -> dict[str, int]:
+        """One column summed over the slices of each population."""
+        total = dict.fromkeys(self.populations, 0)
+        for name, value in zip(self.slice_population, self.columns[column], strict=True):
+            total[name] += int(value)
+        return total
+
+    def synops(self) -> dict[str, int]:
+        """Synaptic operations received by each population, of all kinds."""
+        kinds = [self.by_population(f"synop_{kind}") for kind in ("dense", "sparse", "conv")]
+        return {name: sum(kind[name] for kind in kinds) for name in self.populations}
+
+    def neuron_updates(self) -> dict[str, int]:
+        """Updates of each population, idle and active."""
+        idle, active = self.by_population("neuron_idle"), self.by_population("neuron_active")
+        return {name: idle[name] + active[name] for name in self.populations}
+
+
+def synapse_kind(projection: Projection) -> str:
+    """How the synapses of *projection* are stored: conv, dense, or sparse below half full."""
+    if projection.kind is not ProjectionKind.DENSE:
+        return "conv"
+    share = np.count_nonzero(projection.weight) / projection.weight.size
+    return "sparse" if share < SPARSE_BELOW else "dense"
+
+
+def count(
+    network: IntNetwork,
+    tally: Tally,
+    placement: Placement,
+    chip: ChipSpec,
+    active: Mapping[str, IntArray] | None = None,
+    fanouts: tuple[Fanout, ...] | None = None,
+) -> Counters:
+    """Counters of the run that *tally* summed up, under *placement* on *chip*.
+
+    ``active[name]``: updates of each neuron that changed or received something, where a simulator
+    knows; without it every update counts as active, which is the upper end. ``fanouts`` saves
+    computing them again.
+    """
+    _check(network, tally)
+    fanouts = placed_fanouts(network, placement) if fanouts is None else fanouts
+    columns = {name: np.zeros(len(placement.slices), np.int64) for name in COLUMNS}
+    for i, s in enumerate(placement.slices):
+        updates = len(s.neurons) * tally.samples * tally.time_steps
+        busy = updates if active is None else int(active[s.population].ravel()[s.neurons].sum())
+        columns["neuron_active"][i], columns["neuron_idle"][i] = busy, updates - busy
+        columns["spike"][i] = tally.events[s.population].ravel()[s.neurons].sum()
+    delivered = tuple(
+        _deliver(j, table, tally, placement, chip, columns)
+        for j, table in zip(network.projections, fanouts, strict=True)
+    )
+    return Counters(
+        tally.samples,
+        tally.time_steps,
+        tuple(placement.shapes),
+        placement.cores,
+        tuple(s.population for s in placement.slices),
+        np.array([s.core for s in placement.slices]),
+        columns,
+        delivered,
+    )
+
+
+def _deliver(
+    projection: Projection,
+    table: Fanout,
+    tally: Tally,
+    placement: Placement,
+    chip: ChipSpec,
+    columns: Mapping[str, IntArray],
+) -> ProjectionCount:
+    """Add what the spikes of one projection's source cause."""
+    home = placement.core_of(projection.source)[table.source]
+    events = tally.events[projection.source].ravel()[table.source]
+    synops = events * table.synapses
+    kind = synapse_kind(projection)
+    sender = _slice_of_core(placement, projection.source)[home]
+    receiver = _slice_of_core(placement, projection.target)[table.core]
+    ew, ns, crossed = hops(chip, placement.sites[home], placement.sites[table.core])
+    for column, at, values in (
+        (f"synop_{kind}", receiver, synops),
+        ("message_in", receiver, events),
+        ("message_out", sender, events),
+        ("hop_ew", sender, events * ew),
+        ("hop_ns", sender, events * ns),
+        ("chip_hop", sender, events * crossed),
+    ):
+        columns[column][:] += sum_at(at, values, len(placement.slices))
+    return ProjectionCount(projection.name, kind, int(synops.sum()), int(events.sum()))
+
+
+def _slice_of_core(placement: Placement, population: str) -> IntArray:
+    """(cores,): index of the slice of *population* on each core, -1 where there is none."""
+    table = np.full(placement.cores, -1)
+    for i, s in enumerate(placement.slices):
+        if s.population == population:
+            table[s.core] = i
+    return table
+
+
+def _check(network: IntNetwork, tally: Tally) -> None:
+    for population in network.populations:
+        events = tally.events.get(population.name)
+        if events is None or events.shape != population.shape:
+            raise DataError(
+                f"tally of population {population.name}",
+                found="nothing" if events is None else f"shape {events.shape}",
+                allowed=str(population.shape),
+                hint="tally a run of this network",
+            )

@@ -1,0 +1,110 @@
+"""Energy = counters x table: per layer, core and part, at the low, nominal and high constants.
+
+    E[part, slice] = sum over the columns of the part of  count[column, slice] x energy_pj[column]
+
+Pure: an old run is priced anew with another table. Static power times time is kept apart, because
+it depends on how long the run took and not on what it did.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tssd.calibration.integer import IntArray
+from tssd.hw_targets.chip.spec import LEVELS, ChipSpec, Quantity
+from tssd.hw_targets.costs.counters import Counters
+
+FloatArray = npt.NDArray[np.float64]
+PARTS: dict[str, tuple[str, ...]] = {
+    "synapse": ("synop_dense", "synop_sparse", "synop_conv"),
+    "neuron": ("neuron_idle", "neuron_active"),
+    "spike": ("spike",),
+    "noc": ("message_in", "message_out", "hop_ew", "hop_ns", "chip_hop"),
+}
+
+
+@dataclass(frozen=True)
+class Range:
+    """An energy in pJ at the low, nominal and high constants."""
+
+    low: float
+    nominal: float
+    high: float
+
+    def __add__(self, other: "Range") -> "Range":
+        return Range(self.low + other.low, self.nominal + other.nominal, self.high + other.high)
+
+    def scaled(self, factor: float) -> "Range":
+        """The range times *factor*, for instance to change the unit."""
+        return Range(self.low * factor, self.nominal * factor, self.high * factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Energy:
+    """Dynamic energy in pJ over all samples: ``pj[part]`` is (low / nominal / high, slices)."""
+
+    chip: str
+    samples: int
+    populations: tuple[str, ...]
+    cores: int
+    slice_population: tuple[str, ...]
+    slice_core: IntArray
+    pj: Mapping[str, FloatArray]
+
+    def total(self) -> Range:
+        """Everything dynamic."""
+        return _range(sum((self.pj[p] for p in PARTS), np.zeros((3, 1))).sum(axis=1))
+
+    def part(self, part: str) -> Range:
+        """One part over the whole network."""
+        return _range(self.pj[part].sum(axis=1))
+
+    def layer(self, population: str, part: str | None = None) -> Range:
+        """One population; synapses count where they receive, messages where they are sent."""
+        mine = np.array([name == population for name in self.slice_population])
+        return _range(self._parts(part)[:, mine].sum(axis=1))
+
+    def core(self, core: int, part: str | None = None) -> Range:
+        """One core."""
+        return _range(self._parts(part)[:, self.slice_core == core].sum(axis=1))
+
+    def by_core(self) -> FloatArray:
+        """(cores,): nominal energy of each core."""
+        return np.bincount(self.slice_core, self._parts(None)[1], self.cores).astype(np.float64)
+
+    def _parts(self, part: str | None) -> FloatArray:
+        chosen = PARTS if part is None else (part,)
+        total: FloatArray = np.sum([self.pj[name] for name in chosen], axis=0)
+        return total
+
+
+def price(counters: Counters, chip: ChipSpec) -> Energy:
+    """The dynamic energy of *counters* with the table of *chip*."""
+    pj = {}
+    for part, columns in PARTS.items():
+        table = np.array(
+            [[getattr(chip.energy_pj, c).at(level) for c in columns] for level in LEVELS]
+        )
+        pj[part] = table @ np.stack([counters.columns[c].astype(np.float64) for c in columns])
+    return Energy(
+        chip.name,
+        counters.samples,
+        counters.populations,
+        counters.cores,
+        counters.slice_population,
+        counters.slice_core,
+        pj,
+    )
+
+
+def static_pj(chip: ChipSpec, chips: int, time_us: float) -> Range:
+    """Static energy of *chips* chips over *time_us*: 1 W for 1 us is 10^6 pJ."""
+    power: Quantity = chip.power_w.static_per_chip
+    return Range(*(power.at(level) * chips * time_us * 1e6 for level in LEVELS))
+
+
+def _range(values: FloatArray) -> Range:
+    low, nominal, high = (float(v) for v in values)
+    return Range(low, nominal, high)

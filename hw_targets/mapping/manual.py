@@ -1,0 +1,211 @@
+"""A placement from the user's own file, checked against the same rules as ours.
+
+The file is what ``Placement.to_json`` writes; ``hop_cost``, ``shapes`` and each core's ``use`` may
+be left out, they are computed:
+
+    {"schema": "tssd-placement/1",
+     "cores":  [{"core": 0, "chip": 0, "x": 3, "y": 1, "slot": 0}, ..],
+     "slices": [{"population": "conv1", "core": 0, "box": [[0, 24], [0, 32], [0, 4]]}, ..]}
+
+A slice names its neurons by a box of channels, rows and columns, or by ``runs`` of flat neurons
+([[0, 100], [300, 400]]); ends are exclusive. Everything wrong is reported at once.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.tally import Tally
+from tssd.errors import UNREADABLE, FileFormatError, refusing
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.fanout import box_of
+from tssd.hw_targets.mapping.memory import Need, need_of_box
+from tssd.hw_targets.mapping.mesh import hop_cost
+from tssd.hw_targets.mapping.partition import Slice, axons_out, network_fanouts
+from tssd.hw_targets.mapping.placement import SCHEMA, SITE, Placement, neurons_of, traffic
+from tssd.hw_targets.mapping.rules import Finding, core_findings, network_findings, refuse
+
+PLACE = "give each core a place of its own on the chip's mesh"
+
+
+def read_placement(
+    path: Path, network: IntNetwork, chip: ChipSpec, tally: Tally | None = None
+) -> Placement:
+    """The placement in *path*; TargetError lists everything that is wrong with it."""
+    with refusing(UNREADABLE, FileFormatError, str(path), "no readable JSON"):
+        table = json.loads(path.read_text(encoding="utf-8"))
+    return manual_placement(table, network, chip, tally, str(path))
+
+
+def manual_placement(
+    table: Any,
+    network: IntNetwork,
+    chip: ChipSpec,
+    tally: Tally | None = None,
+    where: str = "placement",
+) -> Placement:
+    """*table* (see the module) as a checked Placement."""
+    cores, entries = _lists(table, where)
+    findings = [*network_findings(network, chip), *_site_findings(cores, chip)]
+    slices, wrong = _slices(entries, [c.get("core") for c in cores], network)
+    findings += wrong
+    findings += _coverage(slices, network)
+    refuse(findings, chip)
+    sites = np.zeros((len(cores), 4), np.int64)
+    for entry in cores:
+        sites[entry["core"]] = [entry[key] for key in SITE]
+    fanouts = network_fanouts(network, slices)
+    needs = _needs(network, slices, axons_out(network, slices, fanouts), len(cores), chip)
+    refuse(
+        [f for k, need in enumerate(needs) for f in core_findings(f"core {k}", need, chip)], chip
+    )
+    shapes = {p.name: p.shape for p in network.populations}
+    placement = Placement(chip.name, shapes, tuple(slices), sites, tuple(needs), 0.0)
+    cost = hop_cost(chip, traffic(network, placement, fanouts, tally), sites)
+    return replace(placement, hop_cost=cost)
+
+
+def _lists(table: Any, where: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    found = table.get("schema") if isinstance(table, dict) else None
+    if found != SCHEMA:
+        raise FileFormatError(where, found=f"schema {found!r}", allowed=SCHEMA)
+    lists = [table.get(key) for key in ("cores", "slices")]
+    for key, value in zip(("cores", "slices"), lists, strict=True):
+        if not (isinstance(value, list) and value and all(isinstance(v, dict) for v in value)):
+            raise FileFormatError(where, found=f"no list of {key}", allowed=SCHEMA)
+    return lists[0] or [], lists[1] or []
+
+
+def _site_findings(cores: list[dict[str, Any]], chip: ChipSpec) -> Iterator[Finding]:
+    """Core numbers from 0 without gaps; sites that exist, none used twice."""
+    numbers = [entry.get("core") for entry in cores]
+    for number, times in Counter(map(str, numbers)).items():
+        if times > 1:
+            yield Finding("a core is named once", f"core {number}", f"{times} times", "1", PLACE)
+    if not all(isinstance(n, int) and 0 <= n < len(cores) for n in numbers):
+        yield Finding(
+            "cores are numbered from 0",
+            "cores",
+            ", ".join(str(n) for n in numbers if n not in range(len(cores)))[:80],
+            f"0 .. {len(cores) - 1}",
+            "number the cores without gaps",
+        )
+    ends = (chip.limits.chips.count, chip.mesh.width.count, chip.mesh.height.count)
+    limits = dict(zip(SITE, (*ends, chip.mesh.cores_per_router.count), strict=True))
+    for entry in cores:
+        for key, end in limits.items():
+            value = entry.get(key)
+            if not (isinstance(value, int) and 0 <= value < end):
+                yield Finding(
+                    "a core sits on the mesh",
+                    f"core {entry.get('core')}: {key}",
+                    repr(value),
+                    f"0 .. {end - 1}",
+                    PLACE,
+                )
+    taken = Counter(tuple(entry.get(key) for key in SITE) for entry in cores)
+    for site, times in taken.items():
+        if times > 1:
+            text = ", ".join(f"{key} {value}" for key, value in zip(SITE, site, strict=True))
+            yield Finding("a place holds one core", text, f"{times} cores", "1", PLACE)
+    for board, used in Counter(entry.get("chip") for entry in cores).items():
+        if used > chip.cores:
+            yield Finding(
+                "the cores of a chip suffice", f"chip {board}", str(used), str(chip.cores), PLACE
+            )
+
+
+def _slices(
+    entries: list[dict[str, Any]], cores: list[Any], network: IntNetwork
+) -> tuple[list[Slice], list[Finding]]:
+    shapes = {p.name: p.shape for p in network.populations}
+    slices: list[Slice] = []
+    findings: list[Finding] = []
+    pairs: Counter[tuple[str, int]] = Counter()
+    for entry in entries:
+        name, core = str(entry.get("population")), entry.get("core", -1)
+        if name not in shapes:
+            known = ", ".join(shapes)
+            findings.append(
+                Finding("a slice is of a population", name, "unknown", known, "check the name")
+            )
+        elif core not in cores:
+            findings.append(
+                Finding("a slice is on a core", name, f"core {core!r}", "listed cores", "list it")
+            )
+        else:
+            pairs[name, core] += 1
+            slices += _slice(entry, name, core, shapes[name], findings)
+    findings += [
+        Finding("a core holds one slice of a population", name, f"{n} on core {core}", "1", "join")
+        for (name, core), n in pairs.items()
+        if n > 1
+    ]
+    return slices, findings
+
+
+def _slice(
+    entry: Mapping[str, Any],
+    name: str,
+    core: int,
+    shape: tuple[int, ...],
+    findings: list[Finding],
+) -> list[Slice]:
+    try:
+        return [Slice(name, core, neurons_of(entry, shape))]
+    except (KeyError, TypeError, ValueError) as error:
+        findings.append(
+            Finding(
+                "a slice is a part of its population",
+                f"{name} on core {core}",
+                str(error),
+                f"shape {shape}",
+                "a box [[c0, c1], [y0, y1], [x0, x1]] or runs [[a, b], ..], ends exclusive",
+            )
+        )
+        return []
+
+
+def _coverage(slices: list[Slice], network: IntNetwork) -> Iterator[Finding]:
+    """Every neuron on exactly one core."""
+    for population in network.populations:
+        times = np.zeros(population.neurons, np.int64)
+        for s in slices:
+            if s.population == population.name:
+                times[s.neurons] += 1
+        for label, wrong in (("missing", times == 0), ("on several cores", times > 1)):
+            if wrong.any():
+                yield Finding(
+                    "every neuron sits on exactly one core",
+                    population.name,
+                    f"{int(wrong.sum()):,} of {population.neurons:,} {label}, "
+                    f"first neuron {int(wrong.argmax())}",
+                    "none",
+                    "complete the slices",
+                )
+
+
+def _needs(
+    network: IntNetwork, slices: list[Slice], axons: list[int], cores: int, chip: ChipSpec
+) -> list[Need]:
+    total = [Need(0, 0, 0, 0, 0, 0)] * cores
+    for s, out in zip(slices, axons, strict=True):
+        population = network.population(s.population)
+        incoming = [(j, network.population(j.source).shape) for j in network.incoming(s.population)]
+        box = box_of(s.neurons, population.shape)[0]
+        whole = need_of_box(box, incoming, chip)
+        total[s.core] += _scattered(whole, s.neurons, out)
+    return total
+
+
+def _scattered(whole: Need, neurons: IntArray, out: int) -> Need:
+    """The need of *neurons* inside a box: the box's kernels and inputs, their own state."""
+    words = whole.state_words // whole.neurons
+    return replace(whole, neurons=len(neurons), state_words=words * len(neurons), axons_out=out)

@@ -1,0 +1,96 @@
+"""What a block of neurons takes of its core: state, synaptic memory, input axons.
+
+Synapses lie in rows, one row for each input axon (dense) or for each kernel tap of each input
+channel (convolution, whose weights all positions of a core share), rounded up to memory words:
+
+    dense   source neurons x ceil((n (weight + index) + header) / word)
+    conv    input channels x taps x ceil(n_channels weight / word)
+
+Checked against the per-core units that Intel's compiler printed for PilotNet (``docs/targets.md``).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tssd.calibration.int_network import Projection, ProjectionKind
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.fanout import Box, as_image
+
+STATE_WORDS = 2  # a neuron's current and membrane
+
+
+@dataclass(frozen=True)
+class Need:
+    """What some neurons ask of the core that holds them."""
+
+    neurons: int
+    state_words: int
+    memory_bytes: int
+    axons_in: int
+    axons_out: int = 0
+    groups: int = 1
+
+    def __add__(self, other: "Need") -> "Need":
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Need(*(a + b for a, b in pairs))
+
+
+Incoming = Iterable[tuple[Projection, tuple[int, ...]]]  # projections with their source's shape
+
+
+def need_of_box(box: Box, incoming: Incoming, chip: ChipSpec) -> Need:
+    """The need of the target neurons in *box*; output axons depend on others and stay 0."""
+    neurons = math.prod(b - a for a, b in box)
+    memory = axons = 0
+    for projection, source_shape in incoming:
+        if projection.kind is ProjectionKind.DENSE:
+            sources = math.prod(source_shape)
+            memory += dense_bytes(sources, neurons, chip)
+            axons += sources
+        else:
+            memory += conv_bytes(projection, box, chip)
+            axons += conv_axons(projection, box, source_shape)
+    return Need(neurons, STATE_WORDS * neurons, memory, axons)
+
+
+def dense_bytes(sources: int, neurons: int, chip: ChipSpec) -> int:
+    """Bytes of the rows of a dense block."""
+    bits = chip.bits
+    row = neurons * (bits.weight.count + bits.row_index.count) + bits.row_header.count
+    return sources * _words(row, chip) * bits.memory_word.count // 8
+
+
+def conv_bytes(projection: Projection, box: Box, chip: ChipSpec) -> int:
+    """Bytes of the kernels that the channels of *box* need."""
+    out_channels, inputs, height, width = projection.weight.shape
+    per_group = out_channels // projection.groups
+    first, last = box[0]
+    groups = (last - 1) // per_group - first // per_group + 1
+    row = min(last - first, per_group) * chip.bits.weight.count
+    words: int = groups * inputs * height * width * _words(row, chip)
+    return words * chip.bits.memory_word.count // 8
+
+
+def conv_axons(projection: Projection, box: Box, source_shape: tuple[int, ...]) -> int:
+    """Source neurons in the receptive field of *box*."""
+    out_channels, inputs, *kernel = projection.weight.shape
+    per_group = out_channels // projection.groups
+    first, last = box[0]
+    total: int = ((last - 1) // per_group - first // per_group + 1) * inputs
+    size = as_image(source_shape)[1:]
+    for axis in (0, 1):
+        low, high = box[1 + axis]
+        start = low * projection.stride[axis] - projection.padding[axis]
+        stop = (
+            (high - 1) * projection.stride[axis]
+            - projection.padding[axis]
+            + (kernel[axis] - 1) * projection.dilation[axis]
+            + 1
+        )
+        total *= max(0, min(stop, size[axis]) - max(start, 0))
+    return total
+
+
+def _words(bits: int, chip: ChipSpec) -> int:
+    return -(-bits // chip.bits.memory_word.count)

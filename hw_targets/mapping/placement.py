@@ -1,0 +1,238 @@
+"""Placement: which neuron sits on which core of which chip, and what each core then holds.
+
+``place`` partitions a network (see ``partition``), then lays the cores out on the mesh by traffic
+(see ``mesh``). ``manual.read_placement`` takes one from a JSON file instead.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.tally import Tally
+from tssd.errors import UNREADABLE, FileFormatError, refusing
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, sum_at
+from tssd.hw_targets.mapping.memory import Need
+from tssd.hw_targets.mapping.mesh import Flow, Traffic, hop_cost, hops, spread
+from tssd.hw_targets.mapping.partition import Slice, network_fanouts, neurons_in, partition
+from tssd.hw_targets.mapping.rules import network_findings, refuse, the_cores_suffice
+
+SCHEMA = "tssd-placement/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Slices of populations on cores, and cores on the mesh.
+
+    Cores are numbered from 0; ``sites[k]`` is (chip, x, y, slot) of core k and ``needs[k]`` what it
+    holds. ``hop_cost`` is the measured traffic times distance (see ``mesh``), or that of one spike
+    per neuron where nothing was measured.
+    """
+
+    chip: str
+    shapes: Mapping[str, tuple[int, ...]]  # of every population, in network order
+    slices: tuple[Slice, ...]
+    sites: IntArray  # (cores, 4)
+    needs: tuple[Need, ...]  # (cores,)
+    hop_cost: float
+
+    @property
+    def cores(self) -> int:
+        return len(self.sites)
+
+    @property
+    def chips(self) -> int:
+        """Chips that hold at least one core."""
+        return len(np.unique(self.sites[:, 0]))
+
+    @property
+    def routers(self) -> int:
+        """Routers with at least one core in use, over all chips."""
+        return len(np.unique(self.sites[:, :3], axis=0))
+
+    def of(self, population: str) -> tuple[Slice, ...]:
+        """The slices of one population."""
+        return tuple(s for s in self.slices if s.population == population)
+
+    @cached_property
+    def _cores(self) -> dict[str, IntArray]:
+        tables = {name: np.full(int(np.prod(s)), -1) for name, s in self.shapes.items()}
+        for s in self.slices:
+            tables[s.population][s.neurons] = s.core
+        return tables
+
+    def core_of(self, population: str) -> IntArray:
+        """(neurons,): the core of each neuron, in C, H, W order."""
+        return self._cores[population]
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain lists and numbers, the content of ``placement.json``."""
+        slices = [
+            {"population": s.population, "core": s.core} | _region(s, self.shapes[s.population])
+            for s in self.slices
+        ]
+        cores = [
+            {"core": k, **dict(zip(SITE, map(int, site), strict=True)), "use": asdict(need)}
+            for k, (site, need) in enumerate(zip(self.sites, self.needs, strict=True))
+        ]
+        return {
+            "schema": SCHEMA,
+            "chip": self.chip,
+            "hop_cost": round(self.hop_cost, 6),
+            "shapes": [[name, list(shape)] for name, shape in self.shapes.items()],
+            "cores": cores,
+            "slices": slices,
+        }
+
+    def to_json(self) -> str:
+        """A text that ``from_json`` reads back; the same placement gives the same bytes."""
+        lines = [f' "{key}": {_lines(value)}' for key, value in self.to_table().items()]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+SITE = ("chip", "x", "y", "slot")
+
+
+def from_json(text: str, where: str = "placement.json") -> Placement:
+    """The inverse of ``Placement.to_json``; FileFormatError for anything else."""
+    with refusing(UNREADABLE, FileFormatError, where, "a damaged placement"):
+        table = json.loads(text)
+    return from_table(table, where)
+
+
+def from_table(table: Mapping[str, Any], where: str = "placement.json") -> Placement:
+    """The inverse of ``Placement.to_table``; FileFormatError for anything else."""
+    try:
+        if table["schema"] != SCHEMA:
+            raise FileFormatError(where, found=f"schema {table['schema']!r}", allowed=SCHEMA)
+        shapes = {str(name): tuple(int(n) for n in shape) for name, shape in table["shapes"]}
+        slices = tuple(
+            Slice(s["population"], int(s["core"]), neurons_of(s, shapes[s["population"]]))
+            for s in table["slices"]
+        )
+        sites = np.array([[c[key] for key in SITE] for c in table["cores"]], np.int64)
+        needs = tuple(Need(**c["use"]) for c in table["cores"])
+        return Placement(table["chip"], shapes, slices, sites, needs, float(table["hop_cost"]))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise FileFormatError(
+            where, found=f"a damaged placement ({error!r})", allowed=SCHEMA, hint="place again"
+        ) from None
+
+
+def place(
+    network: IntNetwork, chip: ChipSpec, tally: Tally | None = None, seed: int = 0
+) -> Placement:
+    """Partition, then lay out by the traffic that *tally* measured (else one spike per neuron).
+
+    Raises TargetError listing everything that does not fit.
+    """
+    parts = partition(network, chip)
+    findings = network_findings(network, chip) + list(parts.findings)
+    refuse(findings + the_cores_suffice(parts.cores, chip), chip)
+    shapes = {p.name: p.shape for p in network.populations}
+    nowhere = np.zeros((parts.cores, 4), np.int64)
+    unplaced = Placement(chip.name, shapes, parts.slices, nowhere, parts.needs, 0.0)
+    flow = traffic(network, unplaced, parts.fanouts, tally)
+    where = spread(chip, flow, parts.cores, seed)
+    return replace(unplaced, sites=where, hop_cost=hop_cost(chip, flow, where))
+
+
+def traffic(
+    network: IntNetwork,
+    placement: Placement,
+    fanouts: tuple[Fanout, ...],
+    tally: Tally | None = None,
+    bits: Mapping[str, int] | None = None,
+) -> Traffic:
+    """Messages between cores: one per spike, projection and destination core.
+
+    With ``bits`` (of a message of each population) the amounts are bits instead.
+    """
+    cores = placement.cores
+    total = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for projection, table in zip(network.projections, fanouts, strict=True):
+        events = _events(tally, projection.source, table.sources)[table.source]
+        events = events * (1 if bits is None else bits[projection.source])
+        keys = placement.core_of(projection.source)[table.source] * cores + table.core
+        total = _sum_by_key(*(np.concatenate(x) for x in zip(total, (keys, events), strict=True)))
+    return Traffic(total[0] // cores, total[0] % cores, total[1])
+
+
+def traffic_table(
+    placement: Placement, flow: Traffic, chip: ChipSpec
+) -> dict[tuple[str, str], Flow]:
+    """The traffic matrix by population: (sender, receiver) -> what flows between them.
+
+    For cores that hold one population each; a shared core counts for its first population.
+    """
+    home = [""] * placement.cores
+    for s in reversed(placement.slices):
+        home[s.core] = s.population
+    ew, ns, crossed = hops(chip, placement.sites[flow.source], placement.sites[flow.target])
+    sums: dict[tuple[str, str], list[int]] = {}
+    columns = (flow.source, flow.target, flow.messages, ew + ns, crossed)
+    for source, target, messages, length, chips in zip(
+        *map(np.ndarray.tolist, columns), strict=True
+    ):
+        total = sums.setdefault((home[source], home[target]), [0, 0, 0])
+        total[0] += messages
+        total[1] += messages * length
+        total[2] += messages * chips
+    return {pair: Flow(m, h / max(m, 1), c) for pair, (m, h, c) in sums.items()}
+
+
+def placed_fanouts(network: IntNetwork, placement: Placement) -> tuple[Fanout, ...]:
+    """The fan-out of every projection of *network* under *placement*."""
+    return network_fanouts(network, placement.slices)
+
+
+def neurons_of(entry: Mapping[str, Any], shape: tuple[int, ...]) -> IntArray:
+    """Flat neurons of a JSON entry: ``box`` [[c0, c1], [y0, y1], [x0, x1]], or ``runs`` [[a, b]].
+
+    Ends are exclusive. ValueError where they leave the population.
+    """
+    if "box" in entry:
+        spans = [(int(a), int(b)) for a, b in entry["box"]]
+        whole = as_image(shape)
+        if len(spans) != 3 or not all(
+            0 <= a < b <= n for (a, b), n in zip(spans, whole, strict=True)
+        ):
+            raise ValueError(f"box {entry['box']} outside of {whole}")
+        return neurons_in((spans[0], spans[1], spans[2]), shape)
+    size = int(np.prod(shape))
+    runs = [(int(a), int(b)) for a, b in entry["runs"]]
+    if not runs or not all(0 <= a < b <= size for a, b in runs):
+        raise ValueError(f"runs {entry['runs']} outside of 0 .. {size}")
+    return np.unique(np.concatenate([np.arange(a, b) for a, b in runs]))
+
+
+def _region(s: Slice, shape: tuple[int, ...]) -> dict[str, Any]:
+    box, taken = box_of(s.neurons, shape)
+    if taken.all():
+        return {"box": [list(span) for span in box]}
+    breaks = np.flatnonzero(np.diff(s.neurons) != 1) + 1
+    edges = [0, *breaks.tolist(), len(s.neurons)]
+    return {"runs": [[int(s.neurons[a]), int(s.neurons[b - 1]) + 1] for a, b in pairwise(edges)]}
+
+
+def _lines(value: Any) -> str:
+    """JSON with one line per entry of a list, so that a placement can be read and compared."""
+    if not isinstance(value, list):
+        return json.dumps(value)
+    return "[\n" + ",\n".join(f"  {json.dumps(item)}" for item in value) + "\n ]"
+
+
+def _events(tally: Tally | None, name: str, neurons: int) -> IntArray:
+    return np.ones(neurons, np.int64) if tally is None else tally.events[name].ravel()
+
+
+def _sum_by_key(keys: IntArray, values: IntArray) -> tuple[IntArray, IntArray]:
+    unique, index = np.unique(keys, return_inverse=True)
+    return unique, sum_at(index, values, len(unique))

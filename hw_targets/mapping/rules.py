@@ -1,0 +1,221 @@
+"""Hardware limits as sentences: each rule is a small function that yields what breaks it.
+
+A rule sees the network, the chip and (where it speaks of cores) the placement; ``violations`` runs
+all of them and reports everything at once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tssd.calibration.int_network import InputCoding, IntNetwork, PopulationKind
+from tssd.calibration.integer import DECAY_ONE, IntArray
+from tssd.errors import TargetError, counted
+from tssd.hw_targets.chip.spec import ChipSpec, Quantity
+from tssd.hw_targets.mapping.memory import Need
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken rule: which, where, by how much, and what to do."""
+
+    rule: str
+    layer: str
+    found: str
+    limit: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.rule}: found {self.found}; limit {self.limit}; {self.hint}"
+
+
+# the resources of a core: field of Need, rule, limit, what to do
+RESOURCES: tuple[tuple[str, str, Callable[[ChipSpec], Quantity], str], ...] = (
+    (
+        "neurons",
+        "a core holds only so many neurons",
+        lambda chip: chip.limits.neurons_per_core,
+        "spread the layer over more cores",
+    ),
+    (
+        "state_words",
+        "the state of a core's neurons fits its state memory",
+        lambda chip: chip.limits.state_words_per_core,
+        "spread the layer over more cores",
+    ),
+    (
+        "memory_bytes",
+        "the synapses of a core fit its synaptic memory",
+        lambda chip: chip.limits.synaptic_memory_per_core,
+        "fewer input channels or inputs, smaller kernels, or grouped convolutions",
+    ),
+    (
+        "axons_in",
+        "a core listens to only so many source neurons",
+        lambda chip: chip.limits.axons_in_per_core,
+        "fewer inputs: pool or stride before this layer",
+    ),
+    (
+        "axons_out",
+        "a core sends to only so many neuron and core pairs",
+        lambda chip: chip.limits.axons_out_per_core,
+        "fewer neurons per core, or targets on fewer cores",
+    ),
+    (
+        "groups",
+        "only so many populations share a core",
+        lambda chip: chip.limits.neuron_groups_per_core,
+        "give each population a core of its own",
+    ),
+)
+
+
+def overdrawn(need: Need, chip: ChipSpec) -> Iterator[tuple[str, str, int, int, str]]:
+    """(field, rule, found, limit, hint) of every resource of a core that *need* exceeds."""
+    for name, rule, limit, hint in RESOURCES:
+        found, allowed = int(getattr(need, name)), limit(chip).count
+        if found > allowed:
+            yield name, rule, found, allowed, hint
+
+
+def weights_fit_the_stored_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
+    """Over a common power of two, weights of one sign have all the bits, mixed ones give one up."""
+    bits = chip.bits.weight.count
+    for projection in network.projections:
+        low, high = int(projection.weight.min()), int(projection.weight.max())
+        step = _power_of_two(projection.weight)
+        mixed = low < 0 < high
+        limit = (1 << (bits - 1)) if mixed else (1 << bits) - 1
+        if max(-low, high) // step > limit:
+            yield Finding(
+                "weights fit the stored bits",
+                projection.name,
+                f"{low} .. {high}" + (f" in steps of {step}" if step > 1 else ""),
+                f"{bits} bits: +-{limit} times a power of two",
+                "quantize to fewer bits",
+            )
+
+
+def thresholds_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
+    """0 <= vth < 2**bits on neurons that fire."""
+    limit = (1 << chip.bits.threshold.count) - 1
+    for population in network.populations:
+        low, high = int(population.vth.min()), int(population.vth.max())
+        if population.kind is PopulationKind.LIF and not 0 <= low <= high <= limit:
+            yield Finding(
+                "thresholds fit their bits",
+                population.name,
+                f"{low} .. {high}",
+                f"0 .. {limit}",
+                "quantize with a smaller scale",
+            )
+
+
+def decays_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
+    """du and dv are fractions of 2**bits, 0 to one inclusive."""
+    limit = 1 << chip.bits.decay.count
+    for population in network.populations:
+        for label, decay in (("du", population.du), ("dv", population.dv)):
+            if decay.min() < 0 or decay.max() > limit or limit != DECAY_ONE:
+                yield Finding(
+                    "decays fit their bits",
+                    f"{population.name}: {label}",
+                    f"{int(decay.min())} .. {int(decay.max())} of {DECAY_ONE}",
+                    f"0 .. {limit}",
+                    "quantize decays to the bits of the chip",
+                )
+
+
+def delays_are_not_longer_than_the_longest(
+    network: IntNetwork, chip: ChipSpec
+) -> Iterator[Finding]:
+    """Synaptic delays up to the chip's longest."""
+    for projection in network.projections:
+        if projection.delay > chip.limits.delay.count:
+            yield Finding(
+                "delays are not longer than the longest",
+                projection.name,
+                f"{projection.delay} steps",
+                f"{chip.limits.delay.count} steps",
+                "relay populations instead of delays",
+            )
+
+
+def payloads_need_graded_spikes(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
+    """Values travel as payloads only where spikes carry any, and only as wide as they are."""
+    bits, first = chip.bits.payload.count, network.source
+    graded = network.input_coding is InputCoding.GRADED and network.input_max > 1
+    if graded and network.input_max >= (1 << bits):
+        yield Finding(
+            "payloads need graded spikes",
+            first.name,
+            f"inputs up to {network.input_max}",
+            f"{bits}-bit payloads" if bits else "binary spikes",
+            "input coding spikes (rate, latency or delta), or bias",
+        )
+    for population in network.populations:
+        if population.kind is PopulationKind.RELAY and bits == 0:
+            yield Finding(
+                "payloads need graded spikes",
+                population.name,
+                "a relay of graded values",
+                "binary spikes",
+                "fold pooling into the next projection",
+            )
+
+
+NETWORK_RULES = (
+    weights_fit_the_stored_bits,
+    thresholds_fit_their_bits,
+    decays_fit_their_bits,
+    delays_are_not_longer_than_the_longest,
+    payloads_need_graded_spikes,
+)
+
+
+def network_findings(network: IntNetwork, chip: ChipSpec) -> list[Finding]:
+    """What the chip cannot take, wherever it is placed."""
+    return [finding for rule in NETWORK_RULES for finding in rule(network, chip)]
+
+
+def core_findings(layer: str, need: Need, chip: ChipSpec) -> list[Finding]:
+    """What one core would have too much of."""
+    return [
+        Finding(rule, layer, f"{found:,}", f"{limit:,}", hint)
+        for _, rule, found, limit, hint in overdrawn(need, chip)
+    ]
+
+
+def the_cores_suffice(cores: int, chip: ChipSpec) -> list[Finding]:
+    """All cores of all chips of the largest system."""
+    limit = chip.cores * chip.limits.chips.count
+    if cores <= limit:
+        return []
+    return [
+        Finding(
+            "the cores suffice",
+            "network",
+            f"{cores:,} cores",
+            f"{limit:,} ({chip.limits.chips.count} x {chip.cores})",
+            "a smaller network, or a chip file with more chips",
+        )
+    ]
+
+
+def refuse(findings: Iterable[Finding], chip: ChipSpec) -> None:
+    """Raise TargetError with every finding, if there is any."""
+    found = list(findings)
+    if found:
+        lines = "".join(f"\n  - {finding}" for finding in found)
+        raise TargetError(
+            f"target {chip.name}",
+            found=f"{counted(len(found), 'broken rule')}:{lines}",
+            hint="`tssd check` lists what each layer needs",
+        )
+
+
+def _power_of_two(weights: IntArray) -> int:
+    """The largest power of two that divides every weight."""
+    bits = int(np.bitwise_or.reduce(weights, axis=None))
+    return bits & -bits if bits else 1

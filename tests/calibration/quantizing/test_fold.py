@@ -1,0 +1,206 @@
+"""Folding is exact in real arithmetic, or refused by name."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from float_nets import conv, dense, images, lif, small_residual, small_vgg, stateless
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tssd.calibration.comparing.agreement import compare_folded
+from tssd.calibration.quantizing.fold import Pooling, align, fold
+from tssd.errors import NetworkError
+from tssd.train.handover.float_network import (
+    AveragePool,
+    FloatNetwork,
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+    depths,
+)
+from tssd.train.handover.float_run import run
+
+ROUNDING = 1e-9
+
+
+def assert_same_currents(before: FloatNetwork, after: FloatNetwork) -> None:
+    """Equal spikes and logits in float64; a slot may differ only where rounding meets a tie."""
+    samples = images(before, 5)
+    a, b = (run(n, samples, dtype="float64", keep_spikes=True) for n in (before, after))
+    unlike = {
+        p.name: float(np.mean(a.spikes[p.name] != b.spikes[p.name])) for p in before.populations
+    }
+    assert max(unlike.values()) < 1e-4, unlike
+    np.testing.assert_allclose(a.logits, b.logits, atol=0.2 if any(unlike.values()) else ROUNDING)
+
+
+@pytest.mark.parametrize("pooling", ["fold", "population"])
+@pytest.mark.parametrize("reset", [Reset.SOFT, Reset.HARD])
+@pytest.mark.parametrize("seed", range(3))
+def test_folded_network_is_the_same_function(pooling: Pooling, reset: Reset, seed: int) -> None:
+    for network in (small_vgg(seed, reset), small_residual(seed, reset)):
+        folded = fold(network, pooling)
+        assert all((j.norm, j.pool, j.bias) == (None,) * 3 for j in folded.projections)
+        assert_same_currents(network, folded)
+
+
+@st.composite
+def pooled_convolutions(draw: st.DrawFn) -> FloatNetwork:
+    """input -> LIF -> pool -> conv or dense readout with random geometry."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    side = draw(st.integers(5, 12))
+    pool = AveragePool(
+        (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+    )
+    size = [(side - k) // s + 1 for k, s in zip(pool.kernel, pool.stride, strict=True)]
+    source = stateless("input", (2, side, side), PopulationKind.INPUT)
+    first, last = conv(rng, "input", "a", (2, 3)), lif("a", (3, side, side), Reset.SOFT)
+    readout = stateless("readout", (4,), PopulationKind.READOUT)
+    if draw(st.booleans()):
+        layer = dense(rng, "a", "readout", (3 * size[0] * size[1], 4), pool=pool)
+        return FloatNetwork((source, last, readout), (first, layer), 3)
+    kernel, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    padding, stride = draw(st.integers(0, 2)), draw(st.integers(1, 2))
+    out = [(n + 2 * padding - (kernel - 1) * dilation - 1) // stride + 1 for n in size]
+    if min(out) < 1:
+        kernel, dilation, padding, stride, out = 1, 1, 0, 1, size
+    layer = replace(
+        conv(rng, "a", "b", (3, 2), kernel=kernel, pool=pool),
+        padding=(padding, padding),
+        stride=(stride, stride),
+        dilation=(dilation, dilation),
+    )
+    second = lif("b", (2, out[0], out[1]), Reset.SOFT)
+    end = dense(rng, "b", "readout", (2 * out[0] * out[1], 4))
+    return FloatNetwork((source, last, second, readout), (first, layer, end), 3)
+
+
+@given(pooled_convolutions())
+@settings(max_examples=30, deadline=None)
+def test_a_folded_pool_is_exact_or_refused(network: FloatNetwork) -> None:
+    assert_same_currents(network, fold(network, "population"))
+    try:
+        folded = fold(network)
+    except NetworkError:
+        with pytest.raises(NetworkError, match="pooling = population"):
+            fold(network)
+        return
+    assert_same_currents(network, folded)
+
+
+def test_vgg_small_geometry_folds() -> None:
+    """28 -> 14 -> 7 -> 3: kernels of 6, and a dense layer whose border weights are zero."""
+    network = small_vgg(0, side=28)
+    folded = fold(network)
+    assert folded.projections[2].weight.shape == (8, 6, 6, 6)
+    assert folded.projections[2].stride == folded.projections[2].padding == (2, 2)
+    odd = fold(small_vgg(0, side=14)).projections[3].weight.reshape(10, 8, 7, 7)
+    assert not odd[:, :, 6, :].any()
+    assert not odd[:, :, :, 6].any()
+    assert odd[:, :, :6, :6].all()
+
+
+def test_an_uneven_pool_before_padding_is_refused() -> None:
+    network = small_vgg(0, side=13)
+    with pytest.raises(NetworkError, match="average pool 2 .stride 2. of 13 pixels"):
+        fold(network)
+    assert fold(network, "population").populations[3].kind is PopulationKind.RELAY
+
+
+def test_equal_pools_share_one_relay() -> None:
+    network = small_vgg(1)
+    twin = replace(network.projections[2], target="conv3")
+    both = replace(network, projections=(*network.projections, twin))
+    relays = [p for p in fold(both, "population").populations if p.kind is PopulationKind.RELAY]
+    assert [p.name for p in relays] == ["conv2_pool1", "conv3_pool2"]
+    assert relays[0].shape == (6, 7, 7)
+
+
+def test_align_gives_a_skip_the_missing_delay() -> None:
+    network = fold(small_residual(0))
+    aligned = align(network)
+    assert [j.delay for j in aligned.projections] == [0, 0, 0, 1, 0]
+    assert_same_currents(network, aligned)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_align_by_relays_keeps_every_spike(seed: int) -> None:
+    network = fold(small_residual(seed))
+    aligned = align(network, delay_max=0)
+    depth = depths(aligned)
+    assert all(depth[j.target] == depth[j.source] + 1 for j in aligned.projections)
+    assert [p.name for p in aligned.populations][2] == "stem_relay1"
+    assert_same_currents(network, aligned)
+
+
+def test_align_leaves_a_skip_as_late_as_it_is() -> None:
+    """Later than the target's other input: data of earlier steps, not a path of another length."""
+    network = small_residual(0)
+    skip = replace(network.projections[3], delay=5)
+    late = replace(network, projections=(*network.projections[:3], skip, *network.projections[4:]))
+    aligned = align(fold(late))
+    assert [j.delay for j in aligned.projections] == [0, 0, 0, 5, 0]
+    assert_same_currents(fold(late), aligned)
+    with pytest.raises(NetworkError, match="stem -> b: found a delay of 5 steps; allowed: <= 4"):
+        align(late, delay_max=4)
+
+
+def test_folding_is_held_against_the_trained_network_and_can_fail() -> None:
+    network = small_vgg(2)
+    samples = images(network, 12)
+    labels = run(network, samples).classes()
+    good = compare_folded(network, fold(network), samples, batch=5)
+    assert [c.status for c in good.contracts(labels)] == ["pass", "pass"]
+    np.testing.assert_array_equal(good.before, labels)
+    assert good.events["conv1"] == run(fold(network), samples).spike_total("conv1") > 0
+    wrong = replace(fold(network).projections[1], weight=-fold(network).projections[1].weight)
+    broken = replace(
+        fold(network),
+        projections=(fold(network).projections[0], wrong, *fold(network).projections[2:]),
+    )
+    rows = compare_folded(network, broken, samples, batch=5).contracts(labels)
+    assert rows[0].status == "fail"
+    assert rows[0].where is not None
+    assert "conv2" in rows[0].where
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": np.full((4, 1, 3, 3), np.nan)}, "36 values that are not finite"),
+        ({"weight": np.zeros((4, 1, 3, 3))}, "weights that are all zero"),
+        ({"weight": np.ones((4, 9))}, r"weight of shape \(4, 9\); allowed: rank 4"),
+        ({"bias": np.full(4, np.inf)}, "bias: found 4 values"),
+    ],
+)
+def test_broken_projections_are_named(change: dict[str, object], message: str) -> None:
+    network = small_vgg(0)
+    bad = replace(network.projections[0], **change)  # type: ignore[arg-type]
+    with pytest.raises(NetworkError, match=f"projection input -> conv1.*{message}"):
+        fold(replace(network, projections=(bad, *network.projections[1:])))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decay": np.full((1, 1, 1), 1.5)}, r"decays 1.5 .. 1.5; allowed: 0 .. 1"),
+        ({"threshold": np.zeros((1, 1, 1))}, "a threshold of 0; allowed: > 0"),
+        ({"bias": np.zeros(4)}, r"bias: found shape \(4,\); allowed: rank 3"),
+    ],
+)
+def test_broken_populations_are_named(change: dict[str, object], message: str) -> None:
+    network = small_vgg(0)
+    bad = replace(network.populations[1], **change)  # type: ignore[arg-type]
+    populations = (network.populations[0], bad, *network.populations[2:])
+    with pytest.raises(NetworkError, match=message):
+        fold(replace(network, populations=populations))
+
+
+def test_a_network_must_end_in_a_readout() -> None:
+    network = small_vgg(0)
+    fires = lif("readout", (10,), Reset.SOFT)
+    with pytest.raises(NetworkError, match="population readout: found kind lif; allowed: readout"):
+        fold(replace(network, populations=(*network.populations[:-1], fires)))
+    assert network.projections[3].kind is ProjectionKind.DENSE

@@ -1,0 +1,366 @@
+"""netx out and in: what is written, and everything that is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import random_conv_network, residual_network
+
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    Population,
+    PopulationKind,
+    Projection,
+    ProjectionKind,
+    Reset,
+    constant,
+    plain_population,
+)
+from tssd.calibration.integer import IntArray
+from tssd.errors import FileFormatError, NetworkError
+from tssd.export.netx.read import read_netx
+from tssd.export.netx.rules import loads_exactly
+from tssd.export.netx.write import check_netx, silent_threshold, write_netx
+
+
+def after_loading(weight: IntArray) -> IntArray:
+    """What netx and Lava's dense process make of a weight matrix, in the same scale.
+
+    netx scales the matrix up to the full synapse, states how many bits it needs and takes the
+    scale back by the exponent; Lava clips to the range of its sign mode and drops low bits.
+    """
+    low, high = int(weight.min()), int(weight.max())
+    mixed = low < 0 <= high
+    clipped = np.clip(weight, -256, 254) if mixed and (high > 254 or low < -256) else weight
+    low, high = int(clipped.min()), int(clipped.max())
+    if mixed:
+        room = min(127 / high if high else np.inf, -128 / low)
+    else:
+        room = 255 / high if high >= 0 else -256 / low
+    shift = int(np.floor(np.log2(room))) + mixed
+    zeros = next((n for n in range(8, 0, -1) if not (clipped % (1 << n)).any()), 0)
+    bits = 8 - shift - (zeros - mixed)
+    scaled = clipped * 2**shift if shift >= 0 else clipped >> -shift
+    lava_mixed, all_negative = scaled.min() < 0 < scaled.max(), scaled.max() <= 0 > scaled.min()
+    bounds = (-256, 255) if lava_mixed else (-255, 0) if all_negative else (0, 255)
+    drop = 8 - bits + lava_mixed
+    kept = np.clip(scaled, *bounds)
+    sign = -1 if all_negative else 1
+    kept = sign * ((sign * kept >> drop) << drop) if drop >= 0 else kept * 0
+    loaded: IntArray = kept >> shift if shift >= 0 else kept << -shift
+    return loaded
+
+
+@given(st.lists(st.integers(-300, 300), min_size=2, max_size=6), st.sampled_from([1, 2, 4]))
+@settings(max_examples=200, deadline=None)
+def test_accepted_weights_load_unchanged(values: list[int], factor: int) -> None:
+    weight = np.array(values, np.int64) * factor
+    if weight.any() and loads_exactly(weight):
+        np.testing.assert_array_equal(after_loading(weight), weight)
+
+
+@pytest.mark.parametrize(
+    ("weights", "fits"),
+    [
+        ((-127, 127), True),
+        ((-254, 254), True),
+        ((-128, 127), True),
+        ((-128, 129), False),
+        ((-256, 254), True),
+        ((-255, 1), False),
+        ((0, 255), True),
+        ((0, 256), False),
+        ((-255, -1), True),
+        ((-256, -1), False),
+        ((-255, 0), False),
+        ((0, -130), True),
+        ((0, -128), False),
+        ((-1, -4), False),
+        ((-1, -5), True),
+        ((300, -999), False),
+    ],
+)
+def test_safe_sets(weights: tuple[int, int], fits: bool) -> None:
+    assert loads_exactly(np.array(weights)) is fits
+
+
+def hard_chain(seed: int = 3, coding: InputCoding = InputCoding.GRADED) -> IntNetwork:
+    return random_conv_network(seed, Reset.HARD, memory=True, coding=coding)
+
+
+def same(stored: IntArray | None, parameter: IntArray) -> None:
+    """A scalar or one value per channel stands for the population's array."""
+    assert stored is not None
+    np.testing.assert_array_equal(np.broadcast_to(stored, parameter.size), parameter.ravel())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_layers_come_back(tmp_path: Path, seed: int) -> None:
+    network = hard_chain(seed)
+    write_netx(network, tmp_path / "n.net")
+    layers = [x for x in read_netx(tmp_path / "n.net") if x.type != "flatten"]
+    assert [x.name for x in layers] == [p.name for p in network.populations]
+    assert layers[0].shape == network.source.shape
+    assert layers[0].neuron is None
+    for layer, population, projection in zip(
+        layers[1:], network.populations[1:], network.projections, strict=True
+    ):
+        assert (layer.stride, layer.padding) == (projection.stride, projection.padding)
+        assert (layer.dilation, layer.groups) == (projection.dilation, projection.groups)
+        np.testing.assert_array_equal(layer.weight, projection.weight)
+        same(layer.bias, population.bias_mant)
+        assert layer.neuron is not None
+        same(layer.neuron.i_decay, population.du)
+        same(layer.neuron.v_decay, population.dv)
+        if population.kind is PopulationKind.LIF:
+            same(layer.neuron.vth, population.vth)
+    assert layers[-1].neuron is not None
+    assert int(layers[-1].neuron.vth) == silent_threshold(network)
+
+
+def test_layout_is_what_netx_reads(tmp_path: Path) -> None:
+    write_netx(hard_chain(), tmp_path / "n.net")
+    with h5py.File(tmp_path / "n.net") as file:
+        kinds = [file[f"layer/{i}/type"][()] for i in range(len(file["layer"]))]
+        assert kinds[0] == b"input"
+        assert kinds[-2:] == [b"flatten", b"dense"]
+        conv = file["layer/1"]
+        assert conv["neuron/type"][()] == b"CUBA"
+        assert conv["weight"].dtype == np.int8
+        assert conv["stride"].shape == (2,)
+        assert len(conv.attrs) == 0
+
+
+def test_readout_threshold_is_bounded_or_beyond_saturation() -> None:
+    network = hard_chain()
+    quiet = replace(network.projections[-1], weight=np.ones_like(network.projections[-1].weight))
+    small = replace(network, projections=(*network.projections[:-1], quiet))
+    assert silent_threshold(small) == 131071
+    assert silent_threshold(small.with_time_steps(100000)) == 131072
+    assert 131072 << 6 > (1 << 23) - 1
+
+
+def test_bias_with_another_exponent_is_rescaled_exactly(tmp_path: Path) -> None:
+    network = hard_chain()
+    lif = network.populations[1]
+    eight = replace(lif, bias_exp=8)
+    scaled = replace(network, populations=(network.source, eight, *network.populations[2:]))
+    write_netx(scaled, tmp_path / "n.net")
+    layer = read_netx(tmp_path / "n.net")[1]
+    assert layer.bias is not None
+    np.testing.assert_array_equal(layer.bias, lif.bias_mant.ravel() * 4)
+
+
+def test_pooling_into_neurons_is_a_depthwise_convolution(tmp_path: Path) -> None:
+    network = pooled()
+    assert check_netx(network) == []
+    write_netx(network, tmp_path / "n.net")
+    conv = read_netx(tmp_path / "n.net")[1]
+    assert (conv.type, conv.groups, conv.stride) == ("conv", 2, (2, 2))
+
+
+def uniform(
+    name: str, shape: tuple[int, ...], kind: PopulationKind, vth: int = 0, bias: int = 0
+) -> Population:
+    """The same parameters for all neurons, no memory, no leak."""
+    du, dv, threshold, mantissa = (constant(x, shape) for x in (4096, 0, vth, bias))
+    reset = Reset.HARD if kind is PopulationKind.LIF else Reset.NONE
+    return Population(name, shape, kind, reset, du, dv, threshold, mantissa)
+
+
+def pooled(kind: PopulationKind = PopulationKind.LIF) -> IntNetwork:
+    """input (2, 4, 4) -> sum pool -> population -> readout."""
+    ones = np.ones((2, 1, 2, 2), np.int64)
+    pool = Projection("input", "p", ProjectionKind.SUM_POOL, ones, stride=(2, 2), groups=2)
+    dense = Projection("p", "out", ProjectionKind.DENSE, np.full((3, 8), 7))
+    middle = uniform("p", (2, 2, 2), kind, vth=300)
+    last = uniform("out", (3,), PopulationKind.READOUT)
+    source = plain_population("input", (2, 4, 4), PopulationKind.INPUT)
+    return IntNetwork((source, middle, last), (pool, dense), 4)
+
+
+def fed_by_bias(input_max: int = 900, shape: tuple[int, ...] = (1, 3, 3)) -> IntNetwork:
+    lif = uniform("first", shape, PopulationKind.LIF, vth=500)
+    last = uniform("out", (2,), PopulationKind.READOUT)
+    dense = Projection("first", "out", ProjectionKind.DENSE, np.arange(18).reshape(2, 9))
+    return IntNetwork((lif, last), (dense,), 4, InputCoding.BIAS, input_max)
+
+
+def test_input_as_bias_becomes_an_input_block(tmp_path: Path) -> None:
+    write_netx(fed_by_bias(), tmp_path / "n.net")
+    layers = read_netx(tmp_path / "n.net")
+    assert [x.type for x in layers] == ["input", "flatten", "dense"]
+    assert layers[0].neuron is not None
+    assert int(layers[0].neuron.vth) == 500
+
+
+def flat(weight: IntArray, **changes: object) -> IntNetwork:
+    """input (4,) -> LIF (3,) -> readout (2,), the first projection as given."""
+    lif = uniform("h", (3,), PopulationKind.LIF, vth=9)
+    first = replace(Projection("input", "h", ProjectionKind.DENSE, weight), **changes)  # type: ignore[arg-type]
+    last = Projection("h", "out", ProjectionKind.DENSE, np.ones((2, 3), np.int64))
+    source = plain_population("input", (4,), PopulationKind.INPUT)
+    return IntNetwork((source, lif, uniform("out", (2,), PopulationKind.READOUT)), (first, last), 4)
+
+
+WEIGHT = np.arange(12).reshape(3, 4)
+
+
+def with_lif(network: IntNetwork, **changes: object) -> IntNetwork:
+    """The second population changed."""
+    lif = replace(network.populations[1], **changes)  # type: ignore[arg-type]
+    return replace(network, populations=(network.source, lif, *network.populations[2:]))
+
+
+def recurrent() -> IntNetwork:
+    loop = Projection("h", "h", ProjectionKind.DENSE, np.eye(3, dtype=np.int64))
+    network = flat(WEIGHT)
+    return replace(network, projections=(*network.projections, loop))
+
+
+def test_delays_of_dense_layers_are_kept(tmp_path: Path) -> None:
+    write_netx(flat(WEIGHT, delay=5), tmp_path / "n.net")
+    (layer, _) = read_netx(tmp_path / "n.net")
+    np.testing.assert_array_equal(layer.delay, np.full((3, 4), 5))
+    assert check_netx(flat(WEIGHT, delay=62)) == []
+
+
+def test_positive_exponents_go_into_the_weights(tmp_path: Path) -> None:
+    write_netx(flat(WEIGHT, weight_exp=3), tmp_path / "n.net")
+    weight = read_netx(tmp_path / "n.net")[0].weight
+    assert weight is not None
+    np.testing.assert_array_equal(weight, WEIGHT * 8)
+
+
+def image_dense() -> IntNetwork:
+    dense = Projection("input", "h", ProjectionKind.DENSE, np.ones((3, 4), np.int64))
+    network = flat(WEIGHT)
+    source = plain_population("input", (1, 2, 2), PopulationKind.INPUT)
+    return replace(
+        network,
+        populations=(source, *network.populations[1:]),
+        projections=(dense, network.projections[1]),
+    )
+
+
+def grouped(groups: int) -> IntNetwork:
+    """One weight per channel."""
+    kernel = np.ones((groups, 1, 1, 1), np.int64)
+    conv = Projection("input", "p", ProjectionKind.CONV2D, kernel, groups=groups)
+    dense = Projection("p", "out", ProjectionKind.DENSE, np.ones((2, groups), np.int64))
+    source = plain_population("input", (groups, 1, 1), PopulationKind.INPUT)
+    lif = uniform("p", (groups, 1, 1), PopulationKind.LIF, vth=1)
+    return IntNetwork((source, lif, uniform("out", (2,), PopulationKind.READOUT)), (conv, dense), 4)
+
+
+PER_NEURON = np.arange(8).reshape(2, 2, 2) + 10
+REFUSED = [
+    (residual_network(0, Reset.HARD), r"population c: found 2 incoming projections \(b, a\)"),
+    (recurrent(), "projection h -> h: found recurrence"),
+    (pooled(PopulationKind.RELAY), "population p: found a relay"),
+    (with_lif(pooled(), reset=Reset.SOFT), "population p: found soft reset"),
+    (flat(WEIGHT, weight_exp=-1), "projection input -> h: found weight exponent -1"),
+    (flat(WEIGHT * 0), "projection input -> h: found only zero weights"),
+    (flat(-WEIGHT - 5), "no positive weight, and the smallest is -16, a power of two"),
+    (flat(WEIGHT * 31 - 85), r"projection input -> h: found weights -85 .. 256"),
+    (with_lif(pooled(), bias_mant=constant(4096, (2, 2, 2))), "population p: found a bias of 4096"),
+    (with_lif(pooled(), bias_mant=constant(3, (2, 2, 2)), bias_exp=5), "biases with exponent 5"),
+    (with_lif(pooled(), vth=constant(131072, (2, 2, 2))), "thresholds 131072 .. 131072"),
+    (with_lif(pooled(), vth=PER_NEURON), "population p: found vth that differs within a channel"),
+    (grouped(128), "projection input -> p: found 128 groups"),
+    (flat(WEIGHT, delay=63), "projection input -> h: found a delay of 63 steps"),
+    (image_dense(), "a dense layer on an image input"),
+    (fed_by_bias(5000), "input biases up to 5000 with exponent 6"),
+    (fed_by_bias(shape=(9,)), r"an input layer of shape \(9,\)"),
+]
+
+
+@pytest.mark.parametrize(("network", "words"), REFUSED, ids=[words[:40] for _, words in REFUSED])
+def test_refused_by_name(tmp_path: Path, network: IntNetwork, words: str) -> None:
+    with pytest.raises(NetworkError, match=words):
+        write_netx(network, tmp_path / "n.net")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_branch_over_populations_is_refused() -> None:
+    network = residual_network(0, Reset.HARD)
+    kept = [j for j in network.projections if (j.source, j.target) != ("b", "c")]
+    spare = Projection("b", "readout", ProjectionKind.DENSE, np.ones((5, 50), np.int64))
+    found = [str(f) for f in check_netx(replace(network, projections=(*kept, spare)))]
+    assert any(
+        "projection a -> c: found a branch that passes over 1 population" in f for f in found
+    )
+
+
+def test_dense_into_an_image_is_refused() -> None:
+    network = fed_by_bias()
+    image = uniform("out", (2, 1, 1), PopulationKind.READOUT)
+    found = check_netx(replace(network, populations=(network.source, image)))
+    assert [f.found for f in found] == ["a dense projection into the image shape (2, 1, 1)"]
+
+
+def test_all_findings_come_together() -> None:
+    network = with_lif(
+        pooled(), reset=Reset.SOFT, vth=PER_NEURON * 20000, bias_mant=constant(5000, (2, 2, 2))
+    )
+    assert len(check_netx(network)) == 4
+
+
+def test_same_bytes_every_time(tmp_path: Path) -> None:
+    for name in ("a.net", "b.net"):
+        write_netx(hard_chain(), tmp_path / name)
+    assert (tmp_path / "a.net").read_bytes() == (tmp_path / "b.net").read_bytes()
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    write_netx(hard_chain(), tmp_path / "good.net")
+    return tmp_path / "good.net"
+
+
+def change(path: Path, key: str, value: object) -> None:
+    with h5py.File(path, "r+") as file:
+        if key in file:
+            del file[key]
+        file[key] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("layer/1/type", b"batchnorm", "layer/1: found layer type 'batchnorm'"),
+        ("layer/1/weight", np.full((2, 2, 3, 3), 0.5), "layer/1/weight: found fractions"),
+        ("layer/1/weight", "text", "layer/1/weight"),
+        ("layer/1/delay", np.int64(3), "layer/1: found conv with delay"),
+        ("layer/1/neuron/type", b"SDNN", "layer/1/neuron: found neuron type 'SDNN'"),
+        ("layer/9/type", b"conv", "found no such layer"),
+    ],
+)
+def test_reader_refuses(good: Path, key: str, value: object, words: str) -> None:
+    change(good, key, value)
+    with pytest.raises(FileFormatError, match=words):
+        read_netx(good)
+
+
+def test_reader_needs_layers_and_parameters(good: Path, tmp_path: Path) -> None:
+    with h5py.File(good, "r+") as file:
+        del file["layer/1/groups"]
+    with pytest.raises(FileFormatError, match="no netx layers"):
+        read_netx(good)
+    with h5py.File(tmp_path / "empty.net", "w"):
+        pass
+    with pytest.raises(FileFormatError, match="no netx layers"):
+        read_netx(tmp_path / "empty.net")
+
+
+def test_reader_takes_no_memory_bomb(good: Path) -> None:
+    with h5py.File(good, "r+") as file:
+        del file["layer/1/weight"]
+        file.create_dataset("layer/1/weight", (1 << 24, 3, 3, 3), np.int8)
+    with pytest.raises(FileFormatError, match="as many as are stored"):
+        read_netx(good)

@@ -1,0 +1,161 @@
+"""A lava-dl network becomes ours exactly, or is refused by the name of what stands in the way."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from netx_files import FLATTEN, conv, dense, image, neuron, random_weights, write_net
+
+from tssd.calibration.int_network import InputCoding, IntNetwork, PopulationKind, Reset
+from tssd.calibration.simulate import layerwise, over_time
+from tssd.errors import FileFormatError, NetworkError
+from tssd.export.netx.read import read_netx
+from tssd.export.netx.to_integers import Imported, import_netx
+
+
+def load(path: Path, layers: list[dict[str, Any]], **options: Any) -> Imported:
+    return import_netx(read_netx(write_net(path / "x.net", layers)), time_steps=4, **options)
+
+
+def network(path: Path, layers: list[dict[str, Any]], **options: Any) -> IntNetwork:
+    return load(path, layers, **options).network
+
+
+RNG = np.random.default_rng(5)
+KERNEL = random_weights(RNG, 2, 1, 3, 3)
+
+
+def test_parameters_and_orientation_are_taken_over(tmp_path: Path) -> None:
+    layers = [
+        image((1, 6, 8)),
+        conv(KERNEL, (2, 6, 8), padding=[1, 1], bias=np.array([7, -9])),
+        FLATTEN,
+        dense(random_weights(RNG, 3, 96), neuron=neuron(vth=262143, dv=0)),
+    ]
+    found = network(tmp_path, layers, coding=InputCoding.GRADED)
+    first, last = found.population("conv1"), found.readout
+    assert [p.name for p in found.populations] == ["input", "conv1", "fc1"]
+    assert (first.reset, int(first.du.item()), int(first.dv.item())) == (Reset.HARD, 4096, 500)
+    np.testing.assert_array_equal(first.bias.ravel(), [7 << 6, -9 << 6])
+    np.testing.assert_array_equal(found.projections[0].weight, KERNEL)
+    assert found.projections[0].padding == (1, 1)
+    assert last.kind is PopulationKind.READOUT
+
+
+def test_a_last_layer_that_can_fire_stays_a_spiking_one(tmp_path: Path) -> None:
+    found = network(tmp_path, [dense(random_weights(RNG, 3, 5))])
+    assert found.readout.kind is PopulationKind.LIF
+
+
+def test_a_dense_layer_without_neuron_reads_out_its_current(tmp_path: Path) -> None:
+    weight = random_weights(RNG, 3, 5)
+    plain = dense(weight)
+    del plain["neuron"]
+    found = network(tmp_path, [plain])
+    spikes = np.ones((2, 5), np.int64)
+    activity = layerwise(found, over_time(spikes, 4))
+    assert found.readout.kind is PopulationKind.READOUT
+    np.testing.assert_array_equal(activity.readout[0], 4 * weight.sum(axis=1) << 6)
+
+
+def test_an_input_block_makes_the_sample_a_bias(tmp_path: Path) -> None:
+    result = load(tmp_path, [image((1, 6, 8), neuron=neuron()), conv(KERNEL, (2, 4, 6))])
+    assert result.network.input_coding is InputCoding.BIAS
+    assert any("weight and bias" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("form", ["synapse", "output", "input", "scalar"])
+def test_delays_become_one_projection_each(tmp_path: Path, form: str) -> None:
+    weight = random_weights(RNG, 3, 5)
+    per_synapse = RNG.integers(0, 4, (3, 5))
+    delay, spread = {
+        "synapse": (per_synapse, per_synapse),
+        "output": (per_synapse[:, 0], np.repeat(per_synapse[:, :1], 5, axis=1)),
+        "input": (per_synapse[0], np.repeat(per_synapse[:1], 3, axis=0)),
+        "scalar": (np.array(2), np.full((3, 5), 2)),
+    }[form]
+    found = network(tmp_path, [dense(weight, delay=delay)])
+    assert sorted(j.delay for j in found.projections) == sorted(np.unique(spread))
+    for projection in found.projections:
+        here = spread == projection.delay
+        np.testing.assert_array_equal(projection.weight, np.where(here, weight, 0))
+
+
+def test_a_recurrent_layer_projects_to_itself(tmp_path: Path) -> None:
+    again = random_weights(RNG, 3, 3)
+    layer = dense(random_weights(RNG, 3, 5), weight_rec=again) | {"type": "dense_rec"}
+    found = network(tmp_path, [layer])
+    assert found.is_recurrent(found.projections[1])
+    np.testing.assert_array_equal(found.projections[1].weight, again)
+
+
+def test_nine_bit_weights_are_taken_with_a_note(tmp_path: Path) -> None:
+    result = load(tmp_path, [dense(np.array([[-200, 131], [3, 5]]))])
+    assert any("9 bits" in note for note in result.notes)
+
+
+DENSE = random_weights(RNG, 3, 5)
+REFUSED = {
+    "all zero": ([dense(np.zeros((3, 5), np.int64))], "not all zero"),
+    "beyond one sign": ([dense(np.array([[0, 300]]))], "netx zeroes, clips or fails"),
+    "all below zero, to -256": ([dense(np.array([[-1, -256]]))], "netx zeroes"),
+    "odd, never above zero": ([dense(np.array([[0, -5], [-255, -7]]))], "netx zeroes"),
+    "mixed and clipped": ([dense(np.array([[-300, 6]]))], "netx clips"),
+    "delay": ([dense(DENSE, delay=np.array(63))], "netx clamps"),
+    "delay shape": ([dense(DENSE, delay=np.zeros(4, np.int64))], r"delays of shape \(4,\)"),
+    "bias": ([dense(DENSE, bias=np.full(3, 40000))], "Lava wraps"),
+    "inputs": ([dense(DENSE), dense(DENSE)], r"weights for 5 inputs"),
+    "flatten": ([dense(DENSE), FLATTEN, dense(DENSE.T)], "flatten behind a flat layer"),
+    "no flatten": (
+        [image((1, 5, 5)), conv(KERNEL, (2, 3, 3)), dense(random_weights(RNG, 2, 18))],
+        "dense straight behind an image",
+    ),
+    "conv shape": ([image((1, 5, 5)), conv(KERNEL, (2, 5, 5))], r"found shape \(2, 5, 5\)"),
+    "no shape": ([conv(KERNEL, (2, 3, 3))], "a flat or unknown input"),
+    "channels": ([image((2, 5, 5)), conv(KERNEL, (2, 3, 3))], "weights for 1 channels"),
+    "groups": (
+        [
+            image((128, 3, 3)),
+            conv(np.ones((128, 1, 1, 1), np.int64), (128, 3, 3), groups=128),
+        ],
+        "wraps at int8",
+    ),
+    "late input": ([dense(DENSE), image((1, 1, 3))], "an input layer behind others"),
+    "after the readout": (
+        [dense(DENSE, neuron=neuron(vth=131072)), dense(random_weights(RNG, 2, 3))],
+        "the readout last",
+    ),
+    "recurrent halves": (
+        [dense(DENSE, weight_rec=np.full((3, 3), 131)) | {"type": "dense_rec"}],
+        "one half would lose",
+    ),
+    "nothing": ([image((1, 5, 5))], "no layer with neurons"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_netx_gets_wrong_is_refused(tmp_path: Path, case: str) -> None:
+    layers, message = REFUSED[case]
+    with pytest.raises(NetworkError, match=message):
+        network(tmp_path, layers)
+
+
+UNREADABLE = {
+    "pool": ([{"type": "pool", "shape": [1]}], "layer type 'pool'"),
+    "sigma-delta": ([dense(DENSE, neuron=neuron(kind="SDNN"))], "neuron type 'SDNN'"),
+    "fractions": ([dense(DENSE) | {"weight": DENSE + 0.5}], "fractions"),
+    "conv delay": ([image((1, 5, 5)), conv(KERNEL, (2, 3, 3), delay=1)], "conv with delay"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_netx_drops_is_refused(tmp_path: Path, case: str) -> None:
+    layers, message = UNREADABLE[case]
+    with pytest.raises(FileFormatError, match=message):
+        network(tmp_path, layers)
+
+
+def test_bias_coding_needs_an_input_block(tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match="without an input block"):
+        network(tmp_path, [dense(DENSE)], coding=InputCoding.BIAS)

@@ -1,0 +1,130 @@
+"""Every event data set, read from small files in its publisher's format."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from event_files import random_events, write_aedat2, write_aedat31
+
+from tssd.errors import DataError
+from tssd.train.data.data_sets import load
+from tssd.train.data.event_data import GESTURES
+from tssd.train.data.event_files import read_aedat2, read_aedat31, read_shd
+from tssd.train.data.events import Events, Framing
+from tssd.train.data.image_data import CIFAR10_CLASSES
+
+DVS128 = (2, 128, 128)
+NAMES = ("x", "y", "channel", "time_us")
+
+
+def drawn(seed: int = 0, count: int = 250) -> Events:
+    return random_events(np.random.default_rng(seed), count, DVS128)
+
+
+def test_aedat2_is_read_back(tmp_path: Path) -> None:
+    write_aedat2(tmp_path / "a.aedat", drawn())
+    found = read_aedat2(tmp_path / "a.aedat")
+    for name in NAMES:
+        assert np.array_equal(getattr(found, name), getattr(drawn(), name)), name
+
+
+def test_aedat31_is_read_back_without_other_packets_and_invalid_events(tmp_path: Path) -> None:
+    write_aedat31(tmp_path / "a.aedat", drawn())
+    found = read_aedat31(tmp_path / "a.aedat")
+    for name in NAMES:
+        assert np.array_equal(getattr(found, name), getattr(drawn(), name)), name
+
+
+def test_a_truncated_aedat2_is_named(tmp_path: Path) -> None:
+    write_aedat2(tmp_path / "a.aedat", drawn())
+    (tmp_path / "a.aedat").write_bytes((tmp_path / "a.aedat").read_bytes()[:-3])
+    with pytest.raises(DataError, match=r"a\.aedat: found 1997 bytes behind the header"):
+        read_aedat2(tmp_path / "a.aedat")
+
+
+def test_other_bytes_are_no_aedat(tmp_path: Path) -> None:
+    (tmp_path / "a.aedat").write_bytes(bytes(80))
+    with pytest.raises(DataError, match=r"a\.aedat: found bytes 00000000; allowed: #, an AEDAT"):
+        read_aedat2(tmp_path / "a.aedat")
+
+
+def test_a_truncated_aedat31_names_the_packet(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat"
+    write_aedat31(path, drawn())
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError, match=r"bytes in the last packet; allowed: \d+, as its header"):
+        read_aedat31(path)
+
+
+def test_cifar10_dvs_is_split_class_by_class(tmp_path: Path) -> None:
+    for label, name in enumerate(CIFAR10_CLASSES):
+        for number in range(10):
+            write_aedat2(tmp_path / name / f"cifar10_{name}_{number}.aedat", drawn(label, 20))
+    data = load("cifar10-dvs", tmp_path, framing=Framing(4, gain=255))
+    assert data.train.images.shape == (80, 4, *DVS128)
+    assert [len(s) for s in (data.train, data.val, data.test)] == [80, 10, 10]
+    assert data.test.labels.tolist() == list(range(10))
+
+
+def write_gestures(folder: Path) -> None:
+    for user in ("user01_fluorescent", "user02_led"):
+        write_aedat31(folder / f"{user}.aedat", drawn(count=600))
+        rows = [f"{label},{start},{start + 60_000}" for label, start in ((1, 0), (11, 90_000))]
+        table = "\n".join(["class,startTime_usec,endTime_usec", *rows]) + "\n"
+        (folder / f"{user}_labels.csv").write_text(table)
+    (folder / "trials_to_train.txt").write_text("user01_fluorescent.aedat\n")
+    (folder / "trials_to_test.txt").write_text("user02_led.aedat\n")
+
+
+def test_gestures_are_cut_by_their_labels(tmp_path: Path) -> None:
+    write_gestures(tmp_path)
+    data = load("dvs-gesture", tmp_path, framing=Framing(3))
+    assert data.test.labels.tolist() == [0, len(GESTURES) - 1]
+    recordings = data.test.recordings
+    assert recordings is not None
+    whole = drawn(count=600).time_us
+    assert recordings.counts.tolist() == [
+        int(((whole >= start) & (whole < start + 60_000)).sum()) for start in (0, 90_000)
+    ]
+
+
+def test_an_unknown_gesture_names_its_line(tmp_path: Path) -> None:
+    write_gestures(tmp_path)
+    (tmp_path / "user02_led_labels.csv").write_text("class,start,end\n12,0,5\n")
+    with pytest.raises(DataError, match=r"labels\.csv, line 2: found class 12; allowed: 1\.\.11"):
+        load("dvs-gesture", tmp_path)
+
+
+def write_shd(path: Path, count: int) -> None:
+    rng = np.random.default_rng(count)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("spikes")
+        kinds = (("times", np.float16), ("units", np.uint16))
+        arrays = [group.create_dataset(n, (count,), h5py.vlen_dtype(k)) for n, k in kinds]
+        for i in range(count):
+            arrays[0][i] = np.sort(rng.uniform(0, 0.5, 40)).astype(np.float16)
+            arrays[1][i] = rng.integers(0, 700, 40).astype(np.uint16)
+        file["labels"] = np.arange(count) % 20
+
+
+def test_shd_is_read_as_an_image_of_one_row(tmp_path: Path) -> None:
+    write_shd(tmp_path / "shd_train.h5", 40)
+    write_shd(tmp_path / "shd_test.h5", 7)
+    data = load("shd", tmp_path, framing=Framing(5, gain=1))
+    assert data.shape == (1, 1, 700)
+    assert [len(s) for s in (data.train, data.val, data.test)] == [36, 4, 7]
+    assert data.test.images.sum((1, 2, 3, 4)).tolist() == [40] * 7
+    assert data.classes[11] == "german 1"
+
+
+def test_a_damaged_shd_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "shd_train.h5").write_bytes(b"no HDF5")
+    with pytest.raises(DataError, match=r"shd_train\.h5: found no whole SHD file"):
+        read_shd(tmp_path / "shd_train.h5")
+
+
+@pytest.mark.parametrize("name", ["n-mnist", "cifar10-dvs", "dvs-gesture", "shd", "cifar100"])
+def test_missing_files_say_where_they_come_from(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"(?s)no files \(looked in .*https://"):
+        load(name, tmp_path / "nothing")

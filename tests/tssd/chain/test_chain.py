@@ -1,0 +1,137 @@
+"""The whole chain on real digits: train, export, verify, report; and how it refuses bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tssd.checks.verification import VerifyOptions, evaluate, load_samples
+from tssd.cli import main
+from tssd.export.bundle.folder import read_bundle
+from tssd.report.store import read_report
+
+RESETS = ("soft", "hard")
+
+
+def tssd(*arguments: object) -> int:
+    """Run the command line; the exit code."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module", params=RESETS)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short training run of each reset: enough to fire, not to be good."""
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    small = ("--dataset", "digits", "--epochs", 3, "--set", "train_limit=512")
+    assert tssd("train", *small, "--reset", request.param, "--out", out, "--json") == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path) -> Path:
+    out = run.parent / "bundle"
+    assert tssd("export", run, "--out", out, "--tolerance", 5, "--json") == 0
+    return out
+
+
+def test_the_reset_rule_travels_into_the_bundle(run: Path, bundle: Path) -> None:
+    reset = run.parent.name.rstrip("0123456789")
+    network = read_bundle(bundle).network
+    assert {str(p.reset) for p in network.populations if p.kind == "lif"} == {reset}
+    assert (bundle / "network.net").exists() == (reset == "hard")
+
+
+def test_verify_finds_no_difference_and_leaves_a_report(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tssd("verify", bundle, "--against", "gpu,onnx,sim", "--samples", 24) == 0
+    printed = capsys.readouterr().out
+    assert "fail" not in printed.replace("0 fail", "")
+    report = read_report(bundle)
+    assert report.samples == 24
+    for layer in report.layers:
+        assert layer.spikes.integer == layer.spikes.gpu == layer.spikes.onnx == layer.spikes.sim
+        assert layer.spikes.lava is None
+    alone = [x.accuracy_if_only_this_layer_is_quantized for x in report.layers]
+    assert alone[0] is None
+    assert all(share is not None and 0 <= share <= 1 for share in alone[1:])
+    assert report.timeline
+    assert report.totals.us_per_step is not None
+    memory = [layer.memory_bytes for layer in report.layers]
+    assert memory[0] == 0  # an input has no synapses
+    assert all(size for size in memory[1:])
+    assert read_bundle(bundle).manifest["source"]["dataset"] == "digits"
+
+
+def test_report_writes_three_files(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tssd("verify", bundle, "--samples", 4)
+    capsys.readouterr()
+    assert tssd("report", bundle, "--json") == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert {Path(name).suffix for name in files} == {".html", ".json", ".md"}
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path, bundle: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert tssd("export", run, "--out", again, "--tolerance", 5, "--json") == 0
+    names = {path.name for path in again.iterdir()}
+    assert names == {path.name for path in bundle.iterdir() if path.is_file()}
+    for name in sorted(names):
+        assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
+
+
+def test_a_wrong_engine_fails_and_is_named(bundle: Path) -> None:
+    """A bundle whose golden answers are wrong must not pass."""
+    damaged = read_bundle(bundle)
+    assert damaged.golden is not None
+    damaged.golden.readout[0, 0] += 1
+    options = VerifyOptions(samples=4)
+    evaluation = evaluate(damaged, options, load_samples(damaged, options))
+    failed = [row for row in evaluation.contracts if row.status == "fail"]
+    assert [row.name for row in failed] == ["golden answers"]
+    assert not evaluation.passed
+
+
+def test_unknown_engine(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tssd("verify", bundle, "--against", "gup") == 2
+    assert "did you mean 'gpu'?" in capsys.readouterr().err
+
+
+def test_export_refuses_an_existing_folder(
+    run: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (bundle / "manifest.json").read_bytes()
+    assert tssd("export", run, "--out", bundle, "--tolerance", 5) == 2
+    said = capsys.readouterr().err
+    assert "force" in said
+    assert "strip" not in said  # refused before the work
+    assert (bundle / "manifest.json").read_bytes() == before
+
+
+def test_export_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tssd("export", tmp_path / "none", "--out", tmp_path / "bundle") == 2
+    assert "no such file" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_truncated_checkpoint_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "run"
+    broken.mkdir()
+    data = (run / "checkpoint.safetensors").read_bytes()
+    (broken / "checkpoint.safetensors").write_bytes(data[: len(data) // 2])
+    assert tssd("export", broken, "--out", tmp_path / "bundle") == 2
+    assert "checkpoint.safetensors" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [broken]
+
+
+def test_a_loss_beyond_the_tolerance_stops_the_export(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bundle"
+    assert tssd("export", run, "--out", out, "--weight-bits", 2, "--tolerance", 0) == 1
+    assert "FloatNetwork -> IntNetwork: accuracy" in capsys.readouterr().err
+    assert not out.exists()

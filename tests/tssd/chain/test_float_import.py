@@ -1,0 +1,256 @@
+"""Float networks from elsewhere become bundles like any other: NIR graphs, snnTorch modules."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import user_models
+from click.testing import CliRunner, Result
+from safetensors.torch import save_file
+
+from tssd.chain.float_import import ModelSource, graph_of_model, load_module, material_of
+from tssd.chain.pipeline import ExportOptions
+from tssd.chain.user_samples import load_samples
+from tssd.cli import cli
+from tssd.errors import ConfigError, DataError, FileFormatError, NetworkError
+from tssd.export.bundle.folder import read_bundle
+from tssd.export.nir.graphs.from_snntorch import from_snntorch
+from tssd.export.nir.graphs.graph import Graph, Node
+from tssd.export.nir.graphs.profiles import Answers
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.run import run
+from tssd.export.nir.graphs.write import write_graph
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "nir"
+CNN = ("import", GOLDEN / "cnn_sinabs.nir", "--time-steps", 3, "--target", "loihi2")
+
+
+def tssd(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def answer(*arguments: object) -> Any:
+    done = tssd(*arguments, "--json")
+    assert done.exit_code == 0
+    return json.loads(done.output)
+
+
+@pytest.fixture(scope="module")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published N-MNIST network as a bundle, from sparse images without labels."""
+    folder = tmp_path_factory.mktemp("cnn")
+    seen = np.random.default_rng(0).random((2, 2, 34, 34)) < 0.3
+    np.savez(folder / "x.npz", inputs=np.where(seen, 200, 0).astype(np.uint8))
+    told = ("--profile", "sinabs", "--calibration", folder / "x.npz", "--out", folder / "b")
+    found = answer(*CNN, *told)
+    assert found["source"]["rule"]["discretisation"] == "mixed"
+    assert [p["reset"] for p in found["populations"]][1] == "soft"
+    return folder / "b"
+
+
+def test_the_published_cnn_is_placed_and_carries_every_file(cnn: Path) -> None:
+    bundle = read_bundle(cnn)
+    assert bundle.placement is not None
+    assert bundle.placement["chip"] == "loihi2"
+    names = {"float.safetensors", "network.onnx", "golden.npz"}
+    assert names <= set(bundle.manifest["files"])
+
+
+def test_the_published_cnn_is_verified_and_reported(cnn: Path) -> None:
+    check_engines(cnn, "gpu", "onnx")
+    (note,) = read_bundle(cnn).manifest["notes"]
+    report = json.loads((cnn / "report" / "report.json").read_text())
+    assert note in report["notes"]
+
+
+def test_several_spikes_in_a_step_are_told_and_counted(tmp_path: Path) -> None:
+    """1 a step into an IF with threshold 0.3: sinabs sends 3, 3, 4, a chip 1 a step."""
+    node = {"r": np.ones(1), "v_threshold": np.full(1, 0.3), "v_reset": np.zeros(1)}
+    nodes = {
+        "input": Node("Input", {"shape": (1,)}),
+        "w": Node("Linear", {"weight": np.ones((1, 1))}),
+        "if": Node("IF", node),
+        "output": Node("Output", {"shape": (1,)}),
+    }
+    names = list(nodes)
+    graph = Graph(nodes, tuple(zip(names[:-1], names[1:], strict=True)))
+    write_graph(graph, tmp_path / "n.nir", Answers("sinabs"))
+    np.savez(tmp_path / "x.npz", inputs=np.full((2, 1), 255, np.uint8))
+    told = ("import", tmp_path / "n.nir", "--time-steps", 3, "--calibration", tmp_path / "x.npz")
+    shown = tssd(*told, "--profile", "sinabs", "--out", tmp_path / "b").output
+    assert "note: sinabs sends several spikes in a step" in shown
+    assert "6 spikes instead of 20 on 2 calibration samples" in " ".join(shown.split())
+    quiet = tssd(*told, "--profile", "norse", "--dt", 1, "--out", tmp_path / "c").output
+    assert "note:" not in quiet
+
+
+@pytest.mark.slow
+def test_the_published_cnn_is_simulated_too(cnn: Path) -> None:
+    check_engines(cnn, "gpu", "onnx", "sim")
+    assert tssd("simulate", cnn, "--samples", 1).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["noBias_subtract", "bias_zero"])
+def test_the_published_braille_readers_go_the_whole_way(name: str, tmp_path: Path) -> None:
+    """Recurrent, with synaptic current: imported, verified by every engine, simulated, reported."""
+    seen = np.random.default_rng(0).random((6, 30, 12)) < 0.4
+    np.savez(tmp_path / "x.npz", inputs=np.where(seen, 255, 0).astype(np.uint8))
+    graph = GOLDEN / f"braille_noDelay_{name}.nir"
+    told = ("--profile", "snntorch", "--time-steps", 30, "--calibration", tmp_path / "x.npz")
+    answer("import", graph, *told, "--out", tmp_path / "b")
+    check_engines(tmp_path / "b", "gpu", "onnx", "sim", layers=3)
+    found = answer("simulate", tmp_path / "b", "--samples", 2)
+    layers = {row["name"]: row for row in found["layers"]}
+    assert layers["lif1.lif"]["spikes"] > 0
+    assert layers["lif1.lif"]["synops"] > layers["input"]["synops"] == 0
+
+
+def check_engines(bundle: Path, *engines: str, layers: int = 5) -> None:
+    """Verify finds no difference and the report counts the same spikes for every engine."""
+    rows = answer("verify", bundle, "--against", ",".join(engines), "--samples", 1)
+    assert {row["status"] for row in rows} <= {"pass", "not run"}
+    ran = {row["name"].split(":")[0] for row in rows if row["status"] == "pass"}
+    assert set(engines) <= ran
+    assert tssd("report", bundle).exit_code == 0
+    report = json.loads((bundle / "report" / "report.json").read_text())
+    spiking = [x["spikes"] for x in report["layers"] if x["spikes"]["integer"]]
+    assert len(spiking) >= layers
+    assert all(x[name] == x["integer"] for x in spiking for name in engines)
+
+
+def test_frames_of_events_calibrate_and_verify(tmp_path: Path) -> None:
+    """Recordings such as N-MNIST: a frame per step, 255 where an event was seen."""
+    seen = np.random.default_rng(3).random((4, 3, 2, 34, 34)) < 0.1
+    np.savez(tmp_path / "x.npz", inputs=seen * np.uint8(255), labels=np.arange(4))
+    told = ("--profile", "sinabs", "--calibration", tmp_path / "x.npz", "--out", tmp_path / "b")
+    answer(*CNN, *told, "--tolerance", 100)
+    golden = read_bundle(tmp_path / "b").golden
+    assert golden is not None
+    np.testing.assert_array_equal(golden.inputs[:, 0], seen[2] * 255)
+    rows = answer("verify", tmp_path / "b", "--samples", 2, "--data", tmp_path / "x.npz")
+    assert "fail" not in {row["status"] for row in rows}
+
+
+def test_verify_takes_the_users_samples_and_labels(cnn: Path, tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (2, 2, 34, 34)).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", inputs=images, labels=np.array([1, 2]))
+    answer("verify", cnn, "--samples", 2, "--data", tmp_path / "x.npz")
+    report = json.loads((cnn / "report" / "report.json").read_text())
+    assert report["accuracy"]["float"] is not None
+    assert all(x["spikes"]["float"] is not None for x in report["layers"][1:])
+
+
+def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "b")
+    with pytest.raises(ConfigError, match="does not say its dt, reset, rule"):
+        tssd(*CNN, *out)
+    with pytest.raises(ConfigError, match=r"--calibration: found a float network.*\(N, 2, 34, 34"):
+        tssd(*CNN, *out, "--profile", "sinabs")
+    assert not (tmp_path / "b").exists()
+
+
+def test_samples_of_another_kind_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, inputs=np.zeros((2, 3), np.float32))
+    with pytest.raises(DataError, match="allowed: uint8"):
+        load_samples(path, (3,))
+    np.savez(path, inputs=np.zeros((2, 4), np.uint8))
+    with pytest.raises(DataError, match="N, 3"):
+        load_samples(path, (3,))
+    np.savez(path, inputs=np.zeros((2, 3), np.uint8), labels=np.zeros(3, np.int64))
+    with pytest.raises(DataError, match="labels: found int64 of shape.*2 whole numbers"):
+        load_samples(path, (3,))
+    np.savez(path, pictures=np.zeros((2, 3), np.uint8))
+    with pytest.raises(DataError, match="with 'inputs'"):
+        load_samples(path, (3,))
+
+
+def test_labelled_samples_are_checked_on_what_was_not_calibrated_on(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", inputs=np.arange(6, dtype=np.uint8)[:, None], labels=np.arange(6))
+    material = material_of(load_samples(tmp_path / "x.npz", (1,)), ExportOptions())
+    assert material.calibration.ravel().tolist() == [0, 1, 2]
+    assert material.checked.ravel().tolist() == [3, 4, 5]
+    assert material.labels is not None
+    assert material.labels.tolist() == [3, 4, 5]
+
+
+# ---------------------------------------------------------------- a snnTorch module
+
+
+def test_a_snntorch_module_with_its_weights_becomes_a_bundle(tmp_path: Path) -> None:
+    module = user_models.hard().eval()
+    weights = {k: v * (2 if k.endswith("weight") else 1) for k, v in module.state_dict().items()}
+    save_file(weights, tmp_path / "w.safetensors")
+    images = np.random.default_rng(2).integers(0, 256, (8, 1, 6, 6)).astype(np.uint8)
+    with torch.no_grad():
+        module.load_state_dict(weights)
+        labels = module(torch.tensor(images) / 255).argmax(1).numpy()
+    np.savez(tmp_path / "x.npz", inputs=images, labels=labels)
+    made = ("--model", "user_models:hard", "--weights", tmp_path / "w.safetensors")
+    told = ("--input-shape", "1,6,6", "--calibration", tmp_path / "x.npz", "--nir", "exact")
+    found = answer("export", *made, *told, "--out", tmp_path / "b", "--tolerance", 60)
+    assert found["source"]["model"] == "user_models:hard"
+    assert [p["kind"] for p in found["populations"]] == ["input", "lif", "readout"]
+    assert read_graph(tmp_path / "b" / "network.nir").metadata["mode"] == "exact"
+    rows = answer("verify", tmp_path / "b", "--against", "gpu,onnx")
+    assert "fail" not in {row["status"] for row in rows}
+
+
+def test_the_default_reset_of_snntorch_is_deployed_as_a_loop(tmp_path: Path) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", inputs=images, labels=np.arange(8) % 3)
+    told = ("--model", "user_models:default", "--input-shape", 8)
+    given = ("--calibration", tmp_path / "x.npz", "--tolerance", 100)
+    answer("export", *told, *given, "--out", tmp_path / "b")
+    network = read_bundle(tmp_path / "b").network
+    assert [j.name for j in network.projections if j.is_loop] == ["lif_1 -> lif_1"]
+    rows = answer("verify", tmp_path / "b", "--against", "gpu,onnx,sim")
+    assert {row["status"] for row in rows} <= {"pass", "not run"}
+    assert sum(row["name"].startswith(("gpu", "onnx", "sim")) for row in rows) == 9
+
+
+def test_the_traced_module_fires_as_snntorch() -> None:
+    module = load_module("user_models:hard", None)
+    frames = np.random.default_rng(5).random((6, 2, 1, 6, 6))
+    got = run(from_snntorch(module, (1, 6, 6)), frames, dtype="float32").output
+    with torch.no_grad():
+        expected = np.stack([module(torch.tensor(x).float()).numpy() for x in frames])
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert len(np.unique(expected)) > 4  # the neurons fire, and not all alike
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "error", "message"),
+    [
+        ("user_models:odd", "6", NetworkError, "module 1: found Softmax"),
+        ("user_models:none", "6", ConfigError, "--model: found 'user_models:none'"),
+        ("no_such_package:build", "6", ConfigError, "a module that can be imported"),
+        ("user_models:NO_MODULE", "6", ConfigError, "allowed: a torch module"),
+        ("user_models", "6", ConfigError, "package.module:function"),
+        ("user_models:hard", None, ConfigError, "--input-shape: found ''"),
+        ("user_models:hard", "1,a", ConfigError, "--input-shape"),
+    ],
+)
+def test_what_is_no_model_is_refused(
+    model: str, shape: str | None, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        graph_of_model(ModelSource(model, None, shape))
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    save_file({"0.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(NetworkError, match="the tensors of the module"):
+        load_module("user_models:hard", tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").write_bytes(b"no weights")
+    with pytest.raises(FileFormatError, match="no readable weights"):
+        load_module("user_models:hard", tmp_path / "w.safetensors")
+
+
+def test_a_run_and_a_model_exclude_each_other(tmp_path: Path) -> None:
+    assert tssd("export", "--out", tmp_path / "b").exit_code == 2
+    both = ("export", tmp_path, "--weights", tmp_path / "w", "--out", tmp_path / "b")
+    assert "only with --model" in tssd(*both).output

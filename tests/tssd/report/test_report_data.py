@@ -1,0 +1,118 @@
+"""Report values: they satisfy the schema, survive JSON, and refuse what is not theirs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from sample_report import bare_report, full_report, sample_evidence, sample_network, sample_tally
+
+from tssd.calibration.simulate import layerwise
+from tssd.errors import ConfigError, FileFormatError
+from tssd.report.assemble import assemble, stored_bits, synapses
+from tssd.report.model import Report
+from tssd.report.serial import from_json, to_json
+
+SCHEMA = Path(__file__).resolve().parents[3] / "tssd" / "report" / "schema" / "report.schema.json"
+
+
+@pytest.mark.parametrize("report", [full_report(), bare_report()], ids=["full", "bare"])
+def test_report_satisfies_the_schema_and_survives_json(report: Report) -> None:
+    text = to_json(report)
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(json.loads(text))
+    assert from_json(text) == report
+    assert to_json(from_json(text)) == text
+
+
+def test_every_required_field_of_the_schema_is_required_here() -> None:
+    required = json.loads(SCHEMA.read_text())["required"]
+    table = json.loads(to_json(full_report()))
+    for name in required:
+        without = {key: value for key, value in table.items() if key != name}
+        with pytest.raises(FileFormatError, match=name):
+            from_json(json.dumps(without))
+
+
+def test_what_did_not_run_is_null() -> None:
+    table = json.loads(to_json(bare_report()))
+    assert all(value is None for value in table["accuracy"].values())
+    spikes = table["layers"][0]["spikes"]
+    assert spikes.pop("integer") is not None
+    assert all(value is None for value in spikes.values())
+    assert table["totals"]["energy_uj_per_inference"]["static"] is None
+    assert table["totals"]["energy_uj_per_inference"]["total"] is None
+
+
+def test_energy_totals_are_the_sums_of_the_layers() -> None:
+    report = full_report()
+    energy = report.totals.energy_uj_per_inference
+    assert energy.dynamic is not None
+    assert energy.static is not None
+    assert energy.total is not None
+    layers_pj = sum(layer.energy_pj.nominal for layer in report.layers)
+    assert energy.dynamic.nominal == pytest.approx(layers_pj / 1e6)
+    assert energy.total.high == pytest.approx(energy.dynamic.high + energy.static.high)
+
+
+def test_synapses_counts_the_products_of_a_full_input() -> None:
+    network = sample_network()
+    ones = np.ones((1, 1, 2, 5, 5), np.int64)
+    assert synapses(network, "readout") == np.count_nonzero(network.incoming("readout")[0].weight)
+    a = network.incoming("a")[0]
+    assert synapses(network, "a") == np.count_nonzero(a.weight) * 25
+    assert synapses(network, "input") == 0
+    assert layerwise(network.with_time_steps(1), ones).spikes["a"].shape == (1, 1, 2, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"), [(-128, 127, 8), (0, 255, 8), (-256, 254, 8), (-127, 128, 9)]
+)
+def test_stored_bits(low: int, high: int, bits: int) -> None:
+    network = sample_network()
+    a = network.incoming("a")[0]
+    weight = np.zeros_like(a.weight)
+    weight.flat[:2] = low, high
+    projections = tuple(replace(j, weight=weight) if j is a else j for j in network.projections)
+    assert stored_bits(replace(network, projections=projections), "a") == bits
+
+
+def test_tallies_of_other_samples_are_refused() -> None:
+    evidence = sample_evidence()
+    other = replace(sample_tally(sample_network()), samples=9)
+    with pytest.raises(ConfigError, match=r"tally of 'gpu': found 9 samples x 4 steps"):
+        assemble(replace(evidence, tallies={**evidence.tallies, "gpu": other}))
+
+
+def test_names_that_fit_nothing_are_refused() -> None:
+    evidence = sample_evidence()
+    with pytest.raises(ConfigError, match="unknown name 'fpga'"):
+        assemble(replace(evidence, accuracy={"fpga": 0.5}))
+    with pytest.raises(ConfigError, match="none for 'b'"):
+        assemble(replace(evidence, costs={k: c for k, c in evidence.costs.items() if k != "b"}))
+    with pytest.raises(ConfigError, match="no 'integer' tally"):
+        assemble(replace(evidence, tallies={}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("samples", "8"), r'report.json.samples: found "8"; allowed: an integer'),
+        (("layers", {}), "report.json.layers: found {}; allowed: a list"),
+        (("accuracy", None), "report.json.accuracy: found null"),
+        (("schema", "tssd-report/9"), "schema 'tssd-report/9'"),
+    ],
+)
+def test_wrong_types_are_named(change: tuple[str, object], message: str) -> None:
+    table = json.loads(to_json(full_report()))
+    table[change[0]] = change[1]
+    with pytest.raises(FileFormatError, match=message):
+        from_json(json.dumps(table))
+
+
+def test_nan_is_refused_by_place() -> None:
+    report = full_report()
+    broken = replace(report, layers=(replace(report.layers[0], rate=float("nan")),))
+    with pytest.raises(FileFormatError, match=r"report.layers\[0\].rate: found NaN"):
+        to_json(broken)

@@ -1,0 +1,84 @@
+"""``tssd sweep``: the grid, the points, the table."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from strategies import random_conv_network, random_inputs
+
+from tssd.calibration.int_network import Reset
+from tssd.cli import cli
+from tssd.errors import ConfigError, TargetError
+from tssd.export.bundle.folder import write_bundle
+from tssd.export.bundle.golden import make_golden
+from tssd.simulating.simulation import Request
+from tssd.simulating.sweep import in_processes, on_cluster, parse_axes, requests, simulate_point
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = random_conv_network(5, Reset.HARD, time_steps=3)
+    folder = tmp_path_factory.mktemp("sweep") / "bundle"
+    write_bundle(folder, network, golden=make_golden(network, random_inputs(network, 1, 1)))
+    return folder
+
+
+def test_the_grid_holds_every_combination_in_order() -> None:
+    axes = parse_axes(["noc.buffer=2,4", "chip=loihi2,loihi2-brief"])
+    points = requests(Request(Path("b")), axes)
+    assert [(p.settings[0][1], p.chip) for p in points] == [
+        (2.0, "loihi2"),
+        (2.0, "loihi2-brief"),
+        (4.0, "loihi2"),
+        (4.0, "loihi2-brief"),
+    ]
+
+
+def test_points_differ_where_the_chips_do_and_a_refusal_is_a_row(bundle: Path) -> None:
+    axes = parse_axes(["chip=loihi2,loihi2-brief,loihi1-nahuku"])
+    first, second, refused = map(simulate_point, requests(Request(bundle), axes))
+    assert first.us_per_step is not None
+    assert second.us_per_step is not None
+    assert second.us_per_step < first.us_per_step  # 0.2 us instead of 1.77 us of barrier
+    assert refused.us_per_step is None
+    assert refused.error is not None
+    assert "loihi1-nahuku" in refused.error
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--set: found noc.buffer; allowed: NAME=VALUE"):
+        parse_axes(["noc.buffer"])
+    with pytest.raises(ConfigError, match="--set: found noc.buffer=deep"):
+        requests(Request(Path("b")), parse_axes(["noc.buffer=deep"]))
+
+
+def test_a_dask_cluster_gives_the_same_points_in_order(bundle: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    points = requests(Request(bundle), parse_axes(["chip=loihi2,loihi1-nahuku", "noc.buffer=1,8"]))
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
+    with distributed.LocalCluster(**settings, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        assert list(on_cluster(address)(simulate_point, points)) == [*map(simulate_point, points)]
+        arguments = ["sweep", str(bundle), "--set", "noc.buffer=1,8", "--cluster", address]
+        result = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
+    assert [row["noc.buffer"] for row in json.loads(result.stdout)] == [1.0, 8.0]
+
+
+def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    with pytest.raises(ConfigError, match=r"--cluster: found nonsense://x .*allowed: the address"):
+        list(on_cluster("nonsense://x")(simulate_point, []))
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(TargetError, match=r"(?s)no package distributed.*pip install 'tssd\[dask"):
+        on_cluster("tcp://127.0.0.1:8786")
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_points_and_the_command_prints_one_row_each(bundle: Path) -> None:
+    points = requests(Request(bundle), parse_axes(["buffers.link=1,16"]))
+    assert list(in_processes(2)(simulate_point, points)) == [simulate_point(p) for p in points]
+    arguments = ["sweep", str(bundle), "--set", "buffers.link=1,16", "--json"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert [row["buffers.link"] for row in json.loads(result.stdout)] == [1.0, 16.0]

@@ -1,0 +1,138 @@
+"""FloatNetwork <-> flat named arrays and one JSON header (``tssd-float/1``).
+
+A bundle keeps the float network beside the integer one, so that whoever receives it can measure
+what quantization changed. Keys: ``population/<i>/{decay,threshold,bias}`` and ``synapse_decay``
+where there is synaptic memory,
+``projection/<i>/{weight,bias,mean,variance,gain,shift}`` (the last five where present).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from tssd.errors import FileFormatError
+from tssd.train.handover.float_network import (
+    AveragePool,
+    FloatArray,
+    FloatNetwork,
+    FloatPopulation,
+    FloatProjection,
+    Norm,
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+)
+
+SCHEMA = "tssd-float/1"
+NEURON_ARRAYS = ("decay", "threshold", "bias")
+NORM_ARRAYS = ("mean", "variance", "gain", "shift")
+GEOMETRY = ("stride", "padding", "dilation")
+
+
+def to_arrays(network: FloatNetwork) -> tuple[str, dict[str, FloatArray]]:
+    """The header and the arrays of *network*."""
+    arrays: dict[str, FloatArray] = {}
+    for i, population in enumerate(network.populations):
+        arrays |= {f"population/{i}/{x}": getattr(population, x) for x in NEURON_ARRAYS}
+        if population.synapse_decay is not None:
+            arrays[f"population/{i}/synapse_decay"] = population.synapse_decay
+    for i, projection in enumerate(network.projections):
+        arrays |= {f"projection/{i}/{x}": a for x, a in _projection_arrays(projection).items()}
+    header = {
+        "schema": SCHEMA,
+        "time_steps": network.time_steps,
+        "populations": [_population_header(p) for p in network.populations],
+        "projections": [_projection_header(j) for j in network.projections],
+    }
+    return json.dumps(header, sort_keys=True), arrays
+
+
+def from_arrays(
+    header: str, arrays: Mapping[str, FloatArray], where: str = "float network"
+) -> FloatNetwork:
+    """The exact inverse; anything missing or of another schema raises FileFormatError."""
+    try:
+        table = json.loads(header)
+        if table["schema"] != SCHEMA:
+            raise FileFormatError(where, found=f"schema {table['schema']!r}", allowed=SCHEMA)
+        return FloatNetwork(
+            tuple(_population(p, i, arrays) for i, p in enumerate(table["populations"])),
+            tuple(_projection(j, i, arrays) for i, j in enumerate(table["projections"])),
+            int(table["time_steps"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(
+            where,
+            found=f"a damaged float model ({error!r})",
+            allowed=SCHEMA,
+            hint="export the network again",
+        ) from None
+
+
+def _projection_arrays(projection: FloatProjection) -> dict[str, FloatArray]:
+    arrays = {"weight": projection.weight}
+    if projection.bias is not None:
+        arrays["bias"] = projection.bias
+    if projection.norm is not None:
+        arrays |= {x: getattr(projection.norm, x) for x in NORM_ARRAYS}
+    return arrays
+
+
+def _population_header(p: FloatPopulation) -> dict[str, Any]:
+    return {"name": p.name, "shape": list(p.shape), "kind": str(p.kind), "reset": str(p.reset)}
+
+
+def _projection_header(j: FloatProjection) -> dict[str, Any]:
+    return {
+        "source": j.source,
+        "target": j.target,
+        "kind": str(j.kind),
+        "groups": j.groups,
+        "delay": j.delay,
+        "pool": asdict(j.pool) if j.pool else None,
+        "eps": j.norm.eps if j.norm else None,
+        **{label: list(getattr(j, label)) for label in GEOMETRY},
+    }
+
+
+def _population(
+    table: Mapping[str, Any], i: int, arrays: Mapping[str, FloatArray]
+) -> FloatPopulation:
+    kept = [
+        *NEURON_ARRAYS,
+        *(["synapse_decay"] if f"population/{i}/synapse_decay" in arrays else []),
+    ]
+    parameters = {x: np.asarray(arrays[f"population/{i}/{x}"], np.float64) for x in kept}
+    return FloatPopulation(
+        name=table["name"],
+        shape=tuple(table["shape"]),
+        kind=PopulationKind(table["kind"]),
+        reset=Reset(table["reset"]),
+        **parameters,
+    )
+
+
+def _projection(
+    table: Mapping[str, Any], i: int, arrays: Mapping[str, FloatArray]
+) -> FloatProjection:
+    def array(label: str) -> FloatArray:
+        return np.asarray(arrays[f"projection/{i}/{label}"], np.float64)
+
+    eps, pool, norm = table["eps"], table["pool"], None
+    if eps is not None:
+        norm = Norm(array("mean"), array("variance"), array("gain"), array("shift"), float(eps))
+    return FloatProjection(
+        source=table["source"],
+        target=table["target"],
+        kind=ProjectionKind(table["kind"]),
+        weight=array("weight"),
+        bias=array("bias") if f"projection/{i}/bias" in arrays else None,
+        groups=table["groups"],
+        delay=table["delay"],
+        pool=AveragePool(tuple(pool["kernel"]), tuple(pool["stride"])) if pool else None,
+        norm=norm,
+        **{label: tuple(table[label]) for label in GEOMETRY},
+    )

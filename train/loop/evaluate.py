@@ -1,0 +1,44 @@
+"""Accuracy at every number of steps, and spike rates, of a network in evaluation mode."""
+
+from dataclasses import replace
+
+import torch
+
+from tssd.train.data.data_sets import ByteArray, LabelArray, Split
+from tssd.train.data.events import Framing, frames
+from tssd.train.networks.coding import to_current
+from tssd.train.networks.network import READOUT, Run, SpikingNet
+
+
+@torch.no_grad()
+def step_logits(net: SpikingNet, images: ByteArray, steps: int, batch: int = 250) -> torch.Tensor:
+    """Logits (T, N, classes) of the main readout, computed in evaluation mode."""
+    was_training = net.training
+    net.eval()
+    device = next(net.parameters()).device
+    parts = [
+        net.run(to_current(part).to(device), Run(len(part), steps))[READOUT].cpu()
+        for part in (images[i : i + batch] for i in range(0, len(images), batch))
+    ]
+    net.train(was_training)
+    return torch.cat(parts, 1)
+
+
+def accuracies(
+    net: SpikingNet, split: Split, steps: int, reslice: Framing | None = None
+) -> list[float]:
+    """Per cent right when read out after 1, 2, ... *steps* steps.
+
+    With *reslice* a recording is cut anew, as it says, into as many frames as are read.
+    """
+    if reslice is not None and split.recordings is not None:
+        cuts = [frames(split.recordings, replace(reslice, steps=t + 1)) for t in range(steps)]
+        sums = [step_logits(net, images, t + 1).sum(0) for t, images in enumerate(cuts)]
+        return [_percent(logits, split.labels) for logits in sums]
+    cumulated = step_logits(net, split.images, steps).cumsum(0)
+    return [_percent(logits, split.labels) for logits in cumulated]
+
+
+def _percent(logits: torch.Tensor, labels: LabelArray) -> float:
+    right = (logits.argmax(-1) == torch.from_numpy(labels)).sum().item()
+    return 100.0 * right / len(labels)

@@ -1,0 +1,305 @@
+"""The training loop: one run from its configuration to its run folder.
+
+Run folder: ``checkpoint.safetensors``, ``config.toml``, ``history.csv`` (one row per epoch) and,
+when done, ``manifest.json``. All randomness comes from (seed, epoch, batch): a run resumed from
+any checkpoint, also one saved in the middle of an epoch, continues bit for bit (on the same
+machine with the same number of threads). Checkpoints are written every ``save_every_s`` seconds,
+so a killed process loses no more than that.
+
+Started by torchrun, the processes share every batch (``tssd.train.networks.distributed``).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tssd.atomic import write_bytes
+from tssd.errors import ConfigError, TrainingError
+from tssd.train.config import CONDUCT, TrainConfig
+from tssd.train.data.data_sets import ByteArray, Dataset, LabelArray, Split
+from tssd.train.data.events import TeacherFrames
+from tssd.train.loop import record
+from tssd.train.loop.augment import training_samples
+from tssd.train.loop.average import Average, deployed_copy, estimate_norms
+from tssd.train.loop.checkpoint import (
+    CHECKPOINT,
+    Position,
+    load_optimizer,
+    load_weights,
+    read_checkpoint,
+    save_checkpoint,
+)
+from tssd.train.loop.evaluate import accuracies
+from tssd.train.loop.memory import keep_freed_pages
+from tssd.train.loop.schedule import make_optimizer, rate
+from tssd.train.loop.step import update
+from tssd.train.losses.regularise import reach
+from tssd.train.networks import distributed
+from tssd.train.networks.coding import to_current
+from tssd.train.networks.models import WEAK, build
+from tssd.train.networks.network import SpikingNet, scale_to_unit_current
+
+HEADS = f"net.stages.{WEAK}"  # tensors of weak classifiers in a checkpoint
+Batch = tuple[ByteArray, LabelArray]
+Progress = Callable[[int, int, dict[str, float]], None]  # epoch, batch, running means
+
+
+def quiet(epoch: int, batch: int, means: dict[str, float]) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome: the network to deploy, position (with history) and accuracies in per cent."""
+
+    net: SpikingNet
+    position: Position
+    accuracy: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a run works on; only what these hold changes."""
+
+    config: TrainConfig
+    data: Dataset
+    training: Split
+    folder: Path
+    net: SpikingNet
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    position: Position
+    connected: dict[str, float]  # connections out of each population, for the synop penalty
+
+    @property
+    def path(self) -> Path:
+        return self.folder / CHECKPOINT
+
+    def store(self, deployed: nn.Module | None = None) -> None:
+        """Write the checkpoint, with the network to deploy where it is not the trained one."""
+        if distributed.rank() == 0:
+            chosen = deployed.state_dict() if deployed else self.average and self.average.values
+            kept = (self.net, self.optimizer, self.config, self.data.classes, self.position)
+            save_checkpoint(self.path, *kept, chosen or {})
+
+
+def train(
+    config: TrainConfig,
+    data: Dataset,
+    folder: Path,
+    *,
+    resume: bool = False,
+    start_from: Path | None = None,
+    progress: Progress = quiet,
+) -> Trained:
+    """Train as *config* says and write the run folder.
+
+    *start_from* is the run folder of a network of the same architecture whose weights to begin
+    with, for example one trained with the other reset. Weak classifiers may differ: they only
+    serve the training.
+
+    Raises TrainingError when the loss is not finite; the last checkpoint before it stays.
+    KeyboardInterrupt is passed on after the state has been saved.
+    """
+    keep_freed_pages()
+    if config.tensorboard:
+        record.check_tensorboard()
+    with distributed.group(config.device) as device:
+        work = _prepare(config, data, folder, resume, start_from, device)
+        try:
+            while work.position.epoch < config.epochs:
+                _epoch(work, progress if distributed.rank() == 0 else quiet)
+                _close_epoch(work)
+        except KeyboardInterrupt:
+            work.store()
+            raise
+        return _finish(work, start_from.name if start_from else None)
+
+
+def _prepare(
+    config: TrainConfig,
+    data: Dataset,
+    folder: Path,
+    resume: bool,
+    start_from: Path | None,
+    device: str,
+) -> _Work:
+    training = data.train.first(config.train_limit)
+    _check_batches(config, len(training))
+    net = build(config, data.shape, len(data.classes)).to(device)
+    if config.norm_batches and not net.specs:
+        raise ConfigError(
+            "training: norm_batches", found=str(config.norm_batches), allowed="0 with --model a:b"
+        )
+    optimizer = make_optimizer(net, config)
+    tensors: dict[str, torch.Tensor] = {}
+    begun = (folder / "config.toml").is_file() and not (folder / CHECKPOINT).is_file()
+    if resume and not begun:  # killed before its first checkpoint, a run begins again
+        position, tensors = _resume(folder / CHECKPOINT, net, optimizer, config)
+    else:
+        _begin(net, config, training, start_from)
+        position = Position()
+    average = Average(net, config.ema, tensors) if config.ema else None
+    if distributed.rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / "config.toml", config.to_toml().encode())
+    connected = reach(net) if net.specs else {}
+    if config.synop_weight and not connected:
+        raise ConfigError(
+            "training: synop_weight", found=str(config.synop_weight), allowed="0 with --model a:b"
+        )
+    return _Work(config, data, training, folder, net, optimizer, average, position, connected)
+
+
+def _check_batches(config: TrainConfig, samples: int) -> None:
+    if samples < config.batch_size:
+        raise ConfigError(
+            "training: batch_size", found=str(config.batch_size), allowed=f"<= {samples}"
+        )
+    if config.batch_size % distributed.world():
+        raise ConfigError(
+            "training: batch_size",
+            found=str(config.batch_size),
+            allowed=f"a multiple of the {distributed.world()} processes that share each batch",
+        )
+
+
+def _begin(net: SpikingNet, config: TrainConfig, training: Split, start_from: Path | None) -> None:
+    """First weights: those of another run, or the initialisation scaled on a training batch."""
+    if start_from is None:
+        images = to_current(training.images[:128]).to(next(net.parameters()).device)
+        scale_to_unit_current(net, images, config.student_steps)
+        return
+    path = start_from / CHECKPOINT
+    heads = {k: v for k, v in net.state_dict(prefix="net.").items() if k.startswith(HEADS)}
+    given = read_checkpoint(path).tensors.items()
+    trunk_or_wanted = {k: v for k, v in given if not k.startswith(HEADS) or k in heads}
+    load_weights(net, heads | trunk_or_wanted, str(path))
+
+
+def _resume(
+    path: Path, net: SpikingNet, optimizer: torch.optim.Optimizer, config: TrainConfig
+) -> tuple[Position, dict[str, torch.Tensor]]:
+    checkpoint = read_checkpoint(path)
+    then = checkpoint.config.to_table()
+    changed = [k for k, v in config.to_table().items() if then[k] != v and k not in CONDUCT]
+    if changed:
+        raise ConfigError(
+            f"--resume of {path.parent}",
+            found=f"another value of {', '.join(changed)}",
+            allowed="the configuration the run was started with (its config.toml)",
+        )
+    load_weights(net, checkpoint.tensors, str(path))
+    load_optimizer(optimizer, checkpoint.tensors)
+    return checkpoint.position, checkpoint.tensors
+
+
+def _epoch(work: _Work, progress: Progress) -> None:
+    """Train on from the position to the end of its epoch."""
+    config, position = work.config, work.position
+    work.net.train()
+    batches = len(work.training) // config.batch_size
+    started, saved = time.process_time(), time.monotonic()
+    spent = position.sums.get("cpu_s", 0.0)
+    remaining = epoch_batches(config, work.training, position.epoch, position.batch)
+    for batch, (images, labels) in enumerate(remaining, position.batch):
+        done = position.epoch + batch / batches
+        for group in work.optimizer.param_groups:
+            group["lr"] = config.lr * rate(config, done / config.epochs)
+        values = update(
+            work.net, work.optimizer, config, images, labels, position.epoch, done, work.connected
+        )
+        if not math.isfinite(values["loss"]):
+            raise TrainingError(
+                f"epoch {position.epoch + 1}, batch {batch + 1}",
+                found=f"loss {values['loss']}",
+                hint=f"a lower lr or clip > 0; the last good state is {work.path}",
+            )
+        if work.average:
+            work.average.update(work.net)
+        for key, value in values.items():
+            position.sums[key] = position.sums.get(key, 0.0) + value
+        position.sums["cpu_s"] = spent + time.process_time() - started
+        position.batch = batch + 1
+        if time.monotonic() - saved >= config.save_every_s:
+            work.store()
+            saved = time.monotonic()
+        means = {k: v / position.batch for k, v in position.sums.items() if k != "cpu_s"}
+        progress(position.epoch, position.batch, means)
+
+
+def epoch_batches(config: TrainConfig, split: Split, epoch: int, first: int = 0) -> Iterator[Batch]:
+    """Shuffled, augmented batches from *first* on; the last incomplete one is left out.
+
+    Of several processes each gets its share of every batch and all of its labels.
+    """
+    order = np.random.default_rng((config.seed, epoch)).permutation(len(split))
+    size = config.batch_size
+    part = size // distributed.world()
+    share = slice(distributed.rank() * part, (distributed.rank() + 1) * part)
+    for batch in range(first, len(split) // size):
+        chosen = order[batch * size : (batch + 1) * size]
+        generator = np.random.default_rng((config.seed, epoch, batch))
+        images = training_samples(split, chosen, generator, config, epoch)
+        yield images[share], split.labels[chosen]
+
+
+def _close_epoch(work: _Work) -> None:
+    """Turn the epoch's sums into a history row with the validation accuracy, and save."""
+    config, position = work.config, work.position
+    row = {"epoch": float(position.epoch + 1)}
+    row |= {k: v / position.batch for k, v in position.sums.items() if k != "cpu_s"}
+    net = deployed_copy(work.net, work.average)
+    found = accuracies(net, work.data.val, _readable(work.data.val, config))
+    row["val_accuracy"] = found[config.student_steps - 1]
+    row |= {f"val_at_{t + 1}": accuracy for t, accuracy in enumerate(found)}
+    row["cpu_s"] = position.sums.get("cpu_s", 0.0)
+    position.history.append(row)
+    position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
+    work.store()
+    if distributed.rank() == 0:
+        record.write_history(work.folder, position.history)
+        if config.tensorboard:
+            record.write_events(work.folder, position.history)
+
+
+def _readable(split: Split, config: TrainConfig) -> int:
+    """The steps that validation can read: those of the teacher, or as many frames as there are."""
+    steps = max(config.steps(config.epochs))
+    return min(steps, split.images.shape[1]) if split.images.ndim == 5 else steps
+
+
+def _finish(work: _Work, begun_from: str | None) -> Trained:
+    """The network to deploy and its accuracies; writes the manifest."""
+    config, data = work.config, work.data
+    net = deployed_copy(work.net, work.average)
+    accuracy = _final_accuracy(net, config, data)
+    if config.norm_batches:
+        accuracy = {f"{k}_before_norm_batches": v for k, v in accuracy.items()}
+        net = deployed_copy(net, None, always=True)
+        batches = epoch_batches(config, work.training, config.epochs)
+        estimate_norms(net, batches, config.norm_batches, config.student_steps)
+        accuracy = _final_accuracy(net, config, data) | accuracy
+        work.store(net)
+    if distributed.rank() == 0:
+        record.write_manifest(work.folder, config, data, accuracy, work.position, begun_from)
+    distributed.wait()
+    return Trained(net.eval(), work.position, accuracy)
+
+
+def _final_accuracy(net: SpikingNet, config: TrainConfig, data: Dataset) -> dict[str, Any]:
+    steps = max(config.steps(config.epochs))
+    resliced = config.teacher_frames is TeacherFrames.RESLICED
+    test = accuracies(net, data.test, steps, config.framing() if resliced else None)
+    return {
+        "test": test[config.student_steps - 1],
+        "test_at_step": test,
+        "val": accuracies(net, data.val, config.student_steps)[-1],
+    }

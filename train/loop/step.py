@@ -1,0 +1,78 @@
+"""One update of the weights: forward, loss, backward, optimizer."""
+
+from collections.abc import Mapping
+
+import torch
+
+from tssd.errors import ConfigError
+from tssd.train.config import Precision, Readout, TrainConfig
+from tssd.train.data.data_sets import ByteArray, LabelArray
+from tssd.train.losses.distill import losses
+from tssd.train.losses.regularise import penalties
+from tssd.train.networks import distributed
+from tssd.train.networks.coding import to_current
+from tssd.train.networks.network import READOUT, Run, SpikingNet
+
+
+def update(
+    net: SpikingNet,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    images: ByteArray,
+    labels: LabelArray,
+    epoch: int,
+    done: float,
+    connected: Mapping[str, float],
+) -> dict[str, float]:
+    """One update; returns the loss terms and the share of right answers in per cent.
+
+    *images* are this process's share of the batch, *labels* those of the whole batch; *done* is
+    the number of epochs behind. *connected* holds the connections out of each population.
+    """
+    device = next(net.parameters()).device
+    student, teacher = config.steps(epoch)
+    apart = images.ndim == 5 and config.teacher_runs_apart
+    run = Run(
+        len(images),
+        student,
+        teacher if apart else teacher - student,
+        tail_gradient=not config.detach_teacher or config.task_readout is not Readout.STUDENT,
+        bf16=config.precision is Precision.BF16,
+        restart=apart,
+    )
+    outputs = (READOUT, *_heads(net, config))
+    shares, rates = net.run_with_rates(to_current(images).to(device), run, outputs)
+    logits = {name: distributed.gathered(share, 1) for name, share in shares.items()}
+    target = torch.from_numpy(labels).to(device)
+    ramp = min(1.0, done / (config.ramp * config.epochs)) if config.ramp else 1.0
+    weak = [logits[name] for name in outputs[1:]] or None
+    begin = student if apart else 0
+    terms = losses(logits[READOUT], weak, target, student, config, ramp, begin)
+    means = {name: distributed.mean_over_processes(rate) for name, rate in rates.items()}
+    extra = penalties(net, means, connected, config)
+    total = terms.total + extra.total
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    distributed.sum_gradients(net.parameters())
+    if config.clip:
+        torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+    if torch.isfinite(total):
+        optimizer.step()
+    right = (logits[READOUT][:student].mean(0).argmax(-1) == target).float().mean()
+    found = {"loss": total, "task": terms.task, "temporal": terms.temporal}
+    found |= {"spatial": terms.spatial, "train_accuracy": 100 * right}
+    found |= {"spike_rate": torch.stack(list(means.values())).mean(), "synops": extra.operations}
+    return {name: value.item() for name, value in found.items()}
+
+
+def _heads(net: SpikingNet, config: TrainConfig) -> list[str]:
+    if not config.method.spatial:
+        return []
+    if not net.heads:
+        raise ConfigError(
+            "training: method",
+            found=f"{config.method.value} and a network without weak classifiers",
+            allowed="a module with a WeakHead or a second output",
+            hint="--method tsd needs none",
+        )
+    return net.heads

@@ -1,0 +1,206 @@
+"""Any user's snnTorch module, trained step by step through its own neurons.
+
+``--model pkg.module:build`` names a function without arguments that returns a torch module for one
+time step: images (B, C, H, W) in, logits or spikes (B, classes) out, neurons of snnTorch with
+``init_hidden=True``. A weak classifier is a submodule in ``WeakHead`` (what it returns is its
+logits), or any further output of forward; what the first output does not depend on is left behind
+when the network is exported. The mean of the first output over the steps is the logit.
+
+Layer-by-layer kernels need to know a network's layers, so this is the plain loop over the steps,
+several times slower than a built-in network. The neuron's options of the configuration do not
+apply: the module has its own.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import snntorch
+import torch
+from torch import Tensor, fx, nn
+
+from tssd.config import unknown_name
+from tssd.errors import ConfigError, NetworkError
+from tssd.train.networks.network import READOUT, Run, SpikingNet
+from tssd.train.networks.neuron import NeuronModel
+from tssd.train.networks.trace import trace
+
+
+class WeakHead(nn.Module):
+    """Marks *body* as a weak classifier: trained with the network, left behind at export."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.body(x)
+        return logits
+
+
+def is_module_path(model: str) -> bool:
+    """Whether *model* names a user's function rather than a built-in network."""
+    return ":" in model
+
+
+def import_named(model: str) -> tuple[ModuleType, str]:
+    """The module of ``pkg.module:name`` and the name; the working folder is looked in too."""
+    path, _, name = model.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return importlib.import_module(path), name
+
+
+def build_module(model: str) -> nn.Module:
+    """What the function that *model* (``pkg.module:build``) names returns."""
+    where = f"training: model {model!r}"
+    try:
+        module, function = import_named(model)
+    except ImportError as error:
+        raise ConfigError(
+            where, found=str(error), allowed="an importable pkg.module:build"
+        ) from None
+    if not hasattr(module, function):
+        functions = [name for name, value in vars(module).items() if callable(value)]
+        raise unknown_name(
+            where, f"function {function!r} of {module.__name__}", function, functions
+        )
+    built = getattr(module, function)()
+    if not isinstance(built, nn.Module):
+        raise ConfigError(where, found=type(built).__name__, allowed="a torch.nn.Module")
+    return built
+
+
+class UserNet(SpikingNet):
+    """A user's module with the outputs of a SpikingNet; it has no stages (``specs`` is empty)."""
+
+    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__((), input_shape, NeuronModel())
+        self.module, self.classes = module, classes
+        self.outputs = self._outputs()
+
+    @property
+    def readouts(self) -> list[str]:
+        return self.outputs
+
+    def run_with_rates(
+        self, images: Tensor, run: Run, outputs: Sequence[str] = (READOUT,)
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        steps = run.head + run.tail
+        found: dict[str, list[Tensor]] = {name: [] for name in outputs}
+        rates: dict[str, list[Tensor]] = {}
+        self._reset()
+        for t in range(steps):
+            if run.restart and t == run.head:
+                self._reset()
+            tail = t >= run.head
+            image = images[t] if images.dim() == 5 else images
+            with run.tail_context() if tail else nullcontext(), run.cast(images.device.type):
+                logits, fired = self._step(image)
+            for name in outputs:
+                found[name].append(logits[name].float())
+            if not tail:
+                for name, spikes in fired.items():
+                    rates.setdefault(name, []).append(spikes.mean())
+        self._reset()  # leaves no graph behind
+        means = {name: torch.stack(values).mean() for name, values in rates.items()}
+        return {name: torch.stack(values) for name, values in found.items()}, means
+
+    def _step(self, images: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One time step: the logits of every output, the spikes of every neuron layer."""
+        heads: dict[str, Tensor] = {}
+        spikes: dict[str, Tensor] = {}
+        hooks = []
+        for path, module in self.module.named_modules():
+            kept = heads if isinstance(module, WeakHead) else spikes
+            if isinstance(module, WeakHead | snntorch.SpikingNeuron):
+                hooks.append(module.register_forward_hook(_keep(kept, path)))
+        try:
+            returned = self.module(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        first, *others = returned if isinstance(returned, tuple | list) else (returned,)
+        further = {f"output{index + 1}": value for index, value in enumerate(others)}
+        return {READOUT: first, **heads, **further}, spikes
+
+    def _reset(self) -> None:
+        """Every membrane at rest."""
+        neurons: list[Any] = list(self.module.modules())
+        for neuron in neurons:
+            if isinstance(neuron, snntorch.SpikingNeuron):
+                neuron.reset_mem()
+
+    def _outputs(self) -> list[str]:
+        """The names of the outputs, from one silent step; each must be (B, classes)."""
+        self._check_neurons()
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            logits, _ = self._step(torch.zeros((2, *self.input_shape)))
+        self.train(was_training)
+        self._reset()
+        for name, value in logits.items():
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            if shape != (2, self.classes):
+                raise NetworkError(
+                    f"module {name}",
+                    found=f"an output {shape} for a batch of 2",
+                    allowed=f"(2, {self.classes})",
+                    hint="forward is one time step; states stay inside (init_hidden=True)",
+                )
+        return list(logits)
+
+    def _check_neurons(self) -> None:
+        neurons = 0
+        for path, module in self.module.named_modules():
+            if isinstance(module, snntorch.SpikingNeuron):
+                neurons += 1
+                if not getattr(module, "init_hidden", False):
+                    raise NetworkError(
+                        f"module {path}",
+                        found=f"{type(module).__name__} without a state of its own",
+                        allowed="init_hidden=True",
+                    )
+        if not neurons:
+            raise NetworkError("module", found="no spiking neuron", allowed="snntorch neurons")
+
+    def deployed(self) -> fx.GraphModule:
+        """The module without what its first output does not depend on, in inference mode.
+
+        Raises NetworkError where forward cannot be followed (data-dependent control flow).
+        """
+        graph = trace(self.module)
+        for node in graph.nodes:
+            if node.op == "output" and isinstance(node.args[0], tuple | list):
+                node.args = (node.args[0][0],)
+        alone = fx.GraphModule(self.module, graph)
+        alone.graph.eliminate_dead_code()
+        alone.recompile()
+        alone.delete_all_unused_submodules()
+        alone.eval()
+        return alone
+
+    def stripped_logits(self, images: Tensor, steps: int) -> Tensor:
+        """Step logits of the deployed module, to compare with those of the whole."""
+        alone = UserNet(self.deployed(), self.input_shape, self.classes).eval()
+        with torch.no_grad():
+            logits: Tensor = alone(images, steps)
+        return logits
+
+
+class _keep:
+    """A forward hook that keeps a module's (first) output under its path."""
+
+    def __init__(self, kept: dict[str, Tensor], path: str) -> None:
+        self.kept, self.path = kept, path
+
+    def __call__(self, module: nn.Module, inputs: object, output: object) -> None:
+        value = output[0] if isinstance(output, tuple) else output
+        if isinstance(value, Tensor):
+            self.kept[self.path] = value

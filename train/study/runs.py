@@ -1,0 +1,278 @@
+"""An ablation: every condition with every seed, compared seed by seed with plain cross-entropy.
+
+Conditions differ in the method alone (and, for the controls, in the number of steps); data,
+recipe and seeds are the same. Each run has a folder of its own, so a study that was stopped goes
+on where it stood. The difference of a condition is the mean over seeds of its accuracy minus that
+of a control with the same seed, with Student's 95 % interval. Two controls matter: the network
+trained with T_s steps, and the network trained with T_t steps of which the first T_s are read.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from tssd.atomic import write_bytes
+from tssd.config import unknown_name
+from tssd.errors import ConfigError
+from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting, recorded
+from tssd.train.data.data_sets import EVENT_LOADERS, Dataset
+from tssd.train.data.event_data import recut
+from tssd.train.data.events import TeacherFrames, frames
+from tssd.train.data.splits import ByteArray, Split
+from tssd.train.handover.costs import Costs, costs
+from tssd.train.loop.checkpoint import CHECKPOINT, load_net
+from tssd.train.loop.evaluate import accuracies
+from tssd.train.loop.loop import train
+from tssd.train.networks.strip import strip
+
+BASELINE = "ce at T_s"
+LONG = "ce at T_t"
+CUT = "ce at T_t read at T_s"
+PLAIN = "as configured"  # the baseline of a front
+MEASURED = "measured.json"
+COST_SAMPLES = 256  # test samples that spikes are counted on
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run: test accuracy in per cent when 1, 2, ... T_t steps are read, and what it costs."""
+
+    at_step: tuple[float, ...]
+    costs: Mapping[int, Costs]  # by the number of steps read: T_s, and T_t for the long control
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean over seeds of the paired difference in points, and half of its 95 % interval."""
+
+    mean: float
+    half_width: float | None  # None with one seed
+
+    def __str__(self) -> str:
+        width = "(one seed)" if self.half_width is None else f"± {self.half_width:.2f}"
+        return f"{self.mean:+.2f} {width}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One condition; ``steps`` are read when it is deployed."""
+
+    condition: str
+    steps: int
+    accuracy: tuple[float, ...]  # one per seed, per cent
+    at_step: tuple[float, ...]  # mean over seeds after 1, 2, ... T_t steps
+    rates: Mapping[str, float]  # spikes per neuron and step, mean over seeds
+    synops: Mapping[str, float]  # per inference, mean over seeds
+    to_baseline: Difference | None  # against the first condition; None for itself
+    to_cut: Difference | None  # against CUT; None for itself
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.accuracy)
+
+    @property
+    def half_width(self) -> float | None:
+        return interval(self.accuracy)
+
+
+def conditions(config: TrainConfig) -> dict[str, TrainConfig]:
+    """Name -> configuration; the long control is trained with T_t steps and read out at T_s too."""
+    plain = replace(config, method=Method.CE)
+    prefix = config.teacher_frames is TeacherFrames.PREFIX
+    cut = config.framing().steps if config.dataset in EVENT_LOADERS and prefix else config.frames
+    long = replace(
+        plain,
+        student_steps=config.teacher_steps,
+        teacher_steps=config.teacher_steps + 1,
+        frames=cut,
+    )
+    methods = (Method.TET, Method.TSD, Method.SSD, Method.TSSD, Method.S2W, Method.W2S)
+    others = {str(method.value): replace(config, method=method) for method in methods}
+    return {BASELINE: plain, LONG: long, **others}
+
+
+def study(
+    config: TrainConfig,
+    data: Dataset,
+    seeds: Sequence[int],
+    folder: Path,
+    began: Callable[[str, int], None] = lambda condition, seed: None,
+    compared: Mapping[str, TrainConfig] | None = None,
+) -> tuple[Outcome, ...]:
+    """Run what is missing and compare; writes ``study.json`` into *folder*.
+
+    All conditions of one seed come before the next seed. *compared* (default ``conditions``) begins
+    with the baseline.
+    """
+    if not seeds:
+        raise ConfigError("study: seeds", found="none", allowed="at least one")
+    found: dict[str, list[Measurement]] = {}
+    for seed in seeds:
+        for condition, changed in (compared or conditions(config)).items():
+            began(condition, seed)
+            run = folder / f"{condition.replace(' ', '-')}-seed{seed}"
+            one = replace(changed, seed=seed)
+            made(one, data, run)
+            found.setdefault(condition, []).append(measured(run, config, one, data))
+    outcomes = compare(found, config)
+    table = {"config": config.to_table(), "outcomes": [asdict(outcome) for outcome in outcomes]}
+    write_bytes(folder / "study.json", (json.dumps(table, indent=1) + "\n").encode())
+    return outcomes
+
+
+def chosen(config: TrainConfig, only: Sequence[str]) -> dict[str, TrainConfig]:
+    """The baseline and the conditions named in *only*."""
+    every = conditions(config)
+    for name in only:
+        if name not in every:
+            raise unknown_name("study: --only", f"condition {name!r}", name, every)
+    return {k: v for k, v in every.items() if k in (BASELINE, *only)}
+
+
+def front(config: TrainConfig, text: str) -> dict[str, TrainConfig]:
+    """*config*, and it with one option changed: ``key=value,value,...`` gives a run per value.
+
+    With the weight of a penalty on spikes as the option, the study's figure shows what accuracy
+    costs in synaptic operations.
+    """
+    key, _, values = text.partition("=")
+    settings = [f"{key}={value}" for value in values.split(",")]
+    return {PLAIN: config} | dict(_varied(config, text) for text in settings)
+
+
+def variants(config: TrainConfig, texts: Sequence[str]) -> dict[str, TrainConfig]:
+    """Both controls, *config*, and it with options changed: each text is ``key=value,key=value``.
+
+    The controls keep the options of *config*: vary what belongs to the method, not the recipe.
+    """
+    every = conditions(config)
+    controls = {name: every[name] for name in (BASELINE, LONG)}
+    return controls | {PLAIN: config} | dict(_varied(config, text) for text in texts)
+
+
+def _varied(config: TrainConfig, text: str) -> tuple[str, TrainConfig]:
+    """Name and configuration; the name has the values as read: 1 and 1.0 of a number are one."""
+    changes = dict(map(parse_setting, text.split(",")))
+    varied = recorded(config.to_table() | changes, "study")
+    # All conditions read the same samples in the same frames; these were loaded once.
+    other_cut = config.dataset in EVENT_LOADERS and varied.framing() != config.framing()
+    if other_cut or varied.dataset != config.dataset:
+        raise ConfigError(
+            f"study: {text}",
+            found="other samples, or another cut of the recordings, than the controls have",
+            hint="a study of its own; or set frames, so that the cut does not follow teacher_steps",
+        )
+    shown = {k: str(v).lower() if isinstance(v, bool) else v for k, v in changes.items()}
+    return ",".join(f"{key}={value}" for key, value in shown.items()), varied
+
+
+def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
+    """Make or finish the run in *folder*, unless it is done."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        train(config, _framed(data, config), folder, resume=(folder / CHECKPOINT).is_file())
+        return
+    # An option that did not exist when the run was made had its default.
+    then = {**TrainConfig().to_table(), **json.loads(path.read_text())["config"]}
+    changed = [
+        key for key, value in config.to_table().items() if then[key] != value and key not in CONDUCT
+    ]
+    if changed:
+        raise ConfigError(
+            str(folder),
+            found=f"a run of another configuration ({', '.join(changed)})",
+            hint="another --out",
+        )
+
+
+def _framed(data: Dataset, config: TrainConfig) -> Dataset:
+    """*data* as *config* reads it: resliced, the long control cuts a recording finer."""
+    framing = config.framing()
+    as_read = data.train.recordings is None or data.train.images.shape[1] == framing.steps
+    return data if as_read else recut(data, framing)
+
+
+def measured(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> Measurement:
+    """Accuracy and costs of the run in *folder*, kept beside it."""
+    path = folder / MEASURED
+    if not path.is_file():
+        table = _measure(folder, config, own, data)
+        write_bytes(path, (json.dumps(table, indent=1) + "\n").encode())
+    table = json.loads(path.read_text())
+    spent = {int(steps): Costs(**cost) for steps, cost in table["costs"].items()}
+    return Measurement(tuple(table["at_step"]), spent)
+
+
+def _measure(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> dict[str, Any]:
+    net, _ = load_net(folder)
+    apart = config.teacher_frames is TeacherFrames.RESLICED
+    framing = config.framing() if apart else None
+    read = sorted({config.student_steps, own.student_steps})
+    spent = {}
+    for steps in read:
+        images = shown(data.test.first(COST_SAMPLES), config, steps)
+        spent[steps] = asdict(costs(strip(net, images[:4], steps), images))
+    # A run with a teacher was read out at every step when it ended.
+    at_step = json.loads((folder / "manifest.json").read_text())["accuracy"]["test_at_step"]
+    if len(at_step) < config.teacher_steps:
+        at_step = accuracies(net, data.test, config.teacher_steps, framing)
+    return {"at_step": at_step[: config.teacher_steps], "costs": spent}
+
+
+def shown(split: Split, config: TrainConfig, steps: int) -> ByteArray:
+    """The images, or the frames that a network which reads *steps* of them is given."""
+    if split.recordings is None or config.teacher_frames is TeacherFrames.PREFIX:
+        return split.images
+    return frames(split.recordings, replace(config.framing(), steps=steps))
+
+
+def compare(found: Mapping[str, Sequence[Measurement]], config: TrainConfig) -> tuple[Outcome, ...]:
+    """Outcomes from the runs' measurements, one per seed; the cut control is the long one's."""
+    runs = {name: (list(one), config.student_steps) for name, one in found.items()}
+    if LONG in found:
+        runs[LONG] = (list(found[LONG]), config.teacher_steps)
+        runs[CUT] = (list(found[LONG]), config.student_steps)
+    baseline = next(iter(found))
+    order = [name for name in (baseline, LONG, CUT) if name in runs]
+    order += [name for name in runs if name not in order]
+    at = {name: [one.at_step[steps - 1] for one in ones] for name, (ones, steps) in runs.items()}
+    return tuple(_outcome(name, *runs[name], at, baseline) for name in order)
+
+
+def _outcome(
+    name: str, runs: list[Measurement], steps: int, at: Mapping[str, list[float]], baseline: str
+) -> Outcome:
+    spent = [run.costs[steps] for run in runs]
+    return Outcome(
+        name,
+        steps,
+        tuple(at[name]),
+        tuple(fmean(values) for values in zip(*(run.at_step for run in runs), strict=True)),
+        _means([one.rates for one in spent]),
+        _means([one.synops for one in spent]),
+        difference(at[name], at[baseline]) if name != baseline else None,
+        difference(at[name], at[CUT]) if CUT in at and name != CUT else None,
+    )
+
+
+def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: fmean(table[key] for table in tables) for key in tables[0]}
+
+
+def difference(values: Sequence[float], control: Sequence[float]) -> Difference:
+    """*values* minus *control*, paired by seed."""
+    pairs = [a - b for a, b in zip(values, control, strict=True)]
+    return Difference(fmean(pairs), interval(pairs))
+
+
+def interval(values: Sequence[float]) -> float | None:
+    """Half the width of Student's 95 % interval of the mean; None for a single value."""
+    if len(values) < 2:
+        return None
+    from scipy import stats
+
+    return float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))

@@ -1,0 +1,6 @@
+"""The chain: from a run, a module or a file to a bundle, and back.
+
+``pipeline`` takes a run folder, ``float_import`` a graph or a user's module (``users_module``),
+``importing`` any exchange file, with ``user_samples``. ``conversion`` writes one file,
+``torch_module`` brings a bundle back to torch.
+"""

@@ -1,0 +1,76 @@
+"""A network as one exchange file: integers or a snnTorch module to .nir, integers to .net."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tssd.calibration.int_network import IntNetwork
+from tssd.chain.float_import import ModelSource, graph_of_model
+from tssd.config import unknown_name
+from tssd.errors import ConfigError, FileFormatError
+from tssd.export.bundle.folder import read_bundle
+from tssd.export.netx.write import write_netx
+from tssd.export.nir.graphs.dialects import write_for
+from tssd.export.nir.graphs.graph import Graph
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.write import write_graph
+from tssd.export.nir.integers.graph import NirMode
+from tssd.export.nir.integers.read import read_nir
+from tssd.export.nir.integers.write import write_nir
+
+FORMATS = (".nir", ".net")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a ``.nir`` is written: the mode, the length of a step, or the platform to read it."""
+
+    mode: NirMode = NirMode.COMPATIBLE
+    dt_seconds: float = 1e-4
+    platform: str | None = None
+
+
+def convert(source: Path, out: Path, form: Form) -> str | None:
+    """The integers of a bundle or of a ``.nir`` of ours as *out*, by its suffix. Returns what a
+    user of the file must know, if anything."""
+    check_new(out)
+    network = _integers(source)
+    if out.suffix == ".net":
+        write_netx(network, out)
+    elif form.platform is not None:
+        return write_for(_graph(network), out, form.platform)
+    else:
+        write_nir(network, out, form.mode, form.dt_seconds)
+    return None
+
+
+def convert_model(model: ModelSource, out: Path, form: Form) -> str | None:
+    """The user's snnTorch module as a ``.nir`` of float weights; returns as ``convert`` does."""
+    check_new(out)
+    if out.suffix != ".nir":
+        raise ConfigError("--out", found=out.name, allowed="a .nir file, for a float module")
+    graph = graph_of_model(model, form.mode, form.dt_seconds)
+    if form.platform is not None:
+        return write_for(graph, out, form.platform)
+    write_graph(graph, out)
+    return None
+
+
+def check_new(out: Path) -> None:
+    """A known format, and nothing to overwrite."""
+    if out.suffix not in FORMATS:
+        raise unknown_name("--out", repr(out.name), out.suffix, FORMATS)
+    if out.exists():
+        raise FileFormatError(str(out), found="an existing file", hint="another name, or remove it")
+
+
+def _integers(source: Path) -> IntNetwork:
+    return read_bundle(source).network if source.is_dir() else read_nir(source)
+
+
+def _graph(network: IntNetwork) -> Graph:
+    """The plain graph of *network*, by way of the file that says it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.nir"
+        write_nir(network, path)
+        return read_graph(path)

@@ -1,0 +1,199 @@
+"""A float network from elsewhere becomes a bundle: calibrated, quantized, placed, recorded.
+
+Two ways in, one way on: a NIR graph of any tool, or a snnTorch module of the user. They bring
+weights but no data, so the samples that the scales are fitted to come from the user.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from torch import nn
+
+from tssd.atomic import check_free
+from tssd.chain.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
+from tssd.chain.user_samples import UserSamples, load_samples
+from tssd.errors import ConfigError, FileFormatError, NetworkError
+from tssd.export.bundle.folder import Bundle
+from tssd.export.bundle.manifest import sha256
+from tssd.export.nir.graphs.from_snntorch import DT_SECONDS, from_snntorch
+from tssd.export.nir.graphs.graph import RESETTING, Graph
+from tssd.export.nir.graphs.profiles import PROFILES, Answers, Rule, resolve
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.run import run
+from tssd.export.nir.graphs.to_float import to_float
+from tssd.export.nir.integers.graph import NirMode
+from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.float_run import presented
+from tssd.train.networks.user_module import import_named
+
+NOTED_SAMPLES = 8  # on which spikes are counted for a note
+
+
+@dataclass(frozen=True)
+class FloatSource:
+    """What the network does not bring itself: ``answers`` about time, calibration samples, steps
+    of one inference."""
+
+    calibration: Path | None
+    time_steps: int
+    answers: Answers = Answers()
+
+
+def import_graph(
+    path: Path,
+    out: Path,
+    source: FloatSource,
+    options: ExportOptions,
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of the NIR graph in *path*."""
+    on_step("read the graph")
+    told = {"imported": path.name, "sha256": sha256(path)}
+    return export_graph(read_graph(path), out, source, options, told, force=force, on_step=on_step)
+
+
+def export_graph(
+    graph: Graph,
+    out: Path,
+    source: FloatSource,
+    options: ExportOptions,
+    told: Mapping[str, Any],
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of *graph*; *told* goes into the manifest."""
+    rule = resolve(graph, source.answers)
+    stripped = to_float(graph, source.time_steps, rule)
+    shape = stripped.populations[0].shape
+    if source.calibration is None:
+        raise ConfigError(
+            "--calibration",
+            found="a float network and no samples to fit its integers to",
+            allowed=f"an .npz file with uint8 'inputs' (N, {', '.join(map(str, shape))})",
+            hint="a few hundred samples like those of training; 'labels' are checked if present",
+        )
+    material = material_of(load_samples(source.calibration, shape), options)
+    deployable = deploy(stripped, material, options, on_step)
+    about = {**told, "rule": {k: str(v) for k, v in asdict(rule).items()}}
+    notes = _several_spikes(graph, rule, source, stripped, material)
+    return write(
+        deployable, material, out, options, about, notes=notes, force=force, on_step=on_step
+    )
+
+
+def _several_spikes(
+    graph: Graph, rule: Rule, source: FloatSource, stripped: FloatNetwork, material: Material
+) -> tuple[str, ...]:
+    """What a platform whose neurons send several spikes in a step would send more."""
+    name = source.answers.profile
+    if name is None or not PROFILES[name].several:
+        return ()
+    seen = presented(stripped, material.calibration[:NOTED_SAMPLES]) / 255
+    frames = np.broadcast_to(seen, (source.time_steps, *seen.shape[1:])).copy()
+    neurons = graph.of_type(*RESETTING)
+    one, several = (
+        sum(float(x.sum()) for x in run(graph, frames, told, record=neurons).nodes.values())
+        for told in (rule, replace(rule, several=True))
+    )
+    return (
+        f"{name} sends several spikes in a step where v reaches a multiple of the threshold; here "
+        f"a neuron sends one: {one:,.0f} spikes instead of {several:,.0f} on {frames.shape[1]} "
+        "calibration samples",
+    )
+
+
+def material_of(samples: UserSamples, options: ExportOptions) -> Material:
+    """With labels the samples are halved: what is checked was not calibrated on."""
+    images, labels = samples.images, samples.labels
+    if labels is None or len(images) < 2:
+        used = images[: options.calibration_samples]
+        return Material(used, used, None, images[:GOLDEN_SAMPLES])
+    half = min(options.calibration_samples, len(images) // 2)
+    checked = slice(half, half + options.check_samples)
+    return Material(
+        images[:half], images[checked], labels[checked], images[half : half + GOLDEN_SAMPLES]
+    )
+
+
+# ---------------------------------------------------------------- a module of the user
+
+
+def load_module(name: str, weights: Path | None) -> nn.Module:
+    """``pkg.module:build`` called (or a module found there), with *weights*, in inference mode."""
+    if not all(name.partition(":")):
+        raise ConfigError("--model", found=repr(name), allowed="package.module:function")
+    try:
+        found = getattr(*import_named(name))
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            "--model", found=f"{name!r} ({error})", allowed="a module that can be imported"
+        ) from None
+    module: Any = found() if callable(found) and not isinstance(found, nn.Module) else found
+    if not isinstance(module, nn.Module):
+        raise ConfigError("--model", found=type(module).__name__, allowed="a torch module")
+    if weights is not None:
+        _load_weights(module, weights)
+    return module.eval()
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    try:
+        module.load_state_dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise FileFormatError(
+            str(path), found=f"no readable weights ({error})", allowed="a .safetensors file"
+        ) from None
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:4]]
+        raise NetworkError(
+            str(path), found="; ".join(lines), allowed="the tensors of the module, all of them"
+        ) from None
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A snnTorch module: ``pkg.module:build``, its weights, its input of one sample ("1,28,28")."""
+
+    name: str
+    weights: Path | None = None
+    input_shape: str | None = None
+
+
+def export_model(
+    model: ModelSource,
+    out: Path,
+    source: FloatSource,
+    options: ExportOptions,
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of the user's snnTorch module."""
+    check_free(out, force)
+    on_step("trace the module")
+    told: dict[str, Any] = {"model": model.name}
+    if model.weights is not None:
+        told |= {"weights": model.weights.name, "sha256": sha256(model.weights)}
+    graph = graph_of_model(model)
+    return export_graph(graph, out, source, options, told, force=force, on_step=on_step)
+
+
+def graph_of_model(
+    model: ModelSource, mode: NirMode = NirMode.EXACT, dt_seconds: float = DT_SECONDS
+) -> Graph:
+    """Its graph of one step; what is not proven is refused by the path of the module."""
+    text = model.input_shape or ""
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise ConfigError("--input-shape", found=repr(text), allowed="C,H,W or N, as in 1,28,28")
+    shape = tuple(int(part) for part in parts)
+    return from_snntorch(load_module(model.name, model.weights), shape, dt_seconds, mode)

@@ -1,0 +1,105 @@
+"""A network trained elsewhere becomes a bundle: read, place, record golden answers, write.
+
+Integer networks (.net of lava-dl, .nir with the integer model of tssd) are taken over as they are;
+a float graph (.nir of any tool) is calibrated and quantized first (``tssd.chain.float_import``).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tssd.atomic import check_free
+from tssd.calibration.int_network import InputCoding, IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import over_time, reference
+from tssd.calibration.tally import tally
+from tssd.chain.float_import import FloatSource, import_graph
+from tssd.chain.pipeline import ExportOptions, Step, write_placed
+from tssd.chain.user_samples import load_integers
+from tssd.errors import FileFormatError
+from tssd.export.bundle.folder import Bundle
+from tssd.export.bundle.manifest import sha256
+from tssd.export.netx.read import read_netx
+from tssd.export.netx.to_integers import Imported, import_netx
+from tssd.export.nir.graphs.profiles import Answers
+from tssd.export.nir.integers.read import has_integer_model, read_nir
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.mapping.placement import place
+
+DRAWN = 2  # golden samples drawn at random where none are given
+DRAWN_RATE = 0.2  # of ones among drawn spikes
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """``samples``: input samples (N, *input shape) for the golden answers of an integer network;
+    drawn if None. ``coding``: what the input of a .net carries, which the file does not say.
+    ``calibration``: samples that a float graph is quantized on; ``answers``: its missing words."""
+
+    time_steps: int = 16
+    coding: InputCoding = InputCoding.SPIKES
+    samples: Path | None = None
+    calibration: Path | None = None
+    answers: Answers = Answers()
+    export: ExportOptions = ExportOptions()
+
+
+def import_bundle(
+    path: Path,
+    out: Path,
+    options: ImportOptions,
+    *,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of the network in *path*, by its suffix and content."""
+    check_free(out, force)
+    if path.suffix == ".nir" and not has_integer_model(path):
+        source = FloatSource(options.calibration, options.time_steps, options.answers)
+        return import_graph(path, out, source, options.export, force=force, on_step=on_step)
+    on_step("read the integers")
+    imported = read_network(path, options)
+    network, export = imported.network, options.export
+    inputs = golden_inputs(network, options)
+    on_step(f"place on {export.target}")
+    traffic = tally(reference(network, inputs))
+    placement = place(network, load_chip(export.target), traffic, export.seed)
+    on_step("write the bundle")
+    origin = "drawn at random" if options.samples is None else options.samples.name
+    about = {
+        "source": {"imported": path.name, "sha256": sha256(path)},
+        "golden_inputs": origin,
+        "notes": list(imported.notes),
+    }
+    return write_placed(network, placement, inputs, out, export, about=about, force=force)
+
+
+def read_network(path: Path, options: ImportOptions) -> Imported:
+    """The integers in *path*: .net (lava-dl netx) or .nir of tssd."""
+    if path.suffix == ".net":
+        return import_netx(read_netx(path), options.time_steps, options.coding)
+    if path.suffix == ".nir":
+        return Imported(read_nir(path), ())
+    raise FileFormatError(
+        str(path),
+        found=f"a {path.suffix or 'nameless'} file",
+        allowed=".net of lava-dl's netx, or .nir",
+    )
+
+
+def golden_inputs(network: IntNetwork, options: ImportOptions) -> IntArray:
+    """Samples (N, *input shape) held over all steps: (T, N, *input shape)."""
+    if options.samples is None:
+        samples = _drawn(network, options.export.seed)
+    else:
+        samples = load_integers(options.samples, network.source.shape)
+    return over_time(samples, network.time_steps)
+
+
+def _drawn(network: IntNetwork, seed: int) -> IntArray:
+    rng = np.random.default_rng(seed)
+    shape = (DRAWN, *network.source.shape)
+    if network.input_coding is InputCoding.SPIKES:
+        return (rng.random(shape) < DRAWN_RATE).astype(np.int64)
+    return rng.integers(0, min(network.input_max, 255) + 1, shape)

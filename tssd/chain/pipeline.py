@@ -1,0 +1,261 @@
+"""The chain as a column of steps: run folder -> stripped -> folded -> integers -> placed -> bundle.
+
+Each step takes a frozen value to the next and adds its contracts; a failed contract stops the
+export before anything is written.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssd.atomic import check_free
+from tssd.calibration.comparing import agreement
+from tssd.calibration.encode import encode
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.precision import Precision
+from tssd.calibration.quantizing.fold import Pooling, align, fold
+from tssd.calibration.quantizing.observe import observe
+from tssd.calibration.quantizing.quantize import quantize
+from tssd.calibration.quantizing.scales import Options as QuantizeOptions
+from tssd.calibration.tally import Tally
+from tssd.chain.users_module import strip_module
+from tssd.contracts import Contract, not_run, require
+from tssd.export.bundle.folder import Bundle, write_bundle
+from tssd.export.bundle.golden import make_golden
+from tssd.export.nir.integers.graph import NirMode
+from tssd.export.onnx.float_graph import onnx_float_bytes
+from tssd.export.onnx.graph import onnx_bytes
+from tssd.hw_targets.chip.chip_copy import chip_files
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.gpu.engine import count
+from tssd.hw_targets.lava.handover import kit_files
+from tssd.hw_targets.mapping.manual import read_placement
+from tssd.hw_targets.mapping.placement import Placement, place
+from tssd.train.data.data_sets import Dataset, load
+from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
+from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.float_run import ImageArray
+from tssd.train.loop.checkpoint import load_net
+from tssd.train.networks.strip import strip
+from tssd.train.networks.user_module import UserNet
+
+Step = Callable[[str], None]
+GOLDEN_SAMPLES = 4
+PLACEMENT_SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Choices of one export. ``tolerance_points``: how many points of accuracy the integers may
+    cost on ``check_samples`` validation samples; calibration samples come from the training split.
+    """
+
+    target: str = "loihi2"
+    pooling: Pooling = "fold"
+    weight_bits: int = 8
+    calibration_samples: int = 256
+    check_samples: int = 2000
+    tolerance_points: float = 1.0
+    seed: int = 0
+    device: str = "cpu"
+    placement: Path | None = None
+    nir_mode: str = NirMode.COMPATIBLE
+    onnx: str = "integer"  # "float": the float network's graphs too
+    quantize: QuantizeOptions = QuantizeOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Samples of one export: to calibrate on, to check with (``labels`` None: unknown), to record
+    answers for."""
+
+    calibration: ImageArray
+    checked: ImageArray
+    labels: IntArray | None
+    golden: ImageArray
+
+
+@dataclass(frozen=True, eq=False)
+class Deployable:
+    """Everything that an export decided, before it is written."""
+
+    stripped: FloatNetwork
+    network: IntNetwork
+    placement: Placement
+    contracts: tuple[Contract, ...]
+
+
+def export_run(
+    run: Path,
+    out: Path,
+    options: ExportOptions,
+    *,
+    data: Path | None = None,
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """The bundle of a run folder made by `tssd train`."""
+    check_free(out, force)
+    on_step("strip the weak classifiers")
+    net, checkpoint = load_net(run)
+    dataset = load(checkpoint.config.dataset, data, framing=checkpoint.config.framing())
+    example, steps = dataset.train.images[:8], checkpoint.config.student_steps
+    if isinstance(net, UserNet):
+        stripped = strip_module(net, example, steps)
+    else:
+        stripped = strip(net, example, steps)
+    logits = Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits")
+    source = {"train": checkpoint.config.to_table(), "dataset": dataset.name}
+    material = _material(dataset, options)
+    deployable = deploy(stripped, material, options, on_step, (logits,))
+    return write(deployable, material, out, options, source, force=force, on_step=on_step)
+
+
+def deploy(
+    stripped: FloatNetwork,
+    material: Material,
+    options: ExportOptions,
+    on_step: Step = lambda text: None,
+    contracts: tuple[Contract, ...] = (),
+) -> Deployable:
+    """Fold, calibrate, quantize and place; raises ContractError where a hand-over fails."""
+    chip = load_chip(options.target)
+    precision = precision_of(chip, options)
+    on_step("fold normalisation and pooling")
+    folded = align(fold(stripped, options.pooling), precision.delay_max)
+    folding = agreement.compare_folded(stripped, folded, material.checked, device=options.device)
+    contracts += folding.contracts(material.labels)
+    on_step("calibrate and quantize")
+    observation = observe(folded, material.calibration)
+    network = quantize(folded, precision, observation, options.quantize)
+    contracts += (accuracy_contract(folding, network, material, options),)
+    require(contracts)
+    on_step(f"place on {options.target}")
+    placement = _place(network, chip, material.calibration, options)
+    return Deployable(stripped, network, placement, contracts)
+
+
+def write(
+    deployable: Deployable,
+    material: Material,
+    out: Path,
+    options: ExportOptions,
+    source: Mapping[str, Any],
+    *,
+    notes: tuple[str, ...] = (),
+    force: bool = False,
+    on_step: Step = lambda text: None,
+) -> Bundle:
+    """Write the bundle folder, with golden answers for a few samples; ``notes`` are told by every
+    report."""
+    on_step("write the bundle")
+    network = deployable.network
+    return write_placed(
+        network,
+        deployable.placement,
+        encode(network, material.golden),
+        out,
+        options,
+        about={
+            "source": dict(source),
+            "options": _table(options),
+            "contracts": [vars(contract) for contract in deployable.contracts],
+            **({"notes": list(notes)} if notes else {}),
+        },
+        files={
+            FLOAT_FILE: to_bytes(deployable.stripped),
+            **onnx_bytes(network),
+            **(onnx_float_bytes(deployable.stripped) if options.onnx == "float" else {}),
+        },
+        force=force,
+    )
+
+
+def write_placed(
+    network: IntNetwork,
+    placement: Placement,
+    inputs: IntArray,
+    out: Path,
+    options: ExportOptions,
+    *,
+    about: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
+    force: bool = False,
+) -> Bundle:
+    """A bundle with golden answers to *inputs* and all that its chip needs; *about* goes into the
+    manifest."""
+    return write_bundle(
+        out,
+        network,
+        placement_json=json.loads(placement.to_json()),
+        golden=make_golden(network, inputs),
+        manifest_extra={"target": load_chip(options.target).name, "seed": options.seed, **about},
+        extra_files={**(files or {}), **kit_files(network), **chip_files(options.target)},
+        nir_mode=NirMode(options.nir_mode),
+        force=force,
+    )
+
+
+def precision_of(chip: ChipSpec, options: ExportOptions) -> Precision:
+    """The widths of the chip, with the weights narrowed to the asked number of bits."""
+    return Precision(
+        weight_bits=min(options.weight_bits, int(chip.bits.weight.value)),
+        vth_max=(1 << int(chip.bits.threshold.value)) - 1,
+    )
+
+
+def accuracy_contract(
+    folding: agreement.Folding, network: IntNetwork, material: Material, options: ExportOptions
+) -> Contract:
+    """FloatNetwork -> IntNetwork on the checked samples (``agreement.accuracy_contract``)."""
+    wanted = material.labels
+    if wanted is None:
+        return not_run("FloatNetwork -> IntNetwork: accuracy", "the samples have no labels")
+    found = _counted(network, material.checked, options).classes()
+    return agreement.accuracy_contract(
+        folding.after == wanted, found == wanted, options.tolerance_points
+    )
+
+
+def _material(dataset: Dataset, options: ExportOptions) -> Material:
+    checked = dataset.val.first(options.check_samples)
+    return Material(
+        calibration_images(dataset, options),
+        checked.images[:],
+        checked.labels,
+        dataset.test.images[:GOLDEN_SAMPLES],
+    )
+
+
+def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:
+    """A random draw from the training split, the same for the same seed."""
+    rng = np.random.default_rng(options.seed)
+    amount = min(options.calibration_samples, len(dataset.train))
+    chosen = rng.choice(len(dataset.train), amount, replace=False)
+    return dataset.train.images[np.sort(chosen)]
+
+
+def _place(network: IntNetwork, chip: ChipSpec, samples: Any, options: ExportOptions) -> Placement:
+    if options.placement is not None:
+        return read_placement(options.placement, network, chip)
+    traffic = _counted(network, samples[:PLACEMENT_SAMPLES], options)
+    return place(network, chip, traffic, options.seed)
+
+
+def _counted(network: IntNetwork, images: ImageArray, options: ExportOptions) -> Tally:
+    return count(network, images, device=options.device)
+
+
+def _table(options: ExportOptions) -> dict[str, Any]:
+    """Options as plain values; a placement file is named, not located."""
+    table = {k: v for k, v in vars(options).items() if k not in ("quantize", "placement", "device")}
+    table["quantize"] = {k: str(v) for k, v in vars(options.quantize).items()}
+    table["placement"] = options.placement.name if options.placement else None
+    table["target"] = Path(options.target).name
+    return table

@@ -1,0 +1,132 @@
+"""Sweeps: one bundle, many chips; each point a simulation of its own, in a pool of processes.
+
+The pool is one function, ``map_points``: anything that maps a function over requests in order will
+do. ``in_processes`` is a pool on this machine, ``on_cluster`` hands the points to Dask.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import Any
+
+from tssd.errors import ConfigError, TargetError
+from tssd.hw_targets.sim import summary
+from tssd.simulating.simulation import Request, simulate_bundle
+
+MapPoints = Callable[[Callable[[Request], "Point"], Sequence[Request]], Iterator["Point"]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One simulated point; a chip that cannot take the network has an ``error`` instead."""
+
+    us_per_step: float | None
+    us_per_inference: float | None
+    dynamic_pj: float | None
+    static_pj: float | None
+    cores: int | None
+    bottleneck: str | None
+    error: str | None = None
+
+
+def parse_axes(texts: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """``name=a,b,c`` texts; names may be ``chip`` or a number of the chip."""
+    axes = []
+    for text in texts:
+        name, mark, values = text.partition("=")
+        options = tuple(v for v in values.split(",") if v)
+        if not name or not mark or not options:
+            raise ConfigError(
+                "--set", found=text, allowed="NAME=VALUE,VALUE,...", hint="noc.buffer=2,4,8"
+            )
+        axes.append((name, options))
+    return axes
+
+
+def requests(base: Request, axes: Sequence[tuple[str, tuple[str, ...]]]) -> list[Request]:
+    """The grid of all combinations, the last axis moving fastest."""
+    points = []
+    for values in itertools.product(*(options for _, options in axes)):
+        point = base
+        for (name, _), value in zip(axes, values, strict=True):
+            point = with_setting(point, name, value)
+        points.append(point)
+    return points
+
+
+def with_setting(request: Request, name: str, value: str) -> Request:
+    """*request* with one more setting."""
+    if name == "chip":
+        return replace(request, chip=value)
+    try:
+        return replace(request, settings=(*request.settings, (name, float(value))))
+    except ValueError:
+        raise ConfigError("--set", found=f"{name}={value}", allowed=f"{name}=NUMBER") from None
+
+
+def simulate_point(request: Request) -> Point:
+    """Simulate one point; what the chip refuses is part of the table, not the end of the sweep."""
+    try:
+        run = simulate_bundle(request)
+    except TargetError as error:
+        return Point(None, None, None, None, None, None, str(error).splitlines()[0])
+    total = summary.totals(run)
+    return Point(
+        total.us_per_step,
+        total.us_per_inference,
+        total.dynamic_pj.nominal,
+        total.static_pj.nominal,
+        total.cores,
+        total.bottleneck,
+    )
+
+
+def in_processes(workers: int | None = None) -> MapPoints:
+    """Points in a pool of local processes, results in order."""
+
+    def map_points(
+        function: Callable[[Request], Point], points: Sequence[Request]
+    ) -> Iterator[Point]:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(function, points)
+
+    return map_points
+
+
+def on_cluster(address: str) -> MapPoints:
+    """Points on the Dask cluster whose scheduler listens at *address*, results in order.
+
+    Its workers need this package and see bundles and chip files under the same paths.
+    """
+    distributed = _distributed()
+
+    def map_points(
+        function: Callable[[Request], Point], points: Sequence[Request]
+    ) -> Iterator[Point]:
+        try:
+            client = distributed.Client(address, timeout="20s")
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                "--cluster",
+                found=f"{address} ({error})",
+                allowed="the address of a Dask scheduler",
+                hint="start one with `dask scheduler`, then --cluster tcp://host:8786",
+            ) from None
+        with client:
+            for future in client.map(function, points, pure=False):
+                yield future.result()
+
+    return map_points
+
+
+def _distributed() -> Any:
+    """Dask's ``distributed``, which is an extra."""
+    try:
+        import distributed
+    except ModuleNotFoundError:
+        raise TargetError(
+            "a cluster", found="no package distributed", hint="pip install 'tssd[dask]'"
+        ) from None
+    return distributed
