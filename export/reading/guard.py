@@ -36,7 +36,7 @@ Read = TypeVar("Read")
 SECONDS = 5  # of CPU time for any file, and besides:
 BYTES_PER_SECOND = 5_000_000
 PATIENCE = 24  # seconds of waiting for one of CPU time: a busy machine is no damaged file
-MEMORY = 3 << 30  # of the process, libraries included, and besides:
+MEMORY = 3 << 30  # of the process besides the libraries that its reader imports, and besides:
 MEMORY_PER_BYTE = 40
 START = "import sys; sys.path[:] = {path!r}; from tssd.export.reading.guard import serve; serve()"
 
@@ -164,15 +164,16 @@ def serve() -> None:
     for line in sys.stdin:
         reader, path, folder, seconds, memory = json.loads(line)
         os.chdir(folder)
-        _limit(seconds, memory)
-        answers.write(json.dumps(_attempt(reader, Path(path))) + "\n")
+        answers.write(json.dumps(_attempt(reader, Path(path), seconds, memory)) + "\n")
         answers.flush()
 
 
-def _attempt(name: str, path: Path) -> dict[str, Any] | str:
+def _attempt(name: str, path: Path, seconds: int, memory: int) -> dict[str, Any] | str:
     """The answer to one task. An error of another kind ends the guard: it is a fault of ours."""
     module, _, function = name.partition(":")
-    reader = getattr(importlib.import_module(module), function)
+    _unlimit()
+    reader = getattr(importlib.import_module(module), function)  # may load torch: not the file's
+    _limit(seconds, memory + _mapped_bytes())
     try:
         reader(path)
     except TssdError as error:
@@ -180,6 +181,24 @@ def _attempt(name: str, path: Path) -> dict[str, Any] | str:
     except MemoryError:
         return "asked for more memory than a file of its size can need"
     return {}
+
+
+def _mapped_bytes() -> int:
+    """Address space that this process has; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _unlimit() -> None:
+    """As before the last task."""
+    if resource is None:
+        return
+    for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS):
+        most = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (most, most))
 
 
 def _limit(seconds: int, memory: int) -> None:

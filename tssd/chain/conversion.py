@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tssd.calibration.int_network import IntNetwork
-from tssd.chain.float_import import ModelSource, graph_of_model
+from tssd.chain.float_import import graph_of_model
+from tssd.chain.module_source import ModelSource
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, FileFormatError
 from tssd.export.bundle.folder import read_bundle

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from torch import nn
 
 from tssd.atomic import check_free
+from tssd.chain.module_source import ModelSource
 from tssd.chain.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
 from tssd.chain.user_samples import UserSamples, load_samples
-from tssd.errors import ConfigError, FileFormatError, NetworkError
+from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.manifest import sha256
 from tssd.export.nir.graphs.from_snntorch import DT_SECONDS, from_snntorch
@@ -28,7 +27,6 @@ from tssd.export.nir.graphs.to_float import to_float
 from tssd.export.nir.integers.graph import NirMode
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import presented
-from tssd.train.networks.user_module import import_named
 
 NOTED_SAMPLES = 8  # on which spikes are counted for a note
 
@@ -125,49 +123,6 @@ def material_of(samples: UserSamples, options: ExportOptions) -> Material:
 # ---------------------------------------------------------------- a module of the user
 
 
-def load_module(name: str, weights: Path | None) -> nn.Module:
-    """``pkg.module:build`` called (or a module found there), with *weights*, in inference mode."""
-    if not all(name.partition(":")):
-        raise ConfigError("--model", found=repr(name), allowed="package.module:function")
-    try:
-        found = getattr(*import_named(name))
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            "--model", found=f"{name!r} ({error})", allowed="a module that can be imported"
-        ) from None
-    module: Any = found() if callable(found) and not isinstance(found, nn.Module) else found
-    if not isinstance(module, nn.Module):
-        raise ConfigError("--model", found=type(module).__name__, allowed="a torch module")
-    if weights is not None:
-        _load_weights(module, weights)
-    return module.eval()
-
-
-def _load_weights(module: nn.Module, path: Path) -> None:
-    from safetensors.torch import load_file
-
-    try:
-        module.load_state_dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise FileFormatError(
-            str(path), found=f"no readable weights ({error})", allowed="a .safetensors file"
-        ) from None
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:4]]
-        raise NetworkError(
-            str(path), found="; ".join(lines), allowed="the tensors of the module, all of them"
-        ) from None
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A snnTorch module: ``pkg.module:build``, its weights, its input of one sample ("1,28,28")."""
-
-    name: str
-    weights: Path | None = None
-    input_shape: str | None = None
-
-
 def export_model(
     model: ModelSource,
     out: Path,
@@ -196,4 +151,4 @@ def graph_of_model(
     if not all(part.strip().isdecimal() and int(part) for part in parts):
         raise ConfigError("--input-shape", found=repr(text), allowed="C,H,W or N, as in 1,28,28")
     shape = tuple(int(part) for part in parts)
-    return from_snntorch(load_module(model.name, model.weights), shape, dt_seconds, mode)
+    return from_snntorch(model.load(), shape, dt_seconds, mode)

@@ -1,22 +1,20 @@
-"""Samples that a user brings: ``.npy``, or ``.npz`` with ``inputs`` and, if known, ``labels``.
+"""Samples that a user brings for a network whose input is known: its shape is checked by axis.
 
-inputs   (N, *input shape), or frames (N, T, *input shape); uint8 for calibration, where 255 counts
-         as 1 (frames of events: 0 and 255)
+inputs   (N, *input shape), or frames (N, T, *input shape); what counts as 1 is 255 here
 labels   (N,), whole numbers
 """
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tssd.calibration.integer import IntArray
-from tssd.errors import DataError, refusing
-from tssd.export.reading.arrays import DAMAGE, Array, read_array, read_arrays
+from tssd.chain.user_data import Given, gather
+from tssd.errors import DataError
 from tssd.train.handover.float_run import ImageArray
 
-MAX_BYTES = 1 << 33  # of inputs and labels
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,53 +25,56 @@ class UserSamples:
     labels: IntArray | None
 
 
-def load_samples(path: Path, shape: tuple[int, ...]) -> UserSamples:
-    """uint8 samples or frames of *shape*, and labels; anything else raises DataError."""
-    images, labels = _arrays(path)
-    if images.dtype != np.uint8:
-        raise DataError(str(path), found=f"{images.dtype}", allowed="uint8")
-    _check_shape(path, images, shape, frames=images.ndim == len(shape) + 2)
-    if labels is None:
-        return UserSamples(images, None)
-    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
-        raise DataError(
-            f"{path}: labels",
-            found=f"{labels.dtype} of shape {labels.shape}",
-            allowed=f"{len(images)} whole numbers, one per sample",
-        )
-    return UserSamples(images, labels.astype(np.int64))
+def load_samples(path: Path | str, shape: Shape) -> UserSamples:
+    """Samples or frames of *shape*, and labels; anything else raises DataError."""
+    return fitting(gather(path), shape)
 
 
-def load_integers(path: Path, shape: tuple[int, ...]) -> IntArray:
+def fitting(given: Given, shape: Shape) -> UserSamples:
+    """*given* as samples of *shape*, or frames of it."""
+    check_shape(given, shape, frames=given.inputs.ndim == len(shape) + 2)
+    return UserSamples(given.as_bytes(), given.labels)
+
+
+def load_integers(path: Path, shape: Shape) -> IntArray:
     """Integer samples (N, *shape), as an integer network takes them."""
-    values, _ = _arrays(path)
-    if values.dtype.kind not in "iub":
-        raise DataError(str(path), found=f"{values.dtype}", allowed="integers")
-    _check_shape(path, values, shape)
-    integers: IntArray = values.astype(np.int64)
+    given = gather(path)
+    if given.inputs.dtype.kind not in "iub":
+        raise DataError(given.origin, found=f"{given.inputs.dtype}", allowed="integers")
+    check_shape(given, shape)
+    integers: IntArray = given.inputs.astype(np.int64)
     return integers
 
 
-def _check_shape(path: Path, samples: Array, shape: tuple[int, ...], frames: bool = False) -> None:
-    if samples.shape[2 if frames else 1 :] != shape or not samples.size:
-        size = ", ".join(map(str, shape))
-        raise DataError(
-            str(path),
-            found=f"shape {samples.shape}",
-            allowed=f"(N, {size}), or frames (N, T, {size}), one sample or more",
+def check_shape(given: Given, shape: Shape, frames: bool = False) -> None:
+    """(N, *shape), or (N, T, *shape) for *frames*; a DataError says which axis is off."""
+    first = 2 if frames else 1
+    found = given.inputs.shape
+    if found[first:] == shape:
+        return
+    size = ", ".join(map(str, shape))
+    raise DataError(
+        given.origin,
+        found=f"shape {found}{_off(found[first:], shape, first)}",
+        allowed=f"(N, {size}), or frames (N, T, {size}), one sample or more",
+        hint=_hint(found[first:], shape, first),
+    )
+
+
+def _off(found: Shape, wanted: Shape, first: int) -> str:
+    """Which axes are off, where both have as many."""
+    if len(found) != len(wanted):
+        return f", {len(found) + first} axes"
+    pairs = enumerate(zip(found, wanted, strict=True), first)
+    return ": " + ", ".join(f"axis {axis} is {f}, not {w}" for axis, (f, w) in pairs if f != w)
+
+
+def _hint(found: Shape, wanted: Shape, first: int) -> str | None:
+    """The call that would make *found* into *wanted*, where there is an obvious one."""
+    if len(wanted) == 3 and found == (*wanted[1:], wanted[0]):
+        return f"channels last? numpy.moveaxis(x, -1, {first})"
+    if int(np.prod(found)) == int(np.prod(wanted)):
+        return f"the same number of values: x.reshape({('len(x)', '*x.shape[:2]')[first - 1]}, " + (
+            ", ".join(map(str, wanted)) + ")"
         )
-
-
-def _arrays(path: Path) -> tuple[Array, Array | None]:
-    """Inputs and labels (or None)."""
-    with refusing(
-        DAMAGE,
-        DataError,
-        str(path),
-        "no array",
-        allowed="an .npy file, or an .npz file with 'inputs' (and 'labels')",
-    ):
-        if not zipfile.is_zipfile(path):
-            return read_array(path, MAX_BYTES), None
-        arrays = read_arrays(path, ("inputs", "labels"), MAX_BYTES)
-        return arrays["inputs"], arrays.get("labels")
+    return None

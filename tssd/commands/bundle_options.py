@@ -30,7 +30,9 @@ def model(command: Command) -> Command:
     return _with(
         command,
         click.option("--model", metavar="PKG.MODULE:BUILD", help="Your own snnTorch network."),
-        click.option("--weights", type=click.Path(path_type=Path), help="Its .safetensors file."),
+        click.option(
+            "--weights", type=click.Path(path_type=Path), help="Its .pt or .safetensors file."
+        ),
         click.option(
             "--input-shape", metavar="C,H,W", help="Its input, of one sample and one step."
         ),

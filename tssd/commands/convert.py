@@ -49,7 +49,7 @@ def command(
     what that platform's own import steps as meant, and no integers.
     """
     from tssd.chain.conversion import Form, convert, convert_model
-    from tssd.chain.float_import import ModelSource
+    from tssd.chain.module_source import ModelSource
     from tssd.export.nir.integers.graph import NirMode
 
     if (source is None) == (model is None):

@@ -36,7 +36,8 @@ def command(
     With --model: the snnTorch module that BUILD returns, one time step per call. It is traced;
     what cannot be said exactly is refused by the path of the module.
     """
-    from tssd.chain.float_import import FloatSource, ModelSource, export_model
+    from tssd.chain.float_import import FloatSource, export_model
+    from tssd.chain.module_source import ModelSource
     from tssd.chain.pipeline import ExportOptions, export_run
 
     if (run is None) == (model is None):
