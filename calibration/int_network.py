@@ -4,7 +4,7 @@ Units: weights, thresholds and activations are in *weight units*; membrane state
 weight unit. ``scale`` relates both to the float network: float value = weight units / scale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ __all__ = [
     "Projection",
     "ProjectionKind",
     "Reset",
+    "Runner",
 ]
 
 
@@ -179,6 +180,9 @@ class Activity:
     readout: IntArray
     u: Mapping[str, IntArray]
     v: Mapping[str, IntArray]
+
+
+Runner = Callable[[IntNetwork, IntArray], Activity]  # inputs (T, B, *input shape)
 
 
 def constant(value: int, shape: tuple[int, ...]) -> IntArray:

@@ -1,62 +1,96 @@
-"""The engines of this package as targets: a function ``run(network, inputs) -> Activity`` each.
+"""The engines by name: the one register that verify, doctor, demo, targets and the report read.
 
-They compute spikes, not places: nothing to cut, nothing to count. What an engine needs (torch,
-onnxruntime, Lava's environment) is loaded when it runs.
+Other packages announce theirs through the entry point group ``tssd.engines``: name =
+"module:attribute", where the attribute is an ``Engine`` of that name.
 """
 
-import importlib
-from dataclasses import dataclass
-from typing import Any
+from importlib import metadata
 
-from tssd.calibration.int_network import IntNetwork
-from tssd.calibration.integer import IntArray
-from tssd.calibration.tally import Tally
+from tssd.config import unknown_name
 from tssd.errors import TargetError
-from tssd.hw_targets.mapping.rules import Finding
-from tssd.hw_targets.target import Placed, Run
+from tssd.hw_targets.engine import VARIABLES, Engine
+
+ENGINES: dict[str, Engine] = {
+    engine.name: engine
+    for engine in (
+        Engine(
+            "gpu",
+            "torch, on the processor or a CUDA device",
+            "tssd.hw_targets.gpu.engine:opened",
+            needs=("torch",),
+            states=VARIABLES,
+            presence="tssd.hw_targets.gpu.devices:presence",
+        ),
+        Engine(
+            "onnx",
+            "the exported graph in onnxruntime",
+            "tssd.hw_targets.onnx.engine:opened",
+            needs=("onnx", "onnxruntime"),
+            states=VARIABLES,
+        ),
+        Engine(
+            "sim",
+            "the simulator, event by event",
+            "tssd.hw_targets.sim.functional:opened",
+            needs=("numba",),
+            states=VARIABLES,
+            cycles=True,
+        ),
+        Engine(
+            "lava",
+            "a graph of Lava's processes, in Lava's runtime",
+            "tssd.hw_targets.lava.engine:opened",
+            install="tssd lava install",
+            states=VARIABLES,
+            presence="tssd.hw_targets.lava.environment:light_presence",
+        ),
+        Engine(
+            "netx",
+            "the bundle's network.net, by lava-dl's own loader",
+            "tssd.hw_targets.lava.engine:opened_netx",
+            install="tssd lava install --full",
+            states=VARIABLES,
+            presence="tssd.hw_targets.lava.environment:full_presence",
+            joins="lava",
+            reads="network.net",
+        ),
+    )
+}
+ENGINE_GROUP = "tssd.engines"
 
 
-@dataclass(frozen=True)
-class EngineTarget:
-    """An engine named by "module:function"."""
-
-    name: str
-    function: str
-
-    def check(self, network: IntNetwork) -> list[Finding]:
-        """Engines have no limits that show before they run."""
-        return []
-
-    def place(self, network: IntNetwork, tally: Tally | None = None) -> Placed:
-        return Placed(network, None)
-
-    def run(self, placed: Placed, events: IntArray) -> Run:
-        """Spikes of inputs (T, B, *input shape); TargetError where a library is missing."""
-        module, _, name = self.function.partition(":")
-        try:
-            function: Any = getattr(importlib.import_module(module), name)
-        except ImportError as error:
-            raise TargetError(
-                f"target {self.name}", found=str(error), hint="tssd doctor says what is missing"
-            ) from None
-        return Run(function(placed.network, events))
+def announced() -> dict[str, metadata.EntryPoint]:
+    """The entry points of other packages, by name; a name of this package's stays this one's."""
+    found = {entry.name: entry for entry in metadata.entry_points(group=ENGINE_GROUP)}
+    return {name: found[name] for name in sorted(found) if name not in ENGINES}
 
 
-def definition() -> EngineTarget:
-    """The living definition in numpy: slow, the reference."""
-    return EngineTarget("definition", "tssd.calibration.simulate:layerwise")
+def engine_names() -> tuple[str, ...]:
+    """Every engine that can be asked for, this package's first; none is loaded."""
+    return (*ENGINES, *announced())
 
 
-def gpu() -> EngineTarget:
-    """torch, on the processor unless asked otherwise."""
-    return EngineTarget("gpu", "tssd.hw_targets.gpu.engine:run")
+def find_engine(name: str, where: str = "engine") -> Engine:
+    """The engine *name*; an unknown name and a package that does not keep its word are errors."""
+    if name in ENGINES:
+        return ENGINES[name]
+    others = announced()
+    if name not in others:
+        raise unknown_name(where, f"engine {name!r}", name, engine_names())
+    return _loaded(others[name])
 
 
-def onnx() -> EngineTarget:
-    """The exported graph in onnxruntime."""
-    return EngineTarget("onnx", "tssd.hw_targets.onnx.engine:run")
-
-
-def lava() -> EngineTarget:
-    """Intel's Lava in its own environment."""
-    return EngineTarget("lava", "tssd.hw_targets.lava.engine:run")
+def _loaded(entry: metadata.EntryPoint) -> Engine:
+    where = f"engine {entry.name}"
+    try:
+        engine = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise TargetError(
+            where,
+            found=f"{entry.value} cannot be loaded ({error})",
+            hint="install what the package that announces it needs",
+        ) from None
+    if not isinstance(engine, Engine) or engine.name != entry.name:
+        found = f"{entry.value}, {getattr(engine, 'name', type(engine).__name__)!r}"
+        raise TargetError(where, found=found, allowed=f"an Engine named {entry.name!r}")
+    return engine

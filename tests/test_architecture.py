@@ -26,7 +26,6 @@ ROOMS = {
         ("mapping",),
         ("costs",),
         ("gpu", "lava", "onnx", "sim"),
-        ("target",),
         ("engines",),
     ),
     "tssd": (

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tssd.chain.pipeline import ExportOptions, Step, export_run
+from tssd.checks.engines import ready_engines
 from tssd.checks.verification import VerifyOptions, verify
-from tssd.hw_targets.lava import environment
 from tssd.report.model import Report
 from tssd.train.config import configure
 from tssd.train.data.data_sets import load
@@ -12,13 +12,6 @@ from tssd.train.loop.loop import train
 
 DATASET = "digits"
 SAMPLES = 64
-ENGINES = ("gpu", "onnx", "sim")
-
-
-def engines() -> tuple[str, ...]:
-    """Every engine that can run here: Lava's where its environment is installed."""
-    lava = environment.existing("light") or environment.existing("full")
-    return (*ENGINES, "lava") if lava else ENGINES
 
 
 def run(out: Path, on_step: Step) -> Report:
@@ -27,4 +20,4 @@ def run(out: Path, on_step: Step) -> Report:
     train(configure(DATASET), load(DATASET), out / "run")
     export_run(out / "run", out / "bundle", ExportOptions(), on_step=on_step)
     on_step(f"verify {SAMPLES} samples, simulate, report")
-    return verify(out / "bundle", VerifyOptions(engines(), SAMPLES), lambda done: None)
+    return verify(out / "bundle", VerifyOptions(ready_engines(), SAMPLES), lambda done: None)

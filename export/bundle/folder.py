@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tssd.atomic import folder_written_whole
-from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.contracts import Contract, require
 from tssd.errors import FileFormatError
 from tssd.export.bundle import golden as golden_file
-from tssd.export.bundle.golden import Engine, Golden
+from tssd.export.bundle.golden import Golden
 from tssd.export.bundle.manifest import (
     MANIFEST,
     check_name,
@@ -123,7 +123,7 @@ def _check_hash(path: Path, wanted: Any) -> None:
         )
 
 
-def check_golden(bundle: Bundle, engine: Engine) -> list[Contract]:
+def check_golden(bundle: Bundle, engine: Runner) -> list[Contract]:
     """Rows of `tssd verify`: *engine* repeats the bundle's golden records exactly."""
     if bundle.golden is None:
         raise FileFormatError(

@@ -8,20 +8,18 @@ spikes/<name>     (T, *shape)   all spikes or payloads of the first sample
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.contracts import Contract, check, not_run
 from tssd.errors import FileFormatError, refusing
 from tssd.export.nir.integers.write import smallest
 from tssd.export.reading.arrays import DAMAGE, read_arrays, whole_numbers
-
-Engine = Callable[[IntNetwork, IntArray], Activity]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold: no clock in the bytes
 
@@ -36,7 +34,7 @@ class Golden:
     readout: IntArray
 
 
-def make_golden(network: IntNetwork, inputs: IntArray, engine: Engine = reference) -> Golden:
+def make_golden(network: IntNetwork, inputs: IntArray, engine: Runner = reference) -> Golden:
     """Run ``inputs`` (T, B, *shape) through *engine* and keep what identifies the network."""
     activity = engine(network, inputs)
     return Golden(
@@ -47,7 +45,7 @@ def make_golden(network: IntNetwork, inputs: IntArray, engine: Engine = referenc
     )
 
 
-def check_golden(golden: Golden, network: IntNetwork, engine: Engine) -> list[Contract]:
+def check_golden(golden: Golden, network: IntNetwork, engine: Runner) -> list[Contract]:
     """Per population: counts of all samples and spikes of the first; then the membranes."""
     found = make_golden(network, golden.inputs, engine)
     rows = []

@@ -18,6 +18,7 @@ from tssd.calibration.int_network import (
     IntNetwork,
     Population,
     PopulationKind,
+    Runner,
     depths,
     lag,
 )
@@ -25,6 +26,7 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, check_loops
 from tssd.calibration.tally import Tally, merge
 from tssd.errors import TargetError
+from tssd.hw_targets.engine import Setting
 from tssd.hw_targets.gpu.arithmetic import exact_products
 from tssd.hw_targets.gpu.layers import (
     TORCH_TYPES,
@@ -53,7 +55,7 @@ class _Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Engine:
+class Prepared:
     """A network proved, and moved to its device: ready for batches."""
 
     network: IntNetwork
@@ -112,12 +114,12 @@ class Engine:
         return total
 
 
-def prepare(network: IntNetwork, device: str = "cpu") -> Engine:
+def prepare(network: IntNetwork, device: str = "cpu") -> Prepared:
     """Prove the bounds of every layer and move the parameters to ``device``."""
     check_loops(network)
     _check_device(device)
     proved = bounds(network)
-    return Engine(
+    return Prepared(
         network,
         device,
         proved,
@@ -127,6 +129,12 @@ def prepare(network: IntNetwork, device: str = "cpu") -> Engine:
             for p in network.populations
         },
     )
+
+
+def opened(setting: Setting) -> Runner:
+    """The engine of the register."""
+    device = setting.device
+    return lambda network, inputs: run(network, inputs, device=device, states=True)
 
 
 def run(
@@ -209,7 +217,7 @@ def _activity(network: IntNetwork, layers: list[_Layer]) -> Activity:
     return Activity(spikes, _integers(last), u, v)
 
 
-def _tally(engine: Engine, inputs: IntArray) -> Tally:
+def _tally(engine: Prepared, inputs: IntArray) -> Tally:
     steps, batch = engine.network.time_steps, inputs.shape[1]
     events, last = {}, None
     for layer in engine.layers(inputs):

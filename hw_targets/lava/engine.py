@@ -18,10 +18,12 @@ from typing import Any, Literal
 import numpy as np
 
 from tssd.calibration import serial
-from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.int_network import Activity, IntNetwork, Runner
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import check_inputs
+from tssd.calibration.simulate import alone, check_inputs, joined, recurrent
 from tssd.errors import NetworkError, TargetError
+from tssd.export.bundle.folder import NETX
+from tssd.hw_targets.engine import Setting
 from tssd.hw_targets.lava import environment
 
 Mode = Literal["process", "inprocess", "netx"]
@@ -39,6 +41,33 @@ class Options:
     nets: tuple[Path, ...] = ()
     states: bool = True
     limit_s: float = LIMIT_S
+
+
+def opened(setting: Setting) -> Runner:
+    """The engine ``lava`` of the register; loops run sample by sample, each in a fresh graph."""
+    environment.locate("light")
+
+    def start(network: IntNetwork, inputs: IntArray) -> Activity:
+        if not recurrent(network):
+            return run(network, inputs)
+        return joined(run_many([(network, x) for x in alone(inputs)], mode="process"))
+
+    return start
+
+
+def opened_netx(setting: Setting) -> Runner:
+    """The engine ``netx`` of the register: the bundle's own file, as written."""
+    bundle = setting.bundle
+    if NETX not in bundle.manifest["files"]:
+        reason = str([*bundle.manifest["netx"]["reasons"], "left out"][0])
+        raise TargetError(
+            f"{bundle.folder}: netx",
+            found=f"no {NETX}: {reason.splitlines()[0]}",
+            hint="--against lava runs every network in Lava's processes",
+        )
+    environment.locate("full")
+    options = Options(nets=(bundle.file(NETX),))
+    return lambda network, inputs: run(network, inputs, mode="netx", options=options)
 
 
 def run(

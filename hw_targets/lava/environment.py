@@ -7,7 +7,6 @@ looks finished. The folder's name carries a hash of the pinned requirements.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from tssd.errors import TargetError
+from tssd.hw_targets.engine import Presence
 
 Flavour = Literal["light", "full"]
 FLAVOURS: tuple[Flavour, ...] = ("light", "full")
@@ -105,6 +105,23 @@ def status(root: Path | None = None) -> Status:
     light, full = existing("light", root), existing("full", root)
     interpreter = next(_interpreters(None), None)
     return Status(interpreter, light, full, None if full else _fix("full", interpreter))
+
+
+def light_presence() -> Presence:
+    """Lava's processes: either environment has them."""
+    return _presence("light", existing("light") or existing("full"))
+
+
+def full_presence() -> Presence:
+    """lava-dl's netx loader: the full environment alone has it."""
+    return _presence("full", existing("full"))
+
+
+def _presence(flavour: Flavour, found: Environment | None) -> Presence:
+    if found is None:
+        fix = _fix(flavour, next(_interpreters(None), None))
+        return Presence("missing", f"no {flavour} Lava environment", fix)
+    return Presence("ready", ", ".join(f"{name} {v}" for name, v in found.versions.items()))
 
 
 def _fix(flavour: Flavour, interpreter: Path | None) -> str:
@@ -214,6 +231,8 @@ def install(
 
 @contextlib.contextmanager
 def _one_at_a_time(base: Path) -> Iterator[None]:
+    import fcntl  # not on Windows, where everything but this works without it
+
     with (base / ".lava.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.int_network import Activity, IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
 from tssd.calibration.tally import Tally, merge, tally
 from tssd.errors import DataError, FileFormatError
-from tssd.export.onnx.graph import SCHEMA, scan_bytes
+from tssd.export.onnx import graph
+from tssd.hw_targets.engine import Setting, prepared
 
 runtime = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
 UNREADABLE = (runtime.InvalidProtobuf, runtime.InvalidGraph, runtime.Fail, runtime.NotImplemented)
@@ -48,11 +49,11 @@ def open_model(data: bytes, *, threads: int = 1, where: str = "network.onnx") ->
     except UNREADABLE as e:
         raise FileFormatError(where, found=f"no ONNX graph that runs ({e})") from None
     meta = session.get_modelmeta().custom_metadata_map
-    if meta.get("schema") != SCHEMA:
+    if meta.get("schema") != graph.SCHEMA:
         raise FileFormatError(
             where,
             found=f"schema {meta.get('schema')!r}",
-            allowed=SCHEMA,
+            allowed=graph.SCHEMA,
             hint="run other ONNX files with onnxruntime itself",
         )
     first = session.get_inputs()[0]
@@ -66,6 +67,15 @@ def open_model(data: bytes, *, threads: int = 1, where: str = "network.onnx") ->
     )
 
 
+def opened(setting: Setting) -> Runner:
+    """The engine of the register."""
+
+    def prepare(network: IntNetwork) -> Model:
+        return open_model(graph.scan_bytes(network, trace=True))
+
+    return prepared(prepare, run_model)
+
+
 def run(
     network: IntNetwork | bytes, inputs: IntArray, *, trace: bool = False, threads: int = 1
 ) -> Activity:
@@ -73,7 +83,7 @@ def run(
     if isinstance(network, bytes):
         return run_model(open_model(network, threads=threads), inputs)
     check_inputs(network, inputs)
-    return run_model(open_model(scan_bytes(network, trace=trace), threads=threads), inputs)
+    return run_model(open_model(graph.scan_bytes(network, trace=trace), threads=threads), inputs)
 
 
 def run_model(model: Model, inputs: IntArray) -> Activity:
@@ -105,7 +115,7 @@ def count(
     network: IntNetwork | bytes, samples: IntArray, *, batch: int = 64, threads: int = 1
 ) -> Tally:
     """Static samples (N, *input shape), presented at every step, in batches."""
-    data = network if isinstance(network, bytes) else scan_bytes(network)
+    data = network if isinstance(network, bytes) else graph.scan_bytes(network)
     model = open_model(data, threads=threads)
     return merge(
         tally(run_model(model, over_time(samples[i : i + batch], model.time_steps)))

@@ -20,9 +20,12 @@ from tssd.calibration.int_network import (
     IntNetwork,
     PopulationKind,
     Reset,
+    Runner,
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs
+from tssd.hw_targets.engine import Setting, prepared
+from tssd.hw_targets.sim import program as programs
 from tssd.hw_targets.sim.kernels import functional_kernel as k
 from tssd.hw_targets.sim.program import Layer, Numbers, Program
 from tssd.hw_targets.sim.threads import available_cores
@@ -225,3 +228,12 @@ def activity(network: IntNetwork, samples: list[dict[str, Events]]) -> Activity:
     last = network.readout
     readout = np.stack([s[last.name].v[-1] for s in samples]).reshape(-1, *last.shape)
     return Activity(spikes, readout, u, v)
+
+
+def opened(setting: Setting) -> Runner:
+    """The engine of the register."""
+
+    def run(program: Program, inputs: IntArray) -> Activity:
+        return activity(program.network, simulate(program, inputs, record=True))
+
+    return prepared(programs.prepare, run)

@@ -54,6 +54,7 @@ def sample_evidence() -> Evidence:
             Constant("synop_conv", 24.0, "pJ", "derived from PilotNet", "derived", 13.3, 29.9),
             Constant("static", 0.25, "W", "mean of two published readings", "published"),
         ),
+        engines=("gpu", "onnx", "lava"),
         provenance=Provenance(
             ("tssd verify build/residual",), {"tssd": "0.1.0"}, {"network.nir": "ab" * 32}
         ),

@@ -4,20 +4,17 @@ A package is present if its metadata is; an engine can run if the packages it ne
 its part of tssd is. torch itself is imported only where a CUDA driver was found, to ask it.
 """
 
-import ctypes.util
-import importlib.metadata
-import importlib.util
 import os
 import platform
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 from tssd import __version__
+from tssd.errors import TargetError
+from tssd.hw_targets.engine import State, look, version
+from tssd.hw_targets.engines import engine_names, find_engine
 
-State = Literal["ready", "limited", "missing"]
 REQUIRED = (
     "numpy",
     "torch",
@@ -36,7 +33,6 @@ REQUIRED = (
     "matplotlib",
     "pillow",
 )
-ENGINES = ("integer", "gpu", "onnx", "sim", "lava")
 OPTIONAL = {
     "distributed": "tssd sweep on a Dask cluster",
     "tensorboardX": "curves of a training in TensorBoard",
@@ -83,51 +79,15 @@ def packages() -> tuple[Finding, ...]:
 
 
 def engines() -> tuple[Finding, ...]:
-    """Every engine that can run a bundle, with what it lacks here."""
-    return (
-        Finding("integer", "ready", "the definition, in numpy"),
-        _engine("gpu", ("torch",), "tssd.hw_targets.gpu", _torch_detail),
-        _engine("onnx", ("onnx", "onnxruntime"), "tssd.hw_targets.onnx"),
-        _engine("sim", ("numba",), "tssd.hw_targets.sim"),
-        lava(),
-    )
-
-
-def lava() -> Finding:
-    """Lava lives in an environment of its own; ask the part that builds it."""
-    from tssd.hw_targets.lava import environment
-
-    found = environment.status()
-    installed = [e for e in (found.light, found.full) if e is not None]
-    if not installed:
-        return Finding("lava", "missing", "no Lava environment", found.fix)
-    versions = dict(pair for e in installed for pair in e.versions.items())
-    detail = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return Finding("lava", "limited" if found.fix else "ready", detail, found.fix)
+    """Every engine of the register, with what it lacks here."""
+    definition = Finding("integer", "ready", "the definition, in numpy")
+    return (definition, *(_engine(name) for name in engine_names()))
 
 
 def chips() -> tuple[str, ...]:
     """The chip files that come with tssd."""
     root = Path(str(resources.files("tssd.hw_targets.chip")))
     return tuple(sorted(path.stem for path in root.glob("*/*.toml")))
-
-
-def version(name: str) -> str | None:
-    """The installed version of a distribution, or None."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def missing_modules(names: Iterable[str]) -> list[str]:
-    """Those of *names* that cannot be imported here, found without importing them."""
-    return [name for name in names if not _findable(name)]
-
-
-def _findable(name: str) -> bool:
-    parent, _, _ = name.rpartition(".")
-    return (not parent or _findable(parent)) and importlib.util.find_spec(name) is not None
 
 
 def _package(name: str, use: str) -> Finding:
@@ -137,25 +97,9 @@ def _package(name: str, use: str) -> Finding:
     return Finding(name, "ready", found)
 
 
-def _engine(
-    name: str, needs: tuple[str, ...], part: str, detail: Callable[[], str] | None = None
-) -> Finding:
-    missing = missing_modules(needs)
-    if missing:
-        return Finding(name, "missing", f"no {', '.join(missing)}", f"pip install {missing[0]}")
-    if missing_modules([part]):
-        return Finding(name, "missing", f"this version of tssd has no {part}")
-    versions = ", ".join(f"{need} {version(need) or '(version unknown)'}" for need in needs)
-    return Finding(name, "ready", f"{versions}{'; ' + detail() if detail else ''}")
-
-
-def _torch_detail() -> str:
-    if ctypes.util.find_library("cuda") is None:
-        return "on cpu (no CUDA driver)"
-    import torch
-
-    return (
-        f"on cpu and {torch.cuda.get_device_name()}"
-        if torch.cuda.is_available()
-        else ("on cpu (this torch has no CUDA)")
-    )
+def _engine(name: str) -> Finding:
+    try:
+        found = look(find_engine(name))
+    except TargetError as error:
+        return Finding(name, "missing", error.found, error.hint)
+    return Finding(name, found.state, found.detail, found.fix)

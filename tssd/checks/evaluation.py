@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tssd.calibration.int_network import Activity, IntNetwork
+from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.calibration.tally import Tally, merge, tally
 from tssd.checks.verify import Quantity, compare_activities
 from tssd.contracts import Contract
 
-Engine = Callable[[IntNetwork, IntArray], Activity]
 ALL_EQUAL = "0 differences"
 BATCH = 16  # samples whose full activity is held at once
 
@@ -26,7 +25,7 @@ class EngineUnderTest:
     """An engine, and which of its values must equal the definition's."""
 
     name: str
-    run: Engine
+    run: Runner
     quantities: tuple[Quantity, ...] = ("spikes",)
 
 

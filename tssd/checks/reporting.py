@@ -10,9 +10,11 @@ from tssd.export.bundle.folder import PLACEMENT, Bundle
 from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs import bound, counters, energy
+from tssd.hw_targets.engines import engine_names
 from tssd.hw_targets.mapping.placement import Placement, from_json
 from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
 from tssd.report.model import (
+    MEASURED,
     Constant,
     EnergyPj,
     Gpu,
@@ -50,6 +52,7 @@ def build(
         network=network,
         tallies=evaluation.tallies,
         accuracy=evaluation.accuracy,
+        engines=engine_names(),
         costs=_costs(counted, priced, placement),
         contracts=evaluation.contracts,
         constants=constants(chip),
@@ -79,7 +82,7 @@ def with_cycles(report: Report, bundle: Bundle, inputs: IntArray) -> Report:
 
 def with_measured(report: Report, log: MeasuredLog) -> Report:
     """*report* with the contracts against a log from a chip."""
-    spikes = {layer.name: layer.spikes.integer or 0 for layer in report.layers}
+    spikes = {layer.name: layer.spikes["integer"] or 0 for layer in report.layers}
     total = report.totals.energy_uj_per_inference.total
     rows = compare_log(
         log,
@@ -89,7 +92,7 @@ def with_measured(report: Report, log: MeasuredLog) -> Report:
         energy_uj=None if total is None else total.nominal,
     )
     layers = tuple(
-        replace(layer, spikes=replace(layer.spikes, measured=log.spikes.get(layer.name)))
+        replace(layer, spikes={**layer.spikes, MEASURED: log.spikes.get(layer.name)})
         for layer in report.layers
     )
     return replace(report, layers=layers, contracts=(*report.contracts, *rows))

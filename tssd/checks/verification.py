@@ -10,20 +10,21 @@ import numpy as np
 from tssd.calibration.comparing import agreement
 from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_is_quantized
 from tssd.calibration.encode import encode
-from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.simulate import check_loops, reference
 from tssd.chain.user_samples import load_samples as load_user_samples
 from tssd.checks import reporting
-from tssd.checks.engines import engines_of, gpu
-from tssd.checks.evaluation import Engine, Evaluation, accuracy, compare_engines
+from tssd.checks.engines import engines_of
+from tssd.checks.evaluation import Evaluation, accuracy, compare_engines
 from tssd.checks.measured import read_log
 from tssd.contracts import Contract, check
 from tssd.errors import DataError, NetworkError
 from tssd.export.bundle.folder import Bundle, check_golden, read_bundle
 from tssd.export.nir.integers.roundtrip import check_file
-from tssd.report.model import Report
+from tssd.hw_targets.engines import engine_names, find_engine
+from tssd.report.model import STAGES, Report
 from tssd.report.store import write_report
 from tssd.train.config import configure
 from tssd.train.data.data_sets import load
@@ -31,8 +32,6 @@ from tssd.train.data.events import Framing
 from tssd.train.handover.float_file import FLOAT_FILE
 from tssd.train.handover.float_file import read as read_float
 from tssd.train.handover.float_run import ImageArray
-
-ACCURACY_NAMES = ("float", "folded", "integer", "gpu", "onnx", "lava", "sim")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def verify(
     samples = load_samples(bundle, options)
     evaluation = evaluate(bundle, options, samples, on_batch)
     report = reporting.build(bundle, evaluation, options.device, _command(folder, options))
-    if "sim" in options.engines:
+    if any(find_engine(name).cycles for name in options.engines):
         report = reporting.with_cycles(report, bundle, samples.inputs)
     if options.measured is not None:
         report = reporting.with_measured(report, read_log(options.measured))
@@ -83,8 +82,6 @@ def evaluate(
     if bundle.golden is not None:
         rows += [_summary("golden answers", check_golden(bundle, _quick(bundle.network)))]
     tallies, compared = compare_engines(bundle.network, samples.inputs, engines, on_batch)
-    if "netx" in tallies:  # a second way of Lava, in the report's one place for it
-        tallies = {"lava": tallies["netx"]} | {k: x for k, x in tallies.items() if k != "netx"}
     found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
     side = NOTHING_FLOAT
     if samples.images is not None and FLOAT_FILE in bundle.manifest["files"]:
@@ -93,7 +90,7 @@ def evaluate(
     return Evaluation(
         samples.inputs.shape[1],
         bundle.network.time_steps,
-        {name: found.get(name) for name in ACCURACY_NAMES},
+        {name: found.get(name) for name in (*STAGES, *engine_names())},
         tallies,
         side.spikes,
         (*rows, *side.contracts, *compared, *missing),
@@ -101,13 +98,15 @@ def evaluate(
     )
 
 
-def _quick(network: IntNetwork) -> Engine:
+def _quick(network: IntNetwork) -> Runner:
     """The quickest engine that runs *network*."""
     try:
         check_loops(network)
     except NetworkError:
         return reference
-    return gpu("cpu")
+    from tssd.hw_targets.gpu.engine import run
+
+    return run
 
 
 def _command(folder: Path, options: VerifyOptions) -> str:

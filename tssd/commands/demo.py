@@ -38,7 +38,7 @@ def command(out: Path, as_json: bool) -> None:
     report = run(out, steps.start)
     steps.done()
     if as_json:
-        click.echo(json.dumps({"out": str(out), "accuracy": vars(report.accuracy)}))
+        click.echo(json.dumps({"out": str(out), "accuracy": report.accuracy}))
         return
     from tssd.commands.report import overview
 

@@ -9,7 +9,7 @@ import click
 from tssd import terminal
 from tssd.checks.diagnosis import Diagnosis, Finding, diagnose
 
-MARKS = {"ready": "✔", "limited": "~", "missing": "✘"}
+MARKS = {"ready": "✔", "missing": "✘"}
 
 
 @click.command(

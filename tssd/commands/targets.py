@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from tssd import terminal
-from tssd.checks.engines import NAMES
 from tssd.hw_targets.chip import chip_page
 from tssd.hw_targets.chip.chips import chip_names, load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.target import target_names
+from tssd.hw_targets.engines import engine_names
 
 
 @click.group(
@@ -34,15 +33,14 @@ def list_chips(as_json: bool) -> None:
     chips = {name: load_chip(name) for name in chip_names()}
     if as_json:
         titles = {name: chip.title for name, chip in chips.items()}
-        click.echo(json.dumps({"chips": titles, "engines": target_names()}))
+        click.echo(json.dumps({"chips": titles, "engines": engine_names()}))
         return
     rows = [
         (name, chip.title, kinds(chip)) if name == chip.name else (name, f"is {chip.name}", "")
         for name, chip in chips.items()
     ]
     click.echo(terminal.to_text(terminal.plain_table(("chip", "what it is", "numbers"), rows)))
-    click.echo(f"engines (tssd verify --against): {', '.join(NAMES)}")
-    click.echo(f"targets of the Python interface: {', '.join(target_names())}")
+    click.echo(f"engines (tssd verify --against): {', '.join(engine_names())}")
 
 
 @command.command("show", epilog="Example: tssd targets show loihi2")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tssd import terminal
+from tssd.hw_targets.engines import engine_names
 from tssd.progress import bar
 
 
@@ -20,7 +21,7 @@ from tssd.progress import bar
     default="gpu",
     show_default=True,
     metavar="ENGINES",
-    help="Engines that must equal the integer definition: gpu,onnx,lava,netx,sim.",
+    help=f"Engines that must equal the integer definition: {','.join(engine_names())}.",
 )
 @click.option(
     "--samples", type=click.IntRange(1), default=64, show_default=True, help="Test samples to run."

@@ -14,9 +14,9 @@ from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
 from tssd.errors import ConfigError
 from tssd.report.model import (
-    ACCURACY_STAGES,
-    SPIKE_SOURCES,
-    Accuracy,
+    MEASURED,
+    NETWORKS,
+    STAGES,
     Constant,
     EnergyPj,
     EnergyUj,
@@ -63,8 +63,9 @@ class Timing:
 class Evidence:
     """All that a report is made of.
 
-    ``tallies``: engine name (``integer``, ``gpu``, ``onnx``, ``lava``, ``sim``, ``measured``) to
-    its Tally, all over the same samples; ``integer`` must be there. ``float_spikes``: population
+    ``engines``: every engine that the report has a place for, in its order. ``tallies``: engine
+    name, ``integer`` or ``measured`` to its Tally, all over the same samples; ``integer`` must be
+    there. ``float_spikes``: population
     name to total events of the float network over those samples. ``accuracy``: stage name to a
     fraction. ``costs``: population name to its cost. ``weight_bits``: population name to bits of
     its incoming weights (absent: the bits that the weights need).
@@ -79,6 +80,7 @@ class Evidence:
     contracts: tuple[Contract, ...]
     constants: tuple[Constant, ...]
     provenance: Provenance
+    engines: tuple[str, ...] = ()
     float_spikes: Mapping[str, int] | None = None
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     only_quantized: Mapping[str, float] = field(default_factory=dict)
@@ -102,7 +104,7 @@ def assemble(evidence: Evidence) -> Report:
         target=evidence.target,
         samples=reference.samples,
         time_steps=reference.time_steps,
-        accuracy=Accuracy(**{stage: evidence.accuracy.get(stage) for stage in ACCURACY_STAGES}),
+        accuracy={name: evidence.accuracy.get(name) for name in (*STAGES, *evidence.engines)},
         layers=layers,
         totals=_totals(evidence, layers),
         gpu=evidence.gpu,
@@ -175,7 +177,7 @@ def _spikes(evidence: Evidence, name: str) -> Spikes:
     counts = {engine: tally.spikes(name) for engine, tally in evidence.tallies.items()}
     if evidence.float_spikes is not None and name in evidence.float_spikes:
         counts["float"] = int(evidence.float_spikes[name])
-    return Spikes(**counts)
+    return {source: counts.get(source) for source in (*NETWORKS, *evidence.engines, MEASURED)}
 
 
 def totals_uj(layers: Sequence[LayerRow], static: Range | None) -> EnergyUj:
@@ -208,9 +210,8 @@ def _add(a: Range, b: Range) -> Range:
 
 def _check(evidence: Evidence) -> None:
     names = _names(evidence.network)
-    engines = [source for source in SPIKE_SOURCES if source != "float"]
-    _known("tallies", evidence.tallies, engines)
-    _known("accuracy", evidence.accuracy, ACCURACY_STAGES)
+    _known("tallies", evidence.tallies, ("integer", *evidence.engines, MEASURED))
+    _known("accuracy", evidence.accuracy, (*STAGES, *evidence.engines))
     _known("costs", evidence.costs, names)
     _known("float spikes", evidence.float_spikes or {}, names)
     if "integer" not in evidence.tallies:

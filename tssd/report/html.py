@@ -6,9 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tssd.errors import counted
 from tssd.report import view, words
-from tssd.report.model import ACCURACY_STAGES, Report
-
-ENGINES = ("gpu", "onnx", "lava", "sim")
+from tssd.report.model import Report
 
 
 def render_html(report: Report) -> str:
@@ -18,8 +16,8 @@ def render_html(report: Report) -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
-            stages=[(stage, getattr(report.accuracy, stage)) for stage in ACCURACY_STAGES],
-            engines=ENGINES,
+            stages=report.accuracy.items(),
+            engines=report.engines,
             verdict=Counter(contract.status for contract in report.contracts),
             findings=words.findings(report),
             spikes=view.spike_chart(report),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from tssd.report import words
-from tssd.report.model import ACCURACY_STAGES, SPIKE_SOURCES, LayerRow, Report
+from tssd.report.model import LayerRow, Report
 
 
 def render_markdown(report: Report) -> str:
@@ -41,8 +41,8 @@ def _section(title: str, body: str) -> str:
 
 
 def _accuracy(report: Report) -> str:
-    values = [words.percent(getattr(report.accuracy, stage)) for stage in ACCURACY_STAGES]
-    return markdown_table(ACCURACY_STAGES, [values], right=0)
+    values = [words.percent(share) for share in report.accuracy.values()]
+    return markdown_table(tuple(report.accuracy), [values], right=0)
 
 
 def _contracts(report: Report) -> str:
@@ -54,11 +54,12 @@ def _contracts(report: Report) -> str:
 
 
 def _spikes(report: Report) -> str:
+    sources = tuple(dict.fromkeys(source for layer in report.layers for source in layer.spikes))
     rows = [
-        [layer.name, *(_count(getattr(layer.spikes, source)) for source in SPIKE_SOURCES)]
+        [layer.name, *(_count(layer.spikes.get(source)) for source in sources)]
         for layer in report.layers
     ]
-    return markdown_table(("layer", *SPIKE_SOURCES), rows, right=1)
+    return markdown_table(("layer", *sources), rows, right=1)
 
 
 def _layers(layers: Sequence[LayerRow]) -> str:

@@ -11,40 +11,20 @@ from typing import Literal
 
 from tssd.contracts import Contract
 
-SCHEMA: Literal["tssd-report/1"] = "tssd-report/1"
-ACCURACY_STAGES = ("float", "folded", "integer", "gpu", "onnx", "lava", "sim")
-SPIKE_SOURCES = ("float", "integer", "gpu", "onnx", "lava", "sim", "measured")
+SCHEMA: Literal["tssd-report/2"] = "tssd-report/2"
+STAGES = ("float", "folded", "integer")  # of an accuracy, before every engine's
+NETWORKS = ("float", "integer")  # of a spike count, before every engine's
+MEASURED = "measured"  # of a spike count, after every engine's
 ENERGY_PARTS = ("synapse", "neuron", "spike", "noc")
 
-Real = float  # the fields named ``float`` below hide the builtin inside their class
 Kind = Literal["measured", "published", "derived", "assumed"]
 KINDS: tuple[Kind, ...] = ("measured", "published", "derived", "assumed")
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Share of samples classified correctly (0..1) after each stage and by each engine."""
-
-    float: Real | None = None
-    folded: Real | None = None
-    integer: Real | None = None
-    gpu: Real | None = None
-    onnx: Real | None = None
-    lava: Real | None = None
-    sim: Real | None = None
-
-
-@dataclass(frozen=True)
-class Spikes:
-    """Events of one population over all samples and steps, by who counted them."""
-
-    float: int | None = None
-    integer: int | None = None
-    gpu: int | None = None
-    onnx: int | None = None
-    lava: int | None = None
-    sim: int | None = None
-    measured: int | None = None
+# share of samples classified correctly (0..1), by stage and engine
+Accuracy = Mapping[str, float | None]
+# events of one population over all samples and steps, by who counted them
+Spikes = Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -195,4 +175,9 @@ class Report:
     timeline: tuple[TimelineStep, ...] = ()
     mesh: tuple[MeshCell, ...] = ()
     notes: tuple[str, ...] = ()
-    schema: Literal["tssd-report/1"] = field(default=SCHEMA, kw_only=True)
+    schema: Literal["tssd-report/2"] = field(default=SCHEMA, kw_only=True)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that the report has a place for, in its order."""
+        return tuple(name for name in self.accuracy if name not in STAGES)

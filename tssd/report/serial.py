@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tssd.errors import UNREADABLE, FileFormatError, refusing
-from tssd.report.model import SCHEMA, Report
+from tssd.report.model import NETWORKS, SCHEMA, STAGES, Report
+
+OLDER = ("tssd-report/1",)  # the same fields, where every engine had to be among a fixed few
 
 
 def to_json(report: Report) -> str:
@@ -31,10 +33,24 @@ def from_json(text: str | bytes, where: str = "report.json") -> Report:
     with refusing(UNREADABLE, FileFormatError, where, "no valid JSON"):
         table = json.loads(text)
     schema = table.get("schema") if isinstance(table, dict) else None
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, *OLDER):
         raise FileFormatError(where, found=f"schema {schema!r}", allowed=repr(SCHEMA))
-    report: Report = _read(Report, table, where)
+    report: Report = _read(Report, table | {"schema": SCHEMA}, where)
+    _check_columns(report, where)
     return report
+
+
+def _check_columns(report: Report, where: str) -> None:
+    """The columns that every report has, whatever engines it knows."""
+    tables: list[tuple[str, Mapping[str, object], tuple[str, ...]]] = [
+        ("accuracy", report.accuracy, STAGES),
+        *((f"layers[{i}].spikes", x.spikes, NETWORKS) for i, x in enumerate(report.layers)),
+    ]
+    for place, table, columns in tables:
+        missing = [name for name in columns if name not in table]
+        if missing:
+            allowed = "all required fields"
+            raise FileFormatError(f"{where}.{place}", found=f"no {missing[0]!r}", allowed=allowed)
 
 
 def _read(hint: Any, value: Any, where: str) -> Any:

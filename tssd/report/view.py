@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tssd.report import words
-from tssd.report.model import ENERGY_PARTS, LayerRow, MeshCell, Report, TimelineStep
+from tssd.report.model import ENERGY_PARTS, MEASURED, LayerRow, MeshCell, Report, TimelineStep
 
-REFERENCES = ("gpu", "sim", "lava", "onnx")
 MOST_STEPS = 160  # bars of the time line; longer runs show the slowest step of each group
 
 
@@ -113,8 +112,8 @@ def axis(largest: float, unit: str = "") -> Axis:
 
 def reference_of(report: Report) -> str | None:
     """The engine whose counts stand beside the integer definition's: the first that ran."""
-    for engine in REFERENCES:
-        if any(getattr(layer.spikes, engine) is not None for layer in report.layers):
+    for engine in report.engines:
+        if any(layer.spikes.get(engine) is not None for layer in report.layers):
             return engine
     return None
 
@@ -123,15 +122,15 @@ def spike_chart(report: Report) -> Chart:
     """Events per inference of each layer: float, integer, reference, and measured if there is."""
     reference = reference_of(report)
     sources = ["float", "integer", reference or "reference"]
-    if any(layer.spikes.measured is not None for layer in report.layers):
-        sources.append("measured")
-    counts = [getattr(layer.spikes, s, None) or 0 for layer in report.layers for s in sources]
+    if any(layer.spikes.get(MEASURED) is not None for layer in report.layers):
+        sources.append(MEASURED)
+    counts = [layer.spikes.get(s) or 0 for layer in report.layers for s in sources]
     scale = axis(max(counts) / report.samples)
     rows = tuple(_spike_row(layer, sources, scale, report.samples) for layer in report.layers)
     names = [("float", "float network"), ("integer", "integer network")]
     names.append(("reference", f"reference ({reference})" if reference else "reference: not run"))
-    if "measured" in sources:
-        names.append(("measured", "measured on a chip"))
+    if MEASURED in sources:
+        names.append((MEASURED, "measured on a chip"))
     return Chart(scale, rows, tuple(names))
 
 
@@ -195,20 +194,19 @@ def heat(report: Report) -> Heat | None:
 def _spike_row(layer: LayerRow, sources: Sequence[str], scale: Axis, samples: int) -> ChartRow:
     bars = []
     for place, source in enumerate(sources):
-        count = getattr(layer.spikes, source, None)
+        count = layer.spikes.get(source)
         if count is not None:
-            series = ("float", "integer", "reference", "measured")[place]
+            series = ("float", "integer", "reference", MEASURED)[place]
             text = f"{layer.name}, {source}: {words.number(count / samples)} per inference"
             bars.append(Bar(series, 0, scale.at(count / samples), f"{text} ({count:,} in all)"))
-    integer = layer.spikes.integer
+    integer = layer.spikes["integer"]
     shown = words.number(None if integer is None else integer / samples)
     return ChartRow(layer.name, words.size(layer.shape), tuple(bars), shown, _ratio(layer))
 
 
 def _ratio(layer: LayerRow) -> str:
-    if layer.spikes.integer is None or not layer.spikes.float:
-        return ""
-    return f"{layer.spikes.integer / layer.spikes.float:.3f} of float"
+    integer, before = layer.spikes["integer"], layer.spikes["float"]
+    return "" if integer is None or not before else f"{integer / before:.3f} of float"
 
 
 def _energy_row(layer: LayerRow, scale: Axis) -> ChartRow:

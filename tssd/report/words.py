@@ -169,9 +169,9 @@ def _slowest_layer(layers: Sequence[LayerRow]) -> str:
 def _drift(layers: Sequence[LayerRow]) -> str:
     """The layer whose spike count quantisation changed most (layers that fire in float)."""
     changed = [
-        (layer.spikes.integer / layer.spikes.float - 1, layer.name)
+        (integer / before - 1, layer.name)
         for layer in layers
-        if layer.spikes.integer is not None and layer.spikes.float
+        if (integer := layer.spikes["integer"]) is not None and (before := layer.spikes["float"])
     ]
     if not changed:
         return ""

@@ -34,4 +34,4 @@ def test_recordings_train_export_and_verify(tmp_path: Path) -> None:
     shown = bundle.golden.inputs[:, :, :2]  # without a constant channel, should there be one
     np.testing.assert_array_equal(shown, frames[: shown.shape[1], :2].swapaxes(0, 1))
     for layer in read_report(tmp_path / "bundle").layers:
-        assert layer.spikes.integer == layer.spikes.gpu == layer.spikes.sim
+        assert layer.spikes["integer"] == layer.spikes["gpu"] == layer.spikes["sim"]

@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ from tssd.cli import cli
 from tssd.commands.doctor import text
 from tssd.contracts import check, not_run
 from tssd.errors import FileFormatError
+from tssd.hw_targets.engine import version
+from tssd.hw_targets.engines import ENGINES
 from tssd.hw_targets.lava import environment
 from tssd.report.serial import to_json
 from tssd.report.store import read_report, write_report
@@ -90,31 +91,40 @@ def test_doctor_lists_every_package_that_the_project_needs() -> None:
     assert set(diagnosis.REQUIRED) == needed
 
 
-def status(**found: environment.Environment | None) -> environment.Status:
-    return environment.Status(None, found.get("light"), found.get("full"), "tssd lava install")
+@pytest.mark.parametrize(
+    ("installed", "lava", "netx"),
+    [((), "missing", "missing"), (("light",), "ready", "missing"), (("full",), "ready", "ready")],
+)
+def test_doctor_asks_the_lava_part(
+    installed: tuple[environment.Flavour, ...],
+    lava: str,
+    netx: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretend(monkeypatch, *installed)
+    found = {finding.name: finding for finding in diagnosis.engines()}
+    assert (found["lava"].state, found["netx"].state) == (lava, netx)
+    for name, line in (("lava", "tssd lava install"), ("netx", "tssd lava install --full")):
+        missing = found[name].state == "missing"
+        assert (found[name].fix or "").endswith(line) == missing
 
 
-def test_doctor_asks_the_lava_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    light = environment.Environment("light", Path("python"), {"lava-nc": "0.10.0"})
-    for found, state, detail in (
-        (status(), "missing", "no Lava environment"),
-        (status(light=light), "limited", "lava-nc 0.10.0"),
-        (replace(status(light=light), fix=None), "ready", "lava-nc 0.10.0"),
-    ):
-        monkeypatch.setattr(environment, "status", lambda found=found: found)
-        finding = diagnosis.lava()
-        assert (finding.state, finding.detail, finding.fix) == (state, detail, found.fix)
+def pretend(monkeypatch: pytest.MonkeyPatch, *flavours: environment.Flavour) -> None:
+    """As if exactly these environments were installed; no interpreter is started."""
+    there = {x: environment.Environment(x, Path("python"), {"lava-nc": "0.10"}) for x in flavours}
+    monkeypatch.setattr(environment, "existing", lambda name, root=None: there.get(name))
+    monkeypatch.setattr(environment, "_interpreters", lambda choice: iter([Path("python3.10")]))
 
 
 def test_doctor_for_people_and_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "status", status)  # the real one starts interpreters
+    pretend(monkeypatch)
     result = CliRunner().invoke(cli, ["doctor", "--json"], catch_exceptions=False)
     found = json.loads(result.output)
-    assert [engine["name"] for engine in found["engines"]] == list(diagnosis.ENGINES)
+    assert [engine["name"] for engine in found["engines"]] == ["integer", *ENGINES]
     assert found["packages"][0] == {
         "name": "numpy",
         "state": "ready",
-        "detail": diagnosis.version("numpy"),
+        "detail": version("numpy"),
         "fix": None,
     }
     shown = CliRunner().invoke(cli, ["doctor"], catch_exceptions=False).output
@@ -128,8 +138,3 @@ def test_doctor_names_the_line_that_fixes(monkeypatch: pytest.MonkeyPatch) -> No
     assert (finding.state, finding.fix) == ("missing", "pip install nir")
     shown = text(diagnosis.Diagnosis({}, (finding,), (), ()))
     assert "pip install nir" in shown
-
-
-def test_modules_are_found_without_importing_them() -> None:
-    names = ["json", "no_such_module", "tssd.calibration.neuron", "tssd.no_such.part"]
-    assert diagnosis.missing_modules(names) == ["no_such_module", "tssd.no_such.part"]

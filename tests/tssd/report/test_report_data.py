@@ -35,6 +35,27 @@ def test_every_required_field_of_the_schema_is_required_here() -> None:
             from_json(json.dumps(without))
 
 
+def test_a_report_of_schema_1_is_read() -> None:
+    """It had the same fields, and a fixed few engines."""
+    report = full_report()
+    older = json.loads(to_json(report)) | {"schema": "tssd-report/1"}
+    assert from_json(json.dumps(older)) == report
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "place"),
+    [
+        ("accuracy", "folded", "report.json.accuracy"),
+        ("spikes", "integer", r"report.json.layers\[1\].spikes"),
+    ],
+)
+def test_columns_that_every_report_has_are_required(table: str, column: str, place: str) -> None:
+    report = json.loads(to_json(full_report()))
+    del (report if table == "accuracy" else report["layers"][1])[table][column]
+    with pytest.raises(FileFormatError, match=f"{place}: found no '{column}'"):
+        from_json(json.dumps(report))
+
+
 def test_what_did_not_run_is_null() -> None:
     table = json.loads(to_json(bare_report()))
     assert all(value is None for value in table["accuracy"].values())

@@ -99,7 +99,7 @@ def test_many_passing_contracts_fold_and_failures_stay_open() -> None:
 def test_an_engine_that_differs_is_marked() -> None:
     report = full_report()
     assert "differs from integer" not in render_html(report)
-    wrong = replace(report, accuracy=replace(report.accuracy, gpu=0.9))
+    wrong = replace(report, accuracy={**report.accuracy, "gpu": 0.9})
     assert "differs from integer" in render_html(wrong)
 
 
@@ -116,12 +116,13 @@ def test_bar_lengths_are_proportional_and_stacks_reach_nominal() -> None:
     spikes = view.spike_chart(report)
     for layer, row in zip(report.layers, spikes.rows, strict=True):
         widths = {bar.series: bar.width for bar in row.bars}
-        assert layer.spikes.integer is not None
-        per_inference = layer.spikes.integer / report.samples
+        integer = layer.spikes["integer"]
+        assert integer is not None
+        per_inference = integer / report.samples
         assert widths["integer"] == pytest.approx(
             100 * per_inference / spikes.axis.maximum, abs=0.01
         )
-        assert ("float" in widths) == (layer.spikes.float is not None)
+        assert ("float" in widths) == (layer.spikes["float"] is not None)
     energy = view.energy_chart(report)
     for layer, row in zip(report.layers, energy.rows, strict=True):
         end = row.bars[-1].start + row.bars[-1].width
