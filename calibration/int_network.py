@@ -206,6 +206,11 @@ def depths(network: IntNetwork) -> dict[str, int]:
     return depth
 
 
+def interval(network: IntNetwork) -> int:
+    """Chip steps from one sample to the next: the time steps plus the longest extra delay."""
+    return network.time_steps + max((j.delay for j in network.projections), default=0)
+
+
 def lag(network: IntNetwork, projection: Projection, depth: Mapping[str, int]) -> int:
     """How many local steps late a spike arrives: 0 for an aligned projection.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tssd.calibration.int_network import IntNetwork, Projection, ProjectionKind
+from tssd.calibration.int_network import IntNetwork, Projection, ProjectionKind, interval
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.errors import DataError
@@ -43,7 +43,7 @@ class Counters:
     """``columns[c][i]``: events of kind c (see the module) at slice i, over all samples, steps."""
 
     samples: int
-    time_steps: int
+    time_steps: int  # of the chip, from one sample to the next
     populations: tuple[str, ...]  # in network order
     cores: int
     slice_population: tuple[str, ...]
@@ -53,7 +53,7 @@ class Counters:
 
     @property
     def steps(self) -> int:
-        """Chip steps that carried data: samples x time steps."""
+        """Chip steps of all samples back to back, without those that fill or drain the layers."""
         return self.samples * self.time_steps
 
     def total(self, column: str) -> int:
@@ -96,18 +96,21 @@ def count(
     chip: ChipSpec,
     active: Mapping[str, IntArray] | None = None,
     fanouts: tuple[Fanout, ...] | None = None,
+    apart: int | None = None,
 ) -> Counters:
     """Counters of the run that *tally* summed up, under *placement* on *chip*.
 
     ``active[name]``: updates of each neuron that changed or received something, where a simulator
     knows; without it every update counts as active, which is the upper end. ``fanouts`` saves
-    computing them again.
+    computing them again. ``apart``: chip steps from one sample to the next (every neuron is updated
+    in each); ``interval(network)`` without it.
     """
     _check(network, tally)
+    apart = interval(network) if apart is None else apart
     fanouts = placed_fanouts(network, placement) if fanouts is None else fanouts
     columns = {name: np.zeros(len(placement.slices), np.int64) for name in COLUMNS}
     for i, s in enumerate(placement.slices):
-        updates = len(s.neurons) * tally.samples * tally.time_steps
+        updates = len(s.neurons) * tally.samples * apart
         busy = updates if active is None else int(active[s.population].ravel()[s.neurons].sum())
         columns["neuron_active"][i], columns["neuron_idle"][i] = busy, updates - busy
         columns["spike"][i] = tally.events[s.population].ravel()[s.neurons].sum()
@@ -117,7 +120,7 @@ def count(
     )
     return Counters(
         tally.samples,
-        tally.time_steps,
+        apart,
         tuple(placement.shapes),
         placement.cores,
         tuple(s.population for s in placement.slices),

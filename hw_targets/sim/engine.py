@@ -7,26 +7,26 @@ barrier, hence independent: they run in threads, and the result does not depend 
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.int_network import IntNetwork, interval
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.errors import ConfigError
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters, count
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
-from tssd.hw_targets.sim.functional import activity, simulate
+from tssd.hw_targets.sim.functional import Events, activity, simulate
 from tssd.hw_targets.sim.kernels import layout
 from tssd.hw_targets.sim.kernels import steps_kernel as sk
 from tssd.hw_targets.sim.machine import wire
 from tssd.hw_targets.sim.plan import Plan, make_plan
 from tssd.hw_targets.sim.program import prepare
-from tssd.hw_targets.sim.record import SpikeRecord, from_samples
+from tssd.hw_targets.sim.record import SpikeRecord, in_a_ring, length_alone, one_at_a_time
 from tssd.hw_targets.sim.threads import available_cores
 from tssd.hw_targets.sim.timing import EVENTS_PER_MESSAGE, NOTHING, raise_if_stuck
 
@@ -38,8 +38,11 @@ WORDS = {
     "memory": "memory",
     "link": "traffic",
     "barrier": "barrier",
-    "waiting": "traffic (waiting)",
+    "late neuron": "waiting for neurons",
+    "late synapse": "waiting for synapses",
+    "late traffic": "traffic (waiting)",
 }
+LATE = ("late neuron", "late synapse", "late traffic")  # in the kernel's order
 WAITING = 1.25  # a step longer than its largest term by this factor is limited by waiting
 BLOCK = 16  # steps that one thread takes at a time
 Progress = Callable[[int], None]
@@ -50,7 +53,8 @@ class StepTiming:
     """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the terms of the
     bound in cycles, and the machine core or channel at which each is largest; ``core`` (steps,
     cores, 8) counters named by ``layout.COUNTER_NAMES``; ``links`` (channels,) busy cycles in all
-    steps."""
+    steps. ``late`` (steps, 2): what the step's last work waited for (``LATE``), and at which core;
+    of no meaning in a bound."""
 
     mode: Mode
     cycle_ns: float
@@ -61,6 +65,7 @@ class StepTiming:
     links: IntArray
     messages: int
     events: int
+    late: IntArray
 
     @property
     def us_per_step(self) -> float:
@@ -73,10 +78,13 @@ class StepTiming:
         return self.cycles.astype(np.float64) * (self.cycle_ns / 1e3)
 
     def limits(self) -> list[str]:
-        """What limits each step: a term of the bound, or waiting."""
+        """What limits each step: a term of the bound, or what its last work waited for."""
         largest = self.terms.argmax(axis=1)
         waits = self.cycles > WAITING * self.terms.max(axis=1)
-        return ["waiting" if w else TERMS[i] for i, w in zip(largest, waits, strict=True)]
+        return [
+            LATE[late] if wait else TERMS[term]
+            for term, wait, late in zip(largest, waits, self.late[:, 0], strict=True)
+        ]
 
     def bottleneck(self) -> str:
         """What limits most of the time."""
@@ -88,7 +96,12 @@ class StepTiming:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run: record of spikes, their tally, event counters per slice, and times."""
+    """A finished run: record of spikes, their tally, event counters per slice, and times.
+
+    ``record`` and ``timing`` are the steady state of the samples (``in_a_ring``), or a record that
+    somebody gave. ``alone_us`` (samples,): how long each sample takes alone on the chip, from its
+    first input to its answer; None for a given record, which does not say where a sample begins.
+    """
 
     network: IntNetwork
     placement: Placement
@@ -98,10 +111,16 @@ class Run:
     tally: Tally
     counters: Counters
     timing: StepTiming
+    alone_us: NDArray[np.float64] | None = None
+
+    @property
+    def latency_us(self) -> float | None:
+        """One sample alone, from its first input to its answer: the mean over the samples."""
+        return None if self.alone_us is None else float(self.alone_us.mean())
 
     @property
     def us_per_inference(self) -> float:
-        """From the first step of one sample to the first of the next, at the mean step time."""
+        """The pace: from one answer to the next in the steady state; all of a given record."""
         return self.timing.us_per_step * self.record.steps / self.tally.samples
 
     def layer_of_core(self, core: int) -> str:
@@ -122,13 +141,27 @@ def run(
     mode: Mode = "cycle",
     progress: Progress | None = None,
 ) -> Run:
-    """Simulate ``inputs`` (T, B, *input shape), samples back to back on one chip."""
+    """Simulate ``inputs`` (T, B, *input shape) on one chip: each sample alone, and all of them in
+    the steady state."""
     samples = simulate(prepare(network), inputs, progress)
-    record = from_samples(network, samples)
     done = activity(network, samples)
     events = {name: np.count_nonzero(s, axis=(0, 1)) for name, s in done.spikes.items()}
     tally = Tally(inputs.shape[1], network.time_steps, events, done.readout)
-    return run_record(network, record, placement, chip, mode, tally, progress)
+    steady = in_a_ring(network, samples)
+    timed = run_record(network, steady, placement, chip, mode, tally, progress)
+    return replace(timed, alone_us=latencies_us(timed, samples, progress))
+
+
+def latencies_us(
+    run: Run, samples: list[dict[str, Events]], progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """(samples,): how long each takes alone on the chip, in us; a few at a time, for the memory."""
+    found = []
+    for first in range(0, len(samples), BLOCK):
+        record = one_at_a_time(run.network, samples[first : first + BLOCK])
+        step_us = time_record(run.plan, record, run.timing.mode, progress).step_us
+        found.append(step_us.reshape(-1, length_alone(run.network)).sum(axis=1))
+    return np.concatenate(found)
 
 
 def run_record(
@@ -144,11 +177,11 @@ def run_record(
     fanouts = placed_fanouts(network, placement)
     plan = make_plan(network, placement, chip, fanouts)
     timing = time_record(plan, record, mode, progress)
+    apart = record.steps if tally is None else interval(network)
     if tally is None:
         tally = tally_of(network, record)
-    counted = count(
-        network, tally, placement, chip, active_updates(network, record, tally), fanouts
-    )
+    active = active_updates(network, record, tally.samples * apart)
+    counted = count(network, tally, placement, chip, active, fanouts, apart)
     return Run(network, placement, chip, plan, record, tally, counted, timing)
 
 
@@ -163,12 +196,12 @@ def tally_of(network: IntNetwork, record: SpikeRecord) -> Tally:
 
 
 def active_updates(
-    network: IntNetwork, record: SpikeRecord, tally: Tally
+    network: IntNetwork, record: SpikeRecord, everything: int
 ) -> dict[str, IntArray] | None:
-    """Active updates of each neuron over the run, where the record knows them."""
+    """Active updates of each neuron over the run, where the record knows them; *everything*: all
+    updates of a neuron."""
     if not record.active:
         return None
-    everything = tally.samples * tally.time_steps
     return {
         p.name: record.active[p.name].sum(axis=0).reshape(p.shape)
         if p.name in record.active
@@ -192,11 +225,12 @@ def time_record(
             if progress:
                 progress(len(block))
     r = job.results
-    terms, where = r[:, sk.R_TERMS : sk.R_WHERE], r[:, sk.R_WHERE :]
+    terms, where = r[:, sk.R_TERMS : sk.R_WHERE], r[:, sk.R_WHERE : sk.R_LATE]
     events, messages = int(r[:, sk.R_EVENTS].sum()), int(r[:, sk.R_MESSAGES].sum())
     cycle_ns = plan.machine.cycle_ns
+    late = r[:, sk.R_LATE :]
     return StepTiming(
-        mode, cycle_ns, r[:, sk.R_CYCLES], terms, where, job.core, links, messages, events
+        mode, cycle_ns, r[:, sk.R_CYCLES], terms, where, job.core, links, messages, events, late
     )
 
 
@@ -245,7 +279,7 @@ class _Job:
         cores = self.plan.machine.cores
         sent = np.concatenate([[0], np.cumsum(np.diff(self.plan.wires.fan_first)[ranks])])
         most = int(np.diff(sent[first]).max(initial=0))
-        message = np.zeros((most, layout.TRAFFIC_COLUMNS), np.int64)
+        message = np.zeros((most, layout.MESSAGE_COLUMNS), np.int64)
         starts, tail, reads = (np.zeros(cores + 1, np.int64) for _ in range(3))
         return sk.Loads(message, starts, tail, reads[:cores])
 

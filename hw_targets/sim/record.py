@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssd.calibration.int_network import Activity, IntNetwork, depths
+from tssd.calibration.int_network import Activity, IntNetwork, depths, interval
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, refusing
 from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
@@ -33,27 +33,47 @@ class SpikeRecord:
     active: Mapping[str, NDArray[np.bool_]]
 
 
-def interval(network: IntNetwork) -> int:
-    """Chip steps from one sample to the next: the time steps plus the longest extra delay."""
-    return network.time_steps + max((j.delay for j in network.projections), default=0)
-
-
 def from_samples(network: IntNetwork, samples: list[dict[str, Events]]) -> SpikeRecord:
     """Samples back to back on the chip: local step t at depth d is chip step t + d."""
-    depth, pace = depths(network), interval(network)
-    steps = pace * (len(samples) - 1) + network.time_steps + max(depth.values())
+    apart = interval(network)
+    return _laid(network, samples, apart, apart * (len(samples) - 1) + length_alone(network))
+
+
+def in_a_ring(network: IntNetwork, samples: list[dict[str, Events]]) -> SpikeRecord:
+    """The steady state: the samples back to back, again and again, over one round.
+
+    Chip step t stands for t, t + round, t + 2 round, ...: every layer works in every step, on the
+    end of one sample or on the next, and no step fills or drains the pipeline.
+    """
+    apart = interval(network)
+    return _laid(network, samples, apart, apart * len(samples))
+
+
+def one_at_a_time(network: IntNetwork, samples: list[dict[str, Events]]) -> SpikeRecord:
+    """Each sample alone on the chip: the next begins when the last layer is done."""
+    apart = length_alone(network)
+    return _laid(network, samples, apart, apart * len(samples))
+
+
+def length_alone(network: IntNetwork) -> int:
+    """Chip steps of one sample alone, from its first input to its answer."""
+    return network.time_steps + max(depths(network).values())
+
+
+def _laid(
+    network: IntNetwork, samples: list[dict[str, Events]], apart: int, steps: int
+) -> SpikeRecord:
+    """Sample b begins in chip step b x *apart*; what passes the last of *steps* comes round."""
     spikes: dict[str, IntArray] = {}
     active: dict[str, NDArray[np.bool_]] = {}
-    for population in network.populations:
-        name = population.name
-        start = [b * pace + depth[name] for b in range(len(samples))]
-        mine = [s[name].spikes for s in samples]
-        spikes[name] = np.concatenate(
-            [e[:, :2] + np.array([at, 0]) for e, at in zip(mine, start, strict=True)]
-        )
-        active[name] = np.zeros((steps, population.neurons), np.bool_)
+    for name, depth in depths(network).items():
+        start = [b * apart + depth for b in range(len(samples))]
+        events = [sample[name].spikes[:, :2] for sample in samples]
+        moved = [e + np.array([at, 0]) for e, at in zip(events, start, strict=True)]
+        spikes[name] = np.concatenate(moved) % np.array([steps, np.iinfo(np.int64).max])
+        active[name] = np.zeros((steps, network.population(name).neurons), np.bool_)
         for sample, at in zip(samples, start, strict=True):
-            active[name][at : at + network.time_steps] = sample[name].active
+            active[name][np.arange(at, at + network.time_steps) % steps] = sample[name].active
     return SpikeRecord(steps, spikes, active)
 
 
@@ -66,8 +86,7 @@ def from_activity(network: IntNetwork, activity: Activity) -> SpikeRecord:
         t, b, *_ = places = np.nonzero(dense)
         neuron = np.ravel_multi_index(places[2:], dense.shape[2:])
         spikes[name] = np.column_stack([t + b * pace + depth[name], neuron])
-    steps = pace * (samples - 1) + network.time_steps + max(depth.values())
-    return SpikeRecord(steps, spikes, {})
+    return SpikeRecord(pace * (samples - 1) + length_alone(network), spikes, {})
 
 
 def write_record(path: Path, record: SpikeRecord) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.energy import Energy, Range, price, static_pj
-from tssd.hw_targets.sim.engine import TERMS, WORDS, Run
+from tssd.hw_targets.sim.engine import LATE, TERMS, WORDS, Run
 from tssd.hw_targets.sim.kernels import layout
 
 
@@ -49,10 +49,16 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Totals:
-    """A run in a few figures; energies per inference."""
+    """A run in a few figures; energies per inference.
 
+    ``latency_us``: one sample alone, from its first input to its answer (None for a given record).
+    ``us_per_step`` and ``inferences_per_s``: the steady state, samples back to back; the static
+    energy is that of one inference at this pace.
+    """
+
+    latency_us: float | None
     us_per_step: float
-    us_per_inference: float
+    inferences_per_s: float
     bottleneck: str
     cores: int
     chips: int
@@ -76,8 +82,8 @@ def _where(run: Run, step: int, limit: str) -> str | None:
     """The core (with its layer) or the link that limits a step."""
     if limit == "barrier":
         return None
-    if limit == "waiting":
-        core = int(run.timing.core[step, :, layout.COUNTER_NAMES.index("finish")].argmax())
+    if limit in LATE:
+        core = int(run.timing.late[step, 1])
         return f"core {core} ({run.layer_of_core(core)})"
     where = int(run.timing.where[step, TERMS.index(limit)])
     if limit == "link":
@@ -161,8 +167,9 @@ def totals(run: Run, chip: ChipSpec | None = None) -> Totals:
     samples, recorded = run.tally.samples, run.record.steps
     static = static_pj(chip, run.placement.chips, run.us_per_inference)
     return Totals(
+        run.latency_us,
         run.timing.us_per_step,
-        run.us_per_inference,
+        1e6 / run.us_per_inference,
         WORDS[run.timing.bottleneck()],
         run.placement.cores,
         run.placement.chips,

@@ -147,7 +147,8 @@ def test_synops_of_a_loop_are_counted_in_the_step_of_the_spike() -> None:
     arriving = np.zeros(run.record.steps, np.int64)
     for first in (0, steps):  # the second sample follows at once
         arriving[first] += once  # the input's one spike
-        arriving[first + window] += once  # one spike each step through the loop
+        around = (first + window) % len(arriving)  # the steady state comes round
+        arriving[around] += once  # one spike each step through the loop
     np.testing.assert_array_equal(busy[:, home], arriving)
 
 

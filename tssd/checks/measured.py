@@ -7,27 +7,37 @@ The file is CSV; lines that start with ``#`` and empty lines are skipped::
     conv1,41873,
     conv2,10294,
     samples,64,
-    time_us_per_step,152.85,5%
+    latency_us,3360,5%
+    pace_us_per_step,152.85,5%
     energy_uj_per_inference,68.35,3.4
 
-``spikes`` of a layer is its total over all samples and steps. The rows ``samples``,
-``time_us_per_step`` and ``energy_uj_per_inference`` are optional; time and energy must state an
-error, in their own unit or as a percentage. The column ``error`` may be left out if neither is
-there. A population of the network that the log leaves out is reported as not run.
+``spikes`` of a layer is its total over all samples and steps. The rows in the names of units are
+optional and say what was timed: ``latency_us`` one sample alone on the chip, from its first input
+to its answer; ``pace_us_per_step`` one step, and ``energy_uj_per_inference`` one inference, of a
+chip that works on samples back to back. Each is compared with that figure of the simulator and must
+state an error, in its own unit or as a percentage. The column ``error`` may be left out if none of
+them is there. A population of the network that the log leaves out is reported as not run.
 """
 
 import csv
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tssd.contracts import Contract, check, not_run
 from tssd.errors import FileFormatError
 
-TIME = "time_us_per_step"
+LATENCY = "latency_us"
+PACE = "pace_us_per_step"
 ENERGY = "energy_uj_per_inference"
+READINGS = {
+    LATENCY: ("latency, one sample alone", "us"),
+    PACE: ("pace, time per step", "us"),
+    ENERGY: ("energy per inference at the pace", "uJ"),
+}  # row: (what it is, unit)
 SAMPLES = "samples"
+UNTOLD = ("time_us_per_step", "time_us", "us_per_inference")  # rows that do not say which time
 HEADERS = (["layer", "spikes"], ["layer", "spikes", "error"])
 
 
@@ -45,8 +55,7 @@ class MeasuredLog:
 
     spikes: Mapping[str, int]
     samples: int | None = None
-    time_us_per_step: Reading | None = None
-    energy_uj_per_inference: Reading | None = None
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
 def read_log(path: Path) -> MeasuredLog:
@@ -68,35 +77,39 @@ def parse_log(text: str, where: str) -> MeasuredLog:
         found = ",".join(rows[0][1]) if rows else "nothing"
         raise FileFormatError(where, found=f"header {found!r}", allowed="layer,spikes[,error]")
     spikes: dict[str, int] = {}
-    special: dict[str, Reading] = {}
+    readings: dict[str, Reading] = {}
+    samples: int | None = None
     for n, cells in rows[1:]:
         place = f"{where}, line {n}"
         name, value, error = _row(cells, len(rows[0][1]), place)
-        if name in spikes or name in special:
+        if name in spikes or name in readings or (name == SAMPLES and samples is not None):
             raise FileFormatError(place, found=f"{name!r} twice", allowed="one row each")
-        if name in (TIME, ENERGY):
-            special[name] = _reading(value, error, place)
+        if name in READINGS:
+            readings[name] = _reading(value, error, place)
         elif name == SAMPLES:
-            special[name] = Reading(_count(value, place), 0)
+            samples = _count(value, place)
+        elif name in UNTOLD:
+            raise FileFormatError(
+                place,
+                found=f"{name!r}, which does not say what was timed",
+                allowed=f"{LATENCY!r} (one sample alone, first input to answer) or {PACE!r}"
+                " (samples back to back)",
+            )
         else:
             spikes[name] = _count(value, place)
-    samples = special.get(SAMPLES)
-    return MeasuredLog(
-        spikes, int(samples.value) if samples else None, special.get(TIME), special.get(ENERGY)
-    )
+    return MeasuredLog(spikes, samples, readings)
 
 
 def compare_log(
     log: MeasuredLog,
     spikes: Mapping[str, int],
     samples: int,
-    *,
-    us_per_step: float | None = None,
-    energy_uj: float | None = None,
+    simulated: Mapping[str, float | None],
+    why_not: str = "not simulated: --against sim",
 ) -> tuple[Contract, ...]:
     """Contract rows: *spikes* (population to total, in network order) must equal the log's, and
-    the simulated time and energy must lie within its error. Unknown layers and another number
-    of samples raise FileFormatError."""
+    the figures *simulated* (named as in ``READINGS``) must lie within its error; *why_not* is told
+    where there is none. Unknown layers and another number of samples raise FileFormatError."""
     _check_names(log.spikes, spikes)
     if log.samples is not None and log.samples != samples:
         raise FileFormatError(
@@ -106,8 +119,10 @@ def compare_log(
             hint=f"--samples {log.samples}",
         )
     rows = [_spike_row(name, log.spikes.get(name), count) for name, count in spikes.items()]
-    rows.append(_reading_row("time per step", "us", log.time_us_per_step, us_per_step))
-    rows.append(_reading_row("energy", "uJ", log.energy_uj_per_inference, energy_uj))
+    rows += [
+        _reading_row(what, unit, log.readings.get(name), simulated.get(name), why_not)
+        for name, (what, unit) in READINGS.items()
+    ]
     return tuple(rows)
 
 
@@ -118,12 +133,14 @@ def _spike_row(name: str, measured: int | None, count: int) -> Contract:
     return check(title, count == measured, count, measured, "" if count == measured else name)
 
 
-def _reading_row(what: str, unit: str, measured: Reading | None, value: float | None) -> Contract:
+def _reading_row(
+    what: str, unit: str, measured: Reading | None, value: float | None, why_not: str
+) -> Contract:
     title = f"measured: {what}"
     if measured is None:
         return not_run(title, "not in the log")
     if value is None:
-        return not_run(title, "not simulated")
+        return not_run(title, why_not)
     off = abs(value - measured.value)
     allowed = f"{measured.value:g} +- {measured.error:g} {unit}"
     inside = off <= measured.error or math.isclose(off, measured.error)  # decimals of the log

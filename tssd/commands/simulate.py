@@ -135,10 +135,24 @@ def _print_run(run: Run) -> None:
     click.echo(
         f"{run.chip.title}: {total.cores} cores on {counted(total.chips, 'chip')},"
         f" timing {run.timing.mode}\n"
-        f"{words.duration(total.us_per_step)} per step, {words.duration(total.us_per_inference)}"
-        f" per inference; limited by {total.bottleneck}\n"
-        "energy per inference, nominal (low .. high):\n"
+        f"{timing_words(run)}\n"
+        "energy per inference at this pace, nominal (low .. high):\n"
         f"dynamic {energy_range(total.dynamic_pj)}, static {energy_range(total.static_pj)}"
+    )
+
+
+def timing_words(run: Run) -> str:
+    """Latency and pace, each by its name; of a bound, what they are at best."""
+    total = summary.totals(run)
+    at_least, at_most = ("at least ", "at most ") if run.timing.mode == "bound" else ("", "")
+    step = words.duration(total.us_per_step)
+    if total.latency_us is None:
+        return f"{at_least}{step} per step of the record; limited by {total.bottleneck}"
+    return (
+        f"latency {at_least}{words.duration(total.latency_us)}: one sample alone, first input to"
+        " answer\n"
+        f"pace {at_most}{words.number(total.inferences_per_s)} inferences per second, {at_least}"
+        f"{step} per step: samples back to back;\nlimited by {total.bottleneck}"
     )
 
 

@@ -86,17 +86,18 @@ def _csv(rows: list[dict[str, object]]) -> str:
 
 
 def _table(names: list[str], rows: list[dict[str, object]]) -> Table:
-    columns = (*names, "per step", "per inference", "dynamic", "cores", "limited by")
+    columns = (*names, "latency", "per step", "per second", "dynamic", "cores", "limited by")
     texts = [(*(str(row[name]) for name in names), *_figures(row)) for row in rows]
     return terminal.plain_table(columns, texts)
 
 
 def _figures(row: dict[str, object]) -> tuple[str, ...]:
     if row["error"]:
-        return ("-", "-", "-", "-", str(row["error"]))
+        return ("-", "-", "-", "-", "-", str(row["error"]))
     return (
+        words.duration(_number(row["latency_us"])),
         words.duration(_number(row["us_per_step"])),
-        words.duration(_number(row["us_per_inference"])),
+        words.number(_number(row["inferences_per_s"])),
         words.energy(_number(row["dynamic_pj"])),
         str(row["cores"]),
         str(row["bottleneck"]),

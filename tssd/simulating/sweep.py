@@ -20,10 +20,12 @@ MapPoints = Callable[[Callable[[Request], "Point"], Sequence[Request]], Iterator
 
 @dataclass(frozen=True)
 class Point:
-    """One simulated point; a chip that cannot take the network has an ``error`` instead."""
+    """One simulated point (``summary.Totals`` says what its figures are); a chip that cannot take
+    the network has an ``error`` instead."""
 
+    latency_us: float | None
     us_per_step: float | None
-    us_per_inference: float | None
+    inferences_per_s: float | None
     dynamic_pj: float | None
     static_pj: float | None
     cores: int | None
@@ -71,11 +73,12 @@ def simulate_point(request: Request) -> Point:
     try:
         run = simulate_bundle(request)
     except TargetError as error:
-        return Point(None, None, None, None, None, None, str(error).splitlines()[0])
+        return Point(None, None, None, None, None, None, None, str(error).splitlines()[0])
     total = summary.totals(run)
     return Point(
+        total.latency_us,
         total.us_per_step,
-        total.us_per_inference,
+        total.inferences_per_s,
         total.dynamic_pj.nominal,
         total.static_pj.nominal,
         total.cores,

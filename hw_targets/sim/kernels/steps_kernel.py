@@ -7,9 +7,12 @@ from tssd.hw_targets.sim.kernels import layout
 from tssd.hw_targets.sim.kernels.jit import Block, Rows, Words, compiled
 
 # columns of a step's result: status, events, cycles, messages, then the five terms and where each
-# is largest
-R_STATUS, R_EVENTS, R_CYCLES, R_MESSAGES, R_TERMS, R_WHERE = 0, 1, 2, 3, 4, 9
-RESULT_COLUMNS = 14
+# is largest, then what its last work came late by and at which core
+R_STATUS, R_EVENTS, R_CYCLES, R_MESSAGES, R_TERMS, R_WHERE, R_LATE, R_LATE_AT = (
+    0, 1, 2, 3, 4, 9, 14, 15,
+)  # fmt: skip
+RESULT_COLUMNS = 16
+LATE_NEURON, LATE_SYNAPSE, LATE_TRAFFIC = range(3)
 TERM_NEURON, TERM_SYNAPSE, TERM_MEMORY, TERM_LINK, TERM_BARRIER = range(5)
 F_TARGET, F_FLITS, F_SERVICE, F_READS = range(4)
 
@@ -38,7 +41,7 @@ class Loads(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Results: (steps, 14) as ``R_*`` name the columns; counters (steps, cores, 8); and the busy
+    """Results: (steps, 16) as ``R_*`` name the columns; counters (steps, cores, 8); and the busy
     cycles of each channel in all steps that one call times."""
 
     steps: Rows
@@ -100,6 +103,7 @@ def run_steps(
             if status != k.OK:
                 return
             find_terms(chip, loads.reads, result)
+            find_late(chip, loads, result)
         else:
             load_step(chip, loads.message, loads.first, loads.tail)
             result[R_CYCLES] = find_terms(chip, loads.reads, result)
@@ -152,7 +156,7 @@ def load_step(chip: Words, message: Rows, first: Words, tail: Words) -> None:
 @compiled
 def find_terms(chip: Words, reads: Words, result: Words) -> int:
     """The five terms of the bound into ``result``, from the loads in ``chip``; the largest."""
-    for i in range(R_TERMS, RESULT_COLUMNS):
+    for i in range(R_TERMS, R_LATE):
         result[i] = 0
     for number in range(chip[layout.CORES]):
         n = k.core_address(chip, number)
@@ -176,6 +180,53 @@ def _raise_term(result: Words, term: int, cycles: int, where: int) -> None:
     equal = cycles == result[R_TERMS + term] and cycles > 0
     if larger or (equal and where < result[R_WHERE + term]):
         result[R_TERMS + term], result[R_WHERE + term] = cycles, where
+
+
+@compiled
+def find_late(chip: Words, loads: Loads, result: Words) -> None:
+    """What the step's last work spent most of its time with, into ``result``.
+
+    The core that finishes last ended with a message that it received, or with sending its own. That
+    message waited for the neuron stage that made it (its work alone), then was under way (stalls of
+    both ends included), then waited and was worked on in the receiving core. The longest of the
+    three names the cause; of equal ones the first.
+    """
+    last = 0
+    for number in range(chip[layout.CORES]):
+        n, best = k.core_address(chip, number), k.core_address(chip, last)
+        if chip[n + layout.N_FINISH] > chip[best + layout.N_FINISH]:
+            last = number
+    n, first = k.core_address(chip, last), loads.first
+    result[R_LATE], result[R_LATE_AT] = LATE_NEURON, last
+    finish = chip[n + layout.N_FINISH]
+    if chip[n + layout.N_SYNAPSE_FREE] < finish:
+        own = chip[n + layout.N_NEURON_BUSY]
+        if finish - own > own:
+            result[R_LATE] = LATE_TRAFFIC
+        return
+    source, m = _last_received(loads.message, first, last)
+    if m < 0:
+        return
+    work, message = 0, loads.message
+    for before in range(first[source], m + 1):
+        work += message[before, layout.M_WORK]
+    under_way = message[m, layout.M_ARRIVED] - work
+    received = message[m, layout.M_DONE] - message[m, layout.M_ARRIVED]
+    if work >= under_way and work >= received:
+        result[R_LATE_AT] = source
+    else:
+        result[R_LATE] = LATE_TRAFFIC if under_way >= received else LATE_SYNAPSE
+
+
+@compiled
+def _last_received(message: Rows, first: Words, target: int) -> tuple[int, int]:
+    """The message that core *target* was done with last: (core that sent it, its row or -1)."""
+    source, row, done = 0, -1, -1
+    for number in range(len(first) - 1):
+        for m in range(first[number], first[number + 1]):
+            if message[m, layout.M_TARGET] == target and message[m, layout.M_DONE] > done:
+                source, row, done = number, m, message[m, layout.M_DONE]
+    return source, row
 
 
 @compiled

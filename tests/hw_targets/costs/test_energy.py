@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from networks import mlp, random_tally
 from strategies import random_conv_network, residual_network
 
-from tssd.calibration.int_network import Reset
+from tssd.calibration.int_network import Reset, interval
 from tssd.errors import DataError
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import EnergyPj, Level
@@ -42,9 +42,8 @@ def test_counters_conserve_what_the_tally_saw(seed: int, residual: bool) -> None
     for population in network.populations:
         name = population.name
         assert counters.by_population("spike")[name] == tally.spikes(name)
-        assert (
-            counters.neuron_updates()[name] == population.neurons * tally.samples * tally.time_steps
-        )
+        steps = tally.samples * interval(network)
+        assert counters.neuron_updates()[name] == population.neurons * steps
     for projection, found in zip(network.projections, counters.projections, strict=True):
         shapes = [network.population(n).shape for n in (projection.source, projection.target)]
         synapses = synapses_per_neuron(projection, shapes[0], shapes[1])

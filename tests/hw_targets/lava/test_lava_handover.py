@@ -55,7 +55,7 @@ def test_on_the_cpu_it_logs_the_expected_counts(tmp_path: Path, coding: InputCod
     log = read_log(tmp_path / "measured.csv")
     counted = tally(layerwise(network, random_inputs(network, 1, batch=3)))
     spikes = {name: counted.spikes(name) for name in counted.events}
-    rows = compare_log(log, spikes, samples=3)
+    rows = compare_log(log, spikes, 3, {})
     assert [row.status for row in rows if row.name.endswith("spikes")].count("pass") == len(
         log.spikes
     )

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tssd.checks.measured import MeasuredLog, Reading, compare_log, parse_log, read_log
+from tssd.checks.measured import (
+    ENERGY,
+    LATENCY,
+    PACE,
+    MeasuredLog,
+    Reading,
+    compare_log,
+    parse_log,
+    read_log,
+)
 from tssd.errors import FileFormatError
 
 LOG = """# board 3
@@ -13,7 +22,7 @@ input,100,
 conv1,40,
 
 samples,8,
-time_us_per_step,150,10%
+pace_us_per_step,150,10%
 energy_uj_per_inference,68.35,3.4
 """
 COUNTS = {"input": 100, "conv1": 40}
@@ -23,26 +32,37 @@ def test_a_log_is_read_as_documented(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text(LOG)
     log = read_log(path)
-    assert log == MeasuredLog(COUNTS, 8, Reading(150.0, 15.0), Reading(68.35, 3.4))
+    readings = {PACE: Reading(150.0, 15.0), ENERGY: Reading(68.35, 3.4)}
+    assert log == MeasuredLog(COUNTS, 8, readings)
     assert parse_log("layer,spikes\na,1\n", "x") == MeasuredLog({"a": 1})
 
 
 def test_equal_counts_and_values_within_the_error_pass() -> None:
-    rows = compare_log(parse_log(LOG, "x"), COUNTS, 8, us_per_step=165.0, energy_uj=71.75)
-    assert [row.status for row in rows] == ["pass"] * 4
+    figures = {PACE: 165.0, ENERGY: 71.75, LATENCY: 1.0}
+    rows = compare_log(parse_log(LOG, "x"), COUNTS, 8, figures)
+    assert [row.status for row in rows] == ["pass", "pass", "not run", "pass", "pass"]
 
 
 def test_the_edge_of_the_error_is_allowed_and_beyond_it_is_a_miss() -> None:
-    log = MeasuredLog({}, None, Reading(100.0, 5.0), Reading(10.0, 0.0))
-    edge = compare_log(log, {}, 1, us_per_step=105.0, energy_uj=10.0)
-    assert [row.status for row in edge] == ["pass", "pass"]
-    beyond = compare_log(log, {}, 1, us_per_step=105.001, energy_uj=9.999)
+    log = MeasuredLog({}, None, {PACE: Reading(100.0, 5.0), ENERGY: Reading(10.0, 0.0)})
+    edge = compare_log(log, {}, 1, {PACE: 105.0, ENERGY: 10.0})
+    assert [row.status for row in edge] == ["not run", "pass", "pass"]
+    _, *beyond = compare_log(log, {}, 1, {PACE: 105.001, ENERGY: 9.999})
     assert [row.status for row in beyond] == ["fail", "fail"]
     assert (beyond[0].found, beyond[0].allowed) == ("105.001 us", "100 +- 5 us")
 
 
+@pytest.mark.parametrize(("row", "other"), [(LATENCY, PACE), (PACE, LATENCY)])
+def test_a_log_says_which_time_it_gives_and_is_compared_with_that_one(row: str, other: str) -> None:
+    log = parse_log(f"layer,spikes,error\n{row},150,1\n", "x")
+    inside = compare_log(log, {}, 1, {row: 150.0, other: 9.0})
+    outside = compare_log(log, {}, 1, {row: 9.0, other: 150.0})
+    assert [r.status for r in inside if r.status != "not run"] == ["pass"]
+    assert [r.status for r in outside if r.status != "not run"] == ["fail"]
+
+
 def test_one_spike_too_many_is_named() -> None:
-    rows = compare_log(parse_log(LOG, "x"), {**COUNTS, "conv1": 41}, 8)
+    rows = compare_log(parse_log(LOG, "x"), {**COUNTS, "conv1": 41}, 8, {})
     failed = [row for row in rows if row.status == "fail"]
     assert [(r.name, r.found, r.allowed, r.where) for r in failed] == [
         ("measured: conv1 spikes", 41, 40, "conv1")
@@ -50,15 +70,13 @@ def test_one_spike_too_many_is_named() -> None:
 
 
 def test_what_was_not_measured_or_not_simulated_is_not_run() -> None:
-    rows = compare_log(parse_log("layer,spikes\ninput,100\n", "x"), COUNTS, 8, us_per_step=1.0)
+    rows = compare_log(parse_log("layer,spikes\ninput,100\n", "x"), COUNTS, 8, {PACE: 1.0})
     assert [(row.status, row.where) for row in rows] == [
         ("pass", None),
-        ("not run", "not in the log"),
-        ("not run", "not in the log"),
-        ("not run", "not in the log"),
+        *[("not run", "not in the log")] * 4,
     ]
-    rows = compare_log(parse_log(LOG, "x"), COUNTS, 8)
-    assert rows[-1].where == "not simulated"
+    rows = compare_log(parse_log(LOG, "x"), COUNTS, 8, {}, "only a bound")
+    assert [row.where for row in rows[2:]] == ["not in the log", "only a bound", "only a bound"]
 
 
 @pytest.mark.parametrize(
@@ -72,9 +90,13 @@ def test_what_was_not_measured_or_not_simulated_is_not_run() -> None:
         ("layer,spikes\na,1\na,2\n", "x, line 3: found 'a' twice"),
         ("layer,spikes\n,1\n", "allowed: 2 columns"),
         ("layer,spikes\na,1,2\n", "allowed: 2 columns"),
-        ("layer,spikes,error\ntime_us_per_step,5,\n", "found no error"),
-        ("layer,spikes,error\ntime_us_per_step,nan,1\n", "found value 'nan'"),
-        ("layer,spikes,error\ntime_us_per_step,5,-1%\n", "found value '-1'"),
+        ("layer,spikes,error\npace_us_per_step,5,\n", "found no error"),
+        ("layer,spikes,error\npace_us_per_step,nan,1\n", "found value 'nan'"),
+        ("layer,spikes,error\npace_us_per_step,5,-1%\n", "found value '-1'"),
+        (
+            "layer,spikes,error\ntime_us_per_step,5,1%\n",
+            "does not say what was timed; allowed: 'latency_us' .* or 'pace_us_per_step'",
+        ),
         ("layer,spikes,error\nenergy_uj_per_inference,inf,1\n", "found value 'inf'"),
     ],
 )
@@ -85,9 +107,9 @@ def test_bad_logs_are_refused_by_line(text: str, message: str) -> None:
 
 def test_a_log_of_another_network_or_run_is_refused() -> None:
     with pytest.raises(FileFormatError, match="layer 'conv1'; allowed: input"):
-        compare_log(parse_log(LOG, "x"), {"input": 100}, 8)
+        compare_log(parse_log(LOG, "x"), {"input": 100}, 8, {})
     with pytest.raises(FileFormatError, match="--samples 8"):
-        compare_log(parse_log(LOG, "x"), COUNTS, 9)
+        compare_log(parse_log(LOG, "x"), COUNTS, 9, {})
 
 
 def test_missing_and_binary_files(tmp_path: Path) -> None:
