@@ -5,14 +5,21 @@ weight unit. ``scale`` relates both to the float network: float value = weight u
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 
-from tssd.calibration.integer import DECAY_ONE, IntArray
+from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError, counted
-from tssd.train.handover.float_network import PopulationKind, ProjectionKind, Reset, check_graph
+from tssd.train.handover.fields import arrays_of, since
+from tssd.train.handover.float_network import (
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+    check_graph,
+    check_reset,
+)
 
 __all__ = [
     "Activity",
@@ -45,7 +52,8 @@ class Population:
 
     Parameter arrays are int64, have the rank of ``shape`` and broadcast to it.
     ``du`` = 4096 means no synaptic memory; ``dv`` = 0 means no leak. A RELAY has neither state nor
-    threshold: it emits its summed activation as a payload. A READOUT never fires.
+    threshold: it emits its summed activation as a payload. A READOUT never fires. ``reset_by`` is
+    what a soft reset subtracts, in weight units as ``vth``.
     """
 
     name: str
@@ -58,10 +66,12 @@ class Population:
     bias_mant: IntArray
     bias_exp: int = 6
     scale: float = 1.0
+    reset_by: IntArray | None = field(default=None, metadata=since(2))  # None: vth
 
     def __post_init__(self) -> None:
-        for label in ("du", "dv", "vth", "bias_mant"):
-            _check_broadcast(self.name, label, getattr(self, label), self.shape)
+        check_reset(self.name, self.reset, self.reset_by is not None)
+        for label, array in arrays_of(self).items():
+            _check_broadcast(self.name, label, array, self.shape)
 
     @property
     def neurons(self) -> int:
@@ -76,6 +86,26 @@ class Population:
         """Bias in membrane units: mantissa shifted by the exponent."""
         e = self.bias_exp
         return self.bias_mant << e if e >= 0 else self.bias_mant >> -e
+
+    @property
+    def subtracted(self) -> IntArray:
+        """What a soft reset takes from v, in weight units."""
+        return self.vth if self.reset_by is None else self.reset_by
+
+    @property
+    def lifted(self) -> int:
+        """The most by which a reset raises v, in membrane units: a negative amount adds."""
+        if self.reset is not Reset.SOFT:
+            return 0
+        return -UNIT * int(self.subtracted.min(initial=0))
+
+    @property
+    def sunk(self) -> int:
+        """The most by which a reset leaves v below zero, in membrane units: a neuron that just
+        fired stood above vth."""
+        if self.reset is not Reset.SOFT:
+            return 0
+        return UNIT * int((self.subtracted - self.vth).max(initial=0))
 
 
 @dataclass(frozen=True, eq=False)

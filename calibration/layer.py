@@ -3,6 +3,7 @@
     weight = round(S * unit * W)  in the sign-safe set       unit: float value of a payload of 1
     vth    = floor(S * theta)     v > vth on whole weight units is then H >= theta, S theta apart
                                   from an integer (the search picks S theta = m + 1/2)
+    reset_by = round(S * r)       of a soft reset with an amount r of its own
     bias   = round(S * b) weight units = mant << bias_exp (+ coarse * payload of a constant input)
     dv, du = round(4096 * (1 - decay))                       du = 4096: no synaptic memory
 
@@ -71,6 +72,7 @@ class LayerIntegers:
     bias_mant: IntArray
     coarse: IntArray
     clips: tuple[Clip, ...]
+    reset_by: IntArray | None = None
 
     @property
     def shifted(self) -> tuple[IntArray, ...]:
@@ -109,6 +111,10 @@ def to_integers(
     mantissa = nearest((membrane_bias - coarse * form.constant * UNIT) / (1 << form.bias_exp))
     fires = population.kind is PopulationKind.LIF
     vth = np.floor(scale * population.threshold) if fires else 0 * population.threshold
+    reset_by = None
+    if population.reset_by is not None:
+        amount = nearest(scale * population.reset_by)
+        reset_by = _clip(amount, form.precision.vth_max, population.name, "reset amounts", clips)
     memory = population.synapse_decay
     forgotten = np.ones_like(population.decay) if memory is None else 1 - memory
     return LayerIntegers(
@@ -122,6 +128,7 @@ def to_integers(
         _clip(mantissa, form.precision.bias_mant_max, population.name, "bias mantissas", clips),
         coarse.astype(np.int64),
         tuple(clips),
+        reset_by,
     )
 
 
@@ -165,7 +172,14 @@ def to_float(
     memory = None
     if population.synapse_decay is not None:
         memory = 1 - layer.du / layer.form.precision.decay_one
-    changed = replace(population, bias=bias, decay=decay, threshold=threshold, synapse_decay=memory)
+    changed = replace(
+        population,
+        bias=bias,
+        decay=decay,
+        threshold=threshold,
+        synapse_decay=memory,
+        reset_by=None if layer.reset_by is None else layer.reset_by / layer.scale,
+    )
     return changed, projections
 
 

@@ -3,8 +3,9 @@
     u[t] = wrap24( tz(u[t-1] * (4096 - du)) + (a[t] << 6) )       du = 4096: no synaptic memory
     v[t] = clip24( tz(v[t-1] * (4096 - dv)) + u[t] + bias )       tz: >> 12, rounding toward zero
     s[t] = v[t] > (vth << 6)                                      strict
-    hard reset: v <- 0 where s          soft reset: v <- v - (vth << 6) where s, in the same step
+    hard reset: v <- 0 where s          soft reset: v <- v - (r << 6) where s, in the same step
 
+``r`` is the population's ``reset_by``, which is vth unless it has one of its own.
 ``du`` here counts from Lava's as du = du_lava + 1. u wraps (one conditional turn), v saturates at
 +-(2**23 - 1). Source of the rule: Lava 0.10 ``PyLifModelBitAcc``; soft reset is the paper's, ours
 in integers. All arrays int64, shapes ``(..., *population.shape)``.
@@ -48,14 +49,15 @@ def step(
         return State(u, v), np.zeros_like(v)
     threshold = population.vth << WEIGHT_SHIFT
     spikes = v > threshold
-    return State(u, _reset(population.reset, v, spikes, threshold)), spikes.astype(np.int64)
+    subtracted = population.subtracted << WEIGHT_SHIFT
+    return State(u, _reset(population.reset, v, spikes, subtracted)), spikes.astype(np.int64)
 
 
 def _reset(
-    reset: Reset, v: IntArray, spikes: "np.typing.NDArray[np.bool_]", threshold: IntArray
+    reset: Reset, v: IntArray, spikes: "np.typing.NDArray[np.bool_]", subtracted: IntArray
 ) -> IntArray:
     if reset is Reset.HARD:
         return np.where(spikes, 0, v)
     if reset is Reset.SOFT:
-        return v - spikes * threshold
+        return v - spikes * subtracted
     return v

@@ -238,8 +238,8 @@ def _after_reset(
     spike = float(activity.spikes[population.name][slot])
     if population.reset is Reset.HARD:
         return membrane * (1 - spike)
-    threshold = np.broadcast_to(population.threshold, population.shape)[slot[2:]]
-    return membrane - spike * float(threshold) * (population.reset is Reset.SOFT)
+    lowered = np.broadcast_to(population.subtracted, population.shape)[slot[2:]]
+    return membrane - spike * float(lowered) * (population.reset is Reset.SOFT)
 
 
 def saturations(network: IntNetwork, activity: Activity) -> dict[str, int]:
@@ -252,6 +252,6 @@ def saturations(network: IntNetwork, activity: Activity) -> dict[str, int]:
         if population.has_state:
             v, ends = activity.v[population.name], STATE_LIMIT - 1
             if population.reset is Reset.SOFT:
-                v = v + activity.spikes[population.name] * population.vth * UNIT
+                v = v + activity.spikes[population.name] * population.subtracted * UNIT
             found[population.name] = int((np.abs(v) >= ends).sum())
     return found

@@ -52,6 +52,7 @@ def _population(
         threshold=threshold,
         decay=1 - quantized.dv / DECAY_ONE,
         synapse_decay=1 - quantized.du / DECAY_ONE if remembers else None,
+        reset_by=None if quantized.reset_by is None else quantized.reset_by / quantized.scale,
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tssd.errors import NetworkError
+from tssd.train.handover.fields import arrays_of
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
@@ -36,10 +37,7 @@ def label(projection: FloatProjection) -> str:
 
 def _check_population(population: FloatPopulation) -> None:
     where = f"population {population.name}"
-    for name in ("decay", "threshold", "bias", "synapse_decay"):
-        array: FloatArray | None = getattr(population, name)
-        if array is None:
-            continue
+    for name, array in arrays_of(population).items():
         _check_finite(f"{where}: {name}", array)
         if array.ndim != len(population.shape):
             raise NetworkError(

@@ -74,6 +74,9 @@ def quantize_behind_front_end(
     source = replace(
         whole.population(target.name),
         vth=np.floor(front.scale * target.threshold).astype(np.int64),
+        reset_by=None
+        if target.reset_by is None
+        else nearest(front.scale * target.reset_by).astype(np.int64),
         bias_mant=constant(0, target.shape),
         bias_exp=front.bias_exp,
         scale=front.scale,
@@ -116,7 +119,8 @@ def _scale(target: FloatPopulation, current_max: float, precision: Precision) ->
     """The largest S at which currents and thresholds fit, S * theta = m + 1/2."""
     room = precision.bias_mant_max * 2.0**precision.bias_exp / UNIT
     theta = float(target.threshold.max())
-    limit = min(room / current_max if current_max else np.inf, precision.vth_max / theta)
+    largest = max(theta, float(np.abs(target.subtracted).max()))
+    limit = min(room / current_max if current_max else np.inf, precision.vth_max / largest)
     steps = np.floor(limit * theta - 0.5)
     if steps < 1:
         raise NetworkError(

@@ -69,6 +69,7 @@ def _population(population: FloatPopulation, network: FloatNetwork, scales: Scal
         bias_mant=layer.bias_mant,
         bias_exp=layer.form.bias_exp,
         scale=layer.scale,
+        reset_by=layer.reset_by,
     )
 
 
@@ -150,6 +151,8 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
             continue
         where = f"population {population.name}"
         _check_limit(where, "threshold", population.vth, precision.vth_max)
+        if population.reset_by is not None:
+            _check_limit(where, "reset amount", population.reset_by, precision.vth_max)
         _check_limit(where, "bias mantissa", population.bias_mant, precision.bias_mant_max)
         incoming = network.incoming(population.name)
         reach = worst_activation(

@@ -318,7 +318,7 @@ def _grid(layer: _Layer) -> list[float]:
         raise NetworkError(
             f"population {layer.population.name}",
             found="no scale that keeps thresholds and worst-case currents in range",
-            allowed=f"|vth| <= {layer.form.precision.vth_max}",
+            allowed=f"|vth| and |reset_by| <= {layer.form.precision.vth_max}",
             hint="more weight bits, or smaller weights",
         )
     return legal
@@ -335,6 +335,8 @@ def _half_threshold(population: FloatPopulation, scale: float) -> float:
 def _legal(layer: _Layer, scale: float) -> bool:
     precision, integers = layer.form.precision, layer.integers(scale)
     if np.any(scale * layer.population.threshold >= precision.vth_max + 1):
+        return False
+    if np.any(np.abs(scale * layer.population.subtracted) >= precision.vth_max + 1):
         return False
     if not any(w.any() for w in integers.weights):
         return False

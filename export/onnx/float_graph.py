@@ -113,7 +113,7 @@ class FloatDialect:
             return Update({**after, "v": h}, None)
         threshold = _tensor(out, f"{p.name}.threshold", p.threshold)
         spikes = out.cast(out.add("GreaterOrEqual", h, threshold), PAYLOAD)
-        lowered = {Reset.SOFT: threshold, Reset.HARD: h}.get(p.reset)
+        lowered = {Reset.SOFT: _subtracted(out, p), Reset.HARD: h}.get(p.reset)
         if lowered:
             h = out.add("Sub", h, out.add("Mul", spikes, lowered))
         return Update({**after, "v": h}, spikes)
@@ -140,6 +140,11 @@ class FloatDialect:
         }
         tensors = [_tensor(out, f"{name}.{label}", array) for label, array in norm.items()]
         return out.add("BatchNormalization", total, *tensors, epsilon=j.norm.eps)
+
+
+def _subtracted(out: Builder, p: FloatPopulation) -> str:
+    label = "threshold" if p.reset_by is None else "reset_by"
+    return _tensor(out, f"{p.name}.{label}", p.subtracted)
 
 
 def _bias(out: Builder, p: FloatPopulation) -> list[str]:

@@ -175,10 +175,15 @@ class IntegerDialect:
             return v, None
         threshold = out.constant(f"{p.name}.threshold", (p.vth * UNIT).astype(carrier))
         fired = _clipped(out, out.add("Sub", v, threshold), 0, 1, carrier)
-        lowered = {Reset.SOFT: threshold, Reset.HARD: v}.get(p.reset)
+        lowered = {Reset.SOFT: self._subtracted(out, p, carrier), Reset.HARD: v}.get(p.reset)
         if lowered:
             v = out.add("Sub", v, out.add("Mul", fired, lowered))
         return v, out.converted(fired, carrier, PAYLOAD)
+
+    def _subtracted(self, out: Builder, p: Population, carrier: str) -> str:
+        """What a soft reset takes from v, in membrane units."""
+        label = "threshold" if p.reset_by is None else "reset_by"
+        return out.constant(f"{p.name}.{label}", (p.subtracted * UNIT).astype(carrier))
 
 
 def _clipped(out: Builder, x: str, low: int, high: int, carrier: str) -> str:

@@ -15,7 +15,6 @@ from tssd.calibration.int_network import (
     PopulationKind,
     Projection,
     ProjectionKind,
-    Reset,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
@@ -126,17 +125,20 @@ class Range:
         return largest
 
     def voltage_clips(self, p: Population) -> bool:
-        """Whether |v| can reach 2**23 - 1; a reset to v - threshold only lowers |v| if >= 0."""
-        return _raised(p) > 0 or self._voltage(p) >= STATE_LIMIT - 1
+        """Whether |v| can reach 2**23 - 1; a reset that lifts v adds to it in every step."""
+        return p.lifted > 0 or self._voltage(p) >= STATE_LIMIT - 1
 
     def _voltage(self, p: Population) -> int:
-        return _settled(self.current(p) + self.bias(p), p.dv)
+        """Largest |v| of a step: what is below zero after a reset only decays from there."""
+        return max(_settled(self.current(p) + self.bias(p), p.dv), p.sunk)
 
     def state(self, p: Population, label: str) -> int:
         """Largest |u| or |v| that a step leaves behind."""
         if label == "u":
             return self.current(p)
-        return STATE_LIMIT + _raised(p) if self.voltage_clips(p) else self._voltage(p)
+        if self.voltage_clips(p):
+            return max(STATE_LIMIT + p.lifted, p.sunk)
+        return self._voltage(p)
 
     def carrier(self, p: Population) -> str:
         """float32 where every value and product of a step is exact in it, else float64."""
@@ -152,8 +154,8 @@ class Range:
 
     def state_dtype(self, p: Population) -> str:
         """int32 where every sum of a step stays below 2**31, else int64."""
-        threshold = int(np.abs(p.vth).max(initial=0)) * UNIT
-        worst = self.drive(p) + self.current(p) + 3 * STATE_LIMIT + self.bias(p) + threshold
+        levels = UNIT * sum(int(np.abs(x).max(initial=0)) for x in (p.vth, p.subtracted))
+        worst = self.drive(p) + self.current(p) + 3 * STATE_LIMIT + self.bias(p) + levels
         return "int32" if worst < INT32_LIMIT else "int64"
 
 
@@ -172,11 +174,6 @@ def fraction(decay: IntArray) -> tuple[IntArray, int]:
 def _kept(bound: int, decay: IntArray) -> int:
     """Bound of tz(x * (4096 - decay) / 4096) for |x| <= bound."""
     return bound * (DECAY_ONE - int(decay.min(initial=DECAY_ONE))) // DECAY_ONE
-
-
-def _raised(p: Population) -> int:
-    """How far a soft reset with a negative threshold lifts v."""
-    return -UNIT * int(p.vth.min(initial=0)) if p.reset is Reset.SOFT else 0
 
 
 def _carrier(largest: int, p: Population) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tssd.calibration.int_network import InputCoding, PopulationKind, ProjectionKind, Reset
-from tssd.calibration.serial import SCHEMA
+from tssd.calibration.serial import SCHEMAS
 from tssd.errors import UNREADABLE, FileFormatError, refusing
 
 MAX_NEURONS = 1 << 28  # of one population
@@ -62,7 +62,7 @@ class Items:
 Table = Mapping[str, Whole | Word | Positive | Items]
 
 HEADER: Table = {
-    "schema": Word((SCHEMA,)),
+    "schema": Word(SCHEMAS),
     "time_steps": Whole(1, 1 << 31),
     "input_coding": Word(tuple(InputCoding)),
     "input_max": Whole(0, 1 << 31),
@@ -91,8 +91,8 @@ PROJECTION: Table = {
 
 
 def check_header(text: str, where: str) -> None:
-    """Raise FileFormatError unless *text* is a header of schema ``tssd-int/1``."""
-    with refusing(UNREADABLE, FileFormatError, where, "no JSON", allowed=SCHEMA):
+    """Raise FileFormatError unless *text* is a header of the integer model."""
+    with refusing(UNREADABLE, FileFormatError, where, "no JSON", allowed=SCHEMAS[-1]):
         header = json.loads(text)
     _check(header, HEADER, where)
     for family, table in (("populations", POPULATION), ("projections", PROJECTION)):

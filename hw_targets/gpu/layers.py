@@ -33,6 +33,7 @@ class Neurons:
     keep_u: Tensor
     keep_v: Tensor
     threshold: Tensor
+    subtracted: Tensor
     bias: Tensor
 
 
@@ -58,6 +59,7 @@ def neurons(population: Population, bounds: Bounds, device: str) -> Neurons:
         keep_u=tensor(DECAY_ONE - population.du, DECAY_ONE),
         keep_v=tensor(DECAY_ONE - population.dv, DECAY_ONE),
         threshold=tensor(population.vth * UNIT),
+        subtracted=tensor(population.subtracted * UNIT),
         bias=tensor(population.bias),
     )
 
@@ -154,7 +156,7 @@ def _spike(layer: Neurons, v: Tensor, sent: Tensor) -> None:
     """Write the step's spikes into ``sent`` and reset ``v`` in place."""
     torch.gt(v, layer.threshold, out=sent)
     if layer.population.reset is Reset.SOFT:
-        v.addcmul_(sent, layer.threshold, value=-1)
+        v.addcmul_(sent, layer.subtracted, value=-1)
     elif layer.population.reset is Reset.HARD:
         v.addcmul_(v, sent, value=-1)
 

@@ -10,8 +10,9 @@ is an integer below 2**p, each operation is exact and the result is the integer 
     current   |u[t]| <= |u[t-1]| * |4096 - du| / 4096 + (|a| << 6)      |u * (4096 - du)| < 2**p
               a multiple of 64 needs six bits less, so a << 6 is exact where a is
     membrane  |v[t]| <= |v[t-1]| * |4096 - dv| / 4096 + |u| + |bias|    every sum below 2**p, at
-              most 2**23 - 1 after the clip; |v| * m < 2**p for 4096 - dv = m * 2**k, m odd, as
-              the division by 4096 only moves the exponent and truncation then is exact
+              most 2**23 - 1 after the clip, unless a soft reset lifts v or leaves it further
+              below zero; |v| * m < 2**p for 4096 - dv = m * 2**k, m odd, as the division by
+              4096 only moves the exponent and truncation then is exact
 
 This needs convolutions that multiply and add as written: no Winograd or Fourier transforms and
 no reduced-precision products (``arithmetic.exact_products`` switches those off). A layer that
@@ -99,7 +100,8 @@ def _bounds(
     if population is network.source and network.input_coding is InputCoding.BIAS:
         bias = _shifted(network.input_max, population.bias_exp)
     membrane, product, u_wraps = _states(population, activation, bias, network.time_steps)
-    need = max(partial, membrane, product, _largest(population.vth) << WEIGHT_SHIFT)
+    levels = max(_largest(population.vth), _largest(population.subtracted)) << WEIGHT_SHIFT
+    need = max(partial, membrane, product, levels)
     return Bounds(
         population.name,
         partial,
@@ -120,15 +122,15 @@ def _states(
     """(largest |v| before the clip, largest significand of a product, whether u can wrap)."""
     keep_u, odd_u = _decay(population.du)
     keep_v, odd_v = _decay(population.dv)
-    down = -min(0, int(population.vth.min())) << WEIGHT_SHIFT  # soft reset by a negative threshold
     u = v = highest_u = highest_v = 0
     for _ in range(time_steps):
         u = u * keep_u // DECAY_ONE + (activation << WEIGHT_SHIFT)
         highest_u = max(highest_u, u)
         before = v * keep_v // DECAY_ONE + u + bias
         highest_v = max(highest_v, before)
-        v = min(before, STATE_LIMIT - 1) + down
-    product = max(highest_u * odd_u, max(min(highest_v, STATE_LIMIT - 1), v) * odd_v)
+        v = max(min(before, STATE_LIMIT - 1) + population.lifted, population.sunk)
+    after = max(min(highest_v, STATE_LIMIT - 1), v)
+    product = max(highest_u * odd_u, after * max(odd_v, 1))
     return highest_v, product, highest_u >= STATE_LIMIT
 
 

@@ -57,7 +57,8 @@ class Wires:
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A population as the kernel wants it: ``flat`` (neurons,) from its numbering to (C, H, W);
-    ``parameters`` (3, neurons) 4096 - du, 4096 - dv, threshold << 6; ``bias`` (1, neurons)."""
+    ``parameters`` (4, neurons) 4096 - du, 4096 - dv, threshold << 6 and what a soft
+    reset subtracts << 6; ``bias`` (1, neurons)."""
 
     population: Population
     flat: IntArray
@@ -124,6 +125,7 @@ def _layer(
             DECAY_ONE - population.du,
             DECAY_ONE - population.dv,
             population.vth << WEIGHT_SHIFT,
+            population.subtracted << WEIGHT_SHIFT,
         ).astype(dtype),
         _spread(population, population.bias).astype(dtype),
     )
@@ -177,9 +179,9 @@ def _fits_32_bits(population: Population, total: int, bias: int) -> bool:
         return total < _NARROW
     current = total << WEIGHT_SHIFT
     memory = bool((population.du != DECAY_ONE).any())
-    threshold = int(np.abs(population.vth).max(initial=0)) << WEIGHT_SHIFT
+    levels = [int(np.abs(x).max(initial=0)) for x in (population.vth, population.subtracted)]
     most = 2 * STATE_LIMIT if memory else _NARROW // 2
-    return current <= most and max(bias, threshold) < _NARROW // 4
+    return current <= most and max(bias, max(levels) << WEIGHT_SHIFT) < _NARROW // 4
 
 
 def _spread(population: Population, *parameters: IntArray) -> IntArray:

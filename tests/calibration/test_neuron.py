@@ -1,5 +1,7 @@
 """The living definition at its edges: truncation, wrap, saturation, strict threshold, reset."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from tssd.calibration.integer import (
     wrap_sum,
 )
 from tssd.calibration.neuron import State, rest, step
+from tssd.errors import NetworkError
 
 states = st.integers(-STATE_LIMIT, STATE_LIMIT)
 
@@ -23,7 +26,9 @@ def one(value: int) -> "np.typing.NDArray[np.int64]":
     return np.array([value], np.int64)
 
 
-def lif(reset: Reset, vth: int = 10, du: int = 4096, dv: int = 0) -> Population:
+def lif(
+    reset: Reset, vth: int = 10, du: int = 4096, dv: int = 0, reset_by: int | None = None
+) -> Population:
     shape = (1,)
     return Population(
         "n",
@@ -34,6 +39,7 @@ def lif(reset: Reset, vth: int = 10, du: int = 4096, dv: int = 0) -> Population:
         dv=constant(dv, shape),
         vth=constant(vth, shape),
         bias_mant=constant(0, shape),
+        reset_by=None if reset_by is None else constant(reset_by, shape),
     )
 
 
@@ -80,9 +86,32 @@ def test_reset_acts_in_the_step_of_the_spike(reset: Reset, left: int) -> None:
     assert (spikes.item(), state.v.item()) == (1, left)
 
 
-@given(st.integers(-(2**16), 2**16), states, states, st.integers(0, 4096), st.integers(0, 4096))
+@pytest.mark.parametrize("amount", [0, 3, 10, 12, 131071, -4])
+def test_a_soft_reset_subtracts_its_own_amount(amount: int) -> None:
+    population = lif(Reset.SOFT, reset_by=amount)
+    state, spikes = step(population, rest(population, 1), one(25)[None], one(0)[None])
+    assert (spikes.item(), state.v.item()) == (1, (25 - amount) * UNIT)
+    assert state.v.item() <= STATE_LIMIT + population.lifted
+    assert -population.sunk < state.v.item() or amount <= 10
+
+
+@pytest.mark.parametrize("reset", [Reset.HARD, Reset.NONE])
+def test_an_amount_without_a_soft_reset_is_refused(reset: Reset) -> None:
+    with pytest.raises(NetworkError, match=r"population n: reset_by: found an amount .* reset"):
+        lif(reset, reset_by=3)
+
+
+def test_an_amount_of_another_shape_is_refused() -> None:
+    with pytest.raises(NetworkError, match=r"population n: reset_by: found int64 array of shape"):
+        replace(lif(Reset.SOFT), reset_by=np.ones((2, 1), np.int64))
+
+
+@given(
+    *(st.integers(-(2**16), 2**16), states, states, st.integers(0, 4096), st.integers(0, 4096)),
+    st.none() | st.integers(-200, 2**17),
+)
 def test_a_step_equals_the_equations_in_plain_integers(
-    a: int, u: int, v: int, du: int, dv: int
+    a: int, u: int, v: int, du: int, dv: int, amount: int | None
 ) -> None:
     def tz(x: int) -> int:
         return x >> 12 if x >= 0 else -(-x >> 12)
@@ -94,7 +123,8 @@ def test_a_step_equals_the_equations_in_plain_integers(
         current += 2 * STATE_LIMIT
     voltage = max(1 - STATE_LIMIT, min(STATE_LIMIT - 1, tz(v * (4096 - dv)) + current + 3))
     fires = voltage > 10 << 6
-    population = lif(Reset.SOFT, du=du, dv=dv)
+    population = lif(Reset.SOFT, du=du, dv=dv, reset_by=amount)
+    left = voltage - fires * ((10 if amount is None else amount) << 6)
     state, spikes = step(population, State(one(u)[None], one(v)[None]), one(a)[None], one(3)[None])
     assert spikes.item() == fires
-    assert (state.u.item(), state.v.item()) == (current, voltage - fires * (10 << 6))
+    assert (state.u.item(), state.v.item()) == (current, left)

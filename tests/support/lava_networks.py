@@ -5,6 +5,7 @@ the edge of 24 bits; without what Lava has no form for (see tests/differential).
 """
 
 import numpy as np
+from reset_amounts import with_amount
 from strategies import Case, random_inputs, random_window, readout
 
 from tssd.calibration.int_network import (
@@ -93,7 +94,7 @@ class _Drawn:
         sizes = [(1,) * len(shape), (shape[0],) + (1,) * (len(shape) - 1), shape]
         per = [sizes[int(i)] for i in rng.integers(3, size=4)]
         memory = rng.random() < 0.5
-        return Population(
+        drawn = Population(
             name,
             shape,
             PopulationKind.LIF,
@@ -104,6 +105,7 @@ class _Drawn:
             bias_mant=rng.integers(-4096, 4096, per[3]),
             bias_exp=int(rng.integers(0, 8)) if rng.random() < 0.9 else -2 * (not self.biased()),
         )
+        return with_amount(drawn)
 
     def biased(self) -> bool:
         return self.coding is InputCoding.BIAS

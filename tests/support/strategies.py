@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
+from reset_amounts import with_amount
 
 from tssd.calibration.int_network import (
     InputCoding,
@@ -38,15 +39,17 @@ def random_lif(
     """A LIF population with random integer parameters, per channel or uniform."""
     size = (shape[0],) + (1,) * (len(shape) - 1)
     du = rng.integers(2000, 4097, size) if memory else np.full(size, 4096)
-    return Population(
-        name,
-        shape,
-        PopulationKind.LIF,
-        reset,
-        du=du.astype(np.int64),
-        dv=rng.integers(0, 4097, size),
-        vth=rng.integers(20, 400, size),
-        bias_mant=rng.integers(-60, 60, size),
+    return with_amount(
+        Population(
+            name,
+            shape,
+            PopulationKind.LIF,
+            reset,
+            du=du.astype(np.int64),
+            dv=rng.integers(0, 4097, size),
+            vth=rng.integers(20, 400, size),
+            bias_mant=rng.integers(-60, 60, size),
+        )
     )
 
 

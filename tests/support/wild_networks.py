@@ -1,6 +1,7 @@
 """Random integer networks that use everything the format allows, also at the edges of 24 bits."""
 
 import numpy as np
+from reset_amounts import with_amount
 from strategies import Case, random_inputs, random_window, readout
 
 from tssd.calibration.int_network import (
@@ -73,7 +74,7 @@ class _Wild:
         size = [(1,) * len(shape), (shape[0],) + (1,) * (len(shape) - 1), shape]
         per = [size[int(i)] for i in rng.integers(3, size=4)]
         memory = rng.random() < 0.4
-        return Population(
+        drawn = Population(
             name,
             shape,
             PopulationKind.LIF,
@@ -84,6 +85,7 @@ class _Wild:
             bias_mant=rng.integers(-4096, 4096, per[3]),
             bias_exp=int(rng.integers(0, 9)) if rng.random() < 0.9 else -2 + self.is_bias() * 2,
         )
+        return with_amount(drawn)
 
     def is_bias(self) -> int:
         return int(self.coding is InputCoding.BIAS)

@@ -182,6 +182,7 @@ def _fire(
     loops: Sequence[FloatProjection],
 ) -> tuple[Tensor, Tensor]:
     decay, threshold = _like(population.decay, current), _like(population.threshold, current)
+    subtracted = _like(population.subtracted, current)
     membrane, sent = torch.empty_like(current), torch.empty_like(current)
     h = torch.zeros_like(current[0])
     returned = _Returned(population, loops, sent) if loops else None
@@ -192,7 +193,7 @@ def _fire(
             h.clamp_(-limit, limit)
         spikes = torch.ge(h, threshold, out=sent[t])
         if population.reset is Reset.SOFT:
-            h = h - spikes * threshold
+            h = h - spikes * subtracted
         elif population.reset is Reset.HARD:
             h = h * (1 - spikes)
     return membrane, sent

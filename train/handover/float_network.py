@@ -7,19 +7,22 @@ population to another. Per local step t (time-major, arrays of shape ``(T, B, *s
     U[t] = synapse_decay * U[t-1] + A[t]         without synaptic memory: U = A
     H[t] = decay * H[t-1] + U[t] + bias          decay = 1 - 1/tau
     S[t] = 1 if H[t] >= threshold                inclusive, as in the paper (arXiv 2406.07862)
-    soft reset: H[t] <- H[t] - S[t] * threshold       hard reset: H[t] <- 0 where S[t] = 1
+    soft reset: H[t] <- H[t] - S[t] * reset_by        hard reset: H[t] <- 0 where S[t] = 1
 
+``reset_by`` is the threshold unless the population has one of its own: a subtraction of theta that
+comes a step late, behind the decay, is one of theta / decay in the step of the spike.
 A projection from a population to itself is a loop: its spikes count from the next step on.
 A readout never fires; its H[T] orders the classes, and with decay 1 H[T] / T is the mean logit.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from tssd.errors import NetworkError
+from tssd.train.handover.fields import since
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -61,10 +64,19 @@ class FloatPopulation:
     threshold: FloatArray
     bias: FloatArray
     synapse_decay: FloatArray | None = None  # None: no synaptic memory
+    reset_by: FloatArray | None = field(default=None, metadata=since(2))  # None: the threshold
+
+    def __post_init__(self) -> None:
+        check_reset(self.name, self.reset, self.reset_by is not None)
 
     @property
     def neurons(self) -> int:
         return int(np.prod(self.shape))
+
+    @property
+    def subtracted(self) -> FloatArray:
+        """What a soft reset takes from the membrane."""
+        return self.threshold if self.reset_by is None else self.reset_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +170,16 @@ def depths(network: FloatNetwork) -> dict[str, int]:
             )
         depth[population.name] = 1 + max((depth[name] for name in sources), default=0)
     return depth
+
+
+def check_reset(name: str, reset: Reset, amount: bool) -> None:
+    """Refuse an amount of a reset that subtracts nothing."""
+    if amount and reset is not Reset.SOFT:
+        raise NetworkError(
+            f"population {name}: reset_by",
+            found=f"an amount to subtract with the reset {reset}",
+            allowed="one with a soft reset, else none",
+        )
 
 
 def check_graph(names: list[str], edges: list[tuple[str, str]]) -> None:

@@ -1,9 +1,10 @@
-"""FloatNetwork <-> flat named arrays and one JSON header (``tssd-float/1``).
+"""FloatNetwork <-> flat named arrays and one JSON header (``tssd-float/1`` or ``/2``).
 
 A bundle keeps the float network beside the integer one, so that whoever receives it can measure
-what quantization changed. Keys: ``population/<i>/{decay,threshold,bias}`` and ``synapse_decay``
-where there is synaptic memory,
+what quantization changed. Keys: ``population/<i>/<parameter>``, as the fields of
+``FloatPopulation``, where there is such a parameter, and
 ``projection/<i>/{weight,bias,mean,variance,gain,shift}`` (the last five where present).
+``tssd-float/2`` knows a soft reset's own amount; a network without one is a ``tssd-float/1``.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tssd.errors import FileFormatError
+from tssd.train.handover.fields import array_names, arrays_of, newest, plain_from, plain_of
 from tssd.train.handover.float_network import (
     AveragePool,
     FloatArray,
@@ -21,13 +23,10 @@ from tssd.train.handover.float_network import (
     FloatPopulation,
     FloatProjection,
     Norm,
-    PopulationKind,
     ProjectionKind,
-    Reset,
 )
 
-SCHEMA = "tssd-float/1"
-NEURON_ARRAYS = ("decay", "threshold", "bias")
+SCHEMAS = ("tssd-float/1", "tssd-float/2")
 NORM_ARRAYS = ("mean", "variance", "gain", "shift")
 GEOMETRY = ("stride", "padding", "dilation")
 
@@ -36,15 +35,13 @@ def to_arrays(network: FloatNetwork) -> tuple[str, dict[str, FloatArray]]:
     """The header and the arrays of *network*."""
     arrays: dict[str, FloatArray] = {}
     for i, population in enumerate(network.populations):
-        arrays |= {f"population/{i}/{x}": getattr(population, x) for x in NEURON_ARRAYS}
-        if population.synapse_decay is not None:
-            arrays[f"population/{i}/synapse_decay"] = population.synapse_decay
+        arrays |= {f"population/{i}/{x}": array for x, array in arrays_of(population).items()}
     for i, projection in enumerate(network.projections):
         arrays |= {f"projection/{i}/{x}": a for x, a in _projection_arrays(projection).items()}
     header = {
-        "schema": SCHEMA,
+        "schema": SCHEMAS[newest(network.populations) - 1],
         "time_steps": network.time_steps,
-        "populations": [_population_header(p) for p in network.populations],
+        "populations": [plain_of(p) for p in network.populations],
         "projections": [_projection_header(j) for j in network.projections],
     }
     return json.dumps(header, sort_keys=True), arrays
@@ -56,8 +53,9 @@ def from_arrays(
     """The exact inverse; anything missing or of another schema raises FileFormatError."""
     try:
         table = json.loads(header)
-        if table["schema"] != SCHEMA:
-            raise FileFormatError(where, found=f"schema {table['schema']!r}", allowed=SCHEMA)
+        if table["schema"] not in SCHEMAS:
+            found = f"schema {table['schema']!r}"
+            raise FileFormatError(where, found=found, allowed=", ".join(SCHEMAS))
         return FloatNetwork(
             tuple(_population(p, i, arrays) for i, p in enumerate(table["populations"])),
             tuple(_projection(j, i, arrays) for i, j in enumerate(table["projections"])),
@@ -67,7 +65,7 @@ def from_arrays(
         raise FileFormatError(
             where,
             found=f"a damaged float model ({error!r})",
-            allowed=SCHEMA,
+            allowed=", ".join(SCHEMAS),
             hint="export the network again",
         ) from None
 
@@ -79,10 +77,6 @@ def _projection_arrays(projection: FloatProjection) -> dict[str, FloatArray]:
     if projection.norm is not None:
         arrays |= {x: getattr(projection.norm, x) for x in NORM_ARRAYS}
     return arrays
-
-
-def _population_header(p: FloatPopulation) -> dict[str, Any]:
-    return {"name": p.name, "shape": list(p.shape), "kind": str(p.kind), "reset": str(p.reset)}
 
 
 def _projection_header(j: FloatProjection) -> dict[str, Any]:
@@ -101,18 +95,11 @@ def _projection_header(j: FloatProjection) -> dict[str, Any]:
 def _population(
     table: Mapping[str, Any], i: int, arrays: Mapping[str, FloatArray]
 ) -> FloatPopulation:
-    kept = [
-        *NEURON_ARRAYS,
-        *(["synapse_decay"] if f"population/{i}/synapse_decay" in arrays else []),
-    ]
-    parameters = {x: np.asarray(arrays[f"population/{i}/{x}"], np.float64) for x in kept}
-    return FloatPopulation(
-        name=table["name"],
-        shape=tuple(table["shape"]),
-        kind=PopulationKind(table["kind"]),
-        reset=Reset(table["reset"]),
-        **parameters,
-    )
+    prefix = f"population/{i}/"
+    wanted = array_names(FloatPopulation).items()
+    kept = [x for x, always in wanted if always or prefix + x in arrays]
+    parameters = {x: np.asarray(arrays[prefix + x], np.float64) for x in kept}
+    return FloatPopulation(**(plain_from(FloatPopulation, table) | parameters))
 
 
 def _projection(

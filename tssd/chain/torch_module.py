@@ -197,6 +197,8 @@ class _Neurons(nn.Module):
         keep = None if p.synapse_decay is None else _tensor(p.synapse_decay)
         self.register_buffer("keep_u", keep)
         self.register_buffer("keep_v", _tensor(p.decay))
+        own = None if p.reset_by is None else _tensor(p.reset_by)
+        self.register_buffer("reset_by", own)
         surrogate: Callable[[Tensor], Tensor] = partial(spike, model=NeuronModel(width=WIDTH))
         self.leaky = snntorch.Leaky(
             beta=_tensor(p.decay),
@@ -211,6 +213,8 @@ class _Neurons(nn.Module):
         if self.kind is PopulationKind.RELAY:
             return current + self.bias, current[-1]
         keep_u: Tensor | None = self.keep_u  # type: ignore[assignment]
+        own: Tensor | None = self.reset_by  # type: ignore[assignment]
+        subtracted = self.leaky.threshold if own is None else own
         u = v = torch.zeros_like(current[0])
         sent: list[Tensor] = []
         for t, arrived in enumerate(current):
@@ -223,7 +227,7 @@ class _Neurons(nn.Module):
                 v = self.get_buffer("keep_v") * v + u + self.bias
                 continue
             fired, v = self.leaky(u + self.bias, v)
-            lowered = {Reset.SOFT: self.leaky.threshold, Reset.HARD: v}.get(self.reset)
+            lowered = {Reset.SOFT: subtracted, Reset.HARD: v}.get(self.reset)
             v = v if lowered is None else v - fired.detach() * lowered
             sent.append(fired)
         return torch.stack(sent) if sent else current, v

@@ -1,6 +1,6 @@
 """Two networks or two spike records, layer by layer, the first difference first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.errors import FileFormatError, refusing
 from tssd.export.bundle.folder import read_bundle
 from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.integers.read import has_integer_model, read_nir
 from tssd.export.reading.arrays import DAMAGE, read_arrays
+from tssd.train.handover.fields import arrays_of, plain_of
 
 Content = Mapping[str, Any]  # layer -> field -> value, in the order of the layers
 
@@ -60,18 +61,21 @@ def _network(network: IntNetwork) -> Content:
         }
     }
     for p in network.populations:
-        fields: dict[str, Any] = {
-            name: getattr(p, name)
-            for name in ("kind", "reset", "shape", "du", "dv", "vth", "bias_mant", "bias_exp")
-        }
-        for j in network.incoming(p.name):
-            fields |= {
-                f"{j.name}: {name}": getattr(j, name)
-                for name in ("kind", "weight_exp", "stride", "padding", "dilation", "groups")
-            }
-            fields[f"{j.name}: delay"], fields[f"{j.name}: weight"] = j.delay, j.weight
-        found[p.name] = fields
+        found[p.name] = _fields(p)
+        for label, projection in _labelled(network.incoming(p.name)):
+            found[p.name] |= {f"{label}: {x}": v for x, v in _fields(projection).items()}
     return found
+
+
+def _fields(value: Population | Projection) -> dict[str, Any]:
+    return plain_of(value) | arrays_of(value)
+
+
+def _labelled(projections: Sequence[Projection]) -> Iterator[tuple[str, Projection]]:
+    """Each with a name of its own: there may be several from one population to another."""
+    for k, projection in enumerate(projections):
+        earlier = sum(j.name == projection.name for j in projections[:k])
+        yield f"{projection.name} ({earlier + 1})" if earlier else projection.name, projection
 
 
 def _graph(graph: Graph) -> Content:

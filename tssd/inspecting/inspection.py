@@ -21,6 +21,7 @@ from tssd.export.nir.graphs.profiles import Answers, needs, unsaid
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.integers.read import has_integer_model, read_nir
 from tssd.inspecting.deployability import TargetRow, of_graph, of_integers
+from tssd.train.handover.fields import arrays_of
 
 MAX_SAFETENSORS_HEADER = 1 << 24
 OPTIMIZER = "optimizer."  # how the names of its tensors begin in a checkpoint
@@ -80,7 +81,7 @@ def _integers(path: Path, kind: str, network: IntNetwork) -> Inspection:
     for p in network.populations:
         weights = [j.weight for j in network.incoming(p.name)]
         largest = max((int(np.abs(w).max(initial=0)) for w in weights), default=0)
-        own = sum(int(x.size) for x in (p.du, p.dv, p.vth, p.bias_mant)) if p.has_state else 0
+        own = sum(int(x.size) for x in arrays_of(p).values()) if p.has_state else 0
         rows.append(
             LayerRow(
                 p.name,

@@ -32,6 +32,7 @@ from tssd.export.nir.graphs.profiles import (
     reset_of,
     resets_late,
     resolve,
+    subtracted,
 )
 from tssd.export.nir.graphs.readers import check_read, without_last_sum
 from tssd.export.nir.graphs.thresholds import fold_thresholds
@@ -202,12 +203,16 @@ def _check_reset(graph: Graph, name: str, rule: Rule, profile: Profile, platform
     decay, _ = decay_and_gain(graph, name, rule, p.get("tau", p.get("tau_mem")), p["r"])
     late = resets_late(graph, name, rule)
     mine, wanted = reset_of(graph, name, rule), RESETS[profile.reset]
-    no_matter = mine is not Reset.SOFT or bool(np.all(decay == 1))  # when the subtraction comes
     there_late = profile.late and "w_in" not in p
-    if mine is not wanted or (late != there_late and not no_matter):
+    amount, theta = subtracted(graph, name, rule), p["v_threshold"] - p["v_reset"]
+    with np.errstate(divide="ignore"):  # a step late, behind the decay, is that much more
+        here, there = amount / decay if late else amount, theta / decay if there_late else theta
+    alike = mine is not Reset.SOFT or np.allclose(here, there, rtol=1e-9, atol=0)
+    if mine is not wanted or not alike:
+        own = "" if np.all(amount == theta) else " of an amount of its own"
         raise graph.fault(
             f"node {name}",
-            f"a {mine} reset{', a step late' if late else ''}",
+            f"a {mine} reset{own}{', a step late' if late else ''}",
             f"a {wanted} reset{', a step late' if there_late else ''}, which {platform} does",
             "--nir exact, for a platform that reads Threshold nodes",
         )

@@ -6,7 +6,7 @@
 
 with w_in for r in a synapse. ``gain = unit`` leaves dt/tau, r and w_in out: the input counts as it
 is. Reset acts in the step of the spike: ``zero`` v <- v_reset, ``subtract`` v <- v - (v_threshold
-- v_reset), ``none``. Firing is strict, v > v_threshold.
+- v_reset), or the node's own ``reset_by``, ``none``. Firing is strict, v > v_threshold.
 
 A profile names the platform that made the graph and stands for what that platform's own import
 does (sources: the code of norse 1.1.0, sinabs 3.1.3, rockpool 3.1.0, spyx 1.0.0, snntorch 1.0.0
@@ -32,6 +32,7 @@ RESETS = {
     "none": Reset.NONE,
 }
 SPELLED = "reset_in_the_graph"  # set where a feedback loop was recognised
+OWN_AMOUNT = "reset_by"  # what a node subtracts, in the unit of its voltage, if not its threshold
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,23 @@ def resets_late(graph: Graph, name: str, rule: Rule) -> bool:
         cuba = graph.nodes[name].type == "CubaLIF"
         return rule.late and not cuba and SPELLED not in graph.nodes[name].metadata
     return bool(graph.nodes[name].metadata.get("reset_delay", False))
+
+
+def subtracted(graph: Graph, name: str, rule: Rule) -> FloatArray:
+    """What a reset of ``subtract`` takes from v: v_threshold - v_reset, unless the node says its
+    own amount, which like its reset only counts where no option or profile says otherwise."""
+    node, p = graph.nodes[name], parameters(graph, name, rule)
+    plain: FloatArray = p["v_threshold"] - p.get("v_reset", np.zeros(()))
+    if OWN_AMOUNT not in node.metadata or not (rule.reset is None or SPELLED in node.metadata):
+        return plain
+    try:
+        amount: FloatArray = np.asarray(node.metadata[OWN_AMOUNT], np.float64)
+        np.broadcast_to(amount, np.broadcast_shapes(amount.shape, plain.shape))
+    except (TypeError, ValueError):
+        amount = np.full((), np.nan)
+    if not np.all(np.isfinite(amount)):
+        raise graph.fault(f"node {name}: {OWN_AMOUNT}", "no finite numbers", "one per neuron")
+    return amount
 
 
 def decay_and_gain(

@@ -36,6 +36,7 @@ from tssd.export.nir.graphs.profiles import (
     reset_of,
     resets_late,
     resolve,
+    subtracted,
 )
 from tssd.train.handover.float_network import Reset
 
@@ -208,7 +209,7 @@ class _Machine:
         if at["how"] is Reset.HARD:
             v = torch.where(fired, at["v_reset"].expand_as(v), v)
         elif at["how"] is Reset.SOFT:
-            down = fired.to(self.dtype) * (at["v_threshold"] - at["v_reset"])
+            down = fired.to(self.dtype) * at["subtracted"]
             if at["late"]:
                 self.owed[name] = down
             else:
@@ -237,6 +238,7 @@ class _Machine:
         if node.type in RESETTING:
             self.constants[name]["how"] = reset_of(self.graph, name, self.rule)
             self.constants[name]["late"] = resets_late(self.graph, name, self.rule)
+            self._tensor(name, "subtracted", subtracted(self.graph, name, self.rule), x)
         self.v[name] = torch.zeros_like(x) + self.constants[name]["v_reset"]
 
     def _synapse(self, name: str, params: dict[str, FloatArray], x: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ import numpy as np
 from tssd.calibration.quantizing.fold import with_lateness
 from tssd.export.nir.graphs.graph import NEURONS, RESETTING, FloatArray, Graph, schedule
 from tssd.export.nir.graphs.profiles import (
+    OWN_AMOUNT,
     Answers,
     Rule,
     decay_and_gain,
@@ -28,6 +29,7 @@ from tssd.export.nir.graphs.profiles import (
     parameters,
     reset_of,
     resolve,
+    subtracted,
 )
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.shapes import (
@@ -179,15 +181,19 @@ class _Converter:
         if not fires:
             shape = (int(np.prod(shape)),)
             self._check_readout_gain(name, gain)
+        reset = reset_of(self.graph, name, self.rule) if fires else Reset.NONE
+        own = reset is Reset.SOFT and OWN_AMOUNT in node.metadata
+        amount = subtracted(self.graph, name, self.rule) / gain if own else None
         return FloatPopulation(
             self.names[name],
             shape,
             PopulationKind.LIF if fires else PopulationKind.READOUT,
-            reset_of(self.graph, name, self.rule) if fires else Reset.NONE,
+            reset,
             decay=fit(decay, shape),
             threshold=fit(np.nextafter(threshold, np.inf), shape),
             bias=fit((1 - decay) * (leak - v_reset) / gain, shape),
             synapse_decay=None if memory is None else fit(memory, shape),
+            reset_by=None if amount is None else fit(amount, shape),
         )
 
     def _comparison(self, name: str) -> FloatPopulation:

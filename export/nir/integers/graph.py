@@ -8,8 +8,8 @@ input gain is one:
     no leak (dv = 0)             ->  IF or I with r = 1 / dt
 
 Two modes. COMPATIBLE: a LIF or IF node per population, which other tools read today; whether its
-reset is to zero or by subtraction is metadata only. EXACT: a soft reset is spelled out as
-LI -> Threshold -> Scale(-beta * theta) -> LI (a feedback edge takes one step), the identity of the
+reset is to zero or by subtraction is metadata only. EXACT: a soft reset by r is spelled out as
+LI -> Threshold -> Scale(-beta * r) -> LI (a feedback edge takes one step), the identity of the
 same-step subtraction, so that any correct reader fires the same spikes up to decay rounding.
 
 Groups are written as block-diagonal kernels and non-square kernels are embedded in square ones of
@@ -157,14 +157,15 @@ class _Builder:
         return soft and self.mode is NirMode.EXACT
 
     def _soft_reset(self, population: Population, name: str, about: dict[str, Any]) -> str:
-        """membrane -> Threshold (the population's name) -> Scale(-beta theta) -> membrane."""
+        """membrane -> Threshold (the population's name) -> Scale(-beta reset_by) -> membrane."""
+        amount = np.broadcast_to(population.subtracted, population.shape).astype(np.float64)
         threshold = np.broadcast_to(population.vth, population.shape).astype(np.float64)
         self._put(name, nir.Threshold(float_exact(threshold)), about)
         beta = membrane_decay(population)
         membrane = self._add(
             f"{name}_membrane", membrane_node(population, self.dt, memory=False, fires=False)
         )
-        reset = self._add(f"{name}_reset", nir.Scale(-beta * threshold))
+        reset = self._add(f"{name}_reset", nir.Scale(-beta * amount))
         self._chain([name, reset, membrane])
         return membrane
 

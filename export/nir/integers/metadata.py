@@ -23,6 +23,7 @@ def graph_metadata(
 ) -> dict[str, Any]:
     """The whole network: time, discretisation, reset, readout."""
     resets = {RESET_WORDS[p.reset] for p in network.populations if p.reset is not Reset.NONE}
+    own = any(p.reset_by is not None for p in network.populations)
     return {
         "schema": SCHEMA,
         "producer": f"tssd {__version__}",
@@ -31,7 +32,7 @@ def graph_metadata(
         "time_steps": network.time_steps,
         "discretisation": "euler",
         "gain": "unit",
-        "reset": resets.pop() if len(resets) == 1 else "per node" if resets else "none",
+        "reset": resets.pop() if len(resets) == 1 and not own else "per node" if resets else "none",
         "reset_delay": False,
         "reset_order": "after leak and input, in the step of the spike",
         "compare": "gt",
@@ -53,6 +54,8 @@ def neuron_metadata(population: Population) -> dict[str, Any]:
     about: dict[str, Any] = {"population": population.name, "kind": str(population.kind)}
     if not population.has_state:
         return about
+    if population.reset_by is not None:
+        about["reset_by"] = np.broadcast_to(population.reset_by, population.shape).copy()
     return about | {
         "reset": RESET_WORDS[population.reset],
         "scale": population.scale,

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
-from tssd.calibration.serial import SCHEMA, from_arrays
+from tssd.calibration.serial import SCHEMAS, from_arrays
 from tssd.errors import FileFormatError, refusing
 from tssd.export.nir.integers.write import GROUP, digest
 from tssd.export.reading.geometry import check_projections
@@ -76,7 +76,7 @@ def read_private(path: Path) -> tuple[str, dict[str, Any], str]:
         FileFormatError,
         str(path),
         "a damaged HDF5 file",
-        allowed=f"a /{GROUP} group of schema {SCHEMA}",
+        allowed=f"a /{GROUP} group of schema {SCHEMAS[-1]}",
         hint="export the network again",
     )
     with open_hdf5(path) as file, damaged:
@@ -93,8 +93,9 @@ def _private(file: h5py.File, where: str) -> tuple[str, dict[str, Any], str]:
         )
     group = file[GROUP]
     schema, stamp = _text(group.attrs["schema"]), _text(group.attrs["sha256"])
-    if schema != SCHEMA:
-        raise FileFormatError(f"{where}: /{GROUP}", found=f"schema {schema!r}", allowed=SCHEMA)
+    if schema not in SCHEMAS:
+        allowed = ", ".join(SCHEMAS)
+        raise FileFormatError(f"{where}: /{GROUP}", found=f"schema {schema!r}", allowed=allowed)
     header = _header(group["header"], where)
     return header, _arrays(group, where), stamp
 

@@ -88,7 +88,11 @@ def _wrong_thresholds(network: IntNetwork, node: Any) -> int:
     if threshold is None:
         return 0
     population = network.population(str(node.metadata["population"]))
-    return int((threshold != np.broadcast_to(population.vth, population.shape)).sum())
+    wrong = int((threshold != np.broadcast_to(population.vth, population.shape)).sum())
+    if population.reset_by is None:
+        return wrong + ("reset_by" in node.metadata)
+    amount = np.asarray(node.metadata.get("reset_by", np.nan))
+    return wrong + int((amount != np.broadcast_to(population.reset_by, population.shape)).sum())
 
 
 def _wrong_decays(network: IntNetwork, node: Any, dt: float) -> int:

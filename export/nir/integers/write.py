@@ -2,9 +2,9 @@
 
     /version, /node            as nir.write lays them out; any NIR reader sees these
     /tssd                      private group that ``nir.read`` ignores
-        @schema  "tssd-int/1"      @sha256  of header and arrays
+        @schema  "tssd-int/..."    @sha256  of header and arrays
         header                     JSON text (``calibration.serial``)
-        population/<i>/{du,dv,vth,bias_mant}, projection/<i>/weight
+        population/<i>/<parameter>, projection/<i>/weight
 
 Integers are stored once, in the smallest signed dtype that holds them. The float32 weights of the
 NIR part are HDF5 virtual data sets over them (the library converts on reading), and constant
@@ -25,7 +25,7 @@ import numpy as np
 from tssd.atomic import written_whole
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.calibration.serial import SCHEMA, to_arrays
+from tssd.calibration.serial import to_arrays
 from tssd.export.nir.integers.graph import DT_SECONDS, NirMode, to_nir
 
 GROUP = "tssd"
@@ -70,7 +70,7 @@ def digest(header: str, arrays: Mapping[str, Any]) -> str:
 
 def _write_private(group: h5py.Group, header: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The integer model; returns its data sets by key."""
-    group.attrs["schema"] = SCHEMA
+    group.attrs["schema"] = json.loads(header)["schema"]
     group.attrs["sha256"] = digest(header, arrays)
     group.create_dataset("header", data=header, dtype=h5py.string_dtype())
     return {key: group.create_dataset(key, data=arrays[key]) for key in sorted(arrays)}

@@ -109,7 +109,8 @@ def _lif(population: Population, offset: int, interval: int, schedule: Any = Non
     if schedule is None and (never or population.reset == "hard"):
         return LIFReset(**parameters)
     kind = "none" if never else population.reset
-    return OurLif(reset_kind=kind, schedule=schedule, **parameters)
+    amount = None if population.reset_by is None else _parameter(population.reset_by, rank)
+    return OurLif(reset_kind=kind, reset_by=amount, schedule=schedule, **parameters)
 
 
 def _parameter(array: Any, rank: int) -> Any:

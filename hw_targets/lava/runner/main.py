@@ -45,8 +45,8 @@ def _case(job: Any, data: Any, case: int) -> Any:
     import model as models
 
     prefix = f"{case}/"
-    model = models.build(str(data[prefix + "header"]), lambda key: data[prefix + key])
-    inputs = data[prefix + "inputs"]
+    arrays = {key[len(prefix) :]: data[key] for key in data.files if key.startswith(prefix)}
+    model, inputs = models.build(str(arrays["header"]), arrays), arrays["inputs"]
     begin = time.perf_counter()
     try:
         kept = _run(job, model, inputs, case)

@@ -1,15 +1,15 @@
-"""The integer network (schema tssd-int/1) without tssd: from its flat arrays.
+"""The integer network (schemas tssd-int/1 and /2) without tssd: from its flat arrays.
 
 Arrays keep tssd's layout (C, H, W); Lava wants (W, H, C): ``to_lava`` and ``from_lava``.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-SCHEMA = "tssd-int/1"
+SCHEMAS = ("tssd-int/1", "tssd-int/2")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Population:
     dv: Any
     vth: Any
     bias_mant: Any
+    reset_by: Any = None  # None: vth
 
     @property
     def lava_shape(self) -> Any:
@@ -63,15 +64,15 @@ class Model:
         return depth
 
 
-def build(header: str, array: Any) -> Model:
-    """The model of a JSON header and a function from key to array."""
+def build(header: str, arrays: Any) -> Model:
+    """The model of a JSON header and arrays by key."""
     table = json.loads(header)
-    if table["schema"] != SCHEMA:
-        raise ValueError("schema {!r}, this runner reads {}".format(table["schema"], SCHEMA))
+    if table["schema"] not in SCHEMAS:
+        raise ValueError("schema {!r}, this runner reads {}".format(table["schema"], SCHEMAS))
     names = [p["name"] for p in table["populations"]]
     return Model(
-        [_population(p, i, array) for i, p in enumerate(table["populations"])],
-        [_projection(j, i, array, names) for i, j in enumerate(table["projections"])],
+        [_population(p, i, arrays) for i, p in enumerate(table["populations"])],
+        [_projection(j, i, arrays, names) for i, j in enumerate(table["projections"])],
         table["time_steps"],
         table["input_coding"],
     )
@@ -85,11 +86,9 @@ def to_lava(x: Any, rank: int) -> Any:
 from_lava = to_lava  # its own inverse
 
 
-def _population(table: Any, i: int, array: Any) -> Population:
-    parameters = {
-        label: np.asarray(array(f"population/{i}/{label}"))
-        for label in ("du", "dv", "vth", "bias_mant")
-    }
+def _population(table: Any, i: int, arrays: Any) -> Population:
+    keys = {f.name: f"population/{i}/{f.name}" for f in fields(Population)}
+    parameters = {label: np.asarray(arrays[key]) for label, key in keys.items() if key in arrays}
     return Population(
         table["name"],
         tuple(table["shape"]),
@@ -100,12 +99,12 @@ def _population(table: Any, i: int, array: Any) -> Population:
     )
 
 
-def _projection(table: Any, i: int, array: Any, names: Any) -> Projection:
+def _projection(table: Any, i: int, arrays: Any, names: Any) -> Projection:
     return Projection(
         names.index(table["source"]),
         names.index(table["target"]),
         table["kind"],
-        np.asarray(array(f"projection/{i}/weight")),
+        np.asarray(arrays[f"projection/{i}/weight"]),
         table["weight_exp"],
         tuple(table["stride"]),
         tuple(table["padding"]),

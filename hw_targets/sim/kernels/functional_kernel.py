@@ -46,10 +46,11 @@ class Arriving(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """A population with state. ``state`` (2, neurons) u and v; ``p`` (3, neurons) 4096 - du,
-    4096 - dv, threshold << 6; ``bias`` (1 or steps, neurons); ``fired`` flags, and the same memory
-    as words of eight; ``trace`` (steps, 2, neurons) takes u and v after each step, or has no rows.
-    ``own``: the last rows of ``Arriving.first``, one for each loop, written as the neurons fire.
+    """A population with state. ``state`` (2, neurons) u and v; ``p`` (4, neurons) 4096 - du,
+    4096 - dv, threshold << 6, what a soft reset subtracts << 6; ``bias`` (1 or steps, neurons);
+    ``fired`` flags, and the same memory as words of eight; ``trace`` (steps, 2, neurons) takes u
+    and v after each step, or has no rows. ``own``: the last rows of ``Arriving.first``, one for
+    each loop, written as the neurons fire.
     """
 
     state: Rows
@@ -126,7 +127,7 @@ def fire(total: Words, touched: Words, n: Neurons, bias: Words, reset: int, fire
         u = u - _TURN if u > _LIMIT else (u + _TURN if u <= -_LIMIT else u)
         v = min(max(_decayed(v, p[1, i]) + u + bias[i], 1 - _LIMIT), _LIMIT - 1)
         spike = (v > p[2, i]) & fires
-        after = v if reset == NONE else (v - p[2, i] if reset == SOFT else 0)
+        after = v if reset == NONE else (v - p[3, i] if reset == SOFT else 0)
         fired[i] = spike
         u_state[i], v_state[i] = u, after if spike else v
 

@@ -7,6 +7,7 @@ import pytest
 from activities import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reset_amounts import with_amount
 from strategies import Case, cases, random_conv_network, random_inputs
 
 from tssd.calibration.int_network import (
@@ -102,7 +103,7 @@ def loud_cases(draw: st.DrawFn) -> Case:
 def _loud(rng: np.random.Generator, name: str, shape: tuple[int, ...], reset: Reset) -> Population:
     size = (shape[0],) + (1,) * (len(shape) - 1)
     bits = int(rng.integers(4, 18))
-    return Population(
+    drawn = Population(
         name,
         shape,
         PopulationKind.LIF,
@@ -113,6 +114,7 @@ def _loud(rng: np.random.Generator, name: str, shape: tuple[int, ...], reset: Re
         bias_mant=rng.integers(-(1 << bits), 1 << bits, shape),
         bias_exp=int(rng.integers(0, 13)),
     )
+    return with_amount(drawn)
 
 
 @given(loud_cases())

@@ -54,6 +54,27 @@ def test_spike_train_of_one_neuron(reset: Reset, train: list[int]) -> None:
     np.testing.assert_allclose(activity.logits, sum(train) / 6, rtol=1e-6)
 
 
+def test_a_subtraction_a_step_late_is_a_larger_one_in_the_step_of_the_spike() -> None:
+    """snnTorch's default: v[t] = beta v[t-1] + I - theta s[t-1] fires as v - theta / beta does."""
+    beta, drive, steps = 0.5, 0.9, 12
+    plain = one_neuron(drive, Reset.SOFT, steps=steps)
+    own = replace(plain.populations[1], reset_by=np.array([1 / beta]))
+    network = replace(plain, populations=(plain.populations[0], own, plain.populations[2]))
+    v, fired, late = 0.0, 0.0, []
+    for _ in range(steps):
+        v = beta * v + drive - fired
+        fired = float(v >= 1)
+        late.append(fired)
+    sent = run(network, BRIGHT, dtype="float64", keep_spikes=True).spikes["n"].ravel()
+    assert sent.tolist() == late
+    assert 0 < sum(late) < run(plain, BRIGHT).spike_total("n")
+
+
+def test_an_amount_without_a_soft_reset_is_refused() -> None:
+    with pytest.raises(NetworkError, match="population n: reset_by: found an amount to subtract"):
+        replace(lif("n", (1,), Reset.HARD), reset_by=np.ones(1))
+
+
 def test_the_threshold_itself_fires() -> None:
     assert run(one_neuron(1.0, Reset.SOFT), BRIGHT).spike_total("n") == 6
     assert run(one_neuron(0.999, Reset.SOFT, steps=1), BRIGHT).spike_total("n") == 0

@@ -1,5 +1,8 @@
 """The float network's serial form is lossless and refuses what is damaged."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +59,20 @@ def test_serial_form_is_lossless() -> None:
     assert copies.keys() == arrays.keys()
     for key, array in arrays.items():
         np.testing.assert_array_equal(copies[key], array)
+
+
+def test_a_reset_of_its_own_amount_makes_a_later_schema() -> None:
+    plain = small_network()
+    own = replace(plain.populations[1], reset_by=np.full((1, 1, 1), 1.25))
+    network = replace(plain, populations=(plain.populations[0], own, plain.populations[2]))
+    header, arrays = to_arrays(network)
+    assert (json.loads(to_arrays(plain)[0])["schema"], json.loads(header)["schema"]) == (
+        *("tssd-float/1", "tssd-float/2"),
+    )
+    again = from_arrays(header, arrays).populations
+    assert [p.reset_by is None for p in again] == [True, False, True]
+    assert again[1].subtracted.item() == 1.25
+    assert plain.populations[1].subtracted.item() == 1
 
 
 def test_a_missing_array_is_refused() -> None:

@@ -200,14 +200,16 @@ def test_a_snntorch_module_with_its_weights_becomes_a_bundle(tmp_path: Path) -> 
     assert "fail" not in {row["status"] for row in rows}
 
 
-def test_the_default_reset_of_snntorch_is_deployed_as_a_loop(tmp_path: Path) -> None:
+def test_the_default_reset_of_snntorch_is_deployed(tmp_path: Path) -> None:
     images = np.random.default_rng(2).integers(0, 256, (8, 8)).astype(np.uint8)
     np.savez(tmp_path / "x.npz", inputs=images, labels=np.arange(8) % 3)
     told = ("--model", "user_models:default", "--input-shape", 8)
     given = ("--calibration", tmp_path / "x.npz", "--tolerance", 100)
     answer("export", *told, *given, "--out", tmp_path / "b")
     network = read_bundle(tmp_path / "b").network
-    assert [j.name for j in network.projections if j.is_loop] == ["lif_1 -> lif_1"]
+    lif = network.population("lif_1")
+    assert lif.reset_by is not None
+    assert (lif.reset_by > lif.vth).all()
     rows = answer("verify", tmp_path / "b", "--against", "gpu,onnx,sim")
     assert {row["status"] for row in rows} <= {"pass", "not run"}
     assert sum(row["name"].startswith(("gpu", "onnx", "sim")) for row in rows) == 9

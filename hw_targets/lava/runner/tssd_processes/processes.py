@@ -23,12 +23,16 @@ from lava.proc.lif.process import LIFReset
 class OurLif(LIFReset):  # type: ignore[misc]
     """LIFReset with a choice of reset (hard, soft, none) and, on request, a bias per step.
 
-    ``schedule``: None, or the bias mantissas (steps, *shape).
+    ``reset_by``: what a soft reset subtracts, in weight units; None: vth. ``schedule``: None, or
+    the bias mantissas (steps, *shape).
     """
 
-    def __init__(self, *, reset_kind: str, schedule: Any = None, **parameters: Any) -> None:
+    def __init__(
+        self, *, reset_kind: str, reset_by: Any = None, schedule: Any = None, **parameters: Any
+    ) -> None:
         super().__init__(**parameters)
         self.proc_params["reset_kind"] = reset_kind
+        self.proc_params["reset_by"] = reset_by
         self.proc_params["schedule"] = schedule
 
 
@@ -36,7 +40,7 @@ class OurLif(LIFReset):  # type: ignore[misc]
 @requires(CPU)
 @tag("fixed_pt")
 class OurLifModel(PyLifResetModelBitAcc):  # type: ignore[misc]
-    """Lava's fixed-point LIF; soft reset: v <- v - (vth << 6) where it fired."""
+    """Lava's fixed-point LIF; soft reset: v <- v - (reset_by << 6) where it fired."""
 
     implements_process: Any = None  # not the parent's: the decorator refuses to replace one
 
@@ -51,8 +55,9 @@ class OurLifModel(PyLifResetModelBitAcc):  # type: ignore[misc]
         if kind == "hard":
             super().reset_voltage(spike_vector)
         elif kind == "soft":
-            threshold = np.broadcast_to(self.effective_vth, self.v.shape)
-            self.v[spike_vector] -= threshold[spike_vector]
+            amount = self.proc_params["reset_by"]
+            amount = self.effective_vth if amount is None else amount * (1 << 6)
+            self.v[spike_vector] -= np.broadcast_to(amount, self.v.shape)[spike_vector]
 
 
 class Relay(AbstractProcess):  # type: ignore[misc]

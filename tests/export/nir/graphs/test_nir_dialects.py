@@ -1,5 +1,6 @@
 """Graphs rewritten for a platform: read by that platform's own rule they fire as before."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,43 @@ def test_a_reset_that_the_platform_does_not_do_is_refused(platform: str, tmp_pat
         write_for(graph, tmp_path / "m.nir", platform)
     with pytest.raises(ConfigError, match="platform: found unknown 'loihi'"):
         write_for(graph, tmp_path / "m.nir", "loihi")
+
+
+def subtracting(amount: float) -> Graph:
+    """input -> LIF that subtracts *amount* of a threshold of 1, decay 1/2 -> output."""
+    params = {"tau": np.full(1, 2.0), "r": np.full(1, 2.0), "v_leak": np.zeros(1)}
+    params |= {"v_threshold": np.ones(1), "v_reset": np.zeros(1)}
+    about = {"reset": "subtract", "reset_by": np.full(1, amount)}
+    nodes = {
+        "input": Node("Input", {"shape": (1,)}),
+        "n": Node("LIF", params, about),
+        "output": Node("Output", {"shape": (1,)}),
+    }
+    meta = {"dt": 1.0, "discretisation": "euler", "reset": "per node"}
+    return Graph(nodes, (("input", "n"), ("n", "output")), meta)
+
+
+def test_a_platform_gets_a_reset_of_an_amount_that_it_subtracts_itself() -> None:
+    """Spyx subtracts theta a step late, behind the leak: theta / decay in the step of the spike."""
+    frames = np.random.default_rng(0).random((40, 1, 1)) * 2
+    graph = subtracting(2.0)
+    before = run(graph, frames, record=["n"]).nodes["n"]
+    after = run(rewritten(graph, "spyx"), frames, answers("spyx"), record=["n"]).nodes["n"]
+    np.testing.assert_array_equal(before, after)
+    assert not np.array_equal(before, run(subtracting(1.0), frames, record=["n"]).nodes["n"])
+    with pytest.raises(NetworkError, match="a soft reset of an amount of its own; allowed: a soft"):
+        rewritten(graph, "sinabs")
+    with pytest.raises(NetworkError, match="found a soft reset of an amount"):
+        rewritten(subtracting(1.5), "spyx")
+
+
+@pytest.mark.parametrize("amount", ["much", np.full(2, 1.0), np.full(1, np.inf)])
+def test_a_damaged_amount_is_refused(amount: object) -> None:
+    graph = subtracting(1.0)
+    node = replace(graph.nodes["n"], metadata={"reset": "subtract", "reset_by": amount})
+    damaged = replace(graph, nodes={**graph.nodes, "n": node})
+    with pytest.raises(NetworkError, match="node n"):
+        run(damaged, np.zeros((1, 1, 1)))
 
 
 def test_rockpools_import_is_refused_by_name(tmp_path: Path) -> None:

@@ -122,8 +122,12 @@ def test_the_feedback_of_a_threshold_is_a_reset_or_a_loop() -> None:
     assert same_step.populations[1].reset is Reset.SOFT
     assert not any(j.is_loop for j in same_step.projections)
     late = to_float(loop(theta), 4, TOLD)
-    assert late.populations[1].reset is Reset.NONE
-    assert [j.weight.item() for j in late.projections if j.is_loop] == [-theta]
+    assert late.populations[1].reset is Reset.SOFT
+    assert late.populations[1].subtracted.item() == theta / beta
+    assert not any(j.is_loop for j in late.projections)
+    other = to_float(loop(0.3), 4, TOLD)
+    assert other.populations[1].reset is Reset.NONE
+    assert [j.weight.item() for j in other.projections if j.is_loop] == [-0.3]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """NIR out and in: identity, plain part, shapes that nir infers wrongly."""
 
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,9 @@ from tssd.calibration.int_network import (
 from tssd.calibration.simulate import layerwise
 from tssd.contracts import require
 from tssd.errors import NetworkError
+from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.run import run
+from tssd.export.nir.graphs.to_float import to_float
 from tssd.export.nir.integers.graph import NirMode, to_nir
 from tssd.export.nir.integers.roundtrip import check_plain_nir, check_round_trip, first_difference
 from tssd.export.nir.integers.write import write_nir
@@ -106,6 +110,34 @@ def test_plain_part_alone_fires_the_same_spikes(case: Case) -> None:
     for population in network.populations[:-1]:
         np.testing.assert_array_equal(got[population.name], wanted.spikes[population.name][:, 0])
     np.testing.assert_array_equal(got["output"][-1] * 64, wanted.readout[0])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(NirMode))
+@settings(max_examples=12, deadline=None)
+def test_a_reset_of_its_own_amount_is_read_from_either_mode(seed: int, mode: NirMode) -> None:
+    """Spelled out, or as metadata: our reader of anyone's graphs fires the same spikes."""
+    network = with_exact_decay(random_conv_network(seed, Reset.SOFT))
+    amount = tuple(
+        replace(p, reset_by=p.vth + 7, dv=np.minimum(p.dv, 2048)) if p.reset is Reset.SOFT else p
+        for p in network.populations
+    )
+    network = replace(network, populations=amount)
+    inputs = random_inputs(network, seed) // 64
+    wanted = layerwise(network, inputs).spikes
+    with tempfile.TemporaryDirectory() as folder:
+        write_nir(network, Path(folder) / "n.nir", mode)
+        graph = read_graph(Path(folder) / "n.nir")
+    names = [p.name for p in network.populations[1:-1]]
+    found = run(graph, inputs.astype(np.float64), record=names).nodes
+    differing = sum(int((found[name] != wanted[name]).sum()) for name in names)
+    assert differing <= 1e-2 * sum(wanted[name].size for name in names)  # the decay's rounding
+    rounded = to_float(graph, network.time_steps)
+    for p in network.populations[1:-1]:
+        assert p.reset_by is not None
+        np.testing.assert_allclose(
+            np.broadcast_to(rounded.population(p.name).subtracted, p.shape),
+            np.broadcast_to(p.reset_by, p.shape),
+        )
 
 
 def slots_that_differ(reset: Reset, mode: NirMode) -> float:

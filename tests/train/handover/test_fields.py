@@ -1,0 +1,54 @@
+"""Dataclasses taken apart and put together by their own fields."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import pytest
+
+from tssd.train.handover.fields import array_names, arrays_of, newest, plain_from, plain_of, since
+from tssd.train.handover.float_network import FloatArray
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass(frozen=True, eq=False)
+class Thing:
+    name: str
+    shape: tuple[int, ...]
+    colour: Colour
+    weight: FloatArray
+    spare: FloatArray | None = None
+    late: FloatArray | None = field(default=None, metadata=since(3))
+    more: tuple[int, int] = field(default=(0, 0), metadata=since(2))
+
+
+PLAIN = Thing("a", (2, 3), Colour.RED, np.ones(2))
+
+
+def test_arrays_and_the_rest() -> None:
+    assert array_names(Thing) == {"weight": True, "spare": False, "late": False}
+    assert list(arrays_of(PLAIN)) == ["weight"]
+    assert plain_of(PLAIN) == {"name": "a", "shape": [2, 3], "colour": "red"}
+
+
+def test_what_is_new_and_unused_is_left_out_and_needs_no_later_schema() -> None:
+    moved = Thing("a", (2, 3), Colour.RED, np.ones(2), more=(1, 0))
+    later = Thing("a", (2, 3), Colour.RED, np.ones(2), late=np.zeros(2))
+    assert plain_of(moved)["more"] == [1, 0]
+    assert [newest([PLAIN]), newest([PLAIN, moved]), newest([later, moved]), newest([])] == [
+        *(1, 2, 3, 1),
+    ]
+
+
+@pytest.mark.parametrize("more", [(0, 0), (1, 0)])
+def test_the_plain_part_comes_back_typed(more: tuple[int, int]) -> None:
+    thing = Thing("b", (4,), Colour.BLUE, np.ones(2), more=more)
+    again = Thing(**(plain_from(Thing, plain_of(thing)) | arrays_of(thing)))
+    assert (again.name, again.shape, again.colour, again.more) == ("b", (4,), Colour.BLUE, more)
+    assert isinstance(again.colour, Colour)
+    with pytest.raises(KeyError, match="colour"):
+        plain_from(Thing, {"name": "b", "shape": [4]})
