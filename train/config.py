@@ -290,6 +290,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"model": "tiny", "epochs": 20, "batch_size": 64, "lr": 5e-3, "shift": 1},
     "fashion-mnist": {"model": "vgg-small", "flip": True},
     "mnist": {"model": "tiny", "shift": 2},
+    "own": {"model": "tiny"},
     "cifar10": {"model": "vgg-small", "flip": True, "shift": 4, "epochs": 30},
     "cifar100": {"model": "vgg-small", "flip": True, "shift": 4, "epochs": 30},
     "imagenet-folder": {"model": "resnet-18", "flip": True, "shift": 16, "epochs": 100},

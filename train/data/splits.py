@@ -56,5 +56,5 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(C, H, W) of an image or of a frame."""
-        return self.train.images.shape[-3:]
+        """(C, H, W) of an image or of a frame, (values,) of a plain sample."""
+        return self.train.images.shape[1:][-3:]

@@ -23,6 +23,7 @@ from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import quantize
 from tssd.calibration.quantizing.scales import Options as QuantizeOptions
 from tssd.calibration.tally import Tally
+from tssd.chain.own_data import data_of
 from tssd.chain.users_module import strip_module
 from tssd.contracts import Contract, not_run, require
 from tssd.export.bundle.folder import Bundle, write_bundle
@@ -37,7 +38,7 @@ from tssd.hw_targets.gpu.engine import count
 from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement, place
-from tssd.train.data.data_sets import Dataset, load
+from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import ImageArray
@@ -104,7 +105,7 @@ def export_run(
     check_free(out, force)
     on_step("strip the weak classifiers")
     net, checkpoint = load_net(run)
-    dataset = load(checkpoint.config.dataset, data, framing=checkpoint.config.framing())
+    dataset = data_of(checkpoint.config, data)
     example, steps = dataset.train.images[:8], checkpoint.config.student_steps
     if isinstance(net, UserNet):
         stripped = strip_module(net, example, steps)

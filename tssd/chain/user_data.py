@@ -22,6 +22,7 @@ from tssd.train.networks.user_module import import_named
 
 MAX_BYTES = 1 << 33  # of inputs and labels
 KINDS = ".npz or .npy, arrays, a torch Dataset or a tonic data set"
+FILES = "an .npy file, or an .npz file with 'inputs' (and 'labels')"
 HINT = "a transform that gives arrays or tensors, as torchvision's ToTensor() or tonic's ToFrame()"
 BYTE_MAX = 255
 ByteArray = npt.NDArray[np.uint8]
@@ -92,6 +93,15 @@ def gather(source: Any, labels: Any = None, most: int | None = None, seed: int =
     raise DataError("samples", found=type(source).__name__, allowed=KINDS)
 
 
+def test_of(source: Path | str) -> Given | None:
+    """``test_inputs`` and ``test_labels`` of a file that holds them."""
+    path = Path(source)
+    if not zipfile.is_zipfile(path):
+        return None
+    inputs, labels = _members(path, "test_inputs", "test_labels")
+    return None if inputs is None else _given(inputs, labels, f"{path}: test_inputs")
+
+
 def _imported(name: str) -> Any:
     try:
         found = getattr(*import_named(name))
@@ -105,17 +115,20 @@ def _imported(name: str) -> Any:
 
 def _file(path: Path) -> tuple[Array, Array | None]:
     """Inputs and labels (or None)."""
-    with refusing(
-        DAMAGE,
-        DataError,
-        str(path),
-        "no array",
-        allowed="an .npy file, or an .npz file with 'inputs' (and 'labels')",
-    ):
+    with refusing(DAMAGE, DataError, str(path), "no array", allowed=FILES):
         if not zipfile.is_zipfile(path):
             return read_array(path, MAX_BYTES), None
-        arrays = read_arrays(path, ("inputs", "labels"), MAX_BYTES)
-        return arrays["inputs"], arrays.get("labels")
+    inputs, labels = _members(path, "inputs", "labels")
+    if inputs is None:
+        raise DataError(str(path), found="no 'inputs'", allowed=FILES)
+    return inputs, labels
+
+
+def _members(path: Path, *names: str) -> tuple[Array | None, Array | None]:
+    """Two arrays of an ``.npz``, None where it has none of the name."""
+    with refusing(DAMAGE, DataError, str(path), "no array", allowed=FILES):
+        arrays = read_arrays(path, names, MAX_BYTES)
+    return arrays.get(names[0]), arrays.get(names[1])
 
 
 def _is_array(value: Any) -> bool:

@@ -14,6 +14,7 @@ from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.simulate import check_loops, reference
+from tssd.chain.own_data import data_of
 from tssd.chain.user_samples import load_samples as load_user_samples
 from tssd.checks import reporting
 from tssd.checks.engines import engines_of
@@ -26,9 +27,7 @@ from tssd.export.nir.integers.roundtrip import check_file
 from tssd.hw_targets.engines import engine_names, find_engine
 from tssd.report.model import STAGES, Report
 from tssd.report.store import write_report
-from tssd.train.config import configure
-from tssd.train.data.data_sets import load
-from tssd.train.data.events import Framing
+from tssd.train.config import TrainConfig, configure
 from tssd.train.handover.float_file import FLOAT_FILE
 from tssd.train.handover.float_file import read as read_float
 from tssd.train.handover.float_run import ImageArray
@@ -119,7 +118,7 @@ def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
     without either."""
     name, count = bundle.manifest.get("source", {}).get("dataset"), options.samples
     if name is not None:
-        data = load(name, options.data, framing=_framing(bundle.manifest["source"]))
+        data = data_of(_trained(bundle.manifest["source"]), options.data)
         shown = data.test.first(count)
         return _samples(bundle, shown.images[:], shown.labels)
     if options.data is not None:
@@ -133,10 +132,10 @@ def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None) -> Sam
     return Samples(encode(bundle.network, images), images, labels)
 
 
-def _framing(source: Mapping[str, Any]) -> Framing:
-    """How the network was trained to see recordings of events."""
+def _trained(source: Mapping[str, Any]) -> TrainConfig:
+    """How the network was trained, which says how it sees recordings of events."""
     table = source.get("train", {})
-    return configure(table.get("dataset"), None, table).framing()
+    return configure(table.get("dataset", source["dataset"]), None, table)
 
 
 def check_has_golden(bundle: Bundle) -> IntArray:

@@ -25,7 +25,11 @@ from tssd.progress import noted_bar
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the data files; or your own samples: .npz, pkg.module:data_set.",
+)
 @click.option("--download", is_flag=True, help="Fetch Fashion-MNIST into --data.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
@@ -46,8 +50,8 @@ def train(
     **options: Any,
 ) -> None:
     """Train a spiking network with temporal-spatial self-distillation."""
+    from tssd.chain.own_data import OWN, data_of, is_own
     from tssd.train.config import configure, parse_setting
-    from tssd.train.data.data_sets import load
     from tssd.train.loop.checkpoint import CHECKPOINT
     from tssd.train.loop.loop import train as train_run
     from tssd.train.networks import distributed
@@ -61,8 +65,10 @@ def train(
         raise ConfigError(
             f"--out {out}", found="a run", allowed="a new folder", hint="--resume goes on with it"
         )
+    if "dataset" not in changes and path is None and is_own(data):
+        changes["dataset"] = OWN
     config = configure(changes.get("dataset"), path, changes)
-    dataset = load(config.dataset, data, download, config.framing())
+    dataset = data_of(config, data, download)
     batches = len(dataset.train.first(config.train_limit)) // config.batch_size
     if ":" in config.model:
         _check_users_module(config, dataset)
