@@ -3,23 +3,19 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tssd import terminal
-from tssd.calibration.int_network import IntNetwork
 from tssd.errors import FileFormatError, counted
-from tssd.export.bundle.folder import read_bundle
-from tssd.export.nir.integers.read import read_nir
-from tssd.hw_targets.chip.chips import load_chip
-from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.fit import Fit, fit
-from tssd.hw_targets.mapping.manual import read_placement
-from tssd.hw_targets.mapping.mesh import Flow
-from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic_table
-from tssd.hw_targets.mapping.placement import traffic as between_cores
 from tssd.report import words
+
+if TYPE_CHECKING:
+    from tssd.calibration.int_network import IntNetwork
+    from tssd.hw_targets.chip.spec import ChipSpec
+    from tssd.hw_targets.mapping.fit import Fit
+    from tssd.hw_targets.mapping.mesh import Flow
 
 RESOURCE = {
     "neurons": "neurons",
@@ -31,7 +27,6 @@ RESOURCE = {
 
 
 @click.command(
-    short_help="Say whether a network fits a chip, and what is in the way.",
     epilog="Example: tssd check build/fmnist --target loihi1",
 )
 @click.argument("network", type=click.Path(path_type=Path))
@@ -56,6 +51,10 @@ def command(
 
     Exit code 0 when it fits, 1 when it does not.
     """
+    from tssd.hw_targets.chip.chips import load_chip
+    from tssd.hw_targets.mapping.fit import fit
+    from tssd.hw_targets.mapping.manual import read_placement
+
     chip = load_chip(target)
     model = read_network(network)
     if placement is not None:
@@ -74,8 +73,11 @@ def command(
         ctx.exit(1)
 
 
-def read_network(path: Path) -> IntNetwork:
+def read_network(path: Path) -> "IntNetwork":
     """The integer network of a bundle folder or a NIR file."""
+    from tssd.export.bundle.folder import read_bundle
+    from tssd.export.nir.integers.read import read_nir
+
     if path.is_dir():
         return read_bundle(path).network
     if path.suffix == ".nir":
@@ -92,19 +94,21 @@ class Traffic:
     """Who sends to whom when every neuron fires once, and how far."""
 
     hop_cost: float
-    between: dict[tuple[str, str], Flow]
+    between: "dict[tuple[str, str], Flow]"
 
 
-def traffic_of(network: IntNetwork, chip: ChipSpec, out: Path | None) -> Traffic:
+def traffic_of(network: "IntNetwork", chip: "ChipSpec", out: Path | None) -> Traffic:
     """Place *network*, write the placement to *out* if given, sum up its traffic."""
+    from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic, traffic_table
+
     placed = place(network, chip)
     if out is not None:
         out.write_text(placed.to_json(), encoding="utf-8")
-    flow = between_cores(network, placed, placed_fanouts(network, placed))
+    flow = traffic(network, placed, placed_fanouts(network, placed))
     return Traffic(placed.hop_cost, traffic_table(placed, flow, chip))
 
 
-def to_table(result: Fit, traffic: Traffic | None = None) -> dict[str, Any]:
+def to_table(result: "Fit", traffic: Traffic | None = None) -> dict[str, Any]:
     """The fit as JSON."""
     table = asdict(result) | {"fits": result.fits}
     if traffic is not None:
@@ -126,7 +130,7 @@ def traffic_text(traffic: Traffic) -> str:
     return f"{table}\nhop cost {traffic.hop_cost:,.0f} when every neuron fires once"
 
 
-def to_text(result: Fit) -> str:
+def to_text(result: "Fit") -> str:
     """One line per layer, one line per finding, one line to sum up."""
     rows = [
         (

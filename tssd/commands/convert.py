@@ -10,7 +10,6 @@ from tssd.export.nir.graphs.profiles import PROFILES
 
 
 @click.command(
-    short_help="Write a network as one file that other tools read.",
     epilog="Example: tssd convert build/fmnist --nir exact --out exact.nir",
 )
 @click.argument("source", type=click.Path(path_type=Path), required=False)

@@ -14,7 +14,6 @@ MARK = ".tssd-demo"  # only a folder with this file is ever replaced
 
 
 @click.command(
-    short_help="Run the whole chain on handwritten digits, in a minute.",
     epilog="Example: tssd demo --out build/demo",
 )
 @click.option(

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import click
 
-from tssd.inspecting.difference import diff
-
 
 @click.command(
     "diff",
-    short_help="Compare two networks or two spike records layer by layer.",
     epilog="Example: tssd diff build/a build/b",
 )
 @click.argument("a", type=click.Path(path_type=Path))
@@ -23,6 +20,8 @@ def command(ctx: click.Context, a: Path, b: Path, as_json: bool) -> None:
 
     Exit code 0 when they are the same, 1 when they differ.
     """
+    from tssd.inspecting.difference import diff
+
     found = diff(a, b)
     if as_json:
         click.echo(json.dumps([asdict(d) for d in found]))

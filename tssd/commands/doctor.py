@@ -13,7 +13,6 @@ MARKS = {"ready": "✔", "missing": "✘"}
 
 
 @click.command(
-    short_help="Say what is installed, what can run here, what is missing.",
     epilog="Example: tssd doctor --json",
 )
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")

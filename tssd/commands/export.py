@@ -12,7 +12,6 @@ MODULE_ONLY = ("weights", "input_shape", "calibration")
 
 
 @click.command(
-    short_help="Make a bundle of a trained network: fold, quantize, place.",
     epilog="Example: tssd export --target loihi2 runs/fmnist --out build/fmnist",
 )
 @click.argument("run", type=click.Path(path_type=Path), required=False)

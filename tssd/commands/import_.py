@@ -11,7 +11,6 @@ from tssd.progress import Steps
 
 @click.command(
     "import",
-    short_help="Make a bundle of a NIR graph or of a lava-dl netx file.",
     epilog="Example: tssd import cnn.nir --profile sinabs --calibration x.npz --out build/cnn",
 )
 @click.argument("path", type=click.Path(path_type=Path))

@@ -3,20 +3,19 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tssd import terminal
 from tssd.commands import bundle_options
-from tssd.export.nir.graphs.profiles import Answers
-from tssd.inspecting.graph_drawing import to_svg
-from tssd.inspecting.inspection import Inspection, inspect
+
+if TYPE_CHECKING:
+    from tssd.inspecting.inspection import Inspection
 
 
 @click.command(
     "inspect",
-    short_help="Show layers, parameters, bits and resets of a network file.",
     epilog="Example: tssd inspect network.nir --svg network.svg",
 )
 @click.argument("path", type=click.Path(path_type=Path))
@@ -30,13 +29,17 @@ def command(path: Path, svg: Path | None, as_json: bool, **told: Any) -> None:
     A NIR graph of another tool is judged under what the options or the profile say about its time,
     without calibration.
     """
+    from tssd.export.nir.graphs.profiles import Answers
+    from tssd.inspecting.graph_drawing import to_svg
+    from tssd.inspecting.inspection import inspect
+
     found = inspect(path, Answers(*(told[key] for key in ("profile", "dt", "reset", "rule"))))
     if svg is not None:
         svg.write_text(to_svg(found), encoding="utf-8")
     click.echo(json.dumps(asdict(found)) if as_json else to_text(found))
 
 
-def to_text(found: Inspection) -> str:
+def to_text(found: "Inspection") -> str:
     """Layers, facts, what is missing, targets."""
     columns = ("layer", "kind", "shape", "neurons", "parameters", "bits", "reset")
     rows = [

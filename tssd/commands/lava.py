@@ -5,12 +5,13 @@ from dataclasses import asdict
 
 import click
 
+from tssd.commands.group import NamingGroup
 from tssd.hw_targets.lava import environment
 from tssd.hw_targets.lava.environment import Environment
 
 
 @click.group(
-    short_help="Build or inspect the environment that runs Lava.",
+    cls=NamingGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 def command() -> None:

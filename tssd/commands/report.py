@@ -13,7 +13,6 @@ from tssd.report.store import read_report, write_report
 
 
 @click.command(
-    short_help="Write the report of a bundle as HTML, JSON and Markdown.",
     epilog="Example: tssd report build/fmnist",
 )
 @click.argument("bundle", type=click.Path(path_type=Path))

@@ -3,23 +3,19 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.table import Table
 
 from tssd import terminal
 from tssd.errors import ConfigError, counted
-from tssd.hw_targets.chip.chips import load_chip
-from tssd.hw_targets.costs.energy import Range, price, static_pj
-from tssd.hw_targets.sim import summary
-from tssd.hw_targets.sim.engine import Run
-from tssd.hw_targets.sim.run_file import load_run, save_run
-from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
 from tssd.progress import counter
 from tssd.report import words
-from tssd.simulating.simulation import Request, simulate_bundle
-from tssd.simulating.simulation_report import record
+
+if TYPE_CHECKING:  # the command's options are read without the simulator
+    from tssd.hw_targets.costs.energy import Range
+    from tssd.hw_targets.sim.engine import Run
 
 PATH = click.Path(path_type=Path)
 
@@ -33,7 +29,6 @@ timing_option = click.option(
 
 
 @click.command(
-    short_help="Find the time and energy of a bundle on a simulated chip.",
     epilog="Example: tssd simulate build/fmnist --samples 16 --trace chip.json",
 )
 @click.argument("bundle", type=PATH)
@@ -74,6 +69,12 @@ def command(
 
     With --price, BUNDLE is a file that --save wrote, and nothing is simulated.
     """
+    from tssd.hw_targets.sim import summary
+    from tssd.hw_targets.sim.run_file import save_run
+    from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
+    from tssd.simulating.simulation import Request, simulate_bundle
+    from tssd.simulating.simulation_report import record
+
     if price_with is not None:
         _print_price(bundle, price_with, as_json)
         return
@@ -114,8 +115,10 @@ def parse_settings(texts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
     return tuple(pairs)
 
 
-def as_table(run: Run) -> dict[str, Any]:
+def as_table(run: "Run") -> dict[str, Any]:
     """The run for ``--json``: totals, layers, time line and mesh."""
+    from tssd.hw_targets.sim import summary
+
     return {
         "chip": run.chip.name,
         "timing": run.timing.mode,
@@ -129,7 +132,9 @@ def as_table(run: Run) -> dict[str, Any]:
     }
 
 
-def _print_run(run: Run) -> None:
+def _print_run(run: "Run") -> None:
+    from tssd.hw_targets.sim import summary
+
     total = summary.totals(run)
     click.echo(terminal.to_text(layer_table(run)))
     click.echo(
@@ -141,8 +146,10 @@ def _print_run(run: Run) -> None:
     )
 
 
-def timing_words(run: Run) -> str:
+def timing_words(run: "Run") -> str:
     """Latency and pace, each by its name; of a bound, what they are at best."""
+    from tssd.hw_targets.sim import summary
+
     total = summary.totals(run)
     at_least, at_most = ("at least ", "at most ") if run.timing.mode == "bound" else ("", "")
     step = words.duration(total.us_per_step)
@@ -156,8 +163,10 @@ def timing_words(run: Run) -> str:
     )
 
 
-def layer_table(run: Run) -> Table:
+def layer_table(run: "Run") -> Table:
     """Counts, energy and time by layer, per inference."""
+    from tssd.hw_targets.sim import summary
+
     rows = [
         (
             layer.name,
@@ -174,12 +183,16 @@ def layer_table(run: Run) -> Table:
     return terminal.plain_table(columns, rows, right=columns[1:])
 
 
-def energy_range(pj: Range) -> str:
+def energy_range(pj: "Range") -> str:
     """An energy with its range."""
     return f"{words.energy(pj.nominal)} ({words.energy(pj.low)} .. {words.energy(pj.high)})"
 
 
 def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
+    from tssd.hw_targets.chip.chips import load_chip
+    from tssd.hw_targets.costs.energy import price, static_pj
+    from tssd.hw_targets.sim.run_file import load_run
+
     saved, chip = load_run(path), load_chip(chip_name)
     energy = price(saved.counters, chip)
     per = 1 / saved.counters.samples

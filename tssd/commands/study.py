@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Train every method with every seed and compare them in pairs.",
     epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study",
 )
 @click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")

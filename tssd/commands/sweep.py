@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 from rich.table import Table
@@ -14,21 +14,15 @@ from tssd import terminal
 from tssd.commands.simulate import timing_option
 from tssd.progress import counter
 from tssd.report import words
-from tssd.simulating.simulation import Request
-from tssd.simulating.sweep import (
-    Point,
-    in_processes,
-    on_cluster,
-    parse_axes,
-    requests,
-    simulate_point,
-)
+
+if TYPE_CHECKING:  # the command's options are read without the simulator
+    from tssd.simulating.simulation import Request
+    from tssd.simulating.sweep import Point
 
 PATH = click.Path(path_type=Path)
 
 
 @click.command(
-    short_help="Simulate a bundle for every combination of settings.",
     epilog="Example: tssd sweep build/fmnist --set noc.buffer=2,4,8 --set chip=loihi2",
 )
 @click.argument("bundle", type=PATH)
@@ -55,6 +49,9 @@ def command(
 
     A setting is `chip` (names or files) or a number of the chip such as link.bandwidth.
     """
+    from tssd.simulating.simulation import Request
+    from tssd.simulating.sweep import in_processes, on_cluster, parse_axes, requests, simulate_point
+
     axes = parse_axes(settings)
     points = requests(Request(bundle, samples, inputs, mode=timing), axes)
     pool = in_processes(workers) if cluster is None else on_cluster(cluster)
@@ -72,7 +69,7 @@ def command(
         click.echo(terminal.to_text(_table(names, rows)))
 
 
-def _row(names: list[str], request: Request, point: Point) -> dict[str, object]:
+def _row(names: list[str], request: "Request", point: "Point") -> dict[str, object]:
     chosen = {**dict(request.settings), "chip": request.chip}
     return {name: chosen[name] for name in names} | asdict(point)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tssd import terminal
+from tssd.commands.group import NamingGroup
 from tssd.hw_targets.chip import chip_page
 from tssd.hw_targets.chip.chips import chip_names, load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
@@ -15,7 +16,7 @@ from tssd.hw_targets.engines import engine_names
 
 
 @click.group(
-    short_help="List chips and engines, show a chip's numbers, check a file.",
+    cls=NamingGroup,
     epilog="Example: tssd targets show loihi2",
     invoke_without_command=True,
 )

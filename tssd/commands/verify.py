@@ -12,7 +12,6 @@ from tssd.progress import bar
 
 
 @click.command(
-    short_help="Compare engines with the integer definition, spike for spike.",
     epilog="Example: tssd verify build/fmnist --against gpu,onnx --samples 64",
 )
 @click.argument("bundle", type=click.Path(path_type=Path))

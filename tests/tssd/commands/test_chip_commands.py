@@ -14,6 +14,7 @@ from tssd.errors import ConfigError, FileFormatError
 from tssd.export.bundle.folder import write_bundle
 from tssd.export.nir.integers.write import write_nir
 from tssd.hw_targets.chip.chip_page import page
+from tssd.hw_targets.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -36,9 +37,10 @@ def test_the_page_of_numbers_is_up_to_date() -> None:
 
 def test_targets_lists_every_chip_and_engine() -> None:
     text = call("targets").output
-    for name in ("loihi2", "loihi2-brief", "loihi1-davies2018", "sanafe-loihi", "null"):
+    for name in ("loihi2", "loihi2-brief", "loihi1-davies2018", "sanafe-loihi", *ENGINES):
         assert name in text
     table = json.loads(call("targets", "list", "--json").output)
+    assert table["engines"] == list(ENGINES)
     assert table["chips"]["loihi1"] == "Loihi 1, constants fitted to a Nahuku board"
 
 
