@@ -2,10 +2,10 @@
 
 GRADED  the pixel, on ``input_max`` + 1 levels, is the payload of every step; a network with one
         channel more than the image has a constant channel of ``input_max`` (it carries bias).
-SPIKES  a deterministic rate code: step t (from 1) spikes where floor(t p) > floor((t - 1) p),
-        p = pixel / 255. Over T steps floor(T p) spikes are sent, evenly spaced.
-        A frame's pixel is one spike in its step where it is at least 128 (frames of events made
-        with gain 255 hold 0 and 255 only, so nothing is lost).
+        With ``input_max`` 1 the samples hold 0 and 255 only; others are refused.
+SPIKES  a still image is a deterministic rate code: step t (from 1) spikes where floor(t p) >
+        floor((t - 1) p), p = pixel / 255. Over T steps floor(T p) spikes are sent, evenly spaced.
+        Frames hold 0 and 255 only, which is one spike in that step; others are refused.
 BIAS    is computed off-chip by a front end: see ``calibration.front_end``.
 """
 
@@ -30,8 +30,10 @@ def encode(network: IntNetwork, images: ImageArray) -> IntArray:
     shape = network.source.shape
     constant = _constant_channels(shape, images, network.time_steps)
     shown = over_steps(images, shape, network.time_steps)
-    if network.input_coding is InputCoding.SPIKES and len(shown) == 1:
+    if network.input_coding is InputCoding.SPIKES and is_still(images, shape):
         return rate_code(images, network.time_steps)
+    if network.input_max == 1:
+        _check_two_values(shown)
     levels = on_levels(shown, network.input_max)
     if constant:
         full = np.full((*shown.shape[:2], 1, *shape[1:]), network.input_max, np.int64)
@@ -52,6 +54,27 @@ def _constant_channels(shape: tuple[int, ...], images: ImageArray, time_steps: i
             allowed=f"uint8, (samples, {size}), or frames (samples, T >= {time_steps}, {size})",
         )
     return extra
+
+
+def two_valued(images: ImageArray) -> bool:
+    """Whether samples hold 0 and 255 only, as frames of events do."""
+    return bool(((images == 0) | (images == PIXEL_MAX)).all())
+
+
+def is_still(images: ImageArray, shape: tuple[int, ...]) -> bool:
+    """One image for all steps; frames have one more axis."""
+    return images.ndim == len(shape) + 1
+
+
+def _check_two_values(shown: ImageArray) -> None:
+    if not two_valued(shown):
+        between = int(((shown > 0) & (shown < PIXEL_MAX)).sum())
+        raise DataError(
+            "images",
+            found=f"{between:,} of {shown.size:,} values between 0 and {PIXEL_MAX}",
+            allowed=f"0 and {PIXEL_MAX}: the input of this network is binary spikes",
+            hint="export with samples like these, or with graded input",
+        )
 
 
 def on_levels(images: ImageArray, largest: int) -> IntArray:

@@ -11,6 +11,10 @@ A loop's weights are multiples of 2**e with the least e at which they fit: a sel
 large as the threshold then costs the other weights no resolution. So are those of spikes into a
 layer that receives graded values too, which count 255 times as much per payload.
 
+A layer of dense projections may be ``finer``: its weights carry up to 2**finer times what acts, and
+the exponent -finer shifts the sum back (a floor to whole weight units, once per step). Then the
+current, the bias and the threshold have room although the weights keep all their bits.
+
 What does not fit is clipped and said so: a ``Clip`` per quantity.
 """
 
@@ -50,11 +54,12 @@ class Clip:
 @dataclass(frozen=True)
 class Form:
     """How a layer's numbers are written: the widths, the bias exponent, a constant input's payload
-    (0: none)."""
+    (0: none), and how many bits its weights are finer than what acts."""
 
     precision: Precision
     bias_exp: int
     constant: int = 0
+    finer: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +80,10 @@ class LayerIntegers:
     reset_by: IntArray | None = None
 
     @property
-    def shifted(self) -> tuple[IntArray, ...]:
-        """The weights as they act."""
-        return tuple(w << e for w, e in zip(self.weights, self.exponents, strict=True))
+    def shifted(self) -> tuple[FloatArray, ...]:
+        """The weights as they act, the floor of a right shift left out."""
+        pairs = zip(self.weights, self.exponents, strict=True)
+        return tuple(w.astype(np.float64) * 2.0**e for w, e in pairs)
 
 
 def nearest(x: FloatArray) -> FloatArray:
@@ -97,11 +103,11 @@ def to_integers(
     clips: list[Clip] = []
     weights = []
     exponents = [
-        _exponent(j, scale * unit, limit) if may_shift(j, unit, units) else 0
+        _exponent(j, scale * unit, limit, -form.finer) if may_shift(j, unit, units) else -form.finer
         for j, unit in zip(incoming, units, strict=True)
     ]
     for projection, unit, e in zip(incoming, units, exponents, strict=True):
-        exact = nearest(scale * unit * projection.weight / (1 << e))
+        exact = nearest(scale * unit * projection.weight / 2.0**e)
         quantity = f"weights from {projection.source}"
         weights.append(_clip(exact, limit, population.name, quantity, clips))
     membrane_bias = nearest(scale * population.bias) * UNIT
@@ -115,8 +121,6 @@ def to_integers(
     if population.reset_by is not None:
         amount = nearest(scale * population.reset_by)
         reset_by = _clip(amount, form.precision.vth_max, population.name, "reset amounts", clips)
-    memory = population.synapse_decay
-    forgotten = np.ones_like(population.decay) if memory is None else 1 - memory
     return LayerIntegers(
         scale,
         form,
@@ -124,7 +128,7 @@ def to_integers(
         tuple(exponents),
         _clip(vth, form.precision.vth_max, population.name, "thresholds", clips),
         nearest(form.precision.decay_one * (1 - population.decay)).astype(np.int64),
-        nearest(form.precision.decay_one * forgotten).astype(np.int64),
+        current_decay(population, form),
         _clip(mantissa, form.precision.bias_mant_max, population.name, "bias mantissas", clips),
         coarse.astype(np.int64),
         tuple(clips),
@@ -132,15 +136,22 @@ def to_integers(
     )
 
 
+def current_decay(population: FloatPopulation, form: Form) -> IntArray:
+    """du of the population's synaptic memory; 4096 where it has none."""
+    memory = population.synapse_decay
+    forgotten = np.ones_like(population.decay) if memory is None else 1 - memory
+    return nearest(form.precision.decay_one * forgotten).astype(np.int64)
+
+
 def may_shift(projection: FloatProjection, unit: float, units: Sequence[float]) -> bool:
     """Whether a projection's weights may be coarser than those beside it: see the module."""
     return projection.is_loop or unit > min(units)
 
 
-def _exponent(projection: FloatProjection, factor: float, limit: int) -> int:
-    """The least shift at which the weights fit."""
+def _exponent(projection: FloatProjection, factor: float, limit: int, least: int) -> int:
+    """The least shift, from ``least`` on, at which the weights fit."""
     largest = factor * float(np.abs(projection.weight).max(initial=0))
-    return int(np.ceil(np.log2(largest / limit))) if largest > limit else 0
+    return max(int(np.ceil(np.log2(largest / limit))), least) if largest else least
 
 
 def _clip(x: FloatArray, limit: int, layer: str, quantity: str, clips: list[Clip]) -> IntArray:
@@ -183,13 +194,20 @@ def to_float(
     return changed, projections
 
 
-def worst_activation(weights: Sequence[IntArray], payloads: Sequence[int]) -> int:
-    """Largest |a| any neuron can reach: all positive, or all negative, weights at full payload."""
+def worst_activation(
+    weights: Sequence[IntArray], payloads: Sequence[int], exponents: Sequence[int] = ()
+) -> int:
+    """Largest |a| any neuron can reach: all positive, or all negative, weights at full payload.
+
+    ``exponents`` shift each projection's sum; a right shift counts its remainder as a whole.
+    """
     outputs = weights[0].shape[0] if weights else 0
     reach = np.zeros((2, outputs), np.int64)
-    for weight, payload in zip(weights, payloads, strict=True):
+    shifts = exponents or (0,) * len(weights)
+    for weight, payload, e in zip(weights, payloads, shifts, strict=True):
         flat = weight.reshape(outputs, -1) * payload
-        reach += np.stack([np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)])
+        sums = np.stack([np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)])
+        reach += sums << e if e >= 0 else -(-sums >> -e)
     return int(reach.max(initial=0))
 
 

@@ -18,6 +18,8 @@ class Precision:
     ``weight_bits`` counts the sign: 8 gives integers in [-127, 127], which every weight format of
     the target holds exactly, whatever mix of signs a layer has. ``bias_exp`` is the exponent that
     every exporter can say (netx fixes 6); ``bias_exp_max`` is the largest that the field holds.
+    ``finer_max``: how far a dense projection's weight exponent may go below 0. Lava declares the
+    field with 4 bits, -8 .. 7 (``lava/proc/dense/models.py``); odd weights of both signs take one.
     """
 
     weight_bits: int = 8
@@ -29,6 +31,7 @@ class Precision:
     state_bits: int = STATE_BITS
     payload_bits: int = 8
     delay_max: int = 62
+    finer_max: int = 7
 
     def __post_init__(self) -> None:
         _within("weight_bits", self.weight_bits, 2, 16)
@@ -37,6 +40,7 @@ class Precision:
         _within("payload_bits", self.payload_bits, 1, 24)
         _within("bias_exp", self.bias_exp, 0, self.bias_exp_max)
         _within("delay_max", self.delay_max, 0, 1 << 16)
+        _within("finer_max", self.finer_max, 0, 7)
         for name in ("vth_max", "bias_mant_max"):
             _within(name, getattr(self, name), 1, 1 << 30)
 

@@ -20,7 +20,8 @@ from tssd.train.handover.float_run import ImageArray, run
 def dequantize(network: FloatNetwork, integers: IntNetwork, names: Collection[str]) -> FloatNetwork:
     """``network`` with the populations ``names`` (and what enters them) as the integers mean them.
 
-    The truncation of the decayed membrane to 1/64 of a weight unit is left out.
+    The truncation of the decayed membrane to 1/64 of a weight unit, and the floor of a right shift,
+    are left out.
     """
     pairs = list(zip(network.projections, integers.projections, strict=True))
     populations = tuple(
@@ -66,8 +67,8 @@ def _projection(
 ) -> FloatProjection:
     source, target = integers.population(theirs.source), integers.population(theirs.target)
     unit = 1.0 if source.has_state else 1.0 / source.scale
-    weight = theirs.weight[:, : projection.weight.shape[1]]
-    return replace(projection, weight=(weight << theirs.weight_exp) / (target.scale * unit))
+    weight = theirs.weight[:, : projection.weight.shape[1]].astype(np.float64)
+    return replace(projection, weight=weight * 2.0**theirs.weight_exp / (target.scale * unit))
 
 
 def accuracy_if_only_this_layer_is_quantized(

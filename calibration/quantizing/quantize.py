@@ -17,6 +17,7 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.layer import memory_gain, worst_activation
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.checks import label
+from tssd.calibration.quantizing.entering import constant_fits
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.scales import Options, Scales, choose
 from tssd.calibration.simulate import check_loops, check_silence
@@ -128,11 +129,8 @@ def _per_output(coarse: IntArray, outputs: int) -> IntArray:
 
 
 def _check_constant_tap(projection: FloatProjection) -> None:
-    """Tap ``padding`` reads pixel o * stride, inside the image as long as the kernel spans the
-    padding on both sides."""
-    taps = projection.weight.shape[2:]
-    inside = all(k >= 2 * p + 1 for k, p in zip(taps, projection.padding, strict=True))
-    if projection.groups != 1 or projection.dilation != (1, 1) or not inside:
+    if not constant_fits(projection):
+        taps = projection.weight.shape[2:]
         raise NetworkError(
             label(projection),
             found=f"groups {projection.groups}, padding {projection.padding}, kernel {taps}",
@@ -156,7 +154,9 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
         _check_limit(where, "bias mantissa", population.bias_mant, precision.bias_mant_max)
         incoming = network.incoming(population.name)
         reach = worst_activation(
-            [j.weight << j.weight_exp for j in incoming], [payloads[j.source] for j in incoming]
+            [j.weight for j in incoming],
+            [payloads[j.source] for j in incoming],
+            [j.weight_exp for j in incoming],
         )
         reach = math.ceil(reach * memory_gain(population.du, network.time_steps))
         if reach > precision.activation_max:

@@ -1,19 +1,12 @@
 """Ranges x Precision -> Scales: one scale per population, found on calibration samples.
 
 A scale S turns floats into weight units, for the weights of all incoming projections, the threshold
-and the bias alike. Candidates lie on a geometric grid around the max-abs scale (weight_max /
-max |W|): below it weights lose resolution, above it the largest are clipped. Each candidate layer
-is run in float as its integers read, on the float network's own spikes, clipped where the membrane
-saturates; the one whose output differs least wins:
-
-    LIF      share of spike slots that differ           READOUT   mean squared error of the membrane
-
-Hard limits of S: the threshold's width, and no input whatever may wrap the synaptic current.
+and the bias alike (``search``). The layers that the input feeds are searched once for every way in
+that may pay (``entering``): the one whose layers differ least from the float network's is taken.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,22 +14,20 @@ from torch import Tensor
 
 from tssd.calibration.encode import on_levels, rate_code
 from tssd.calibration.int_network import InputCoding
-from tssd.calibration.integer import UNIT
-from tssd.calibration.layer import (
-    Clip,
-    Form,
-    LayerIntegers,
-    may_shift,
-    memory_gain,
-    to_float,
-    to_integers,
-    worst_activation,
-)
+from tssd.calibration.layer import Clip, Form, LayerIntegers, worst_activation
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.checks import check_network, label
+from tssd.calibration.quantizing.entering import (
+    BiasRoute,
+    Entry,
+    coding_of,
+    constant_fits,
+    entries,
+)
 from tssd.calibration.quantizing.observe import Observation
+from tssd.calibration.quantizing.search import Layer, Search, Trial, best, search
 from tssd.errors import NetworkError
-from tssd.train.handover.float_layers import current, integrate, layers, project
+from tssd.train.handover.float_layers import layers, project
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
@@ -45,47 +36,24 @@ from tssd.train.handover.float_network import (
 )
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, presented
 
-GRID = 1.15  # ratio of neighbouring candidates
-FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale
-INPUT_LEVELS = (255, 127, 63, 31, 15)  # largest payloads tried by BiasRoute.LEVELS
+WORTH = 0.5  # a constant channel costs events and synapses: it must halve the error
 
-
-class BiasRoute(StrEnum):
-    """What is done when the first layer's bias exceeds its mantissa (its scale carries the pixels).
-
-    SCALE: a smaller scale, as the search finds. LEVELS: fewer input levels. CONSTANT: a constant
-    input channel carries the coarse part. EXPONENT: the largest bias exponent of the target.
-    """
-
-    SCALE = "scale"
-    LEVELS = "levels"
-    CONSTANT = "constant"
-    EXPONENT = "exponent"
-
-
-class Search(StrEnum):
-    """How a scale is chosen among the candidates."""
-
-    MAX_ABS = "max_abs"  # the largest scale that clips nothing
-    WEIGHT_MSE = "weight_mse"  # least squared error of the weights
-    OUTPUT = "output"  # least difference of the layer's output on calibration samples
+__all__ = ["BiasRoute", "Options", "Scales", "Search", "Trial", "choose"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of quantization; the defaults are ours, measured in docs/quantization.md."""
+    """Choices of quantization; the defaults are ours, measured in docs/quantization.md.
 
-    input_coding: InputCoding = InputCoding.GRADED
-    bias_route: BiasRoute = BiasRoute.SCALE
+    ``input_coding`` None: as the samples are (see ``entering``). ``finer_weights``: a dense layer
+    whose weights would lose bits has a negative weight exponent, which a .net cannot say; without,
+    only one that would lose all.
+    """
+
+    input_coding: InputCoding | None = None
+    bias_route: BiasRoute = BiasRoute.AUTO
     search: Search = Search.OUTPUT
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One candidate and its score (smaller is better)."""
-
-    scale: float
-    score: float
+    finer_weights: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,36 +76,29 @@ class Scales:
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
-    """What the search of one layer needs."""
+class _Setting:
+    """What all searches share: the network and what it sent in float; of a READOUT, its
+    membrane."""
 
-    population: FloatPopulation
-    incoming: tuple[FloatProjection, ...]
-    units: tuple[float, ...]
-    payloads: tuple[int, ...]
-    form: Form
-    time_steps: int = 1
+    network: FloatNetwork
+    precision: Precision
+    options: Options
+    images: ImageArray
+    sent: Mapping[str, Tensor]
+    wanted: Mapping[str, Tensor]
 
-    def integers(self, scale: float) -> LayerIntegers:
-        return to_integers(self.population, self.incoming, self.units, scale, self.form)
 
-    @property
-    def max_abs_scale(self) -> float:
-        """The scale at which the largest weight just fits."""
-        largest = max(
-            float(np.abs(j.weight).max()) * unit
-            for j, unit in zip(self.incoming, self.units, strict=True)
-            if not may_shift(j, unit, self.units)
-        )
-        return self.form.precision.weight_max / largest
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Some layers searched with one way in: the choices, all trials, whether each is whole."""
+
+    layers: Mapping[str, LayerIntegers]
+    trials: Mapping[str, tuple[Trial, ...]]
+    whole: bool
 
     @property
-    def bias_scale(self) -> float:
-        """The scale at which the largest bias just fits its mantissa (and constant input)."""
-        largest = float(np.abs(self.population.bias).max())
-        room = self.form.precision.bias_mant_max * 2.0**self.form.bias_exp / UNIT
-        room += self.form.constant * self.form.precision.weight_max
-        return room / largest if largest else np.inf
+    def score(self) -> float:
+        return sum(min(trial.score for trial in trials) for trials in self.trials.values())
 
 
 def choose(
@@ -150,44 +111,161 @@ def choose(
     options = options or Options()
     check_network(network)
     _check_folded(network)
-    input_max = _input_max(network, precision, options)
-    units, payloads = _units(network, input_max, options.input_coding)
-    chosen: dict[str, LayerIntegers] = {}
-    trials: dict[str, tuple[Trial, ...]] = {}
-    sent: dict[str, Tensor] = {}
     with torch.inference_mode():
-        pixels = torch.tensor(presented(network, observation.images)).float() / PIXEL_MAX
-        for name, _, membrane, out in layers(network, pixels):
-            population, sent[name] = network.population(name), out
-            if population.kind is PopulationKind.INPUT:
-                sent[name] = _coded(network, observation.images, input_max)
-            if population.kind in (PopulationKind.INPUT, PopulationKind.RELAY):
-                continue
-            incoming = network.incoming(name)
-            layer = _Layer(
-                population,
-                incoming,
-                tuple(units[j.source] for j in incoming),
-                tuple(payloads[j.source] for j in incoming),
-                _form(network, population, precision, options, units, input_max),
-                network.time_steps,
-            )
-            wanted = membrane if population.kind is PopulationKind.READOUT else out
-            assert wanted is not None
-            trials[name] = tuple(_search(layer, network.time_steps, sent, wanted, options.search))
-            best = min(trials[name], key=lambda trial: trial.score)
-            chosen[name] = layer.integers(best.scale)
-    return Scales(precision, options.input_coding, input_max, chosen, trials)
+        setting = _setting(network, observation.images, precision, options)
+        fed = _fed_by_input(network)
+        entry, first = _way_in(setting, fed)
+        behind = [p for p in _stateful(network) if p not in fed]
+        rest = _fit(setting, behind, entry)
+    found, trials = {**first.layers, **rest.layers}, {**first.trials, **rest.trials}
+    names = [p.name for p in _stateful(network)]
+    return Scales(
+        precision,
+        entry.coding,
+        entry.input_max,
+        {name: found[name] for name in names},
+        {name: trials[name] for name in names},
+    )
 
 
-def _coded(network: FloatNetwork, images: ImageArray, input_max: int) -> Tensor:
+def _setting(
+    network: FloatNetwork, images: ImageArray, precision: Precision, options: Options
+) -> _Setting:
+    sent: dict[str, Tensor] = {}
+    wanted: dict[str, Tensor] = {}
+    pixels = torch.tensor(presented(network, images)).float() / PIXEL_MAX
+    for name, _, membrane, out in layers(network, pixels):
+        sent[name] = wanted[name] = out
+        if network.population(name).kind is PopulationKind.READOUT:
+            assert membrane is not None
+            wanted[name] = membrane
+    return _Setting(network, precision, options, images, sent, wanted)
+
+
+# ---------------------------------------------------------------- the way in
+
+
+def _way_in(setting: _Setting, fed: Sequence[FloatPopulation]) -> tuple[Entry, _Fit]:
+    """The way in whose layers are most like float. Fewer levels are tried until the weights are
+    whole; nothing else is where they are with all levels."""
+    network, options = setting.network, setting.options
+    coding, binary = coding_of(network, setting.images, options.input_coding)
+    tried: list[tuple[Entry, _Fit]] = []
+    compares = options.search is Search.OUTPUT or options.bias_route is not BiasRoute.AUTO
+    route = options.bias_route if compares else BiasRoute.SCALE
+    offered = list(entries(coding, binary, setting.precision, route))
+    possible = [e for e in offered if all(_layer(setting, p, e).possible for p in fed)]
+    for entry in possible or offered[:1]:
+        if _pays(setting, fed, entry, tried):
+            tried.append((entry, _fit(setting, fed, entry)))
+    if route is BiasRoute.LEVELS:  # the most levels with which the weights are whole
+        return tried[-1]
+    return min(tried, key=lambda pair: pair[1].score * (1 if pair[0].constant else WORTH))
+
+
+def _pays(
+    setting: _Setting,
+    fed: Sequence[FloatPopulation],
+    entry: Entry,
+    tried: Sequence[tuple[Entry, _Fit]],
+) -> bool:
+    """Whether *entry* can be better than what was tried already."""
+    if any(fit.whole and made.constant == entry.constant for made, fit in tried):
+        return False
+    if not tried or not entry.constant:
+        return True
+    fits = all(
+        constant_fits(j) for j in setting.network.outgoing(setting.network.populations[0].name)
+    )
+    return (
+        fits and not tried[0][1].whole and any(_overflows(_plain(setting, p, entry)) for p in fed)
+    )
+
+
+def _fit(setting: _Setting, populations: Sequence[FloatPopulation], entry: Entry) -> _Fit:
+    """Search *populations* with the input as *entry* says."""
+    source = setting.network.populations[0].name
+    coded = _coded(setting.network, setting.images, entry)
+    sent = _relayed(setting.network, {**setting.sent, source: coded})
+    found: dict[str, LayerIntegers] = {}
+    trials: dict[str, tuple[Trial, ...]] = {}
+    whole = True
+    for population in populations:
+        name, layer = population.name, _layer(setting, population, entry)
+        trials[name] = search(layer, sent, setting.wanted[name], setting.options.search)
+        found[name] = best(layer, trials[name])
+        whole = whole and layer.whole
+    return _Fit(found, trials, whole)
+
+
+def _relayed(network: FloatNetwork, sent: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What relays of the coded input pass on."""
+    passed = dict(sent)
+    for population in network.populations:
+        if population.kind is PopulationKind.RELAY:
+            (into,) = network.incoming(population.name)
+            passed[population.name] = project(into, passed[into.source], population.shape)
+    return passed
+
+
+def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> Layer:
+    """The layer without any of the ways to make room."""
+    units, payloads = _units(setting.network, entry.input_max)
+    incoming = setting.network.incoming(population.name)
+    return Layer(
+        population,
+        incoming,
+        tuple(units[j.source] for j in incoming),
+        tuple(payloads[j.source] for j in incoming),
+        Form(setting.precision, setting.precision.bias_exp),
+        setting.network.time_steps,
+    )
+
+
+def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> Layer:
+    """The layer with room for its bias, as *entry* says, else by finer weights."""
+    plain = _plain(setting, population, entry)
+    fed = population in _fed_by_input(setting.network)
+    if fed and _overflows(plain) and entry.constant:
+        return replace(plain, form=replace(plain.form, constant=entry.input_max))
+    if fed and _overflows(plain) and entry.bias_exp is not None:
+        return replace(plain, form=replace(plain.form, bias_exp=entry.bias_exp))
+    return plain.refined() if setting.options.finer_weights or not plain.possible else plain
+
+
+def _overflows(layer: Layer) -> bool:
+    """Whether the bias leaves its mantissa at the scale at which the weights just fit."""
+    return layer.bias_scale < layer.max_abs_scale
+
+
+def _coded(network: FloatNetwork, images: ImageArray, entry: Entry) -> Tensor:
     """The input as the integer network will see it, in float: rounded to its levels, or spikes."""
     pixels = presented(network, images)
-    if input_max == 1 and len(pixels) == 1:
+    if entry.coding is InputCoding.SPIKES and len(pixels) == 1:
         coded = rate_code(images, network.time_steps)
     else:
-        coded = on_levels(pixels, input_max)
-    return torch.tensor(coded).float() / input_max
+        coded = on_levels(pixels, entry.input_max)
+    return torch.tensor(coded).float() / entry.input_max
+
+
+def _stateful(network: FloatNetwork) -> list[FloatPopulation]:
+    states = (PopulationKind.LIF, PopulationKind.READOUT)
+    return [p for p in network.populations if p.kind in states]
+
+
+def _fed_by_input(network: FloatNetwork) -> list[FloatPopulation]:
+    """Populations with state that the input reaches directly, or through relays."""
+    carriers = {network.populations[0].name}
+    for population in network.populations:
+        into = {j.source for j in network.incoming(population.name)}
+        if population.kind is PopulationKind.RELAY and into & carriers:
+            carriers.add(population.name)
+    return [
+        p for p in _stateful(network) if carriers & {j.source for j in network.incoming(p.name)}
+    ]
+
+
+# ---------------------------------------------------------------- units
 
 
 def _check_folded(network: FloatNetwork) -> None:
@@ -202,9 +280,7 @@ def _check_folded(network: FloatNetwork) -> None:
             )
 
 
-def _units(
-    network: FloatNetwork, input_max: int, coding: InputCoding
-) -> tuple[dict[str, float], dict[str, int]]:
+def _units(network: FloatNetwork, input_max: int) -> tuple[dict[str, float], dict[str, int]]:
     """Float value of a payload of 1, and the largest payload, of every population."""
     units: dict[str, float] = {}
     payloads: dict[str, int] = {}
@@ -229,140 +305,3 @@ def _check_relay(incoming: Sequence[FloatProjection]) -> None:
             found="a relay that weighs or mixes its inputs",
             allowed="one projection of zeros and ones",
         )
-
-
-def _input_max(network: FloatNetwork, precision: Precision, options: Options) -> int:
-    """The largest payload of the input."""
-    if options.input_coding is InputCoding.SPIKES:
-        return 1
-    largest = min(PIXEL_MAX, precision.payload_max)
-    if options.bias_route is not BiasRoute.LEVELS:
-        return largest
-    for levels in INPUT_LEVELS:
-        if levels <= largest and all(
-            not _overflows(network, population, precision, 1.0 / levels)
-            for population in _fed_by_input(network)
-        ):
-            return levels
-    return INPUT_LEVELS[-1]
-
-
-def _fed_by_input(network: FloatNetwork) -> list[FloatPopulation]:
-    targets = [j.target for j in network.outgoing(network.populations[0].name)]
-    states = (PopulationKind.LIF, PopulationKind.READOUT)
-    return [p for p in map(network.population, targets) if p.kind in states]
-
-
-def _overflows(
-    network: FloatNetwork, population: FloatPopulation, precision: Precision, unit: float
-) -> bool:
-    """Whether the bias leaves its mantissa at the scale at which the weights just fit."""
-    incoming = network.incoming(population.name)
-    units = tuple(unit for _ in incoming)
-    layer = _Layer(population, incoming, units, (), Form(precision, precision.bias_exp))
-    return layer.bias_scale < layer.max_abs_scale
-
-
-def _form(
-    network: FloatNetwork,
-    population: FloatPopulation,
-    precision: Precision,
-    options: Options,
-    units: Mapping[str, float],
-    input_max: int,
-) -> Form:
-    """The layer's bias exponent and constant input, by the chosen route."""
-    plain = Form(precision, precision.bias_exp)
-    first = network.populations[0].name
-    if all(p is not population for p in _fed_by_input(network)):
-        return plain
-    if not _overflows(network, population, precision, units[first]):
-        return plain
-    if options.bias_route is BiasRoute.EXPONENT:
-        return Form(precision, precision.bias_exp_max)
-    if options.bias_route is BiasRoute.CONSTANT:
-        return Form(precision, precision.bias_exp, constant=input_max)
-    return plain
-
-
-# ---------------------------------------------------------------- the search of one layer
-
-
-def _search(
-    layer: _Layer, time_steps: int, sent: Mapping[str, Tensor], wanted: Tensor, search: Search
-) -> list[Trial]:
-    grid = _grid(layer)
-    if search is Search.MAX_ABS:
-        fits = [s for s in grid if s <= layer.max_abs_scale and s <= layer.bias_scale]
-        return [Trial(max(fits, default=grid[0]), 0.0)]
-    if search is Search.WEIGHT_MSE:
-        return [Trial(scale, _weight_error(layer, scale)) for scale in grid]
-    return [Trial(s, _output_error(layer, s, time_steps, sent, wanted)) for s in grid]
-
-
-def _grid(layer: _Layer) -> list[float]:
-    """Candidate scales that keep every hard limit, smallest first."""
-    top = FINEST * layer.max_abs_scale
-    bottom = COARSEST * min(layer.max_abs_scale, layer.bias_scale)
-    count = int(np.ceil(np.log(top / bottom) / np.log(GRID))) + 1
-    steps = [layer.max_abs_scale, *np.geomspace(bottom, top, count)]
-    if layer.bias_scale < top:
-        steps.append(layer.bias_scale)
-    grid = sorted({_half_threshold(layer.population, float(s)) for s in steps})
-    legal = [s for s in grid if _legal(layer, s)]
-    while not legal and bottom * UNIT > 1e-9:  # thresholds beyond every grid point: go down
-        bottom /= GRID
-        scale = _half_threshold(layer.population, bottom)
-        legal = [scale] if _legal(layer, scale) else []
-    if not legal:
-        raise NetworkError(
-            f"population {layer.population.name}",
-            found="no scale that keeps thresholds and worst-case currents in range",
-            allowed=f"|vth| and |reset_by| <= {layer.form.precision.vth_max}",
-            hint="more weight bits, or smaller weights",
-        )
-    return legal
-
-
-def _half_threshold(population: FloatPopulation, scale: float) -> float:
-    """The nearest scale at which the (largest) threshold is m + 1/2 weight units, m >= 1."""
-    if population.kind is not PopulationKind.LIF:
-        return scale
-    theta = float(population.threshold.max())
-    return (max(round(scale * theta - 0.5), 1) + 0.5) / theta
-
-
-def _legal(layer: _Layer, scale: float) -> bool:
-    precision, integers = layer.form.precision, layer.integers(scale)
-    if np.any(scale * layer.population.threshold >= precision.vth_max + 1):
-        return False
-    if np.any(np.abs(scale * layer.population.subtracted) >= precision.vth_max + 1):
-        return False
-    if not any(w.any() for w in integers.weights):
-        return False
-    reach = worst_activation(integers.shifted, layer.payloads)
-    reach += int(np.abs(integers.coarse).max()) * layer.form.constant
-    return reach * memory_gain(integers.du, layer.time_steps) <= precision.activation_max
-
-
-def _weight_error(layer: _Layer, scale: float) -> float:
-    _, quantized = to_float(layer.integers(scale), layer.population, layer.incoming, layer.units)
-    pairs = zip(layer.incoming, quantized, strict=True)
-    return sum(float(((j.weight - q.weight) ** 2).sum()) for j, q in pairs)
-
-
-def _output_error(
-    layer: _Layer, scale: float, time_steps: int, sent: Mapping[str, Tensor], wanted: Tensor
-) -> float:
-    """How far the candidate's output is from ``wanted`` on the float network's own spikes."""
-    population, incoming = to_float(
-        layer.integers(scale), layer.population, layer.incoming, layer.units
-    )
-    loops = [j for j in incoming if j.is_loop]
-    arrived = [project(j, sent[j.source], population.shape) for j in incoming if not j.is_loop]
-    total = current(population, arrived, time_steps)
-    room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
-    membrane, out = integrate(population, total, time_steps, room, loops)
-    if population.kind is PopulationKind.READOUT:
-        return float(((membrane[-1] - wanted[-1]) ** 2).mean())
-    return float((out != wanted).double().mean())

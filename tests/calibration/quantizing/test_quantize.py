@@ -97,7 +97,7 @@ def test_every_choice_gives_a_deployable_network(
 
 def test_parameters_are_the_rounded_floats() -> None:
     network = folded_vgg(7)
-    quantized, scales = integers(network)
+    quantized, scales = integers(network, options=Options(bias_route=BiasRoute.SCALE))
     conv2, layer = quantized.population("conv2"), scales.layers["conv2"]
     projection, source = quantized.incoming("conv2")[0], network.incoming("conv2")[0]
     assert conv2.scale == layer.scale

@@ -1,0 +1,235 @@
+"""One layer's scale: candidates that keep every hard limit, and how far each is from float.
+
+Candidates lie on a geometric grid around the max-abs scale, 2**-finer * weight_max / max |W|: below
+it weights lose resolution, above it the largest are clipped. Each candidate layer is run in float
+as its integers read, on the float network's own spikes, clipped where the membrane saturates; the
+one whose output differs least wins:
+
+    LIF      share of spike slots that differ           READOUT   mean squared error of the membrane
+
+Hard limits of S: the threshold's width, and no input whatever may wrap the synaptic current.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tssd.calibration.integer import UNIT
+from tssd.calibration.layer import (
+    Form,
+    LayerIntegers,
+    current_decay,
+    may_shift,
+    memory_gain,
+    to_float,
+    to_integers,
+    worst_activation,
+)
+from tssd.errors import NetworkError
+from tssd.train.handover.float_layers import current, integrate, project
+from tssd.train.handover.float_network import (
+    FloatPopulation,
+    FloatProjection,
+    PopulationKind,
+    ProjectionKind,
+)
+
+GRID = 1.15  # ratio of neighbouring candidates
+FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale
+
+
+class Search(StrEnum):
+    """How a scale is chosen among the candidates."""
+
+    MAX_ABS = "max_abs"  # the largest scale that clips nothing
+    WEIGHT_MSE = "weight_mse"  # least squared error of the weights
+    OUTPUT = "output"  # least difference of the layer's output on calibration samples
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate and its score (smaller is better)."""
+
+    scale: float
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What the search of one layer needs; units and payloads belong to the projections' sources."""
+
+    population: FloatPopulation
+    incoming: tuple[FloatProjection, ...]
+    units: tuple[float, ...]
+    payloads: tuple[int, ...]
+    form: Form
+    time_steps: int = 1
+
+    def integers(self, scale: float) -> LayerIntegers:
+        return to_integers(self.population, self.incoming, self.units, scale, self.form)
+
+    @property
+    def max_abs_scale(self) -> float:
+        """The scale at which the largest weight just fits."""
+        largest = max(
+            float(np.abs(j.weight).max()) * unit
+            for j, unit in zip(self.incoming, self.units, strict=True)
+            if not may_shift(j, unit, self.units)
+        )
+        return self.form.precision.weight_max / largest / 2.0**self.form.finer
+
+    @property
+    def bias_scale(self) -> float:
+        """The scale at which the largest bias just fits its mantissa (and constant input)."""
+        largest = float(np.abs(self.population.bias).max())
+        room = self.form.precision.bias_mant_max * 2.0**self.form.bias_exp / UNIT
+        room += self.form.constant * self.form.precision.weight_max
+        return room / largest if largest else np.inf
+
+    @property
+    def current_scale(self) -> float:
+        """The scale at which the worst input just fits the synaptic current (rounding left out)."""
+        outputs = len(self.incoming[0].weight)
+        reach = np.zeros((2, outputs))
+        for j, unit, payload in zip(self.incoming, self.units, self.payloads, strict=True):
+            flat = j.weight.reshape(outputs, -1) * (unit * payload)
+            reach += np.stack([np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)])
+        gain = memory_gain(current_decay(self.population, self.form), self.time_steps)
+        return self.form.precision.activation_max / (gain * float(reach.max()))
+
+    @property
+    def threshold_scale(self) -> float:
+        """The scale at which the largest threshold just fits."""
+        largest = float(np.abs(self.population.threshold).max())
+        fires = self.population.kind is PopulationKind.LIF
+        return (self.form.precision.vth_max + 0.5) / largest if fires else np.inf
+
+    @property
+    def whole(self) -> bool:
+        """Whether weights keep all their bits: no other limit lies below the max-abs scale."""
+        return min(self.bias_scale, *self._hard_limits) >= self.max_abs_scale
+
+    @property
+    def possible(self) -> bool:
+        """Whether the largest weight rounds to one or more within the hard limits."""
+        largest = self.form.precision.weight_max / self.max_abs_scale
+        return min(self._hard_limits) * largest >= 0.5
+
+    @property
+    def _hard_limits(self) -> tuple[float, float]:
+        return self.current_scale, self.threshold_scale
+
+    def refined(self) -> "Layer":
+        """The layer as much finer as it takes to be whole, or as it can be; itself where that
+        cannot be said: a convolution's exponent is ignored by Lava."""
+        if any(j.kind is not ProjectionKind.DENSE for j in self.incoming):
+            return self
+        steps = range(self.form.precision.finer_max + 1)
+        finer = [replace(self, form=replace(self.form, finer=k)) for k in steps]
+        return next((layer for layer in finer if layer.whole), finer[-1])
+
+
+def best(layer: Layer, trials: tuple[Trial, ...]) -> LayerIntegers:
+    """The integers of the least score; of equal ones, those nearest to the max-abs scale."""
+    top = layer.max_abs_scale
+    chosen = min(trials, key=lambda trial: (trial.score, abs(np.log(trial.scale / top))))
+    return layer.integers(chosen.scale)
+
+
+def search(
+    layer: Layer, sent: Mapping[str, Tensor], wanted: Tensor, how: Search
+) -> tuple[Trial, ...]:
+    """Every candidate's score; ``sent``: what each source sends, ``wanted``: the float output."""
+    grid = _grid(layer)
+    if how is Search.MAX_ABS:
+        fits = [s for s in grid if s <= layer.max_abs_scale and s <= layer.bias_scale]
+        return (Trial(max(fits, default=grid[0]), 0.0),)
+    if how is Search.WEIGHT_MSE:
+        return tuple(Trial(scale, _weight_error(layer, scale)) for scale in grid)
+    return tuple(Trial(s, _output_error(layer, s, sent, wanted)) for s in grid)
+
+
+def _grid(layer: Layer) -> list[float]:
+    """Candidate scales that keep every hard limit, smallest first."""
+    limits = (layer.bias_scale, layer.current_scale, layer.threshold_scale)
+    top = FINEST * layer.max_abs_scale
+    bottom = COARSEST * min(layer.max_abs_scale, *limits)
+    count = int(np.ceil(np.log(top / bottom) / np.log(GRID))) + 1
+    steps = [layer.max_abs_scale, *np.geomspace(bottom, top, count)]
+    steps += [limit for limit in limits if limit < top]
+    grid = sorted({_half_threshold(layer.population, float(s)) for s in steps})
+    legal = [s for s in grid if _legal(layer, s)]
+    while not legal and bottom * UNIT > 1e-9:  # thresholds beyond every grid point: go down
+        bottom /= GRID
+        scale = _half_threshold(layer.population, bottom)
+        legal = [scale] if _legal(layer, scale) else []
+    if not legal:
+        raise NetworkError(
+            f"population {layer.population.name}",
+            found="no scale that keeps thresholds and worst-case currents in range",
+            allowed=f"thresholds <= {layer.form.precision.vth_max}, currents <= "
+            f"{layer.form.precision.activation_max}, a largest weight of 1 or more",
+            hint=_remedy(layer),
+        )
+    return legal
+
+
+def _remedy(layer: Layer) -> str:
+    """What would make a layer possible, by the limit that it meets first."""
+    if layer.threshold_scale < layer.current_scale:
+        return "larger weights, or a lower threshold: the weights round to zero beside it"
+    return "fewer inputs, input levels or steps of synaptic memory: all at once they overflow"
+
+
+def _half_threshold(population: FloatPopulation, scale: float) -> float:
+    """The nearest scale at which the (largest) threshold is m + 1/2 weight units, m >= 1."""
+    if population.kind is not PopulationKind.LIF:
+        return scale
+    theta = float(population.threshold.max())
+    return (max(round(scale * theta - 0.5), 1) + 0.5) / theta
+
+
+def _legal(layer: Layer, scale: float) -> bool:
+    precision, integers = layer.form.precision, layer.integers(scale)
+    if np.any(scale * layer.population.threshold >= precision.vth_max + 1):
+        return False
+    if np.any(np.abs(scale * layer.population.subtracted) >= precision.vth_max + 1):
+        return False
+    if not any(w.any() for w in integers.weights):
+        return False
+    reach = worst_activation(integers.weights, layer.payloads, integers.exponents)
+    reach += int(np.abs(integers.coarse).max()) * layer.form.constant
+    return reach * memory_gain(integers.du, layer.time_steps) <= precision.activation_max
+
+
+def _weight_error(layer: Layer, scale: float) -> float:
+    _, quantized = to_float(layer.integers(scale), layer.population, layer.incoming, layer.units)
+    pairs = zip(layer.incoming, quantized, strict=True)
+    return sum(float(((j.weight - q.weight) ** 2).sum()) for j, q in pairs)
+
+
+def _output_error(layer: Layer, scale: float, sent: Mapping[str, Tensor], wanted: Tensor) -> float:
+    """How far the candidate's output is from ``wanted`` on the float network's own spikes."""
+    integers = layer.integers(scale)
+    population, incoming = to_float(integers, layer.population, layer.incoming, layer.units)
+    loops = [j for j in incoming if j.is_loop]
+    arrived = [
+        _floored(project(j, sent[j.source], population.shape), scale, e)
+        for j, e in zip(incoming, integers.exponents, strict=True)
+        if not j.is_loop
+    ]
+    total = current(population, arrived, layer.time_steps)
+    room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
+    membrane, out = integrate(population, total, layer.time_steps, room, loops)
+    if population.kind is PopulationKind.READOUT:
+        return float(((membrane[-1] - wanted[-1]) ** 2).mean())
+    return float((out != wanted).double().mean())
+
+
+def _floored(arrived: Tensor, scale: float, exponent: int) -> Tensor:
+    """What is left of a sum after its shift: whole weight units, where it is a right one."""
+    return torch.floor(arrived * scale) / scale if exponent < 0 else arrived
