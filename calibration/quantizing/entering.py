@@ -49,7 +49,7 @@ def coding_of(
     """The coding (``asked``, or as the samples are) and whether every payload is 0 or 1."""
     if asked is InputCoding.SPIKES:
         return asked, True
-    plain = two_valued(images)
+    plain = two_valued(images) and bool(images.any())  # silence says nothing
     still = is_still(images, network.populations[0].shape)
     if asked is None and plain and not still:
         return InputCoding.SPIKES, True

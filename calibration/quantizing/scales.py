@@ -58,13 +58,15 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """The choice for every population with state, and what had to be clipped."""
+    """The choice for every population with state, what had to be clipped, and what takes bits from
+    a layer's weights (None: nothing)."""
 
     precision: Precision
     input_coding: InputCoding
     input_max: int
     layers: Mapping[str, LayerIntegers]
     trials: Mapping[str, tuple[Trial, ...]]
+    limits: Mapping[str, str | None]
 
     @property
     def clips(self) -> tuple[Clip, ...]:
@@ -90,11 +92,15 @@ class _Setting:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """Some layers searched with one way in: the choices, all trials, whether each is whole."""
+    """Some layers searched with one way in: the choices, all trials, what limits each."""
 
     layers: Mapping[str, LayerIntegers]
     trials: Mapping[str, tuple[Trial, ...]]
-    whole: bool
+    limits: Mapping[str, str | None]
+
+    @property
+    def whole(self) -> bool:
+        return not any(self.limits.values())
 
     @property
     def score(self) -> float:
@@ -117,14 +123,13 @@ def choose(
         entry, first = _way_in(setting, fed)
         behind = [p for p in _stateful(network) if p not in fed]
         rest = _fit(setting, behind, entry)
-    found, trials = {**first.layers, **rest.layers}, {**first.trials, **rest.trials}
-    names = [p.name for p in _stateful(network)]
     return Scales(
         precision,
         entry.coding,
         entry.input_max,
-        {name: found[name] for name in names},
-        {name: trials[name] for name in names},
+        {**first.layers, **rest.layers},
+        {**first.trials, **rest.trials},
+        {**first.limits, **rest.limits},
     )
 
 
@@ -189,13 +194,13 @@ def _fit(setting: _Setting, populations: Sequence[FloatPopulation], entry: Entry
     sent = _relayed(setting.network, {**setting.sent, source: coded})
     found: dict[str, LayerIntegers] = {}
     trials: dict[str, tuple[Trial, ...]] = {}
-    whole = True
+    limits: dict[str, str | None] = {}
     for population in populations:
         name, layer = population.name, _layer(setting, population, entry)
         trials[name] = search(layer, sent, setting.wanted[name], setting.options.search)
         found[name] = best(layer, trials[name])
-        whole = whole and layer.whole
-    return _Fit(found, trials, whole)
+        limits[name] = layer.limit
+    return _Fit(found, trials, limits)
 
 
 def _relayed(network: FloatNetwork, sent: Mapping[str, Tensor]) -> dict[str, Tensor]:

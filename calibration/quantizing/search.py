@@ -111,17 +111,24 @@ class Layer:
     @property
     def whole(self) -> bool:
         """Whether weights keep all their bits: no other limit lies below the max-abs scale."""
-        return min(self.bias_scale, *self._hard_limits) >= self.max_abs_scale
+        return self.limit is None
+
+    @property
+    def limit(self) -> str | None:
+        """What takes bits from the weights, the narrowest first; None where they are whole."""
+        limits = {
+            "the bias": self.bias_scale,
+            "the worst-case current": self.current_scale,
+            "the threshold": self.threshold_scale,
+        }
+        narrowest = min(limits, key=lambda name: limits[name])
+        return narrowest if limits[narrowest] < self.max_abs_scale else None
 
     @property
     def possible(self) -> bool:
         """Whether the largest weight rounds to one or more within the hard limits."""
         largest = self.form.precision.weight_max / self.max_abs_scale
-        return min(self._hard_limits) * largest >= 0.5
-
-    @property
-    def _hard_limits(self) -> tuple[float, float]:
-        return self.current_scale, self.threshold_scale
+        return min(self.current_scale, self.threshold_scale) * largest >= 0.5
 
     def refined(self) -> "Layer":
         """The layer as much finer as it takes to be whole, or as it can be; itself where that

@@ -6,7 +6,7 @@ export before anything is written.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ import numpy as np
 
 from tssd.atomic import check_free
 from tssd.calibration.comparing import agreement
+from tssd.calibration.comparing.kept import notes, weight_table
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import Pooling, align, fold
 from tssd.calibration.quantizing.observe import observe
-from tssd.calibration.quantizing.quantize import quantize
+from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import Options as QuantizeOptions
+from tssd.calibration.quantizing.scales import choose
 from tssd.calibration.tally import Tally
 from tssd.chain.own_data import data_of
 from tssd.chain.users_module import strip_module
@@ -40,7 +42,7 @@ from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement, place
 from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
-from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Reset
 from tssd.train.handover.float_run import ImageArray
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.networks.strip import strip
@@ -84,12 +86,15 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Deployable:
-    """Everything that an export decided, before it is written."""
+    """Everything that an export decided, before it is written; ``notes``: what a user must know of
+    the integers, ``weights``: a row for each projection's."""
 
     stripped: FloatNetwork
     network: IntNetwork
     placement: Placement
     contracts: tuple[Contract, ...]
+    notes: tuple[str, ...] = ()
+    weights: tuple[Mapping[str, Any], ...] = ()
 
 
 def export_run(
@@ -134,12 +139,22 @@ def deploy(
     contracts += folding.contracts(material.labels)
     on_step("calibrate and quantize")
     observation = observe(folded, material.calibration)
-    network = quantize(folded, precision, observation, options.quantize)
-    contracts += (accuracy_contract(folding, network, material, options),)
+    scales = choose(folded, observation, precision, quantizing(folded, options.quantize))
+    network = apply(folded, scales)
+    counted = _counted(network, material.checked, options)
+    contracts += (accuracy_contract(folding, counted, material, options),)
     require(contracts)
     on_step(f"place on {options.target}")
     placement = _place(network, chip, material.calibration, options)
-    return Deployable(stripped, network, placement, contracts)
+    told = notes(network, scales, folding.events, counted)
+    return Deployable(stripped, network, placement, contracts, told, weight_table(network, scales))
+
+
+def quantizing(folded: FloatNetwork, options: QuantizeOptions) -> QuantizeOptions:
+    """*options*, with exponents that a .net cannot say only where there can be none anyway."""
+    firing = [p for p in folded.populations if p.kind is PopulationKind.LIF]
+    hard = all(p.reset is Reset.HARD for p in firing)
+    return replace(options, finer_weights=options.finer_weights and not hard)
 
 
 def write(
@@ -167,7 +182,8 @@ def write(
             "source": dict(source),
             "options": _table(options),
             "contracts": [vars(contract) for contract in deployable.contracts],
-            **({"notes": list(notes)} if notes else {}),
+            "weights": [dict(row) for row in deployable.weights],
+            **({"notes": told} if (told := [*notes, *deployable.notes]) else {}),
         },
         files={
             FLOAT_FILE: to_bytes(deployable.stripped),
@@ -212,16 +228,14 @@ def precision_of(chip: ChipSpec, options: ExportOptions) -> Precision:
 
 
 def accuracy_contract(
-    folding: agreement.Folding, network: IntNetwork, material: Material, options: ExportOptions
+    folding: agreement.Folding, counted: Tally, material: Material, options: ExportOptions
 ) -> Contract:
     """FloatNetwork -> IntNetwork on the checked samples (``agreement.accuracy_contract``)."""
     wanted = material.labels
     if wanted is None:
         return not_run("FloatNetwork -> IntNetwork: accuracy", "the samples have no labels")
-    found = _counted(network, material.checked, options).classes()
-    return agreement.accuracy_contract(
-        folding.after == wanted, found == wanted, options.tolerance_points
-    )
+    found = counted.classes() == wanted
+    return agreement.accuracy_contract(folding.after == wanted, found, options.tolerance_points)
 
 
 def _material(dataset: Dataset, options: ExportOptions) -> Material:

@@ -115,7 +115,7 @@ def _silently_quantized(folded: FloatNetwork | str, chip: ChipSpec) -> IntNetwor
     from tssd.calibration.quantizing.observe import observe
     from tssd.calibration.quantizing.quantize import quantize
     from tssd.calibration.quantizing.scales import Options, Search
-    from tssd.chain.pipeline import ExportOptions, precision_of
+    from tssd.chain.pipeline import ExportOptions, precision_of, quantizing
 
     if isinstance(folded, str):
         return folded
@@ -123,7 +123,7 @@ def _silently_quantized(folded: FloatNetwork | str, chip: ChipSpec) -> IntNetwor
     try:
         aligned = align(folded, precision.delay_max)
         silent = np.zeros((1, *aligned.populations[0].shape), np.uint8)
-        options = Options(search=Search.MAX_ABS)
+        options = quantizing(aligned, Options(search=Search.MAX_ABS))
         return quantize(aligned, precision, observe(aligned, silent), options)
     except TssdError as error:
         return str(error)

@@ -1,0 +1,124 @@
+"""What quantization kept: the bits of each projection's weights, and what a user must know of it.
+
+kept bits = log2(2 max|w| + 1)      127 keeps 8.0 of 8, weights -4 .. 5 keep 3.5
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tssd.calibration.int_network import IntNetwork, Population, PopulationKind, Projection
+from tssd.calibration.layer import Clip
+from tssd.calibration.quantizing.scales import Scales
+from tssd.calibration.tally import Tally
+
+FEW_BITS = 4  # below, a note
+MOVED = 0.03  # of a layer's spikes; more is noted, unless chance explains it
+STANDARD_ERRORS = 2.0  # of a count of spikes, its square root
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Weights ``low`` .. ``high`` of one projection into ``layer``, in fields of ``field`` bits."""
+
+    layer: str
+    source: str
+    low: int
+    high: int
+    exponent: int
+    field: int
+
+    @property
+    def bits(self) -> float:
+        return math.log2(2 * max(abs(self.low), abs(self.high)) + 1)
+
+    def __str__(self) -> str:
+        shift = f", shifted right by {-self.exponent}" if self.exponent < 0 else ""
+        return (
+            f"{self.layer}: weights from {self.source} keep {self.bits:.1f} of {self.field} bits "
+            f"({self.low} .. {self.high}{shift})"
+        )
+
+
+def kept(network: IntNetwork, weight_bits: int = 8) -> tuple[Kept, ...]:
+    """One row per projection with learned weights; sums of relays have none."""
+    return tuple(
+        _row(j, weight_bits)
+        for j in network.projections
+        if network.population(j.target).kind is not PopulationKind.RELAY
+    )
+
+
+def _row(projection: Projection, weight_bits: int) -> Kept:
+    low, high = int(projection.weight.min()), int(projection.weight.max())
+    return Kept(projection.target, projection.source, low, high, projection.weight_exp, weight_bits)
+
+
+def weight_table(network: IntNetwork, scales: Scales) -> tuple[dict[str, object], ...]:
+    """The same rows for a manifest, with what was clipped."""
+    return tuple(
+        {
+            "layer": row.layer,
+            "from": row.source,
+            "least": row.low,
+            "largest": row.high,
+            "exponent": row.exponent,
+            "kept_bits": round(row.bits, 2),
+            "field_bits": row.field,
+            "limited_by": scales.limits[row.layer],
+            "clipped": [str(c) for c in scales.layers[row.layer].clips],
+        }
+        for row in kept(network, scales.precision.weight_bits)
+    )
+
+
+def notes(
+    network: IntNetwork, scales: Scales, float_events: Mapping[str, int], found: Tally
+) -> tuple[str, ...]:
+    """What a user must know: few bits, clipped biases, spikes that moved (``float_events`` and
+    ``found`` count the same samples)."""
+    return (
+        *_few_bits(network, scales),
+        *(_clipped(c) for c in scales.clips if c.quantity == "bias mantissas"),
+        *(
+            _moved(p, float_events[p.name], found.spikes(p.name))
+            for p in network.populations
+            if p.kind is PopulationKind.LIF
+            and p.name in float_events
+            and moved(float_events[p.name], found.spikes(p.name))
+        ),
+    )
+
+
+def _few_bits(network: IntNetwork, scales: Scales) -> tuple[str, ...]:
+    rows = kept(network, scales.precision.weight_bits)
+    few = [row for row in rows if row.bits < min(FEW_BITS, row.field)]
+    limits = {row.layer: scales.limits[row.layer] for row in few}
+    return tuple(
+        f"{row}: "
+        + (
+            f"{limits[row.layer]} has no room for more"
+            if limits[row.layer]
+            else "others into this layer are far larger"
+        )
+        for row in few
+    )
+
+
+def _clipped(clip: Clip) -> str:
+    return (
+        f"{clip.layer}: {clip.count} of {clip.total} biases are clipped at {clip.limit:g}, the "
+        f"largest from {clip.largest:.0f}"
+    )
+
+
+def moved(float_spikes: int, integer_spikes: int) -> bool:
+    """Whether a layer fires otherwise by more than MOVED, and more than chance explains."""
+    difference = abs(integer_spikes - float_spikes)
+    chance = STANDARD_ERRORS * math.sqrt(max(float_spikes, 1))
+    return difference > MOVED * float_spikes and difference > chance
+
+
+def _moved(population: Population, wanted: int, found: int) -> str:
+    change = f"{100 * (found / wanted - 1):+.1f} %" if wanted else "none in float"
+    return f"{population.name}: {found:,} spikes in integers, {wanted:,} in float ({change})"

@@ -1,0 +1,56 @@
+"""Frames of spikes through the commands: payload 1, also onto a chip without payloads."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tssd.cli import cli
+from tssd.errors import TargetError
+from tssd.export.bundle.folder import read_bundle
+
+MODEL = ("--model", "user_models:default", "--input-shape", "8", "--time-steps", "6")
+
+
+def export(samples: Path, out: Path, target: str) -> str:
+    told = ("export", *MODEL, "--calibration", samples, "--target", target, "--out", out)
+    done = CliRunner().invoke(cli, [str(a) for a in told], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+def frames(path: Path, high: int) -> Path:
+    seen = np.random.default_rng(0).random((12, 6, 8)) < 0.4
+    np.savez(path, inputs=np.where(seen, high, 0).astype(np.uint8))
+    return path
+
+
+@pytest.mark.parametrize("high", [1, 255])
+def test_a_network_with_binary_input_goes_to_loihi_1(high: int, tmp_path: Path) -> None:
+    """0 and 1, or 0 and 255: the same spikes, on a chip whose spikes carry nothing."""
+    export(frames(tmp_path / "x.npz", high), tmp_path / "b", "loihi1")
+    bundle = read_bundle(tmp_path / "b")
+    assert (str(bundle.network.input_coding), bundle.network.input_max) == ("spikes", 1)
+    assert bundle.golden is not None
+    assert set(np.unique(bundle.golden.inputs)) == {0, 1}
+    told = ["verify", str(tmp_path / "b"), "--against", "gpu,onnx,sim", "--json"]
+    done = CliRunner().invoke(cli, told, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "fail" not in {row["status"] for row in json.loads(done.output)}
+
+
+def test_grey_values_do_not(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (12, 8)).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", inputs=grey)
+    with pytest.raises(TargetError, match="payloads need graded spikes"):
+        export(tmp_path / "x.npz", tmp_path / "b", "loihi1")
+
+
+def test_the_manifest_says_what_was_kept(tmp_path: Path) -> None:
+    export(frames(tmp_path / "x.npz", 255), tmp_path / "b", "loihi2")
+    rows = read_bundle(tmp_path / "b").manifest["weights"]
+    assert all(row["kept_bits"] <= row["field_bits"] == 8 for row in rows)
+    first = next(row for row in rows if row["from"] == "input")
+    assert first["kept_bits"] > 7
