@@ -103,8 +103,9 @@ class Layer:
 
     @property
     def threshold_scale(self) -> float:
-        """The scale at which the largest threshold just fits."""
-        largest = float(np.abs(self.population.threshold).max())
+        """The scale at which the largest threshold, or amount of a soft reset, just fits."""
+        amounts = (self.population.threshold, self.population.subtracted)
+        largest = max(float(np.abs(x).max()) for x in amounts)
         fires = self.population.kind is PopulationKind.LIF
         return (self.form.precision.vth_max + 0.5) / largest if fires else np.inf
 
@@ -178,7 +179,7 @@ def _grid(layer: Layer) -> list[float]:
         raise NetworkError(
             f"population {layer.population.name}",
             found="no scale that keeps thresholds and worst-case currents in range",
-            allowed=f"thresholds <= {layer.form.precision.vth_max}, currents <= "
+            allowed=f"|vth| and |reset_by| <= {layer.form.precision.vth_max}, currents <= "
             f"{layer.form.precision.activation_max}, a largest weight of 1 or more",
             hint=_remedy(layer),
         )
