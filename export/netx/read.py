@@ -4,7 +4,7 @@ Where lava-dl's loader drops, clips or wraps in silence, this one raises FileFor
 keep torch's order and orientation; a missing ``delay``, ``bias`` or ``groups`` has its default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tssd.calibration.integer import IntArray
+from tssd.calibration.integer import DECAY_ONE, IntArray
 from tssd.errors import FileFormatError, refusing
-from tssd.export.nir.integers.read import DAMAGE, MAX_VALUES, open_hdf5
 from tssd.export.reading.guard import guarded
+from tssd.export.reading.hdf5 import DAMAGE, MAX_VALUES, open_hdf5
 
 TYPES = ("input", "conv", "dense", "dense_rec", "flatten")
 NEURONS = ("CUBA", "LOIHI")
@@ -27,15 +27,24 @@ LAYER_KEYS = {
     "flatten": {"shape", "name"},
 }
 LAYER_KEYS["dense_rec"] = LAYER_KEYS["dense"] | {"weight_rec"}
+NEURON_KEYS = {"type", "iDecay", "vDecay", "vThMant"}
+UNREAD = {  # of a neuron: what lava-dl's loader passes over, and where that changes nothing
+    "refDelay": (0, 1),
+    "gradedSpike": (0,),
+    "wgtExp": (0,),
+    "weight_exp": (0,),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class NetxNeuron:
-    """CUBA parameters as stored: iDecay = du, vDecay = dv, vThMant = vth; scalars or arrays."""
+    """CUBA parameters as stored: iDecay = du, vDecay = dv, vThMant = vth; scalars or arrays.
+    ``unread``: what is stored beside them, would change the neuron, and does nothing in netx."""
 
     i_decay: IntArray
     v_decay: IntArray
     vth: IntArray
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +58,8 @@ class NetxLayer:
     weight: IntArray | None = None
     weight_rec: IntArray | None = None
     bias: IntArray | None = None
+    inputs: int | None = None  # as declared, if they are
+    outputs: int | None = None
     delay: IntArray = field(default_factory=lambda: np.zeros((), np.int64))
     neuron: NetxNeuron | None = None
     stride: tuple[int, int] = (1, 1)
@@ -78,7 +89,11 @@ def read_netx(path: Path) -> tuple[NetxLayer, ...]:
 def _layer(layers: h5py.Group, index: int, where: str) -> NetxLayer:
     if str(index) not in layers:
         raise FileFormatError(where, found="no such layer", allowed="numbers without a gap")
-    group = layers[str(index)]
+    with refusing(DAMAGE, FileFormatError, where, "a layer that cannot be read"):
+        return _layer_of(layers[str(index)], index, where)
+
+
+def _layer_of(group: h5py.Group, index: int, where: str) -> NetxLayer:
     kind = _text(group["type"])
     if kind not in TYPES:
         raise FileFormatError(
@@ -99,12 +114,15 @@ def _layer(layers: h5py.Group, index: int, where: str) -> NetxLayer:
         for key in ("weight", "weight_rec", "bias", "delay")
         if key in group and kind != "input"
     }
-    for key in ("stride", "padding", "dilation"):
+    for key, place in (("inFeatures", "inputs"), ("outFeatures", "outputs")):
         if key in group:
-            values[key] = _pair(_integers(group[key], f"{where}/{key}"))
+            values[place] = int(_integers(group[key], f"{where}/{key}").item())
+    for key, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
+        if key in group:
+            values[key] = _pair(_integers(group[key], f"{where}/{key}"), least, f"{where}/{key}")
     if kind == "conv":
-        values["groups"] = int(_integers(group["groups"], f"{where}/groups"))
-        values["weight"] = values["weight"].reshape(values["weight"].shape[:4])
+        values["groups"] = int(_integers(group["groups"], f"{where}/groups").item())
+        values["weight"] = _kernel(_integers(group["weight"], f"{where}/weight"), f"{where}/weight")
     if "shape" in group:
         values["shape"] = _shape(group["shape"], where)
     if "neuron" in group:
@@ -120,13 +138,31 @@ def _neuron(group: h5py.Group, where: str) -> NetxNeuron:
     keys: Mapping[str, IntArray] = {
         key: _integers(group[key], f"{where}/{key}") for key in ("iDecay", "vDecay", "vThMant")
     }
-    return NetxNeuron(keys["iDecay"], keys["vDecay"], keys["vThMant"])
+    for key, most in (("iDecay", DECAY_ONE), ("vDecay", DECAY_ONE), ("vThMant", None)):
+        low, high = int(keys[key].min()), int(keys[key].max())
+        if low < 0 or (most is not None and high > most):
+            allowed = "0 or more" if most is None else f"0 .. {most}"
+            raise FileFormatError(f"{where}/{key}", found=f"{low} .. {high}", allowed=allowed)
+    unread = tuple(_unread(group, where))
+    return NetxNeuron(keys["iDecay"], keys["vDecay"], keys["vThMant"], unread)
+
+
+def _unread(group: h5py.Group, where: str) -> Iterator[str]:
+    """``refDelay 3``: each key that the loader passes over, unless its value says nothing."""
+    for key in sorted(set(group) - NEURON_KEYS):
+        value = np.asarray(group[key][()]) if isinstance(group[key], h5py.Dataset) else None
+        if value is None or value.dtype.kind not in "iufb" or value.size != 1:
+            yield key
+        elif value.item() not in UNREAD.get(key, ()):
+            yield f"{key} {value.item():g}"
 
 
 def _integers(item: Any, where: str) -> IntArray:
     """Whole numbers only: netx would truncate fractions toward zero."""
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf" or item.external:
         raise FileFormatError(where, found=str(item), allowed="a data set of whole numbers")
+    if not item.size:
+        raise FileFormatError(where, found="an empty data set", allowed="numbers")
     if item.size > MAX_VALUES or item.size * item.dtype.itemsize > _storage_bound(item):
         raise FileFormatError(where, found=f"{item.size} values", allowed="as many as are stored")
     raw = np.asarray(item[()])
@@ -147,9 +183,25 @@ def _storage_bound(item: h5py.Dataset) -> int:
     return stored * 1032 if item.chunks else stored
 
 
-def _pair(value: IntArray) -> tuple[int, int]:
-    height, width = np.broadcast_to(value, (2,))
+def _pair(value: IntArray, least: int, where: str) -> tuple[int, int]:
+    """One number for both axes, or (height, width)."""
+    if value.size not in (1, 2) or value.min() < least:
+        raise FileFormatError(
+            where, found=str(value.tolist()), allowed=f"one or two numbers, {least} or more"
+        )
+    height, width = np.broadcast_to(value.reshape(-1), (2,))
     return int(height), int(width)
+
+
+def _kernel(weight: IntArray, where: str) -> IntArray:
+    """(out, in / groups, height, width); slayer stores a time axis of one behind them."""
+    if weight.ndim == 5 and weight.shape[4] == 1:
+        weight = weight[..., 0]
+    if weight.ndim != 4 or not weight.size:
+        raise FileFormatError(
+            where, found=f"shape {weight.shape}", allowed="(out, in / groups, height, width)"
+        )
+    return weight
 
 
 def _shape(item: Any, where: str) -> tuple[int, ...]:

@@ -117,6 +117,7 @@ class _Chain:
         if layer.neuron is None:
             self.populations.append(plain_population("input", layer.shape, PopulationKind.INPUT))
             return
+        self._tell_unread(layer.neuron, where)
         self.populations.append(_population("input", layer.shape, layer.neuron, None, where))
         self.notes.append(
             "the input layer takes each sample as bias mantissas; apply the file's own "
@@ -153,8 +154,11 @@ class _Chain:
         self._append([projection], layer, layer.shape, layer.neuron, where)
 
     def _dense(self, layer: NetxLayer, where: str) -> None:
-        outputs = int(np.prod(layer.shape))
-        weight = _present(layer.weight, where).reshape(outputs, -1)
+        outputs = int(np.prod(layer.shape, dtype=np.int64))
+        if not layer.shape or min(layer.shape) < 1:
+            raise _refused(where, f"shape {layer.shape}", "the number of its neurons")
+        weight = _matrix(_present(layer.weight, where), outputs, self._inputs(), where)
+        _check_declared(layer, weight, where)
         source = self._dense_source(weight.shape[1], where)
         name = self._name(layer, "fc")
         self._check_dense(layer, weight, where)
@@ -163,20 +167,22 @@ class _Chain:
             for delay, part in _delay_bins(weight, layer.delay, where)
         ]
         if layer.type == "dense_rec":
-            again = _present(layer.weight_rec, where).reshape(outputs, -1)
+            again = _matrix(
+                _present(layer.weight_rec, where), outputs, outputs, f"{where}: weight_rec"
+            )
             projections.append(Projection(name, name, ProjectionKind.DENSE, again))
         self._append(projections, layer, (outputs,), layer.neuron or DEFAULT_NEURON, where)
         self.flattened = False
+
+    def _inputs(self) -> int | None:
+        """Neurons in front of the next layer; None at the start of a flat network."""
+        return self.populations[-1].neurons if self.populations else None
 
     def _dense_source(self, inputs: int, where: str) -> Population:
         """The population before; without an input layer, spikes in the order of the weights."""
         if not self.populations:
             self.populations.append(plain_population("input", (inputs,), PopulationKind.INPUT))
         source = self.populations[-1]
-        if source.neurons != inputs:
-            raise _refused(
-                where, f"weights for {inputs} inputs", f"{source.neurons} ({source.name})"
-            )
         if len(source.shape) == 3 and not self.flattened:
             if source.kind is not PopulationKind.INPUT:
                 raise _refused(where, "dense straight behind an image", "a flatten layer between")
@@ -187,7 +193,9 @@ class _Chain:
     def _check_dense(self, layer: NetxLayer, weight: IntArray, where: str) -> None:
         """Weights that ``optimize_weight_bits`` and Lava's truncation leave as they are."""
         if layer.type == "dense_rec":
-            both = np.hstack([weight, _present(layer.weight_rec, where).reshape(len(weight), -1)])
+            rows = len(weight)
+            again = _matrix(_present(layer.weight_rec, where), rows, rows, f"{where}: weight_rec")
+            both = np.hstack([weight, again])
             if not _safe_for_any_half(both) or layer.delay.any():
                 raise _refused(
                     where,
@@ -218,6 +226,7 @@ class _Chain:
         neuron: NetxNeuron,
         where: str,
     ) -> None:
+        self._tell_unread(neuron, where)
         name = projections[0].target
         population = _population(name, shape, neuron, layer.bias, where)
         if abs(population.bias_mant).max() > MAX_BIAS:
@@ -226,6 +235,13 @@ class _Chain:
             )
         self.populations.append(population)
         self.projections += projections
+
+    def _tell_unread(self, neuron: NetxNeuron, where: str) -> None:
+        if neuron.unread:
+            self.notes.append(
+                f"{where}: the neuron's {', '.join(neuron.unread)} does nothing, as in netx, which "
+                "does not read it: a neuron may fire again in the next step, and a spike is 1"
+            )
 
     def _name(self, layer: NetxLayer, stem: str) -> str:
         """The file's own name (tssd writes one), else conv1, conv2, ..., fc1, ..."""
@@ -243,6 +259,30 @@ def _present(array: IntArray | None, where: str) -> IntArray:
     if array is None:
         raise _refused(where, "no weights", "a data set 'weight' ('weight_rec' too if recurrent)")
     return array
+
+
+def _matrix(weight: IntArray, outputs: int, inputs: int | None, where: str) -> IntArray:
+    """(outputs, inputs); a flat list of weights counts row by row, as netx has it."""
+    rows = weight.reshape(outputs, -1) if weight.ndim == 1 and not weight.size % outputs else weight
+    if rows.ndim == 2 and len(rows) == outputs and (inputs is None or rows.shape[1] == inputs):
+        return rows
+    turned = (
+        weight.ndim == 2 and weight.shape[1] == outputs and inputs in (None, weight.shape[0])
+    )
+    raise NetworkError(
+        f"netx {where}",
+        found=f"weights of shape {weight.shape}",
+        allowed=f"({outputs}, {inputs or 'inputs'}), one row per neuron of the layer",
+        hint="are they transposed?" if turned else "is the layer's shape right?",
+    )
+
+
+def _check_declared(layer: NetxLayer, weight: IntArray, where: str) -> None:
+    """What the file says of a matrix beside the matrix; netx passes over it."""
+    said = (layer.outputs, layer.inputs)
+    for number, size, word in zip(said, weight.shape, ("outFeatures", "inFeatures"), strict=True):
+        if number not in (None, size):
+            raise _refused(where, f"{word} {number} over weights of shape {weight.shape}", str(size))
 
 
 def _safe_for_any_half(weight: IntArray) -> bool:
@@ -319,6 +359,8 @@ def _check_conv_shape(
         strict=True,
     )
     computed = (out, *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, p, d, s in sizes))
+    if projection.groups < 1 or out % projection.groups:
+        raise _refused(where, f"{out} channels in {projection.groups} groups", "equal groups")
     if each * projection.groups != source.shape[0]:
         raise _refused(where, f"weights for {each * projection.groups} channels", f"{source.shape}")
     if computed != declared:

@@ -6,6 +6,7 @@ pooling straight into neurons is a depthwise convolution of ones. The readout is
 neurons never fire: its membrane is read.
 """
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,22 @@ def write_netx(network: IntNetwork, path: Path) -> None:
             + "\n".join(str(finding) for finding in findings),
         )
     with written_whole(path) as part, h5py.File(part, "w") as file:
-        for i, layer in enumerate(_layers(network)):
+        for i, layer in enumerate(_with_ascii_names(_layers(network))):
             _write_group(file.create_group(f"layer/{i}"), layer)
+
+
+def _with_ascii_names(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Names in the bytes that the format keeps: accents go, and a name without an ASCII form, or
+    with that of another layer, is left out (a reader then counts the layers)."""
+    taken: set[str] = set()
+    named = []
+    for layer in layers:
+        name = unicodedata.normalize("NFKD", layer.get("name", "")).encode("ascii", "ignore")
+        rest = {key: value for key, value in layer.items() if key != "name"}
+        known = not name or name.decode() in taken
+        named.append(rest if known else rest | {"name": name.decode()})
+        taken.add(name.decode())
+    return named
 
 
 def _layers(network: IntNetwork) -> list[dict[str, Any]]:

@@ -20,11 +20,13 @@ from torch.nn import functional
 from tssd.errors import DataError
 from tssd.export.nir.graphs.graph import (
     DYNAMIC,
+    LINEAR,
     RESETTING,
     FloatArray,
     Graph,
     Node,
     Schedule,
+    by_distance,
     schedule,
 )
 from tssd.export.nir.graphs.profiles import (
@@ -101,12 +103,27 @@ class _Machine:
     values: dict[str, Tensor] = field(default_factory=dict)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
     order: Schedule = field(init=False)
+    sizes: dict[str, tuple[int, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.delays = {
             name: delay_steps(self.graph, name, self.rule) for name in self.graph.of_type("Delay")
         }
         self.order = schedule(self.graph, [name for name, k in self.delays.items() if k])
+        self.sizes = self._sizes()
+
+    def _sizes(self) -> dict[str, tuple[int, ...]]:
+        """Every node's shape before anything runs: nodes in the order of their distance from the
+        input, so that of each one source at least is known."""
+        sizes: dict[str, tuple[int, ...]] = {}
+        for name in by_distance(self.graph):
+            known = [sizes[source] for source in self.graph.sources(name) if source in sizes]
+            node = self.graph.nodes[name]
+            sizes[name] = tuple(node.params["shape"]) if name == self.graph.input else known[0]
+            if node.type in LINEAR:
+                empty = torch.zeros((1, *sizes[name]), dtype=self.dtype)
+                sizes[name] = tuple(self._linear(name, node, empty).shape[1:])
+        return sizes
 
     def step(self, frame: Tensor) -> dict[str, Tensor]:
         previous, self.values = self.values, {}
@@ -138,14 +155,13 @@ class _Machine:
 
     def _silence(self, name: str, frame: Tensor) -> Tensor:
         """The value of a feedback edge before the first step."""
-        shape = _parameter_shape(self.graph, name)
-        return torch.zeros((len(frame), *shape), dtype=self.dtype)
+        return torch.zeros((len(frame), *self.sizes[name]), dtype=self.dtype)
 
     def _oldest(self, name: str, frame: Tensor) -> Tensor:
         """What entered the delay line ``delays[name]`` steps ago."""
         line = self.queue.setdefault(name, [])
         if len(line) < self.delays[name]:
-            return torch.zeros((len(frame), *_parameter_shape(self.graph, name)), dtype=self.dtype)
+            return self._silence(name, frame)
         return line.pop(0)
 
     def _push(self) -> None:
@@ -178,15 +194,9 @@ class _Machine:
         known = self.constants.setdefault(name, {})
         if label not in known:
             array = np.asarray(value)
-            shape = tuple(like.shape[1:])
-            fits = array.ndim <= len(shape) and all(
-                a in (1, b) for a, b in zip(array.shape[::-1], shape[::-1], strict=False)
-            )
-            if not fits:
-                raise self.graph.fault(
-                    f"node {name}: {label}", f"shape {array.shape}", f"the layer's shape {shape}"
-                )
-            known[label] = torch.as_tensor(array).to(self.dtype)
+            check_fits(self.graph, name, label, array, tuple(like.shape[1:]))
+            plain = array.reshape(()) if array.size == 1 else array
+            known[label] = torch.as_tensor(plain).to(self.dtype)
         tensor: Tensor = known[label]
         return tensor
 
@@ -228,6 +238,8 @@ class _Machine:
 
     def _prepare(self, name: str, node: Node, params: dict[str, FloatArray], x: Tensor) -> None:
         """Decay, gain and the other constants, once."""
+        for label, value in node.params.items():
+            check_fits(self.graph, name, label, np.asarray(value), tuple(x.shape[1:]))
         tau = params.get("tau", params.get("tau_mem"))
         decay, gain = decay_and_gain(self.graph, name, self.rule, tau, params["r"])
         constants = {"decay": decay, "gain": gain, "leak": params.get("v_leak", np.zeros(()))}
@@ -300,6 +312,22 @@ class _Machine:
         return mean * (kernel[0] * kernel[1]) if node.type == "SumPool2d" else mean
 
 
+def check_fits(
+    graph: Graph, name: str, label: str, array: FloatArray, shape: tuple[int, ...]
+) -> None:
+    """Refuse a parameter that does not say, axis by axis, which neurons it is meant for: with fewer
+    axes than the layer it could count channels as well as columns."""
+    fits = array.ndim == len(shape) and all(
+        a in (1, b) for a, b in zip(array.shape, shape, strict=True)
+    )
+    if not fits and array.size != 1:
+        raise graph.fault(
+            f"node {name}: {label}",
+            f"shape {array.shape}",
+            f"the layer's shape {shape}, or 1 in place of an axis over which all is equal",
+        )
+
+
 def _per_axis(value: Any, axes: int) -> list[int]:
     numbers = list(value)
     return numbers * axes if len(numbers) == 1 else numbers
@@ -317,8 +345,3 @@ def _flatten(graph: Graph, name: str, node: Node, x: Tensor) -> Tensor:
         )
     return x.flatten(first, last)
 
-
-def _parameter_shape(graph: Graph, name: str) -> tuple[int, ...]:
-    """The shape of a node that must speak before its input is known: from its parameters."""
-    arrays = [np.asarray(v) for v in graph.nodes[name].params.values() if isinstance(v, np.ndarray)]
-    return max((a.shape for a in arrays), key=len, default=())

@@ -15,12 +15,17 @@ def graph_shape(shape: Shape) -> Shape:
     return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 
-def fit(value: FloatArray, shape: Shape) -> FloatArray:
-    """*value* with the rank of *shape*."""
+def fit(value: FloatArray, node: Shape, shape: Shape) -> FloatArray:
+    """*value*, which broadcasts over the shape *node*, broadcasting over *shape*: the same, an
+    image of height one, or all in a row."""
     array: FloatArray = np.asarray(value, np.float64)
     if array.size == 1:
         return array.reshape((1,) * len(shape))
-    return array.reshape(shape if array.size == int(np.prod(shape)) else (-1, 1, 1)).copy()
+    if len(shape) == len(node):
+        return array.copy()
+    if len(shape) == 3:
+        return array[:, None, :].copy()
+    return np.broadcast_to(array, node).reshape(shape).copy()
 
 
 def pool_gain(built: FloatProjection) -> float:

@@ -13,8 +13,9 @@ network that ends in spiking neurons gets a readout that counts their spikes; an
 of the Output, leaky or not, is the readout. What has no counterpart is refused by node name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -53,6 +54,7 @@ from tssd.train.handover.float_network import (
 )
 
 READOUT = "readout"
+COUNTING = ""  # stands for the readout that counts spikes, which is no node; no node is called so
 
 
 def to_float(graph: Graph, time_steps: int, answers: Answers | Rule | None = None) -> FloatNetwork:
@@ -81,6 +83,8 @@ class _Converter:
         self.order = schedule(graph, delayed)
         silent = np.zeros((1, 1, *graph.nodes[graph.input].params["shape"]))
         self.shapes = run(graph, silent, rule).shapes
+        ends = self.graph.sources(self.graph.output)
+        self.last = ends[0] if len(ends) == 1 and self._reads_out(ends[0]) else COUNTING
         self.names = self._population_names()
 
     def network(self, time_steps: int) -> FloatNetwork:
@@ -92,11 +96,10 @@ class _Converter:
                 for way in self._ways(name):
                     self._check_forward(way, name, populations)
                     projections.append(self._projection(way, name))
-        last = self.graph.sources(self.graph.output)
-        if not (len(last) == 1 and self._reads_out(last[0])):
+        if self.last == COUNTING:
             shape = (int(np.prod(self.shapes[self.graph.output])),)
-            populations.append(self._plain(READOUT, shape, PopulationKind.READOUT))
-            projections += [self._projection(w, READOUT) for w in self._ways(self.graph.output)]
+            populations.append(self._plain(self.names[COUNTING], shape, PopulationKind.READOUT))
+            projections += [self._projection(w, COUNTING) for w in self._ways(self.graph.output)]
         self._check_readout(populations)
         late = [0 if j.is_loop else j.delay for j in projections]
         network = FloatNetwork(tuple(populations), tuple(projections), time_steps)
@@ -135,12 +138,18 @@ class _Converter:
             )
 
     def _population_names(self) -> dict[str, str]:
-        """Input becomes ``input``, the last integrator ``readout``, others keep their node name."""
-        names = {self.graph.input: "input", READOUT: READOUT}
+        """Input becomes ``input``, what is read out ``readout``; others keep their node's name, or
+        that with a number where it is taken."""
+        last = self.last
+        names = {self.graph.input: "input", last: READOUT}
+        taken = {"input", READOUT}
         for name in self.graph.of_type(*NEURONS):
+            if name == last:
+                continue
             plain = name.replace("/", "_")
             plain = f"lif_{plain}" if plain.isdigit() or plain in ("input", READOUT) else plain
-            names[name] = READOUT if self._reads_out(name) else plain
+            names[name] = free_name(plain, taken)
+            taken.add(names[name])
         return names
 
     def _reads_out(self, name: str) -> bool:
@@ -177,7 +186,8 @@ class _Converter:
         v_reset, leak = p.get("v_reset", zero), p.get("v_leak", zero)
         fires = node.type in RESETTING
         threshold = (p["v_threshold"] - v_reset) / gain if fires else np.ones(())
-        shape = graph_shape(self.shapes[name])
+        node_shape = self.shapes[name]
+        shape = graph_shape(node_shape)
         if not fires:
             shape = (int(np.prod(shape)),)
             self._check_readout_gain(name, gain)
@@ -189,25 +199,26 @@ class _Converter:
             shape,
             PopulationKind.LIF if fires else PopulationKind.READOUT,
             reset,
-            decay=fit(decay, shape),
-            threshold=fit(np.nextafter(threshold, np.inf), shape),
-            bias=fit((1 - decay) * (leak - v_reset) / gain, shape),
-            synapse_decay=None if memory is None else fit(memory, shape),
-            reset_by=None if amount is None else fit(amount, shape),
+            decay=fit(decay, node_shape, shape),
+            threshold=fit(np.nextafter(threshold, np.inf), node_shape, shape),
+            bias=fit((1 - decay) * (leak - v_reset) / gain, node_shape, shape),
+            synapse_decay=None if memory is None else fit(memory, node_shape, shape),
+            reset_by=None if amount is None else fit(amount, node_shape, shape),
         )
 
     def _comparison(self, name: str) -> FloatPopulation:
         """A bare Threshold: a neuron that forgets at once and needs no reset."""
-        shape = graph_shape(self.shapes[name])
+        node_shape = self.shapes[name]
+        shape = graph_shape(node_shape)
         theta = np.asarray(self.graph.nodes[name].params["threshold"], np.float64)
         return FloatPopulation(
             self.names[name],
             shape,
             PopulationKind.LIF,
             Reset.NONE,
-            decay=fit(np.zeros(()), shape),
-            threshold=fit(np.nextafter(theta, np.inf), shape),
-            bias=fit(np.zeros(()), shape),
+            decay=fit(np.zeros(()), node_shape, shape),
+            threshold=fit(np.nextafter(theta, np.inf), node_shape, shape),
+            bias=fit(np.zeros(()), node_shape, shape),
         )
 
     def _synapse(
@@ -257,7 +268,7 @@ class _Converter:
             built = replace(built, delay=max(built.delay - 1, 0))
         if not started:
             built = identity(built, here)
-        goal = self.graph.output if target == READOUT else target
+        goal = target or self.graph.output
         wanted = graph_shape(self.shapes[goal])
         if built.kind is not ProjectionKind.DENSE and (
             here != wanted or self.names[target] == READOUT
@@ -365,6 +376,12 @@ class _Converter:
         rows = full[:, 0]
         bias = None if built.bias is None else built.bias * rows
         return replace(built, weight=built.weight * rows[:, None, None, None], bias=bias)
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """*wanted*, or *wanted* with the first number that makes it a new one."""
+    numbered = (f"{wanted}_{i}" for i in count(2))
+    return wanted if wanted not in taken else next(n for n in numbered if n not in taken)
 
 
 def _synapses(graph: Graph) -> dict[str, str]:

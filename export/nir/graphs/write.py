@@ -6,7 +6,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from tssd.export.nir.graphs.graph import FIELDS, Graph, Node
+from tssd.export.nir.graphs.graph import FIELDS, NEURONS, FloatArray, Graph, Node
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.run import run
 
@@ -27,6 +27,8 @@ def _node(graph: Graph, name: str, node: Node, shapes: Any) -> Any:
     before = np.array(shapes[sources[0]]) if sources else np.array(node.params.get("shape", ()))
     axes = 1 if node.type == "Conv1d" else 2
     params = {k: _value(value, FIELDS[node.type][k], axes) for k, value in node.params.items()}
+    if node.type in (*NEURONS, "Scale", "Delay"):
+        params = {k: _whole(value, shapes[name]) for k, value in params.items()}
     if node.type == "Input":
         return nir.Input(np.array(node.params["shape"]))
     if node.type == "Output":
@@ -39,6 +41,13 @@ def _node(graph: Graph, name: str, node: Node, shapes: Any) -> Any:
     made = getattr(nir, node.type)(**params, metadata=dict(node.metadata))
     made.input_type, made.output_type = {"input": before}, {"output": np.array(shapes[name])}
     return made
+
+
+def _whole(value: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """One value per neuron: the format knows no other parameters."""
+    array = np.asarray(value)
+    plain = array.reshape(()) if array.size == 1 else array
+    return np.broadcast_to(plain, shape).copy()
 
 
 def _value(value: Any, form: str, axes: int) -> Any:

@@ -16,12 +16,9 @@ from tssd.errors import FileFormatError, refusing
 from tssd.export.nir.integers.write import GROUP, digest
 from tssd.export.reading.geometry import check_projections
 from tssd.export.reading.guard import guarded
+from tssd.export.reading.hdf5 import DAMAGE, MAX_VALUES, open_hdf5
 from tssd.export.reading.header_check import check_header
 
-DAMAGE = (  # what h5py raises over damaged files
-    *(OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError),
-)
-MAX_VALUES = 1 << 30  # of one array: far above any Loihi-class network, far below a memory bomb
 MAX_HEADER = 1 << 26  # characters
 
 
@@ -51,21 +48,6 @@ def has_integer_model(path: Path) -> bool:
     )
     with open_hdf5(path) as file, damaged:
         return GROUP in file
-
-
-def open_hdf5(path: Path) -> h5py.File:
-    """*path* opened for reading; FileFormatError if it is missing or no HDF5 file."""
-    if not path.is_file():
-        raise FileFormatError(str(path), found="no such file", hint="check the path")
-    with refusing(
-        (OSError,),
-        FileFormatError,
-        str(path),
-        "no readable HDF5 file",
-        allowed="a whole .nir file",
-        hint="copy it again; it may be truncated",
-    ):
-        return h5py.File(path, "r")
 
 
 @guarded
