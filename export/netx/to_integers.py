@@ -266,9 +266,7 @@ def _matrix(weight: IntArray, outputs: int, inputs: int | None, where: str) -> I
     rows = weight.reshape(outputs, -1) if weight.ndim == 1 and not weight.size % outputs else weight
     if rows.ndim == 2 and len(rows) == outputs and (inputs is None or rows.shape[1] == inputs):
         return rows
-    turned = (
-        weight.ndim == 2 and weight.shape[1] == outputs and inputs in (None, weight.shape[0])
-    )
+    turned = weight.ndim == 2 and weight.shape[1] == outputs and inputs in (None, weight.shape[0])
     raise NetworkError(
         f"netx {where}",
         found=f"weights of shape {weight.shape}",
@@ -282,7 +280,9 @@ def _check_declared(layer: NetxLayer, weight: IntArray, where: str) -> None:
     said = (layer.outputs, layer.inputs)
     for number, size, word in zip(said, weight.shape, ("outFeatures", "inFeatures"), strict=True):
         if number not in (None, size):
-            raise _refused(where, f"{word} {number} over weights of shape {weight.shape}", str(size))
+            raise _refused(
+                where, f"{word} {number} over weights of shape {weight.shape}", str(size)
+            )
 
 
 def _safe_for_any_half(weight: IntArray) -> bool:

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from tssd.errors import FileFormatError, refusing
 from tssd.export.reading.guard import guarded
+from tssd.export.reading.stand_in import refuse_stand_in
 
 MAX_BYTES = 1 << 30
 
@@ -30,6 +31,7 @@ class OnnxFile:
 @guarded
 def read_onnx(path: Path) -> OnnxFile:
     """The checked model in *path*; FileFormatError if it is none."""
+    refuse_stand_in(path, "an ONNX file")
     if path.stat().st_size > MAX_BYTES:
         raise FileFormatError(str(path), found="more than 1 GiB", allowed="a smaller ONNX file")
     damage = (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError)

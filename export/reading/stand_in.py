@@ -40,9 +40,7 @@ def _is_text(first: bytes) -> bool:
     return all(c.isprintable() or c.isspace() for c in text)
 
 
-def refuse_stand_in(
-    path: Path, allowed: str, refusal: type[TssdError] = FileFormatError
-) -> None:
+def refuse_stand_in(path: Path, allowed: str, refusal: type[TssdError] = FileFormatError) -> None:
     """Raise *refusal* if *path* is no file, is empty, or is a Git LFS pointer or a web page."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"

@@ -25,7 +25,6 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, check_loops
 from tssd.calibration.tally import Tally, merge
-from tssd.errors import TargetError
 from tssd.hw_targets.engine import Setting
 from tssd.hw_targets.gpu.arithmetic import exact_products
 from tssd.hw_targets.gpu.layers import (
@@ -38,6 +37,7 @@ from tssd.hw_targets.gpu.layers import (
     synapses,
 )
 from tssd.hw_targets.gpu.proof import Bounds, bounds
+from tssd.train.handover.devices import check_device
 from tssd.train.handover.float_run import ImageArray
 
 BATCH = 64
@@ -117,7 +117,7 @@ class Prepared:
 def prepare(network: IntNetwork, device: str = "cpu") -> Prepared:
     """Prove the bounds of every layer and move the parameters to ``device``."""
     check_loops(network)
-    _check_device(device)
+    check_device(device)
     proved = bounds(network)
     return Prepared(
         network,
@@ -184,19 +184,6 @@ def count(
         if progress is not None:
             progress(chunk.shape[1])
     return merge(parts)
-
-
-def _check_device(device: str) -> None:
-    kind = device.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise TargetError(f"device {device!r}", found="an unknown device", allowed="cpu, cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise TargetError(
-            "device 'cuda'",
-            found="no CUDA device, or a torch built without CUDA",
-            allowed="cpu",
-            hint="--device cpu, or install a CUDA build of torch",
-        )
 
 
 def _static(inputs: IntArray, device: str) -> Tensor:

@@ -25,6 +25,7 @@ from tssd.errors import ConfigError, TrainingError
 from tssd.train.config import CONDUCT, TrainConfig
 from tssd.train.data.data_sets import ByteArray, Dataset, LabelArray, Split
 from tssd.train.data.events import TeacherFrames
+from tssd.train.handover.devices import check_device
 from tssd.train.loop import record
 from tssd.train.loop.augment import training_samples
 from tssd.train.loop.average import Average, deployed_copy, estimate_norms
@@ -109,6 +110,7 @@ def train(
     KeyboardInterrupt is passed on after the state has been saved.
     """
     keep_freed_pages()
+    check_device(config.device)
     if config.tensorboard:
         record.check_tensorboard()
     with distributed.group(config.device) as device:

@@ -33,9 +33,10 @@ DRAWN_RATE = 0.2  # of ones among drawn spikes
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """``samples``: input samples (N, *input shape) for the golden answers of an integer network;
-    drawn if None. ``coding``: what the input of a .net carries, which the file does not say.
-    ``calibration``: samples that a float graph is quantized on; ``answers``: its missing words."""
+    """``samples``: input samples (N, *input shape) or frames (N, T, *input shape) for the golden
+    answers of an integer network; drawn if None. ``coding``: what the input of a .net carries,
+    which the file does not say. ``calibration``: samples that a float graph is quantized on;
+    ``answers``: its missing words."""
 
     time_steps: int = 16
     coding: InputCoding = InputCoding.SPIKES
@@ -55,7 +56,7 @@ def import_bundle(
 ) -> Bundle:
     """The bundle of the network in *path*, by its suffix and content."""
     check_free(out, force)
-    if path.suffix == ".nir" and not has_integer_model(path):
+    if is_float_graph(path):
         source = FloatSource(options.calibration, options.time_steps, options.answers)
         return import_graph(path, out, source, options.export, force=force, on_step=on_step)
     on_step("read the integers")
@@ -75,6 +76,11 @@ def import_bundle(
     return write_placed(network, placement, inputs, out, export, about=about, force=force)
 
 
+def is_float_graph(path: Path) -> bool:
+    """Whether *path* is a NIR graph of floats, which is calibrated first."""
+    return path.suffix == ".nir" and not has_integer_model(path)
+
+
 def read_network(path: Path, options: ImportOptions) -> Imported:
     """The integers in *path*: .net (lava-dl netx) or .nir of tssd."""
     if path.suffix == ".net":
@@ -89,12 +95,10 @@ def read_network(path: Path, options: ImportOptions) -> Imported:
 
 
 def golden_inputs(network: IntNetwork, options: ImportOptions) -> IntArray:
-    """Samples (N, *input shape) held over all steps: (T, N, *input shape)."""
+    """Samples held over all steps, or frames, as (T, N, *input shape)."""
     if options.samples is None:
-        samples = _drawn(network, options.export.seed)
-    else:
-        samples = load_integers(options.samples, network.source.shape)
-    return over_time(samples, network.time_steps)
+        return over_time(_drawn(network, options.export.seed), network.time_steps)
+    return load_integers(options.samples, network.source.shape, network.time_steps)
 
 
 def _drawn(network: IntNetwork, seed: int) -> IntArray:

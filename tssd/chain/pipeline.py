@@ -41,6 +41,7 @@ from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement, place
 from tssd.train.data.data_sets import Dataset
+from tssd.train.handover.devices import check_device
 from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
 from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Reset
 from tssd.train.handover.float_run import ImageArray
@@ -71,6 +72,9 @@ class ExportOptions:
     nir_mode: str = NirMode.COMPATIBLE
     onnx: str = "integer"  # "float": the float network's graphs too
     quantize: QuantizeOptions = QuantizeOptions()
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
 
 
 @dataclass(frozen=True, eq=False)

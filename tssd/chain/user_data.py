@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tssd.calibration.integer import IntArray
 from tssd.errors import ConfigError, DataError, refusing
 from tssd.export.reading.arrays import DAMAGE, Array, read_array, read_arrays
+from tssd.export.reading.stand_in import refuse_stand_in
 from tssd.train.networks.user_module import import_named
 
 MAX_BYTES = 1 << 33  # of inputs and labels
@@ -115,6 +116,7 @@ def _imported(name: str) -> Any:
 
 def _file(path: Path) -> tuple[Array, Array | None]:
     """Inputs and labels (or None)."""
+    refuse_stand_in(path, FILES, DataError)
     with refusing(DAMAGE, DataError, str(path), "no array", allowed=FILES):
         if not zipfile.is_zipfile(path):
             return read_array(path, MAX_BYTES), None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import over_time
 from tssd.chain.user_data import Given, gather
 from tssd.errors import DataError
 from tssd.train.handover.float_run import ImageArray
@@ -36,14 +37,24 @@ def fitting(given: Given, shape: Shape) -> UserSamples:
     return UserSamples(given.as_bytes(), given.labels)
 
 
-def load_integers(path: Path, shape: Shape) -> IntArray:
-    """Integer samples (N, *shape), as an integer network takes them."""
+def load_integers(path: Path, shape: Shape, time_steps: int) -> IntArray:
+    """Integer samples or frames of *shape*, as an integer network takes them: (T, N, *shape)."""
     given = gather(path)
     if given.inputs.dtype.kind not in "iub":
         raise DataError(given.origin, found=f"{given.inputs.dtype}", allowed="integers")
-    check_shape(given, shape)
+    frames = given.inputs.ndim == len(shape) + 2
+    check_shape(given, shape, frames)
     integers: IntArray = given.inputs.astype(np.int64)
-    return integers
+    if not frames:
+        return over_time(integers, time_steps)
+    if integers.shape[1] != time_steps:
+        raise DataError(
+            given.origin,
+            found=f"{integers.shape[1]} frames of a sample",
+            allowed=f"{time_steps}, one per step",
+            hint=f"--time-steps {integers.shape[1]}",
+        )
+    return integers.swapaxes(0, 1)
 
 
 def check_shape(given: Given, shape: Shape, frames: bool = False) -> None:

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from tssd.errors import FileFormatError, NetworkError, TssdError
 from tssd.export.reading.guard import guarded
+from tssd.export.reading.stand_in import refuse_stand_in
 
 Tensors = dict[str, Tensor]
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 HOLDERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, compile, trainers
-LFS = b"version https://git-lfs"
 NAMED = 6  # names that an error lists
 DAMAGE = (  # what torch raises over a file that is none of its own, or damaged
     *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
@@ -41,10 +41,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def read_weights(path: Path) -> Tensors:
     """The named tensors in *path*, by its suffix."""
-    if not path.is_file():
-        raise FileFormatError(
-            str(path), found="no such file", allowed=f"a {', '.join(SUFFIXES)} file of weights"
-        )
+    refuse_stand_in(path, f"a {', '.join(SUFFIXES)} file of weights")
     readers: Mapping[str, Callable[[Path], Tensors]] = {".pt": read_torch, ".pth": read_torch}
     return readers.get(path.suffix, read_safetensors)(path)
 
@@ -89,13 +86,7 @@ def _not_only_weights(path: Path, said: str) -> TssdError:
         str(path),
         found=f"no readable weights ({first[:120]})",
         allowed="a state dict written by torch.save",
-        hint="a Git LFS pointer? then: git lfs pull" if _is_pointer(path) else None,
     )
-
-
-def _is_pointer(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(LFS)) == LFS
 
 
 def _tensors_in(content: Any, where: str) -> Tensors:

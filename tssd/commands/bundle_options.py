@@ -1,12 +1,14 @@
 """What every command that writes a bundle asks for and prints."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from tssd.errors import ConfigError
 from tssd.export.nir.graphs.profiles import DISCRETISATIONS, PROFILES
 
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
@@ -145,6 +147,17 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def refuse_idle(names: Iterable[str], why: str) -> None:
+    """ConfigError for an option that was given on the command line and has nothing to act on."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name in names:
+            raise ConfigError(
+                parameter.opts[0], found="an option with nothing to act on", allowed=why
+            )
 
 
 def show(out: Path, bundle: "Bundle", as_json: bool) -> None:

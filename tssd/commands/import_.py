@@ -8,6 +8,12 @@ import click
 from tssd.commands import bundle_options
 from tssd.progress import Steps
 
+FLOAT_ONLY = (
+    *("calibration", "profile", "dt", "rule", "reset", "pooling", "weight_bits", "device"),
+    *("calibration_samples", "check_samples", "tolerance_points", "onnx"),
+)
+NETX_ONLY = ("time_steps", "coding")  # an integer .nir says both
+
 
 @click.command(
     "import",
@@ -29,7 +35,7 @@ from tssd.progress import Steps
     "--inputs",
     "samples",
     type=click.Path(path_type=Path),
-    help="Golden samples of an integer network: .npy, (N, C, H, W) or (N, inputs).",
+    help="Golden samples of an integer network: .npy, (N, *input shape) or frames (N, T, ...).",
 )
 @bundle_options.quantizing
 def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -> None:
@@ -40,10 +46,16 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     profile; it is never guessed. Its weights are quantized on --calibration samples.
     """
     from tssd.calibration.int_network import InputCoding
-    from tssd.chain.importing import ImportOptions, import_bundle
+    from tssd.chain.importing import ImportOptions, import_bundle, is_float_graph
     from tssd.chain.pipeline import ExportOptions
     from tssd.export.nir.graphs.profiles import Answers
 
+    if is_float_graph(path):
+        bundle_options.refuse_idle(("samples",), "--calibration, for a graph of floats")
+    else:
+        kind = "an integer network" if path.suffix == ".nir" else "a .net"
+        idle = FLOAT_ONLY + (NETX_ONLY if path.suffix == ".nir" else ())
+        bundle_options.refuse_idle(idle, f"what {kind} leaves open: see tssd import --help")
     answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule")))
     coding = InputCoding(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}

@@ -344,4 +344,3 @@ def _flatten(graph: Graph, name: str, node: Node, x: Tensor) -> Tensor:
             f"node {name}", f"dimensions {start} .. {end} of {rank}", "dimensions of its input"
         )
     return x.flatten(first, last)
-

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import mlp
 from strategies import random_conv_network, residual_network
 
 from tssd.calibration.int_network import (
@@ -25,6 +26,7 @@ from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, NetworkError
 from tssd.export.netx.read import read_netx
 from tssd.export.netx.rules import loads_exactly
+from tssd.export.netx.to_integers import import_netx
 from tssd.export.netx.write import check_netx, silent_threshold, write_netx
 
 
@@ -347,10 +349,31 @@ def test_reader_refuses(good: Path, key: str, value: object, words: str) -> None
         read_netx(good)
 
 
+def test_names_beyond_ascii_stay_in_the_bundle_alone(tmp_path: Path) -> None:
+    """Accents go; what then has no name, or another layer's, is counted."""
+    network = mlp(4, 3, 3, 3, 3, 2)
+    called = dict(zip((p.name for p in network.populations), NAMES, strict=True))
+    populations = tuple(replace(p, name=called[p.name]) for p in network.populations)
+    projections = tuple(
+        replace(j, source=called[j.source], target=called[j.target]) for j in network.projections
+    )
+    named = replace(network, populations=populations, projections=projections)
+    write_netx(named, tmp_path / "n.net")
+    layers = read_netx(tmp_path / "n.net")
+    assert [layer.name for layer in layers] == ["Hohe", "layer1", "layer2", "x1", "readout"]
+    again = import_netx(layers, network.time_steps).network
+    assert [p.name for p in again.populations] == ["input", "Hohe", "fc1", "fc2", "x1", "readout"]
+    for mine, theirs in zip(named.projections, again.projections, strict=True):
+        np.testing.assert_array_equal(mine.weight << mine.weight_exp, theirs.weight)
+
+
+NAMES = ("input", "Höhe", "Hohe", "\u5c64", "x\u00b9", "readout")
+
+
 def test_reader_needs_layers_and_parameters(good: Path, tmp_path: Path) -> None:
     with h5py.File(good, "r+") as file:
         del file["layer/1/groups"]
-    with pytest.raises(FileFormatError, match="no netx layers"):
+    with pytest.raises(FileFormatError, match=r"layer/1: found a layer .*'groups' doesn't exist"):
         read_netx(good)
     with h5py.File(tmp_path / "empty.net", "w"):
         pass

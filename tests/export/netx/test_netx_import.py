@@ -95,6 +95,34 @@ def test_nine_bit_weights_are_taken_with_a_note(tmp_path: Path) -> None:
     assert any("9 bits" in note for note in result.notes)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("refDelay", 3, "refDelay 3"),
+        ("gradedSpike", True, "gradedSpike 1"),
+        ("wgtExp", 2, "wgtExp 2"),
+        ("tauRho", 0.5, "tauRho 0.5"),
+        ("anything", "words", "anything"),
+        ("refDelay", 1, None),
+        ("gradedSpike", False, None),
+        ("wgtExp", 0, None),
+    ],
+)
+def test_what_netx_does_not_read_of_a_neuron_is_told(
+    tmp_path: Path, key: str, value: object, told: str | None
+) -> None:
+    notes = load(tmp_path, [dense(random_weights(RNG, 3, 5), neuron=neuron() | {key: value})]).notes
+    assert [f"the neuron's {told} does nothing" in note for note in notes] == [True] * bool(told)
+    block = [image((1, 6, 8), neuron=neuron() | {key: value}), conv(KERNEL, (2, 4, 6))]
+    assert any(f"{told} does nothing" in x for x in load(tmp_path, block).notes) == bool(told)
+
+
+def test_a_flat_list_of_weights_counts_row_by_row(tmp_path: Path) -> None:
+    weight = random_weights(RNG, 3, 5)
+    found = network(tmp_path, [dense(weight.ravel()) | {"shape": [3]}])
+    np.testing.assert_array_equal(found.projections[0].weight, weight)
+
+
 DENSE = random_weights(RNG, 3, 5)
 REFUSED = {
     "all zero": ([dense(np.zeros((3, 5), np.int64))], "not all zero"),
@@ -105,7 +133,27 @@ REFUSED = {
     "delay": ([dense(DENSE, delay=np.array(63))], "netx clamps"),
     "delay shape": ([dense(DENSE, delay=np.zeros(4, np.int64))], r"delays of shape \(4,\)"),
     "bias": ([dense(DENSE, bias=np.full(3, 40000))], "Lava wraps"),
-    "inputs": ([dense(DENSE), dense(DENSE)], r"weights for 5 inputs"),
+    "inputs": ([dense(DENSE), dense(DENSE)], r"weights of shape \(3, 5\); allowed: \(3, 3\)"),
+    "transposed": ([dense(DENSE) | {"shape": [5]}], r"\(5, inputs\).*\n.*are they transposed\?"),
+    "transposed, second": (
+        [dense(DENSE), dense(random_weights(RNG, 3, 4)) | {"shape": [4]}],
+        r"\(3, 4\); allowed: \(4, 3\).*\n.*transposed\?",
+    ),
+    "shape of another size": ([dense(DENSE) | {"shape": [7]}], r"\(3, 5\); allowed: \(7, inputs"),
+    "flat, of another size": ([dense(DENSE.ravel()) | {"shape": [7]}], r"\(15,\); allowed: \(7"),
+    "no shape at all": (
+        [{key: value for key, value in dense(DENSE).items() if key != "shape"}],
+        "the number of its neurons",
+    ),
+    "weight_rec": (
+        [dense(DENSE, weight_rec=random_weights(RNG, 3, 4)) | {"type": "dense_rec"}],
+        r"weight_rec: found weights of shape \(3, 4\); allowed: \(3, 3\)",
+    ),
+    "declared otherwise": ([dense(DENSE, inFeatures=6)], "inFeatures 6 over weights"),
+    "groups of unequal size": (
+        [image((2, 5, 5)), conv(random_weights(RNG, 3, 1, 3, 3), (3, 3, 3), groups=2)],
+        "3 channels in 2 groups",
+    ),
     "flatten": ([dense(DENSE), FLATTEN, dense(DENSE.T)], "flatten behind a flat layer"),
     "no flatten": (
         [image((1, 5, 5)), conv(KERNEL, (2, 3, 3)), dense(random_weights(RNG, 2, 18))],
@@ -142,6 +190,16 @@ def test_what_netx_gets_wrong_is_refused(tmp_path: Path, case: str) -> None:
 
 
 UNREADABLE = {
+    "no vThMant": ([dense(DENSE, neuron={"type": "CUBA", "iDecay": 1, "vDecay": 1})], "vThMant"),
+    "iDecay": (
+        [dense(DENSE, neuron=neuron(du=4097))],
+        r"iDecay: found 4097.*: 0 \.\. 4096",
+    ),
+    "vThMant": ([dense(DENSE, neuron=neuron(vth=-1))], "vThMant: found -1"),
+    "stride": ([image((1, 5, 5)), conv(KERNEL, (2, 3, 3), stride=0)], "stride: found .*1 or more"),
+    "padding": ([image((1, 5, 5)), conv(KERNEL, (2, 3, 3), padding=[1, 1, 1])], "padding: found"),
+    "rank": ([image((1, 5, 5)), conv(KERNEL[0], (2, 3, 3))], r"weight: found shape \(1, 3, 3\)"),
+    "empty": ([dense(np.zeros((3, 0), np.int64))], "an empty data set"),
     "pool": ([{"type": "pool", "shape": [1]}], "layer type 'pool'"),
     "sigma-delta": ([dense(DENSE, neuron=neuron(kind="SDNN"))], "neuron type 'SDNN'"),
     "fractions": ([dense(DENSE) | {"weight": DENSE + 0.5}], "fractions"),

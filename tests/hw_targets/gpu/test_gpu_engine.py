@@ -211,7 +211,7 @@ def test_every_tensor_of_a_run_is_on_the_device(
     coding: InputCoding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The meta device computes no values, but refuses to mix with the CPU as CUDA does."""
-    monkeypatch.setattr(engine, "_check_device", lambda device: None)
+    monkeypatch.setattr(engine, "check_device", lambda device: None)
     network = random_conv_network(1, Reset.SOFT, memory=True)
     if coding is InputCoding.BIAS:
         first = replace(network.populations[1], name="input")

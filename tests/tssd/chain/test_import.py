@@ -1,10 +1,12 @@
 """``tssd import``: a lava-dl file on the command line becomes a bundle that can be read again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from netx_files import dense, random_weights, small_image_network, write_net
 
@@ -13,9 +15,10 @@ from tssd.calibration.simulate import reference
 from tssd.chain.importing import ImportOptions, import_bundle, read_network
 from tssd.chain.pipeline import ExportOptions
 from tssd.cli import cli
-from tssd.errors import DataError, FileFormatError
+from tssd.errors import ConfigError, DataError, FileFormatError, TargetError
 from tssd.export.bundle.folder import check_golden, read_bundle
 from tssd.export.nir.graphs.read import read_graph
+from tssd.export.nir.graphs.write import write_graph
 
 RNG = np.random.default_rng(4)
 
@@ -46,6 +49,52 @@ def test_samples_of_the_user_become_golden_inputs(net: Path, tmp_path: Path) -> 
     bundle = import_bundle(net, tmp_path / "bundle", options)
     assert bundle.golden is not None
     np.testing.assert_array_equal(bundle.golden.inputs[2], samples)
+
+
+def test_frames_of_the_user_become_golden_inputs(net: Path, tmp_path: Path) -> None:
+    """(N, T, *input shape): a frame for every step, and as many as there are steps."""
+    frames = RNG.integers(0, 256, (3, 4, 1, 6, 6))
+    np.save(tmp_path / "x.npy", frames)
+    options = ImportOptions(4, InputCoding.GRADED, samples=tmp_path / "x.npy")
+    bundle = import_bundle(net, tmp_path / "bundle", options)
+    assert bundle.golden is not None
+    np.testing.assert_array_equal(bundle.golden.inputs, frames.swapaxes(0, 1))
+    assert {row.status for row in check_golden(bundle, reference)} == {"pass"}
+    with pytest.raises(DataError, match=r"4 frames of a sample; allowed: 5.*\n.*--time-steps 4"):
+        import_bundle(net, tmp_path / "other", replace(options, time_steps=5))
+
+
+IDLE = [
+    ("trained.net", "--calibration", "x.npz"),
+    ("trained.net", "--profile", "snntorch"),
+    ("trained.net", "--dt", "1"),
+    ("trained.net", "--weight-bits", "4"),
+    ("trained.net", "--onnx", "float"),
+    ("ours.nir", "--time-steps", "9"),
+    ("ours.nir", "--input", "graded"),
+    ("graph.nir", "--inputs", "x.npy"),
+]
+
+
+@pytest.mark.parametrize(("name", "option", "value"), IDLE)
+def test_an_option_without_anything_to_act_on_is_refused(
+    net: Path, tmp_path: Path, name: str, option: str, value: str
+) -> None:
+    bundle = import_bundle(net, tmp_path / "bundle", ImportOptions(4))
+    (tmp_path / "ours.nir").write_bytes(bundle.file("network.nir").read_bytes())
+    write_graph(read_graph(tmp_path / "ours.nir"), tmp_path / "graph.nir")
+    arguments = ["import", str(tmp_path / name), "--out", str(tmp_path / "b"), option, value]
+    with pytest.raises(ConfigError, match=f"{option}: found an option with nothing to act on"):
+        CliRunner().invoke(cli, arguments, catch_exceptions=False, standalone_mode=False)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "tpu", "cpu:"])
+def test_a_device_that_is_not_here_is_refused_before_anything_runs(device: str) -> None:
+    if device.startswith("cuda") and torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    with pytest.raises(TargetError, match="no CUDA device|an unknown device"):
+        ExportOptions(device=device)
 
 
 def test_a_recurrent_network_is_recorded_in_chip_order(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_cut_files_are_refused(cut: int, tmp_path: Path) -> None:
         torch.save(trained(), tmp_path / "w.pt", _use_new_zipfile_serialization=not old)
         whole = (tmp_path / "w.pt").read_bytes()
         (tmp_path / "w.pt").write_bytes(whole[:cut])
-        with pytest.raises(FileFormatError, match="no readable weights"):
+        with pytest.raises(FileFormatError, match="no readable weights|an empty file"):
             read_weights(tmp_path / "w.pt")
 
 

@@ -205,7 +205,11 @@ def test_calibration_samples_are_refused(damage: Callable[[Arrays], bytes], tmp_
 @pytest.mark.parametrize("shape", [(), (0, 1, 6, 6), (2, 1, 5, 6)])
 def test_samples_of_no_use_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8))
-    for load in (load_samples, load_integers):
+
+    def integers(path: Path, shape: tuple[int, ...]) -> object:
+        return load_integers(path, shape, 4)
+
+    for load in (load_samples, integers):
         with pytest.raises(DataError, match=r"found shape .*one sample or more"):
             load(tmp_path / "x.npy", (1, 6, 6))
 
@@ -214,5 +218,5 @@ def test_samples_of_no_use_are_refused(shape: tuple[int, ...], tmp_path: Path) -
 def test_a_single_array_is_refused_likewise(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"no array \("):
+    with pytest.raises(DataError, match=r"no array \(|an empty file"):
         load_samples(path, (1, 6, 6))

@@ -39,7 +39,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_text_is_no_hdf5(tmp_path: Path) -> None:
     (tmp_path / "t.nir").write_text("hello")
-    with pytest.raises(FileFormatError, match="no readable HDF5 file"):
+    with pytest.raises(FileFormatError, match="found text"):
         read_nir(tmp_path / "t.nir")
 
 
