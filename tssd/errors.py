@@ -12,6 +12,8 @@ TssdError
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 
 def counted(count: int, what: str) -> str:
@@ -20,6 +22,21 @@ def counted(count: int, what: str) -> str:
 
 
 UNREADABLE = (OSError, ValueError, RecursionError)  # what reading text as JSON or TOML raises
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""*text* with what a terminal would obey or hide written out; characters in *keep* stay.
+
+    Names come from foreign files: one could clear the screen, or forge a line.
+
+    >>> visible("conv\x1b[2J")
+    'conv\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 class TssdError(Exception):
@@ -38,12 +55,19 @@ class TssdError(Exception):
         super().__init__(where, found, allowed, hint)
 
     def __str__(self) -> str:
-        text = f"{self.where}: found {self.found}"
+        text = f"{visible(self.where)}: found {self.found}"
         if self.allowed:
             text += f"; allowed: {self.allowed}"
         if self.hint:
             text += f"\n  try: {self.hint}"
-        return text
+        return visible(text, "\n")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error crosses from a worker to its parent: all but ``where`` is given by name."""
+        made = partial(
+            type(self), self.where, found=self.found, allowed=self.allowed, hint=self.hint
+        )
+        return made, ()
 
 
 class DataError(TssdError):

@@ -6,12 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from tssd.contracts import Contract
+from tssd.errors import visible
 
 NARROWEST = 60
 STYLES = {"pass": "green", "fail": "bold red", "not run": "dim"}
@@ -53,8 +55,14 @@ def plain_table(
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(visible(cell)) for cell in row))  # no markup: names may hold brackets
     return table
+
+
+def say(text: str) -> None:
+    """A line or lines on standard output; what foreign names hold besides letters is written out.
+    Not for what ``to_text`` made, which has passed this already."""
+    click.echo(visible(text, "\n"))
 
 
 def contracts_table(contracts: Iterable[Contract]) -> Table:
@@ -66,7 +74,7 @@ def contracts_table(contracts: Iterable[Contract]) -> Table:
     for contract in contracts:
         style = STYLES[contract.status]
         mark = Text(MARKS[contract.status], style=style)
-        table.add_row(mark, Text(contract.name), _found(contract))
+        table.add_row(mark, Text(visible(contract.name)), _found(contract))
     return table
 
 
@@ -91,10 +99,10 @@ def contracts_text(
 
 def _found(contract: Contract) -> Text:
     if contract.status == "not run":
-        return Text(contract.where or "", style="dim")
-    text = Text(str(contract.found))
+        return Text(visible(contract.where or ""), style="dim")
+    text = Text(visible(str(contract.found)))
     if contract.found != contract.allowed:
-        text.append(f" ({contract.allowed})", style="dim")
+        text.append(f" ({visible(str(contract.allowed))})", style="dim")
     if contract.status == "fail" and contract.where:
-        text.append(f"\nat {contract.where}", style="bold")
+        text.append(f"\nat {visible(contract.where)}", style="bold")
     return text

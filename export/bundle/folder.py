@@ -30,6 +30,7 @@ from tssd.export.bundle.manifest import (
     sha256,
     to_text,
 )
+from tssd.export.bundle.place import check_place
 from tssd.export.netx.write import check_netx, write_netx
 from tssd.export.nir.integers.graph import NirMode
 from tssd.export.nir.integers.read import read_nir
@@ -70,13 +71,14 @@ def write_bundle(
     nir_mode: NirMode = NirMode.COMPATIBLE,
     force: bool = False,
 ) -> Bundle:
-    """Write *folder*; an existing one is refused unless *force*, and is then replaced whole."""
+    """Write *folder*; with *force* a bundle in its place is replaced whole, nothing else is."""
+    check_place(folder, force)
     for name in extra_files or {}:
         check_name(name, "extra file")
         if name in OWN_FILES:
             raise FileFormatError("extra file", found=name, allowed=f"not {', '.join(OWN_FILES)}")
     refusals = [str(finding) for finding in check_netx(network)]
-    with folder_written_whole(folder, force) as part:
+    with folder_written_whole(folder, lambda: check_place(folder, force)) as part:
         write_nir(network, part / NIR, nir_mode)
         require(check_file(network, part / NIR))
         if not refusals:

@@ -24,6 +24,7 @@ from tssd.errors import UNREADABLE, FileFormatError, refusing
 from tssd.train.config import TrainConfig, recorded
 from tssd.train.networks.models import build
 from tssd.train.networks.network import SpikingNet
+from tssd.train.networks.user_module import check_named
 
 CHECKPOINT = "checkpoint.safetensors"
 HEADER = ("config", "input_shape", "classes", "position")
@@ -122,10 +123,15 @@ def load_weights(
     net.load_state_dict(found)
 
 
-def load_net(run_folder: Path) -> tuple[SpikingNet, Checkpoint]:
-    """The network to deploy of a run folder (in evaluation mode) and its checkpoint."""
+def load_net(run_folder: Path, module: str | None = None) -> tuple[SpikingNet, Checkpoint]:
+    """The network to deploy of a run folder (in evaluation mode) and its checkpoint.
+
+    A run of a user's own module is built by that module's code, which runs only if *module* names
+    it: a file from elsewhere must not say what is imported.
+    """
     path = run_folder / CHECKPOINT
     checkpoint = read_checkpoint(path)
+    check_named(checkpoint.config.model, module, str(path))
     net = build(checkpoint.config, checkpoint.input_shape, len(checkpoint.classes))
     averaged = any(name.startswith(DEPLOYED) for name in checkpoint.tensors)
     load_weights(net, checkpoint.tensors, str(path), DEPLOYED if averaged else "net.")

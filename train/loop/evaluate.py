@@ -1,5 +1,6 @@
 """Accuracy at every number of steps, and spike rates, of a network in evaluation mode."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -10,22 +11,38 @@ from tssd.train.networks.coding import to_current
 from tssd.train.networks.network import READOUT, Run, SpikingNet
 
 
+def go_on() -> None:
+    """Nothing stops the evaluation."""
+
+
 @torch.no_grad()
-def step_logits(net: SpikingNet, images: ByteArray, steps: int, batch: int = 250) -> torch.Tensor:
-    """Logits (T, N, classes) of the main readout, computed in evaluation mode."""
+def step_logits(
+    net: SpikingNet,
+    images: ByteArray,
+    steps: int,
+    batch: int = 250,
+    check: Callable[[], None] = go_on,
+) -> torch.Tensor:
+    """Logits (T, N, classes) of the main readout, computed in evaluation mode; *check* is called
+    after each batch and may raise."""
     was_training = net.training
     net.eval()
     device = next(net.parameters()).device
-    parts = [
-        net.run(to_current(part).to(device), Run(len(part), steps))[READOUT].cpu()
-        for part in (images[i : i + batch] for i in range(0, len(images), batch))
-    ]
+    parts = []
+    for i in range(0, len(images), batch):
+        part = images[i : i + batch]
+        parts.append(net.run(to_current(part).to(device), Run(len(part), steps))[READOUT].cpu())
+        check()
     net.train(was_training)
     return torch.cat(parts, 1)
 
 
 def accuracies(
-    net: SpikingNet, split: Split, steps: int, reslice: Framing | None = None
+    net: SpikingNet,
+    split: Split,
+    steps: int,
+    reslice: Framing | None = None,
+    check: Callable[[], None] = go_on,
 ) -> list[float]:
     """Per cent right when read out after 1, 2, ... *steps* steps.
 
@@ -33,9 +50,11 @@ def accuracies(
     """
     if reslice is not None and split.recordings is not None:
         cuts = [frames(split.recordings, replace(reslice, steps=t + 1)) for t in range(steps)]
-        sums = [step_logits(net, images, t + 1).sum(0) for t, images in enumerate(cuts)]
+        sums = [
+            step_logits(net, images, t + 1, check=check).sum(0) for t, images in enumerate(cuts)
+        ]
         return [_percent(logits, split.labels) for logits in sums]
-    cumulated = step_logits(net, split.images, steps).cumsum(0)
+    cumulated = step_logits(net, split.images, steps, check=check).cumsum(0)
     return [_percent(logits, split.labels) for logits in cumulated]
 
 

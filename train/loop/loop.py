@@ -4,7 +4,8 @@ Run folder: ``checkpoint.safetensors``, ``config.toml``, ``history.csv`` (one ro
 when done, ``manifest.json``. All randomness comes from (seed, epoch, batch): a run resumed from
 any checkpoint, also one saved in the middle of an epoch, continues bit for bit (on the same
 machine with the same number of threads). Checkpoints are written every ``save_every_s`` seconds,
-so a killed process loses no more than that.
+so a killed process loses no more than that. Ctrl-C and SIGTERM act between batches, where the state
+is whole; a second one ends the run at once, and the last checkpoint stays.
 
 Started by torchrun, the processes share every batch (``tssd.train.networks.distributed``).
 """
@@ -12,6 +13,7 @@ Started by torchrun, the processes share every batch (``tssd.train.networks.dist
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,12 @@ from torch import nn
 
 from tssd.atomic import write_bytes
 from tssd.errors import ConfigError, TrainingError
+from tssd.interrupts import Deferred, Interrupted, handled
 from tssd.train.config import CONDUCT, TrainConfig
 from tssd.train.data.data_sets import ByteArray, Dataset, LabelArray, Split
 from tssd.train.data.events import TeacherFrames
 from tssd.train.handover.devices import check_device
+from tssd.train.loop import folder as run_folder
 from tssd.train.loop import record
 from tssd.train.loop.augment import training_samples
 from tssd.train.loop.average import Average, deployed_copy, estimate_norms
@@ -78,6 +82,13 @@ class _Work:
     average: Average | None
     position: Position
     connected: dict[str, float]  # connections out of each population, for the synop penalty
+    signals: Deferred
+
+    def check(self) -> None:
+        """Between batches: raise the signal that came, to one of the processes, to all of them."""
+        number = distributed.largest(self.signals.number, next(self.net.parameters()).device)
+        if number:
+            raise Interrupted(number)
 
     @property
     def path(self) -> Path:
@@ -113,16 +124,33 @@ def train(
     check_device(config.device)
     if config.tensorboard:
         record.check_tensorboard()
-    with distributed.group(config.device) as device:
-        work = _prepare(config, data, folder, resume, start_from, device)
-        try:
-            while work.position.epoch < config.epochs:
-                _epoch(work, progress if distributed.rank() == 0 else quiet)
-                _close_epoch(work)
-        except KeyboardInterrupt:
-            work.store()
+    signals = Deferred()
+    with (
+        distributed.group(config.device) as device,
+        run_folder.owned(folder, resume) if distributed.rank() == 0 else nullcontext(),
+        handled(signals),
+    ):
+        work = _prepare(config, data, folder, resume, start_from, device, signals)
+        begun_from = start_from.name if start_from else None
+        return _run(work, progress if distributed.rank() == 0 else quiet, begun_from)
+
+
+def _run(work: _Work, progress: Progress, begun_from: str | None) -> Trained:
+    """All epochs that are left; where the work is interrupted between batches, it is kept."""
+    try:
+        while work.position.epoch < work.config.epochs:
+            work.check()
+            _epoch(work, progress)
+            _close_epoch(work)
+        return _finish(work, begun_from)
+    except KeyboardInterrupt as stop:
+        if work.signals.at_once:  # in the middle of an update: nothing that could be kept
             raise
-        return _finish(work, start_from.name if start_from else None)
+        work.store()
+        if isinstance(stop, Interrupted):
+            done = f"{work.position.epoch} epochs and {work.position.batch} batches"
+            stop.note = f"the state after {done} is saved in {work.folder}"
+        raise
 
 
 def _prepare(
@@ -132,6 +160,7 @@ def _prepare(
     resume: bool,
     start_from: Path | None,
     device: str,
+    signals: Deferred,
 ) -> _Work:
     training = data.train.first(config.train_limit)
     _check_batches(config, len(training))
@@ -142,22 +171,22 @@ def _prepare(
         )
     optimizer = make_optimizer(net, config)
     tensors: dict[str, torch.Tensor] = {}
-    begun = (folder / "config.toml").is_file() and not (folder / CHECKPOINT).is_file()
-    if resume and not begun:  # killed before its first checkpoint, a run begins again
+    early = run_folder.begun(folder) and not (folder / CHECKPOINT).is_file()
+    if resume and not early:  # killed before its first checkpoint, a run begins again
         position, tensors = _resume(folder / CHECKPOINT, net, optimizer, config)
     else:
         _begin(net, config, training, start_from)
         position = Position()
     average = Average(net, config.ema, tensors) if config.ema else None
     if distributed.rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / "config.toml", config.to_toml().encode())
+        write_bytes(folder / run_folder.CONFIG, config.to_toml().encode())
     connected = reach(net) if net.specs else {}
     if config.synop_weight and not connected:
         raise ConfigError(
             "training: synop_weight", found=str(config.synop_weight), allowed="0 with --model a:b"
         )
-    return _Work(config, data, training, folder, net, optimizer, average, position, connected)
+    kept = (net, optimizer, average, position, connected, signals)
+    return _Work(config, data, training, folder, *kept)
 
 
 def _check_batches(config: TrainConfig, samples: int) -> None:
@@ -222,7 +251,7 @@ def _epoch(work: _Work, progress: Progress) -> None:
             raise TrainingError(
                 f"epoch {position.epoch + 1}, batch {batch + 1}",
                 found=f"loss {values['loss']}",
-                hint=f"a lower lr or clip > 0; the last good state is {work.path}",
+                hint=f"a lower lr or clip > 0; {_kept(work.path)}",
             )
         if work.average:
             work.average.update(work.net)
@@ -235,6 +264,11 @@ def _epoch(work: _Work, progress: Progress) -> None:
             saved = time.monotonic()
         means = {k: v / position.batch for k, v in position.sums.items() if k != "cpu_s"}
         progress(position.epoch, position.batch, means)
+        work.check()
+
+
+def _kept(path: Path) -> str:
+    return f"the last good state is {path}" if path.exists() else "nothing was saved yet"
 
 
 def epoch_batches(config: TrainConfig, split: Split, epoch: int, first: int = 0) -> Iterator[Batch]:
@@ -259,7 +293,7 @@ def _close_epoch(work: _Work) -> None:
     row = {"epoch": float(position.epoch + 1)}
     row |= {k: v / position.batch for k, v in position.sums.items() if k != "cpu_s"}
     net = deployed_copy(work.net, work.average)
-    found = accuracies(net, work.data.val, _readable(work.data.val, config))
+    found = accuracies(net, work.data.val, _readable(work.data.val, config), check=work.check)
     row["val_accuracy"] = found[config.student_steps - 1]
     row |= {f"val_at_{t + 1}": accuracy for t, accuracy in enumerate(found)}
     row["cpu_s"] = position.sums.get("cpu_s", 0.0)
@@ -282,13 +316,13 @@ def _finish(work: _Work, begun_from: str | None) -> Trained:
     """The network to deploy and its accuracies; writes the manifest."""
     config, data = work.config, work.data
     net = deployed_copy(work.net, work.average)
-    accuracy = _final_accuracy(net, config, data)
+    accuracy = _final_accuracy(net, config, data, work.check)
     if config.norm_batches:
         accuracy = {f"{k}_before_norm_batches": v for k, v in accuracy.items()}
         net = deployed_copy(net, None, always=True)
         batches = epoch_batches(config, work.training, config.epochs)
         estimate_norms(net, batches, config.norm_batches, config.student_steps)
-        accuracy = _final_accuracy(net, config, data) | accuracy
+        accuracy = _final_accuracy(net, config, data, work.check) | accuracy
         work.store(net)
     if distributed.rank() == 0:
         record.write_manifest(work.folder, config, data, accuracy, work.position, begun_from)
@@ -296,12 +330,15 @@ def _finish(work: _Work, begun_from: str | None) -> Trained:
     return Trained(net.eval(), work.position, accuracy)
 
 
-def _final_accuracy(net: SpikingNet, config: TrainConfig, data: Dataset) -> dict[str, Any]:
+def _final_accuracy(
+    net: SpikingNet, config: TrainConfig, data: Dataset, check: Callable[[], None]
+) -> dict[str, Any]:
     steps = max(config.steps(config.epochs))
     resliced = config.teacher_frames is TeacherFrames.RESLICED
-    test = accuracies(net, data.test, steps, config.framing() if resliced else None)
+    framing = config.framing() if resliced else None
+    test = accuracies(net, data.test, steps, framing, check)
     return {
         "test": test[config.student_steps - 1],
         "test_at_step": test,
-        "val": accuracies(net, data.val, config.student_steps)[-1],
+        "val": accuracies(net, data.val, config.student_steps, check=check)[-1],
     }

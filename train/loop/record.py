@@ -16,6 +16,7 @@ from tssd.errors import ConfigError
 from tssd.train.config import TrainConfig
 from tssd.train.data.data_sets import Dataset
 from tssd.train.loop.checkpoint import Position
+from tssd.train.loop.folder import HISTORY, MANIFEST
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
@@ -25,7 +26,7 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in history)
-    write_bytes(folder / "history.csv", text.getvalue().encode())
+    write_bytes(folder / HISTORY, text.getvalue().encode())
 
 
 def check_tensorboard() -> None:
@@ -79,4 +80,4 @@ def write_manifest(
             "python": platform.python_version(),
         },
     }
-    write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    write_bytes(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())

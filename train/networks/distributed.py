@@ -123,6 +123,15 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
         offset += gradient.numel()
 
 
+def largest(number: int, device: torch.device) -> int:
+    """The largest *number* of any process."""
+    if not active():
+        return number
+    told = torch.tensor(number, device=device)
+    dist.all_reduce(told, dist.ReduceOp.MAX)
+    return int(told)
+
+
 def wait() -> None:
     """Until every process is here."""
     if active():

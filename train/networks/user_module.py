@@ -47,6 +47,19 @@ def is_module_path(model: str) -> bool:
     return ":" in model
 
 
+def check_named(model: str, named: str | None, where: str) -> None:
+    """Refuse a *model* of a file whose code would run, unless the user has *named* the same."""
+    if not is_module_path(model) or named == model:
+        return
+    other = f", not {named!r}" if named else ""
+    raise ConfigError(
+        where,
+        found=f"a network of the module {model!r}, whose code would run",
+        allowed=f"with --model {model!r} on this command line{other}",
+        hint="name it only if you trust its code",
+    )
+
+
 def import_named(model: str) -> tuple[ModuleType, str]:
     """The module of ``pkg.module:name`` and the name; the working folder is looked in too."""
     path, _, name = model.partition(":")

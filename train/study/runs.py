@@ -24,8 +24,9 @@ from tssd.train.data.event_data import recut
 from tssd.train.data.events import TeacherFrames, frames
 from tssd.train.data.splits import ByteArray, Split
 from tssd.train.handover.costs import Costs, costs
-from tssd.train.loop.checkpoint import CHECKPOINT, load_net
+from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.evaluate import accuracies
+from tssd.train.loop.folder import begun
 from tssd.train.loop.loop import train
 from tssd.train.networks.strip import strip
 
@@ -174,7 +175,7 @@ def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
     """Make or finish the run in *folder*, unless it is done."""
     path = folder / "manifest.json"
     if not path.is_file():
-        train(config, _framed(data, config), folder, resume=(folder / CHECKPOINT).is_file())
+        train(config, _framed(data, config), folder, resume=begun(folder))
         return
     # An option that did not exist when the run was made had its default.
     then = {**TrainConfig().to_table(), **json.loads(path.read_text())["config"]}
@@ -208,7 +209,7 @@ def measured(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset)
 
 
 def _measure(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> dict[str, Any]:
-    net, _ = load_net(folder)
+    net, _ = load_net(folder, own.model)
     apart = config.teacher_frames is TeacherFrames.RESLICED
     framing = config.framing() if apart else None
     read = sorted({config.student_steps, own.student_steps})

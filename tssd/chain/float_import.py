@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tssd.atomic import check_free
 from tssd.chain.module_source import ModelSource
 from tssd.chain.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
 from tssd.chain.user_samples import UserSamples, load_samples
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.manifest import sha256
+from tssd.export.bundle.place import check_place
 from tssd.export.nir.graphs.from_snntorch import DT_SECONDS, from_snntorch
 from tssd.export.nir.graphs.graph import RESETTING, Graph
 from tssd.export.nir.graphs.profiles import PROFILES, Answers, Rule, resolve
@@ -133,7 +133,8 @@ def export_model(
     on_step: Step = lambda text: None,
 ) -> Bundle:
     """The bundle of the user's snnTorch module."""
-    check_free(out, force)
+    given = (model.weights, source.calibration, options.placement, Path(options.target))
+    check_place(out, force, given)
     on_step("trace the module")
     told: dict[str, Any] = {"model": model.name}
     if model.weights is not None:

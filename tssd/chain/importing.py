@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tssd.atomic import check_free
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import over_time, reference
@@ -20,6 +19,7 @@ from tssd.chain.user_samples import load_integers
 from tssd.errors import FileFormatError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.manifest import sha256
+from tssd.export.bundle.place import check_place
 from tssd.export.netx.read import read_netx
 from tssd.export.netx.to_integers import Imported, import_netx
 from tssd.export.nir.graphs.profiles import Answers
@@ -55,13 +55,15 @@ def import_bundle(
     on_step: Step = lambda text: None,
 ) -> Bundle:
     """The bundle of the network in *path*, by its suffix and content."""
-    check_free(out, force)
+    export = options.export
+    given = (path, options.samples, options.calibration, export.placement, Path(export.target))
+    check_place(out, force, given)
     if is_float_graph(path):
         source = FloatSource(options.calibration, options.time_steps, options.answers)
-        return import_graph(path, out, source, options.export, force=force, on_step=on_step)
+        return import_graph(path, out, source, export, force=force, on_step=on_step)
     on_step("read the integers")
     imported = read_network(path, options)
-    network, export = imported.network, options.export
+    network = imported.network
     inputs = golden_inputs(network, options)
     on_step(f"place on {export.target}")
     traffic = tally(reference(network, inputs))

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tssd.atomic import check_free
 from tssd.calibration.comparing import agreement
 from tssd.calibration.comparing.kept import notes, weight_table
 from tssd.calibration.encode import encode
@@ -30,6 +29,7 @@ from tssd.chain.users_module import strip_module
 from tssd.contracts import Contract, not_run, require
 from tssd.export.bundle.folder import Bundle, write_bundle
 from tssd.export.bundle.golden import make_golden
+from tssd.export.bundle.place import check_place
 from tssd.export.nir.integers.graph import NirMode
 from tssd.export.onnx.float_graph import onnx_float_bytes
 from tssd.export.onnx.graph import onnx_bytes
@@ -107,13 +107,14 @@ def export_run(
     options: ExportOptions,
     *,
     data: Path | None = None,
+    module: str | None = None,
     force: bool = False,
     on_step: Step = lambda text: None,
 ) -> Bundle:
-    """The bundle of a run folder made by `tssd train`."""
-    check_free(out, force)
+    """The bundle of a run folder made by `tssd train`; *module*: whose code may run (load_net)."""
+    check_place(out, force, (run, data, options.placement, Path(options.target)))
     on_step("strip the weak classifiers")
-    net, checkpoint = load_net(run)
+    net, checkpoint = load_net(run, module)
     dataset = data_of(checkpoint.config, data)
     example, steps = dataset.train.images[:8], checkpoint.config.student_steps
     if isinstance(net, UserNet):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from tssd import terminal
 from tssd.errors import ConfigError
 from tssd.export.nir.graphs.profiles import DISCRETISATIONS, PROFILES
 
@@ -170,12 +171,12 @@ def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
         click.echo(json.dumps({"out": str(out), "populations": rows, **bundle.manifest}))
         return
     for row in rows:
-        click.echo(f"{row['name']:<12} {row['kind']:<8} {'x'.join(map(str, row['shape']))}")
+        terminal.say(f"{row['name']:<12} {row['kind']:<8} {'x'.join(map(str, row['shape']))}")
     for note in bundle.manifest.get("notes", ()):
-        click.echo(f"note: {note}")
-    click.echo(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
+        terminal.say(f"note: {note}")
+    terminal.say(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
     reasons = bundle.manifest["netx"]["reasons"]
     if reasons:
         more = f" (and {len(reasons) - 1} more in manifest.json)" if len(reasons) > 1 else ""
-        click.echo(f"no network.net: {reasons[0].splitlines()[0]}{more}")
-    click.echo(f"next: tssd verify {out} --against gpu,onnx")
+        terminal.say(f"no network.net: {reasons[0].splitlines()[0]}{more}")
+    terminal.say(f"next: tssd verify {out} --against gpu,onnx")

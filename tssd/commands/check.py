@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tssd import terminal
-from tssd.errors import FileFormatError, counted
+from tssd.errors import FileFormatError, counted, visible
 from tssd.report import words
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def command(
     model = read_network(network)
     if placement is not None:
         placed = read_placement(placement, model, chip)
-        click.echo(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
+        terminal.say(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
         return
     result = fit(model, chip)
     flows = traffic_of(model, chip, out) if result.fits and (traffic or out) else None
@@ -147,11 +147,10 @@ def to_text(result: "Fit") -> str:
     ]
     head = ("layer", "neurons", "cores", "per core", "KiB", "axons in", "axons out", "fullest")
     lines = [terminal.to_text(terminal.plain_table(head, rows, right=head[1:-1], close=True))]
-    lines += [f"✘ {finding}" for finding in result.findings]
+    lines += ["✘ " + visible(str(finding), "\n") for finding in result.findings]
     if result.cores is not None:
-        lines.append(
-            f"{result.cores:,} cores on {counted(result.chips or 0, 'chip')} of {result.chip}"
-        )
+        chips = counted(result.chips or 0, "chip")
+        lines.append(f"{result.cores:,} cores on {chips} of {visible(result.chip)}")
     count = len(result.findings)
     lines.append("fits" if result.fits else f"does not fit: {counted(count, 'broken rule')}")
     return "\n".join(lines)

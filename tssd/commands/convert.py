@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tssd import terminal
 from tssd.commands import bundle_options
 from tssd.export.nir.graphs.profiles import PROFILES
 
@@ -59,4 +60,4 @@ def command(
     else:
         note = convert_model(ModelSource(str(model), weights, input_shape), out, form)
     told = f"wrote {out}" + (f"; {note}" if note else "")
-    click.echo(json.dumps({"out": str(out), "note": note}) if as_json else told)
+    terminal.say(json.dumps({"out": str(out), "note": note}) if as_json else told)

@@ -11,6 +11,7 @@ from tssd.errors import ConfigError
 from tssd.progress import Steps
 
 MARK = ".tssd-demo"  # only a folder with this file is ever replaced
+RUN, BUNDLE = "run", "bundle"
 
 
 @click.command(
@@ -43,19 +44,35 @@ def command(out: Path, as_json: bool) -> None:
 
     click.echo(terminal.to_text(overview(report)))
     for sentence in words.findings(report):
-        click.echo(f"- {sentence}")
+        terminal.say(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
-    click.echo(f"the report: {out / 'bundle' / 'report' / 'report.html'}")
+    terminal.say(f"the report: {out / 'bundle' / 'report' / 'report.html'}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)
 
 
 def _fresh(out: Path) -> None:
-    """An empty folder; only an earlier demo is replaced."""
-    if out.exists() and not (out / MARK).exists() and any(out.iterdir()):
+    """An empty folder; only an earlier demo with nothing else in it is replaced."""
+    from tssd.export.bundle.place import check_place
+    from tssd.train.loop.folder import check_only_run
+
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ConfigError(f"--out {out}", found="no folder", allowed="a new or an earlier demo's")
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    foreign = {name for name in found - {MARK, RUN, BUNDLE} if not name.endswith(".part")}
+    if foreign or (found and MARK not in found) or _works_in(out):
         raise ConfigError(
             f"--out {out}", found="a folder with other files", allowed="a new or an earlier demo's"
         )
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    if BUNDLE in found:
+        check_place(out / BUNDLE, force=True)
+        shutil.rmtree(out / BUNDLE)
+    if RUN in found:
+        check_only_run(out / RUN)
+        shutil.rmtree(out / RUN)
+    out.mkdir(parents=True, exist_ok=True)
     (out / MARK).touch()
+
+
+def _works_in(folder: Path) -> bool:
+    return Path.cwd().is_relative_to(folder.resolve())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from tssd import terminal
+
 
 @click.command(
     "diff",
@@ -30,6 +32,6 @@ def command(ctx: click.Context, a: Path, b: Path, as_json: bool) -> None:
     else:
         for d in found:
             share = f" ({d.differing:,} of {d.of:,} values)" if d.of > 1 else ""
-            click.echo(f"{d.where}: {d.a} | {d.b}{share}")
+            terminal.say(f"{d.where}: {d.a} | {d.b}{share}")
     if found:
         ctx.exit(1)

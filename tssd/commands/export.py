@@ -32,23 +32,26 @@ def command(
 ) -> None:
     """Strip, fold, quantize and place the network of RUN; write a bundle.
 
-    With --model: the snnTorch module that BUILD returns, one time step per call. It is traced;
-    what cannot be said exactly is refused by the path of the module.
+    With --model and no RUN: the snnTorch module that BUILD returns, one time step per call. It is
+    traced; what cannot be said exactly is refused by the path of the module. A RUN of your own
+    module needs its --model too: code runs only if you name it.
     """
     from tssd.chain.float_import import FloatSource, export_model
     from tssd.chain.module_source import ModelSource
     from tssd.chain.pipeline import ExportOptions, export_run
 
-    if (run is None) == (model is None):
-        raise click.UsageError("give a run folder or --model, one of them")
+    if run is None and model is None:
+        raise click.UsageError("give a run folder or --model")
     steps = Steps(quiet=as_json)
     own = {key: choices.pop(key) for key in (*MODULE_ONLY, "time_steps")}
     options = ExportOptions(**choices)
     if run is not None:
         given = [f"--{key.replace('_', '-')}" for key in MODULE_ONLY if own[key] is not None]
         if given:
-            raise click.UsageError(f"{', '.join(given)}: only with --model")
-        bundle = export_run(run, out, options, data=data, force=force, on_step=steps.start)
+            raise click.UsageError(f"{', '.join(given)}: not with a run folder")
+        bundle = export_run(
+            run, out, options, data=data, module=model, force=force, on_step=steps.start
+        )
     else:
         made = ModelSource(str(model), own["weights"], own["input_shape"])
         source = FloatSource(own["calibration"], own["time_steps"])

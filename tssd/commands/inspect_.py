@@ -9,6 +9,7 @@ import click
 
 from tssd import terminal
 from tssd.commands import bundle_options
+from tssd.errors import visible
 
 if TYPE_CHECKING:
     from tssd.inspecting.inspection import Inspection
@@ -60,15 +61,16 @@ def to_text(found: "Inspection") -> str:
         [[row[i] for i in said] for row in rows],
         right=("neurons", "parameters", "bits"),
     )
-    lines = [f"{found.path}: {found.kind}", terminal.to_text(table)]
-    lines += [f"{key}: {value}" for key, value in found.facts.items()]
+    told = [f"{key}: {value}" for key, value in found.facts.items()]
     if found.missing:
-        lines.append(f"not said: {', '.join(found.missing)}")
+        told.append(f"not said: {', '.join(found.missing)}")
     alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for target in found.targets:
         verdict = {None: "cannot say", True: "takes it", False: "refuses it"}[target.takes]
         alike.setdefault((verdict, target.why_not), []).append(target.target)
     for (verdict, why_not), names in alike.items():
-        lines.append(f"{', '.join(names)}: {verdict}")
-        lines += [f"  {reason}" for reason in why_not[:8]]
+        told.append(f"{', '.join(names)}: {verdict}")
+        told += [f"  {reason}" for reason in why_not[:8]]
+    head = f"{found.path}: {found.kind}"
+    lines = [visible(head), terminal.to_text(table), *(visible(line, "\n") for line in told)]
     return "\n".join(lines)

@@ -29,10 +29,10 @@ def command(bundle: Path, as_json: bool) -> None:
         return
     click.echo(terminal.to_text(overview(report)))
     for sentence in words.findings(report):
-        click.echo(f"- {sentence}")
+        terminal.say(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
     for path in paths:
-        click.echo(f"wrote {path}")
+        terminal.say(f"wrote {path}")
 
 
 def overview(report: Report) -> Table:

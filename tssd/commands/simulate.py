@@ -98,7 +98,7 @@ def command(
         _print_run(run)
         for path in (trace, counters, save, *added):
             if path is not None:
-                click.echo(f"wrote {path}")
+                terminal.say(f"wrote {path}")
 
 
 def parse_settings(texts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
@@ -137,7 +137,7 @@ def _print_run(run: "Run") -> None:
 
     total = summary.totals(run)
     click.echo(terminal.to_text(layer_table(run)))
-    click.echo(
+    terminal.say(
         f"{run.chip.title}: {total.cores} cores on {counted(total.chips, 'chip')},"
         f" timing {run.timing.mode}\n"
         f"{timing_words(run)}\n"
@@ -212,7 +212,7 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
         return
     rows = [(name, energy_range(pj)) for name, pj in layers.items()]
     click.echo(terminal.to_text(terminal.plain_table(("layer", "energy"), rows, right=("energy",))))
-    click.echo(
+    terminal.say(
         f"{saved.mode} run on {saved.chip}, priced with {chip.title}: dynamic"
         f" {energy_range(dynamic)}, static {energy_range(static)} per inference"
     )

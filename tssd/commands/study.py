@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tssd.interrupts import Interrupted
+
 if TYPE_CHECKING:
     from tssd.train.config import TrainConfig
 
@@ -49,26 +51,31 @@ def study(
     """
     from tssd.train.config import configure, parse_setting
     from tssd.train.data.data_sets import load
+    from tssd.train.networks.user_module import check_named
     from tssd.train.study.report import markdown, write_report
     from tssd.train.study.runs import study as run_study
 
     changes = {key: value for key, value in options.items() if value is not None}
     changes |= dict(parse_setting(text) for text in settings)
     config = configure(changes.get("dataset"), path, changes)
-
+    check_named(config.model, changes.get("model"), str(path))
     compared = _compared(config, only, front, variant)
 
     def began(condition: str, seed: int) -> None:
         click.echo(f"{condition}, seed {seed}", err=True)
 
-    outcomes = run_study(
-        config,
-        load(config.dataset, data, framing=config.framing()),
-        range(seeds),
-        out,
-        began,
-        compared,
-    )
+    try:
+        outcomes = run_study(
+            config,
+            load(config.dataset, data, framing=config.framing()),
+            range(seeds),
+            out,
+            began,
+            compared,
+        )
+    except Interrupted as stop:
+        stop.note = f"{stop.note or 'runs that are done stay'}; the same command goes on"
+        raise
     write_report(outcomes, config, seeds, out)
     if as_json:
         click.echo(json.dumps([asdict(outcome) for outcome in outcomes]))

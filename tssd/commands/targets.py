@@ -55,9 +55,9 @@ def show(name: str, as_json: bool) -> None:
         head = {"name": chip.name, "title": chip.title, "calibrated_on": chip.calibrated_on}
         click.echo(json.dumps(head | {"numbers": numbers}))
         return
-    click.echo(f"{chip.name}: {chip.title}")
+    terminal.say(f"{chip.name}: {chip.title}")
     for text in chip.calibrated_on:
-        click.echo(f"calibrated on {text}")
+        terminal.say(f"calibrated on {text}")
     head_row = ("number", "value", "low .. high", "unit", "kind", "source")
     rows = [
         (label, f"{q.value:g}", chip_page.span(q), q.unit, str(q.kind), q.source)
@@ -76,7 +76,7 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"name": chip.name, "numbers": len(list(chip.quantities()))}))
         return
-    click.echo(f"{file}: {chip.name} is good: {kinds(chip)}")
+    terminal.say(f"{file}: {chip.name} is good: {kinds(chip)}")
     if not chip.calibrated_on:
         click.echo("calibrated on nothing: results are estimates without a measured point")
 
@@ -86,7 +86,7 @@ def check(file: Path, as_json: bool) -> None:
 def docs(file: Path) -> None:
     """Write the page of all chips' numbers to FILE (Markdown)."""
     file.write_text(chip_page.page(), encoding="utf-8")
-    click.echo(f"wrote {file}")
+    terminal.say(f"wrote {file}")
 
 
 def kinds(chip: ChipSpec) -> str:

@@ -1,13 +1,13 @@
 """`tssd train`: one training run into a run folder."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tssd.errors import ConfigError
+from tssd import terminal
+from tssd.interrupts import Interrupted
 from tssd.progress import noted_bar
 
 
@@ -52,22 +52,21 @@ def train(
     """Train a spiking network with temporal-spatial self-distillation."""
     from tssd.chain.own_data import OWN, data_of, is_own
     from tssd.train.config import configure, parse_setting
-    from tssd.train.loop.checkpoint import CHECKPOINT
+    from tssd.train.loop.folder import CONFIG, check_folder
     from tssd.train.loop.loop import train as train_run
     from tssd.train.networks import distributed
+    from tssd.train.networks.user_module import check_named
 
     changes = {key: value for key, value in options.items() if value is not None}
     changes |= dict(parse_setting(text) for text in settings)
-    began = out / "config.toml"
-    if resume and path is None and began.is_file():
-        path = began
-    if not resume and (out / CHECKPOINT).exists():
-        raise ConfigError(
-            f"--out {out}", found="a run", allowed="a new folder", hint="--resume goes on with it"
-        )
+    if distributed.rank() == 0:
+        check_folder(out, resume)
+    if resume and path is None and (out / CONFIG).is_file():
+        path = out / CONFIG
     if "dataset" not in changes and path is None and is_own(data):
         changes["dataset"] = OWN
     config = configure(changes.get("dataset"), path, changes)
+    check_named(config.model, changes.get("model"), str(path))
     dataset = data_of(config, data, download)
     batches = len(dataset.train.first(config.train_limit)) // config.batch_size
     if ":" in config.model:
@@ -78,23 +77,22 @@ def train(
             note = f"epoch {epoch + 1}/{config.epochs} loss {means['loss']:.3f}"
             bar(epoch * batches + batch, f"{note} train {means['train_accuracy']:.1f} %")
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
         try:
             outcome = train_run(
                 config, dataset, out, resume=resume, start_from=start_from, progress=show
             )
-        except KeyboardInterrupt:
-            raise click.ClickException(
-                f"interrupted; the state is saved: tssd train --resume --out {out}"
-            ) from None
+        except Interrupted as stop:
+            module = f" --model {config.model}" if ":" in config.model else ""
+            if stop.note:
+                stop.note += f"; go on with: tssd train --resume{module} --out {out}"
+            raise
     if distributed.rank() > 0:
         return
     if as_json:
         click.echo(json.dumps({"out": str(out), **outcome.accuracy}))
         return
     accuracy = outcome.accuracy
-    click.echo(
+    terminal.say(
         f"{config.model} on {config.dataset}: test {accuracy['test']:.2f} % at T = "
         f"{config.student_steps} (validation {accuracy['val']:.2f} %); run folder {out}"
     )

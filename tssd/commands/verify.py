@@ -51,6 +51,6 @@ def command(
         click.echo(json.dumps([asdict(contract) for contract in report.contracts]))
     else:
         click.echo(terminal.contracts_text(report.contracts))
-        click.echo(f"the report: {bundle / 'report' / 'report.html'}")
+        terminal.say(f"the report: {bundle / 'report' / 'report.html'}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)

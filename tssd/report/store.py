@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError
+from tssd.export.bundle.place import REPORT, REPORT_FILES
 from tssd.report.html import render_html
 from tssd.report.markdown import render_markdown
 from tssd.report.model import Report
 from tssd.report.serial import from_json, to_json
 
-FOLDER = "report"
-NAMES = ("report.json", "report.html", "report.md")
+FOLDER, NAMES = REPORT, REPORT_FILES
 
 
 def write_report(bundle: Path, report: Report) -> tuple[Path, ...]:

@@ -53,7 +53,7 @@ def test_heads_are_found_trained_and_left_behind(
     outcome = train(config, digits, tmp_path)
     assert outcome.net.heads == [head]
     assert outcome.position.history[0]["spatial"] > 0
-    net, _ = load_net(tmp_path)
+    net, _ = load_net(tmp_path, config.model)
     assert isinstance(net, UserNet)
     network = strip_module(net, IMAGES, 2)
     assert [p.name for p in network.populations] == ["input", "lif1", "lif2", READOUT]
@@ -78,7 +78,7 @@ def test_a_run_continues_bit_for_bit(digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(CONFIG, digits, tmp_path / "cut", progress=interrupt)
     train(CONFIG, digits, tmp_path / "cut", resume=True)
-    states = [load_net(tmp_path / name)[0].state_dict() for name in ("whole", "cut")]
+    states = [load_net(tmp_path / name, CONFIG.model)[0].state_dict() for name in ("whole", "cut")]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
