@@ -160,8 +160,7 @@ def test_from_the_command_to_a_bundle(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["test"] > 30
-    result = CliRunner().invoke(
-        cli, ["export", run_folder, "--out", bundle], catch_exceptions=False
-    )
+    words = ["export", run_folder, "--model", "user_nets:build", "--out", bundle]
+    result = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "bundle" / "network.nir").is_file()

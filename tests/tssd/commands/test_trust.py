@@ -9,9 +9,7 @@ from click.testing import CliRunner
 from tssd.cli import cli, main
 from tssd.errors import ConfigError
 from tssd.train.config import TrainConfig
-from tssd.train.data.data_sets import load
 from tssd.train.loop.checkpoint import CHECKPOINT, Position, save_checkpoint
-from tssd.train.loop.loop import train
 from tssd.train.networks.models import build
 
 CONFIG = TrainConfig(model="tiny", epochs=1, batch_size=32, train_limit=32, student_steps=1)
@@ -63,13 +61,3 @@ def test_no_function_of_python_ends_an_export_as_if_it_were_done(
         main(["export", str(hostile), "--out", "b"])
     assert stopped.value.code == 2
     assert "'sys:exit', whose code would run" in capsys.readouterr().err
-
-
-def test_a_module_that_is_named_is_used(tmp_path: Path) -> None:
-    config = replace(CONFIG, model="user_nets:build", student_steps=2)
-    train(config, load("digits"), tmp_path / "run")
-    words = ["export", str(tmp_path / "run"), "--model", config.model, "--out", str(tmp_path / "b")]
-    options = ["--tolerance", "100", "--check-samples", "40", "--calibration-samples", "40"]
-    result = CliRunner().invoke(cli, [*words, *options], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / "b" / "manifest.json").is_file()
