@@ -24,7 +24,7 @@ ROOMS = {
     "hw_targets": (
         ("chip",),
         ("mapping",),
-        ("costs",),
+        ("costs", "measured"),
         ("gpu", "lava", "onnx", "sim"),
         ("engines",),
     ),

@@ -18,17 +18,22 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from tssd.hw_targets.chip.spec import (
     SECTIONS,
     ChipSpec,
     Curve,
+    FitRecord,
+    FitSide,
     Kind,
     Quantity,
     contradictions,
     refusal,
 )
 
-HEAD = ("name", "title", "calibrated_on", "extends", "sources", "barrier_follows")
+HEAD = ("name", "title", "silicon", "calibrated_on", "extends", "sources", "barrier_follows", "fit")
 QUANTITY_KEYS = ("value", "low", "high", "unit", "source", "kind")
 # unit in a file -> (unit of a field, factor)
 UNITS = {
@@ -65,6 +70,7 @@ def parse_chip(table: Mapping[str, Any], where: str) -> ChipSpec:
         for name, cls in SECTIONS.items()
     }
     head = _head(table, mistakes)
+    head["fit"] = _fit(table["fit"], mistakes) if "fit" in table else None
     if mistakes:
         raise refusal(where, mistakes)
     spec = ChipSpec(**head, **sections)
@@ -92,8 +98,34 @@ def _head(table: Mapping[str, Any], mistakes: list[str]) -> dict[str, Any]:
         "name": table.get("name"),
         "title": table.get("title"),
         "calibrated_on": tuple(calibrated),
+        "silicon": str(table.get("silicon", "")),
         "barrier_follows": bool(table.get("barrier_follows", False)),
     }
+
+
+def _fit(table: Any, mistakes: list[str]) -> FitRecord | None:
+    """``[fit]`` with ``data_sha256`` and the tables ``energy`` and ``static``."""
+    try:
+        record = msgspec.convert(table, FitRecord)
+    except msgspec.ValidationError as error:
+        mistakes.append(f"[fit]: {error}")
+        return None
+    for name, side in (("energy", record.energy), ("static", record.static)):
+        size = len(side.prices) if side else 0
+        if side and ([len(row) for row in side.covariance] != [size] * size or not _psd(side)):
+            mistakes.append(
+                f"fit.{name}.covariance: allowed: a covariance, {size} x {size}, symmetric, with no"
+                " negative eigenvalue"
+            )
+    return record
+
+
+def _psd(side: FitSide) -> bool:
+    matrix = np.array(side.covariance, np.float64)
+    if not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
+        return False
+    scale = np.sqrt(np.outer(d, d)) if (d := np.diag(matrix)).all() else np.ones_like(matrix)
+    return bool(np.linalg.eigvalsh(matrix / scale).min() > -1e-6)
 
 
 def _section(

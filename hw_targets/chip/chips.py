@@ -11,10 +11,14 @@ from tssd.hw_targets.chip.spec import ChipSpec
 
 # name -> "package:file"; an alias names the same file twice
 CHIPS: dict[str, str] = {
-    "loihi2": "tssd.hw_targets.chip.loihi2:loihi2.toml",
+    "loihi2": "tssd.hw_targets.chip.loihi2:loihi2-n3b.toml",  # Oheo Gulch, which most have used
+    "loihi2-n3b": "tssd.hw_targets.chip.loihi2:loihi2-n3b.toml",
+    "loihi2-n3c": "tssd.hw_targets.chip.loihi2:loihi2-n3c.toml",
+    "loihi2-prior": "tssd.hw_targets.chip.loihi2:loihi2-prior.toml",
     "loihi2-brief": "tssd.hw_targets.chip.loihi2:loihi2-brief.toml",
     "loihi1": "tssd.hw_targets.chip.loihi1:loihi1-nahuku.toml",
     "loihi1-nahuku": "tssd.hw_targets.chip.loihi1:loihi1-nahuku.toml",
+    "loihi1-sanafe": "tssd.hw_targets.chip.loihi1:loihi1-sanafe.toml",
     "loihi1-davies2018": "tssd.hw_targets.chip.loihi1:loihi1-davies2018.toml",
     "sanafe-loihi": "tssd.hw_targets.chip.loihi1:sanafe-loihi.toml",
 }

@@ -180,7 +180,36 @@ class EnergyPj:
 class PowerW:
     """Power that flows whatever the network does."""
 
-    static_per_chip: Quantity = _in("W")
+    static_per_chip: Quantity = _in("W")  # a powered chip, no core enabled
+    static_per_core: Quantity = _in("W")  # added by each enabled core
+    running_per_chip: Quantity = _in("W")  # while it steps, with nothing to do; dynamic
+    board_per_chip: Quantity = _in("W")  # a chip's share of its board; counted only if asked for
+
+
+@dataclass(frozen=True)
+class FitSide:
+    """How one group of prices was fitted to measured runs (``tssd.hw_targets.measured.fit``).
+
+    ``covariance`` is of ``prices``, in their order and units; errors are of the runs left out, one
+    after the other, and empty where one run alone was fitted.
+    """
+
+    prices: tuple[str, ...]
+    runs: tuple[str, ...]
+    kept: tuple[str, ...]  # prices that these runs do not tell
+    covariance: tuple[tuple[float, ...], ...]
+    spread: float  # of log(predicted / measured)
+    left_out: tuple[float, ...]  # predicted / measured - 1
+    coverage: float | None = None  # share of left-out readings inside their 90 % interval
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """What measured runs a chip file was made from."""
+
+    data_sha256: str
+    energy: FitSide | None = None
+    static: FitSide | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +228,8 @@ class ChipSpec:
     energy_pj: EnergyPj
     power_w: PowerW
     barrier_follows: bool = False  # the barrier starts after the last core, or hides the work
+    silicon: str = ""  # which steppings and boards the numbers speak of
+    fit: FitRecord | None = None
 
     @property
     def cores(self) -> int:

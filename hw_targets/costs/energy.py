@@ -99,10 +99,23 @@ def price(counters: Counters, chip: ChipSpec) -> Energy:
     )
 
 
-def static_pj(chip: ChipSpec, chips: int, time_us: float) -> Range:
-    """Static energy of *chips* chips over *time_us*: 1 W for 1 us is 10^6 pJ."""
-    power: Quantity = chip.power_w.static_per_chip
-    return Range(*(power.at(level) * chips * time_us * 1e6 for level in LEVELS))
+def static_pj(
+    chip: ChipSpec, chips: int, time_us: float, cores: int = 0, board: bool = False
+) -> Range:
+    """Static energy over *time_us* of *chips* chips with *cores* enabled cores in all, and of their
+    board if asked for: 1 W for 1 us is 10^6 pJ."""
+    power = chip.power_w
+    parts = [(power.static_per_chip, chips), (power.static_per_core, cores)]
+    return _over(time_us, [*parts, (power.board_per_chip, chips)] if board else parts)
+
+
+def running_pj(chip: ChipSpec, chips: int, time_us: float) -> Range:
+    """Dynamic energy of *chips* chips that step for *time_us*, whatever the network does."""
+    return _over(time_us, [(chip.power_w.running_per_chip, chips)])
+
+
+def _over(time_us: float, parts: list[tuple[Quantity, int]]) -> Range:
+    return Range(*(sum(q.at(level) * n for q, n in parts) * time_us * 1e6 for level in LEVELS))
 
 
 def _range(values: FloatArray) -> Range:

@@ -165,7 +165,7 @@ def totals(run: Run, chip: ChipSpec | None = None) -> Totals:
     """The run in a few figures, priced with *chip* (its own by default)."""
     chip = run.chip if chip is None else chip
     samples, recorded = run.tally.samples, run.record.steps
-    static = static_pj(chip, run.placement.chips, run.us_per_inference)
+    static = static_pj(chip, run.placement.chips, run.us_per_inference, run.placement.cores)
     return Totals(
         run.latency_us,
         run.timing.us_per_step,

@@ -40,7 +40,7 @@ def sample_evidence() -> Evidence:
     }
     return Evidence(
         name="residual",
-        target="loihi2",
+        target="loihi2-n3b",
         network=network,
         tallies={"integer": counted, "gpu": counted},
         accuracy={"float": 0.915, "folded": 0.915, "integer": 0.9125, "gpu": 0.9125},

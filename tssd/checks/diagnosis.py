@@ -27,6 +27,7 @@ REQUIRED = (
     "numba",
     "scikit-learn",
     "scipy",
+    "msgspec",
     "click",
     "rich",
     "jinja2",

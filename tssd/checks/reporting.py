@@ -136,7 +136,8 @@ def _energy_pj(priced: energy.Energy, name: str, samples: int) -> EnergyPj:
 
 def _timing(chip: ChipSpec, placement: Placement, us_per_step: float, time_steps: int) -> Timing:
     """The published lower bound from mean counts, until a simulation says more."""
-    static = energy.static_pj(chip, placement.chips, us_per_step * time_steps).scaled(1e-6)
+    time_us, cores = us_per_step * time_steps, placement.cores
+    static = energy.static_pj(chip, placement.chips, time_us, cores).scaled(1e-6)
     return Timing(
         us_per_step=us_per_step,
         us_per_inference=us_per_step * time_steps,

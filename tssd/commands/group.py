@@ -67,6 +67,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tssd.commands.check:command",
         "Say whether a network fits a chip, and what is in the way.",
     ),
+    "fit": (
+        "tssd.commands.fit:command",
+        "Make a chip file from measured runs, with its error on others.",
+    ),
     "targets": (
         "tssd.commands.targets:command",
         "List chips and engines, show a chip's numbers, check a file.",

@@ -197,7 +197,7 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     energy = price(saved.counters, chip)
     per = 1 / saved.counters.samples
     dynamic = energy.total().scaled(per)
-    static = static_pj(chip, saved.chips, saved.us_per_inference)
+    static = static_pj(chip, saved.chips, saved.us_per_inference, saved.counters.cores)
     layers = {name: energy.layer(name).scaled(per) for name in saved.counters.populations}
     if as_json:
         table: dict[str, Any] = {

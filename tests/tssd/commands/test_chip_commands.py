@@ -41,7 +41,7 @@ def test_targets_lists_every_chip_and_engine() -> None:
         assert name in text
     table = json.loads(call("targets", "list", "--json").output)
     assert table["engines"] == list(ENGINES)
-    assert table["chips"]["loihi1"] == "Loihi 1, constants fitted to a Nahuku board"
+    assert table["chips"]["loihi1"] == "Loihi 1, energies fitted to measured runs"
 
 
 def test_targets_show_tells_every_number_with_its_source() -> None:
@@ -103,7 +103,7 @@ def test_check_shows_traffic_and_writes_the_placement(tmp_path: Path) -> None:
     assert "hop cost" in result.output
     assert "when every neuron fires once" in result.output
     again = call("check", path, "--placement", str(out))
-    assert "fits loihi2, hop cost" in again.output
+    assert "fits loihi2-n3b, hop cost" in again.output
     table = json.loads(call("check", path, "--traffic", "--json").output)
     assert table["traffic"]["between"][-1]["target"] == "readout"
 
@@ -118,7 +118,7 @@ def test_check_takes_a_placement_file(tmp_path: Path) -> None:
         ' {"population": "fc0", "core": 0, "runs": [[0, 2]]}]}'
     )
     result = call("check", path, "--placement", str(manual))
-    assert "fits loihi2, hop cost 0" in result.output
+    assert "fits loihi2-n3b, hop cost 0" in result.output
 
 
 def test_check_refuses_what_is_no_network(tmp_path: Path) -> None:
