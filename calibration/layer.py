@@ -31,6 +31,7 @@ from tssd.train.handover.float_network import (
     FloatProjection,
     PopulationKind,
 )
+from tssd.train.handover.geometry import LinearMap, rows
 
 
 @dataclass(frozen=True)
@@ -195,18 +196,20 @@ def to_float(
 
 
 def worst_activation(
-    weights: Sequence[IntArray], payloads: Sequence[int], exponents: Sequence[int] = ()
+    incoming: Sequence[LinearMap],
+    weights: Sequence[IntArray],
+    payloads: Sequence[int],
+    exponents: Sequence[int] = (),
 ) -> int:
     """Largest |a| any neuron can reach: all positive, or all negative, weights at full payload.
 
     ``exponents`` shift each projection's sum; a right shift counts its remainder as a whole.
     """
-    outputs = weights[0].shape[0] if weights else 0
-    reach = np.zeros((2, outputs), np.int64)
+    reach = np.zeros((2, len(weights[0]) if weights else 0), np.int64)
     shifts = exponents or (0,) * len(weights)
-    for weight, payload, e in zip(weights, payloads, shifts, strict=True):
-        flat = weight.reshape(outputs, -1) * payload
-        sums = np.stack([np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)])
+    for projection, weight, payload, e in zip(incoming, weights, payloads, shifts, strict=True):
+        met = rows(projection, weight) * payload
+        sums = np.stack([np.maximum(x, 0).sum(axis=2).max(axis=0) for x in (met, -met)])
         reach += sums << e if e >= 0 else -(-sums >> -e)
     return int(reach.max(initial=0))
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tssd.calibration.int_network import Projection, ProjectionKind
+from tssd.calibration.int_network import Projection
 from tssd.calibration.integer import IntArray, shift, wrap_sum
 
 Carrier = npt.NDArray[Any]
@@ -23,10 +23,10 @@ def deliver(projection: Projection, spikes: IntArray) -> IntArray:
     """Activation at the target: ``(batch, *source shape)`` in, ``(batch, *target shape)`` out."""
     carrier = _carrier(projection.weight, spikes)
     weight, sent = projection.weight.astype(carrier), spikes.astype(carrier)
-    if projection.kind is ProjectionKind.DENSE:
-        total = (sent.reshape(len(sent), -1) @ weight.T).astype(np.int64)
-    else:
+    if projection.kind.spatial:
         total = wrap_sum(_correlate(projection, weight, sent).astype(np.int64))
+    else:
+        total = (sent.reshape(len(sent), -1) @ weight.T).astype(np.int64)
     return shift(total, projection.weight_exp)
 
 

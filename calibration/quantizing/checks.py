@@ -10,7 +10,6 @@ from tssd.train.handover.float_network import (
     FloatPopulation,
     FloatProjection,
     PopulationKind,
-    ProjectionKind,
 )
 
 
@@ -72,7 +71,7 @@ def _check_projection(projection: FloatProjection, source: FloatPopulation) -> N
             allowed="at least one weight that is not zero",
             hint="remove the projection, or train the layer",
         )
-    rank = 2 if projection.kind is ProjectionKind.DENSE else 4
+    rank = 4 if projection.kind.spatial else 2
     if projection.weight.ndim != rank:
         raise NetworkError(
             where, found=f"weight of shape {projection.weight.shape}", allowed=f"rank {rank}"

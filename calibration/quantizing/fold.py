@@ -15,7 +15,7 @@ All of it is exact in real arithmetic; what cannot be is refused.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from tssd.train.handover.float_network import (
     Reset,
     depths,
 )
+from tssd.train.handover.geometry import Axis, axes, pooled
 
 Pooling = Literal["fold", "population"]
 ALWAYS = 1 / 64  # bias of a neuron with half the threshold: small beside a weight of one
@@ -123,36 +124,31 @@ def _any_input(source: FloatPopulation, constant: FloatPopulation) -> FloatProje
 # ---------------------------------------------------------------- average pooling, folded
 
 
-def pooled_shape(shape: tuple[int, ...], pool: AveragePool) -> tuple[int, int, int]:
-    """(C, H, W) after the pool; incomplete windows are dropped."""
-    channels, *size = shape
-    height, width = (
-        (n - k) // s + 1 for n, k, s in zip(size, pool.kernel, pool.stride, strict=True)
-    )
-    return channels, height, width
-
-
 def _fold_pool(network: FloatNetwork, projection: FloatProjection) -> FloatProjection:
     if projection.pool is None:
         return projection
     source = network.population(projection.source)
-    if projection.kind is ProjectionKind.DENSE:
-        return _fold_pool_dense(projection, projection.pool, source.shape)
-    return _fold_pool_conv(projection, projection.pool, source.shape)
+    match projection.kind:
+        case ProjectionKind.DENSE:
+            return _fold_pool_dense(projection, projection.pool, source.shape)
+        case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
+            return _fold_pool_conv(projection, projection.pool, source.shape)
+        case _:
+            assert_never(projection.kind)
 
 
 def _fold_pool_dense(
     projection: FloatProjection, pool: AveragePool, shape: tuple[int, ...]
 ) -> FloatProjection:
-    pooled = pooled_shape(shape, pool)
-    _, height, width = pooled
-    if projection.weight.shape[1] != np.prod(pooled):
+    small = pooled(shape, pool)
+    _, height, width = small
+    if projection.weight.shape[1] != np.prod(small):
         raise NetworkError(
             label(projection),
-            found=f"weight {projection.weight.shape} after a pool to {pooled}",
-            allowed=f"{int(np.prod(pooled))} inputs",
+            found=f"weight {projection.weight.shape} after a pool to {small}",
+            allowed=f"{int(np.prod(small))} inputs",
         )
-    share = projection.weight.reshape(-1, *pooled) / _window(pool)
+    share = projection.weight.reshape(-1, *small) / _window(pool)
     spread = np.zeros((len(share), *shape))
     for row, column in np.ndindex(*pool.kernel):
         rows = _every(row, pool.stride[0], height)
@@ -190,16 +186,13 @@ def _check_fold_is_exact(
     o * stride + j * dilation - padding: a position below 0 may touch no pixel (k <= s if there is
     padding), and a position of p or more may touch none (p * s >= n if it is ever read).
     """
-    pooled = pooled_shape(shape, pool)
-    for axis in range(2):
-        n, p = shape[1 + axis], pooled[1 + axis]
-        k, s = pool.kernel[axis], pool.stride[axis]
-        taps, stride = projection.weight.shape[2 + axis], projection.stride[axis]
-        gap, padding = projection.dilation[axis], projection.padding[axis]
-        span = (taps - 1) * gap
-        outputs = (p + 2 * padding - span - 1) // stride + 1
-        folded = (n + 2 * padding * s - span * s - k) // (stride * s) + 1
-        last = (outputs - 1) * stride + span - padding
+    small = pooled(shape, pool)
+    for side, axis in enumerate(axes(projection)):
+        n, p = shape[1 + side], small[1 + side]
+        k, s, padding = pool.kernel[side], pool.stride[side], axis.padding
+        whole = Axis(axis.span * s + k, axis.stride * s, padding * s)
+        outputs, folded = axis.outputs(p), whole.outputs(n)
+        last = (outputs - 1) * axis.stride + axis.span - padding
         if (padding and k > s) or (last >= p and p * s < n) or outputs != folded:
             raise NetworkError(
                 label(projection),
@@ -240,7 +233,7 @@ def _pool_populations(network: FloatNetwork) -> FloatNetwork:
         for pool in _pools_of(network, population.name):
             name = f"{population.name}_pool{len(relays) + 1}"
             relays[population.name, pool] = name
-            populations.append(relay(name, pooled_shape(population.shape, pool)))
+            populations.append(relay(name, pooled(population.shape, pool)))
     projections = [_sum_pool(network.population(s), n, p) for (s, p), n in relays.items()]
     projections += [_read_relay(j, relays) for j in network.projections]
     return replace(network, populations=tuple(populations), projections=tuple(projections))

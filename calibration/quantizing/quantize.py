@@ -10,7 +10,6 @@ from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
-    ProjectionKind,
     plain_population,
 )
 from tssd.calibration.integer import IntArray
@@ -114,7 +113,7 @@ def _with_constant(
     """Weights for one more input channel: ``coarse`` at a place that every output reads."""
     out = len(weight)
     values = np.zeros(out, np.int64) if coarse is None else _per_output(coarse, out)
-    if projection.kind is ProjectionKind.DENSE:
+    if not projection.kind.spatial:
         extra = np.zeros((out, int(np.prod(shape[1:]))), np.int64)
         extra[:, 0] = values
         return np.concatenate([weight, extra], axis=1)
@@ -154,6 +153,7 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
         _check_limit(where, "bias mantissa", population.bias_mant, precision.bias_mant_max)
         incoming = network.incoming(population.name)
         reach = worst_activation(
+            incoming,
             [j.weight for j in incoming],
             [payloads[j.source] for j in incoming],
             [j.weight_exp for j in incoming],
@@ -180,7 +180,7 @@ def payload_bounds(network: IntNetwork) -> dict[str, int]:
         elif population.kind is PopulationKind.RELAY:
             incoming = network.incoming(population.name)
             bounds[population.name] = worst_activation(
-                [j.weight for j in incoming], [bounds[j.source] for j in incoming]
+                incoming, [j.weight for j in incoming], [bounds[j.source] for j in incoming]
             )
     return bounds
 

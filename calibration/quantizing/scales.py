@@ -298,7 +298,7 @@ def _units(network: FloatNetwork, input_max: int) -> tuple[dict[str, float], dic
             _check_relay(incoming)
             units[name] = units[incoming[0].source]
             payloads[name] = worst_activation(
-                [incoming[0].weight.astype(np.int64)], [payloads[incoming[0].source]]
+                incoming[:1], [incoming[0].weight.astype(np.int64)], [payloads[incoming[0].source]]
             )
     return units, payloads
 

@@ -209,7 +209,7 @@ def _legal(layer: Layer, scale: float) -> bool:
         return False
     if not any(w.any() for w in integers.weights):
         return False
-    reach = worst_activation(integers.weights, layer.payloads, integers.exponents)
+    reach = worst_activation(layer.incoming, integers.weights, layer.payloads, integers.exponents)
     reach += int(np.abs(integers.coarse).max()) * layer.form.constant
     return reach * memory_gain(integers.du, layer.time_steps) <= precision.activation_max
 

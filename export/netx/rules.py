@@ -13,7 +13,6 @@ from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
-    ProjectionKind,
     Reset,
 )
 from tssd.calibration.integer import IntArray
@@ -113,7 +112,7 @@ def exponents_go_into_weights(network: IntNetwork) -> Findings:
 def weights_survive_loading(network: IntNetwork) -> Findings:
     for projection in network.projections:
         weight = projection.weight << max(projection.weight_exp, 0)
-        dense = projection.kind is ProjectionKind.DENSE
+        dense = not projection.kind.spatial
         low, high = _range(weight)
         if dense and not weight.any():
             allowed, hint = "at least one other weight", "drop or retrain the layer"
@@ -218,7 +217,7 @@ def groups_are_few(network: IntNetwork) -> Findings:
 
 def delays_are_dense(network: IntNetwork) -> Findings:
     for projection in network.projections:
-        limit = MAX_DELAY if projection.kind is ProjectionKind.DENSE else 0
+        limit = 0 if projection.kind.spatial else MAX_DELAY
         if projection.delay > limit:
             yield on(
                 projection,
@@ -231,7 +230,7 @@ def delays_are_dense(network: IntNetwork) -> Findings:
 def input_has_a_form(network: IntNetwork) -> Findings:
     source, as_bias = network.source, network.input_coding is InputCoding.BIAS
     images = len(source.shape) == 3
-    dense = any(j.kind is ProjectionKind.DENSE for j in network.outgoing(source.name))
+    dense = any(not j.kind.spatial for j in network.outgoing(source.name))
     if images and dense and not as_bias:
         found = f"a dense layer on an image input {source.shape}"
         hint = "flatten the samples in C, H, W order and give the input the shape (N,)"
@@ -249,7 +248,7 @@ def input_has_a_form(network: IntNetwork) -> Findings:
 def shapes_fit_layers(network: IntNetwork) -> Findings:
     for projection in network.projections:
         shape = network.population(projection.target).shape
-        if projection.kind is ProjectionKind.DENSE and len(shape) > 1:
+        if not projection.kind.spatial and len(shape) > 1:
             found, hint = f"a dense projection into the image shape {shape}", "(N,) for the target"
             yield on(projection, found, "a flat target", hint)
 

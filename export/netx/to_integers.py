@@ -27,6 +27,7 @@ from tssd.errors import NetworkError
 from tssd.export.netx.read import NetxLayer, NetxNeuron
 from tssd.export.netx.rules import BIAS_EXP, MAX_BIAS, MAX_DELAY, MAX_GROUPS, MAX_VTH, loads_exactly
 from tssd.export.netx.write import NEVER_VTH, silent_threshold
+from tssd.train.handover.geometry import output_shape
 
 INT16 = 32767
 SYNAPSE = 255  # the largest weight of one sign that 8 bits hold
@@ -349,19 +350,12 @@ def _check_conv_shape(
     source: Population, projection: Projection, declared: tuple[int, ...], where: str
 ) -> None:
     """The declared shape and channels follow from the source's, or netx raises."""
-    out, each, *kernel = projection.weight.shape
-    sizes = zip(
-        source.shape[1:],
-        kernel,
-        projection.padding,
-        projection.dilation,
-        projection.stride,
-        strict=True,
-    )
-    computed = (out, *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, p, d, s in sizes))
-    if projection.groups < 1 or out % projection.groups:
-        raise _refused(where, f"{out} channels in {projection.groups} groups", "equal groups")
-    if each * projection.groups != source.shape[0]:
-        raise _refused(where, f"weights for {each * projection.groups} channels", f"{source.shape}")
+    if projection.groups < 1 or len(projection.weight) % projection.groups:
+        found = f"{len(projection.weight)} channels in {projection.groups} groups"
+        raise _refused(where, found, "equal groups")
+    try:
+        computed = output_shape(projection, source.shape)
+    except NetworkError as error:
+        raise _refused(where, error.found, error.allowed or "what fits") from None
     if computed != declared:
         raise _refused(where, f"shape {declared}", f"{computed}, which follows from its input")

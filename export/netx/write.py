@@ -20,7 +20,6 @@ from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
-    ProjectionKind,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError, counted
@@ -64,7 +63,7 @@ def _layers(network: IntNetwork) -> list[dict[str, Any]]:
     layers = _input_layers(network)
     for population in network.populations[1:]:
         projection = into(network, population)
-        dense = projection.kind is ProjectionKind.DENSE
+        dense = not projection.kind.spatial
         if dense and len(network.population(projection.source).shape) == 3:
             layers.append({"type": "flatten"})
         build = _dense if dense else _conv

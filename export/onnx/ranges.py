@@ -14,10 +14,10 @@ from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
-    ProjectionKind,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
+from tssd.train.handover.geometry import rows
 
 EXACT_FLOAT32 = 1 << 24  # every integer up to here is a float32
 EXACT_FLOAT64 = 1 << 53
@@ -75,15 +75,16 @@ class Range:
     def raw(self, j: Projection) -> Interval:
         """Sums before the 24-bit wrap and the weight exponent, over all outputs."""
         payload = self.payload[j.source]
-        up, down = np.maximum(j.weight, 0), np.minimum(j.weight, 0)
+        met = rows(j)
+        up, down = np.maximum(met, 0), np.minimum(met, 0)
         return Interval(
-            _row_sums(up * payload.low + down * payload.high).min(initial=0).item(),
-            _row_sums(up * payload.high + down * payload.low).max(initial=0).item(),
+            (up * payload.low + down * payload.high).sum(axis=-1).min(initial=0).item(),
+            (up * payload.high + down * payload.low).sum(axis=-1).max(initial=0).item(),
         )
 
     def wraps(self, j: Projection) -> bool:
         """A convolution's sum is 24 bits wide; a dense one's is not limited."""
-        return j.kind is not ProjectionKind.DENSE and self.raw(j).size >= STATE_LIMIT
+        return j.kind.spatial and self.raw(j).size >= STATE_LIMIT
 
     def delivered(self, j: Projection) -> Interval:
         return (STATE if self.wraps(j) else self.raw(j)).shifted(j.weight_exp)
@@ -157,11 +158,6 @@ class Range:
         levels = UNIT * sum(int(np.abs(x).max(initial=0)) for x in (p.vth, p.subtracted))
         worst = self.drive(p) + self.current(p) + 3 * STATE_LIMIT + self.bias(p) + levels
         return "int32" if worst < INT32_LIMIT else "int64"
-
-
-def _row_sums(terms: IntArray) -> IntArray:
-    sums: IntArray = terms.reshape(len(terms), -1).sum(axis=1)
-    return sums
 
 
 def fraction(decay: IntArray) -> tuple[IntArray, int]:

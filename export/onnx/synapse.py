@@ -6,6 +6,7 @@ Wider sums are split by digits of the weights and added in float64.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -14,14 +15,14 @@ from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder
 from tssd.export.onnx.ranges import EXACT_FLOAT32, Range
-from tssd.train.handover.float_network import FloatProjection
+from tssd.train.handover.geometry import LinearMap, rows
 
 DIGIT_BITS = 4  # weights too wide for one exact float32 sum are split into digits of 4 bits
 
 
 def linear_map(
     out: Builder,
-    j: Projection | FloatProjection,
+    j: LinearMap,
     sent: str,
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
     weights: Sequence[str],
@@ -31,21 +32,23 @@ def linear_map(
     *j* gives the geometry (of integers or floats), *shapes* are the source's and the target's.
     """
     source, target = shapes
-    if j.kind is ProjectionKind.DENSE:
-        flat = sent if len(source) == 1 else out.add("Flatten", sent, axis=1)
-        return _shaped(out, out.add("Gemm", flat, *weights, transB=1), target)
     top, left = j.padding
-    whole = out.add(
-        "Conv",
-        sent,
-        *weights,
-        strides=list(j.stride),
-        pads=[top, left, top, left],
-        dilations=list(j.dilation),
-        group=j.groups,
-        kernel_shape=list(j.weight.shape[2:]),
-    )
-    return whole if len(target) == 3 else _shaped(out, out.add("Flatten", whole), target)
+    window: dict[str, Any] = {
+        "strides": list(j.stride),
+        "pads": [top, left, top, left],
+        "dilations": list(j.dilation),
+        "group": j.groups,
+        "kernel_shape": list(j.weight.shape[2:]),
+    }
+    match j.kind:
+        case ProjectionKind.DENSE:
+            flat = sent if len(source) == 1 else out.add("Flatten", sent, axis=1)
+            return _shaped(out, out.add("Gemm", flat, *weights, transB=1), target)
+        case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
+            whole = out.add("Conv", sent, *weights, **window)
+            return whole if len(target) == 3 else _shaped(out, out.add("Flatten", whole), target)
+        case _:
+            assert_never(j.kind)
 
 
 def _shaped(out: Builder, flat: str, shape: tuple[int, ...]) -> str:
@@ -88,7 +91,7 @@ class Synapses:
         if self.trace or not incoming or np.any(p.du != DECAY_ONE) or self.range.current_wraps(p):
             return False
         fits = self.range.drive(p) + self.range.bias(p) < EXACT_FLOAT32
-        per_channel = incoming[0].kind is ProjectionKind.DENSE or p.bias.shape[1:] == (1, 1)
+        per_channel = not incoming[0].kind.spatial or p.bias.shape[1:] == (1, 1)
         return fits and per_channel and len(p.shape) in (1, 3) and self._plain(p, UNIT)
 
     def _plain(self, p: Population, factor: int) -> bool:
@@ -109,7 +112,7 @@ class Synapses:
         weight, tag, bias = factors
         inputs = [out.constant(f"{p.name}.weight{tag}", weight.astype(np.float32))]
         if bias is not None and np.any(bias):
-            whole = p.shape if j.kind is ProjectionKind.DENSE else (p.shape[0], 1, 1)
+            whole = (p.shape[0], 1, 1) if j.kind.spatial else p.shape
             offset = np.broadcast_to(bias, whole).astype(np.float32).reshape(-1)
             inputs.append(out.constant(f"{p.name}.bias", offset))
         source = self.network.population(j.source).shape
@@ -141,7 +144,7 @@ class Synapses:
         """Weights as digits of 4 bits (the last one signed), each with an exact float32 sum."""
         digits, rest = [], j.weight
         payload = self.range.payload[j.source].size
-        fan_in = int(np.prod(j.weight.shape[1:]))
+        fan_in = rows(j).shape[-1]
         if self.range.raw(j).size < EXACT_FLOAT32:
             return [rest]
         if ((1 << DIGIT_BITS) - 1) * fan_in * payload >= EXACT_FLOAT32:

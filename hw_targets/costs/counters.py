@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tssd.calibration.int_network import IntNetwork, Projection, ProjectionKind, interval
+from tssd.calibration.int_network import IntNetwork, Projection, interval
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.errors import DataError
@@ -83,7 +83,7 @@ class Counters:
 
 def synapse_kind(projection: Projection) -> str:
     """How the synapses of *projection* are stored: conv, dense, or sparse below half full."""
-    if projection.kind is not ProjectionKind.DENSE:
+    if projection.kind.spatial:
         return "conv"
     share = np.count_nonzero(projection.weight) / projection.weight.size
     return "sparse" if share < SPARSE_BELOW else "dense"

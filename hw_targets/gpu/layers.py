@@ -9,17 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
-    ProjectionKind,
     Reset,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.hw_targets.gpu.proof import Bounds
+from tssd.train.handover.linear import linear_map
 
 TORCH_TYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -79,18 +78,7 @@ def deliver(synapse: Synapses, sent: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Activation at the target, all steps at once: (T, B, *source) -> (T, B, *shape)."""
     projection, steps = synapse.projection, sent.shape[:2]
     x = sent.flatten(0, 1).to(synapse.weight.dtype)
-    if projection.kind is ProjectionKind.DENSE:
-        total = functional.linear(x.flatten(1), synapse.weight)
-    else:
-        total = functional.conv2d(
-            x,
-            synapse.weight,
-            None,
-            projection.stride,
-            projection.padding,
-            projection.dilation,
-            projection.groups,
-        )
+    total = linear_map(projection, x, synapse.weight)
     if synapse.wraps:
         total = torch.remainder(total + STATE_LIMIT, 2 * STATE_LIMIT) - STATE_LIMIT
     if projection.weight_exp:

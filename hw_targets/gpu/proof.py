@@ -31,10 +31,10 @@ from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
-    ProjectionKind,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, WEIGHT_SHIFT, IntArray
 from tssd.errors import TargetError
+from tssd.train.handover.geometry import largest, rows
 
 Carrier = Literal["float32", "float64"]
 SIGNIFICAND_BITS: dict[Carrier, int] = {"float32": 24, "float64": 53}
@@ -78,11 +78,8 @@ def _bounds(
     incoming: Sequence[Projection],
     payloads: Sequence[int],
 ) -> Bounds:
-    sums = [_reach(j.weight) * p for j, p in zip(incoming, payloads, strict=True)]
-    wraps = tuple(
-        j.kind is not ProjectionKind.DENSE and s >= STATE_LIMIT
-        for j, s in zip(incoming, sums, strict=True)
-    )
+    sums = [largest(rows(j), p) for j, p in zip(incoming, payloads, strict=True)]
+    wraps = tuple(j.kind.spatial and s >= STATE_LIMIT for j, s in zip(incoming, sums, strict=True))
     arriving = [
         _shifted(min(s, STATE_LIMIT) if wrap else s, j.weight_exp)
         for j, s, wrap in zip(incoming, sums, wraps, strict=True)
@@ -139,11 +136,6 @@ def _decay(decay: IntArray) -> tuple[int, int]:
     factors = np.abs(DECAY_ONE - np.unique(decay))
     odd = [int(f) // (int(f) & -int(f)) for f in factors if f]
     return int(factors.max()), max(odd, default=0)
-
-
-def _reach(weight: IntArray) -> int:
-    """max over outputs of sum |w|."""
-    return int(np.abs(weight.reshape(len(weight), -1)).sum(axis=1).max(initial=0))
 
 
 def _shifted(value: int, exponent: int) -> int:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tssd.calibration.int_network import Projection, ProjectionKind
+from tssd.calibration.int_network import Projection
 from tssd.calibration.integer import IntArray
+from tssd.train.handover.geometry import axes
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 BoolArray = npt.NDArray[np.bool_]
@@ -58,10 +59,10 @@ def fanout(
     rows: list[tuple[IntArray, IntArray, IntArray]] = []
     nonzero = projection.weight != 0
     for core, neurons in sorted(parts, key=lambda part: part[0]):
-        if projection.kind is ProjectionKind.DENSE:
-            counts = nonzero[neurons].sum(axis=0)
-        else:
+        if projection.kind.spatial:
             counts = _conv_counts(projection, nonzero, source_shape, target_shape, neurons)
+        else:
+            counts = nonzero[neurons].sum(axis=0)
         reached = np.flatnonzero(counts)
         rows.append((reached, np.full(len(reached), core), counts.ravel()[reached]))
     source, target, synapses = (np.concatenate(column) for column in zip(*rows, strict=True))
@@ -96,16 +97,16 @@ def _conv_counts(
 ) -> IntArray:
     """(C, H, W) of the source: synapses of each source neuron into the given target neurons.
 
-    Target (o, y, x) is reached from (c, y * stride - padding + i * dilation, ..) through tap i.
+    Which places meet in a tap is said in ``train.handover.geometry``.
     """
     channels, *size = as_image(source_shape)
     ((first, last), *spans), taken = box_of(neurons, target_shape)
     counts = np.zeros((channels, *size), np.int64)
     box_is_full = bool(taken.all())
     total = _by_source_channel(projection, nonzero[first:last], first, channels)
+    high, wide = axes(projection)
     for i, j in np.ndindex(*projection.weight.shape[2:]):
-        y = _reach(projection, 0, i, spans[0], size[0])
-        x = _reach(projection, 1, j, spans[1], size[1])
+        y, x = high.seen(i, spans[0], size[0]), wide.seen(j, spans[1], size[1])
         if y is None or x is None:
             continue
         if box_is_full:
@@ -116,24 +117,6 @@ def _conv_counts(
             added = np.rint(np.tensordot(matrix, here, 1)).astype(np.int64)
         counts[:, y[0], x[0]] += added
     return counts
-
-
-def _reach(
-    projection: Projection, axis: int, tap: int, span: tuple[int, int], size: int
-) -> tuple[slice, slice] | None:
-    """Along one axis: source positions seen through *tap* from targets in *span*, and those targets
-    (counted from the start of the span); None where every one falls on the padding."""
-    step = projection.stride[axis]
-    shift = tap * projection.dilation[axis] - projection.padding[axis]
-    low = max(span[0], -(shift // step))  # the first target with source position >= 0
-    high = min(span[1], (size - 1 - shift) // step + 1)
-    if low >= high:
-        return None
-    start = low * step + shift
-    return (
-        slice(start, start + (high - low - 1) * step + 1, step),
-        slice(low - span[0], high - span[0]),
-    )
 
 
 def _by_source_channel(

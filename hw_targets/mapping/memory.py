@@ -13,9 +13,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tssd.calibration.int_network import Projection, ProjectionKind
+from tssd.calibration.int_network import Projection
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fanout import Box, as_image
+from tssd.train.handover.geometry import axes
 
 STATE_WORDS = 2  # a neuron's current and membrane
 
@@ -44,13 +45,13 @@ def need_of_box(box: Box, incoming: Incoming, chip: ChipSpec) -> Need:
     neurons = math.prod(b - a for a, b in box)
     memory = axons = 0
     for projection, source_shape in incoming:
-        if projection.kind is ProjectionKind.DENSE:
+        if projection.kind.spatial:
+            memory += conv_bytes(projection, box, chip)
+            axons += conv_axons(projection, box, source_shape)
+        else:
             sources = math.prod(source_shape)
             memory += dense_bytes(sources, neurons, chip)
             axons += sources
-        else:
-            memory += conv_bytes(projection, box, chip)
-            axons += conv_axons(projection, box, source_shape)
     return Need(neurons, STATE_WORDS * neurons, memory, axons)
 
 
@@ -74,21 +75,13 @@ def conv_bytes(projection: Projection, box: Box, chip: ChipSpec) -> int:
 
 def conv_axons(projection: Projection, box: Box, source_shape: tuple[int, ...]) -> int:
     """Source neurons in the receptive field of *box*."""
-    out_channels, inputs, *kernel = projection.weight.shape
+    out_channels, inputs = projection.weight.shape[:2]
     per_group = out_channels // projection.groups
     first, last = box[0]
     total: int = ((last - 1) // per_group - first // per_group + 1) * inputs
-    size = as_image(source_shape)[1:]
-    for axis in (0, 1):
-        low, high = box[1 + axis]
-        start = low * projection.stride[axis] - projection.padding[axis]
-        stop = (
-            (high - 1) * projection.stride[axis]
-            - projection.padding[axis]
-            + (kernel[axis] - 1) * projection.dilation[axis]
-            + 1
-        )
-        total *= max(0, min(stop, size[axis]) - max(start, 0))
+    sides = zip(axes(projection), box[1:], as_image(source_shape)[1:], strict=True)
+    for start, stop in (axis.field(span, size) for axis, span, size in sides):
+        total *= max(0, stop - start)
     return total
 
 

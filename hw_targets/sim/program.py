@@ -19,7 +19,6 @@ from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
-    ProjectionKind,
     depths,
     lag,
 )
@@ -28,6 +27,7 @@ from tssd.calibration.simulate import check_loops
 from tssd.errors import NetworkError
 from tssd.hw_targets.mapping.fanout import as_image
 from tssd.hw_targets.sim.kernels import functional_kernel as k
+from tssd.train.handover.geometry import axes, largest, rows
 
 _SUM_BITS, _COUNT_BITS = 40, 22  # of the widest accumulator
 _NARROW = 1 << 31
@@ -135,7 +135,7 @@ def _layer(
 
 def _largest_sum(j: Projection, payload: int) -> int:
     """The largest magnitude that the sum of one target can reach in a step."""
-    most = int(np.abs(j.weight).reshape(len(j.weight), -1).sum(axis=1).max(initial=0)) * payload
+    most = largest(rows(j), payload)
     synapses = _most_synapses(j, zeros=True)
     if most >= 1 << (_SUM_BITS - 1) or synapses >= 1 << _COUNT_BITS:
         raise NetworkError(
@@ -148,8 +148,8 @@ def _largest_sum(j: Projection, payload: int) -> int:
 
 def _most_synapses(j: Projection, zeros: bool) -> int:
     """The most synapses of one target."""
-    stored = np.ones(j.weight.shape, np.bool_) if zeros else j.weight != 0
-    return int(stored.reshape(len(stored), -1).sum(axis=1).max(initial=0))
+    stored = np.ones(j.weight.shape, np.int64) if zeros else (j.weight != 0).astype(np.int64)
+    return largest(rows(j, stored))
 
 
 def _sum_bits(most: int) -> int:
@@ -159,7 +159,7 @@ def _sum_bits(most: int) -> int:
 
 def _after_settling(j: Projection, most: int) -> int:
     """The largest magnitude of a sum once it is wrapped and shifted."""
-    wrapped = most if j.kind is ProjectionKind.DENSE else min(most, STATE_LIMIT)
+    wrapped = min(most, STATE_LIMIT) if j.kind.spatial else most
     return wrapped << j.weight_exp if j.weight_exp >= 0 else (wrapped >> -j.weight_exp) + 1
 
 
@@ -210,9 +210,9 @@ def _wires(
     ends = [np.cumsum([0, *(len(t[part]) for t in tables)]) for part in range(4)]
     table = np.zeros((len(incoming), k.WIRE_COLUMNS), np.int64)
     for w, j in enumerate(incoming):
-        kernel = (1, 1) if j.kind is ProjectionKind.DENSE else j.weight.shape[2:]
-        wraps = j.kind is not ProjectionKind.DENSE
-        numbers = (*kernel, len(j.weight) // j.groups, shifts[w], j.weight_exp, wraps, late[w])
+        kernel = j.weight.shape[2:] if j.kind.spatial else (1, 1)
+        outs, wraps = len(j.weight) // j.groups, j.kind.spatial
+        numbers = (*kernel, outs, shifts[w], j.weight_exp, wraps, late[w])
         table[w] = [*(int(end[w]) for end in ends), *numbers]
     weight, rows, columns, places = (
         np.concatenate([t[part] for t in tables]) if tables else empty
@@ -235,7 +235,7 @@ def _wires(
 def _tables(network: IntNetwork, j: Projection) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Flat weights, rows, columns and places of one projection (see ``Wires``)."""
     source, target = network.population(j.source), network.population(j.target)
-    if j.kind is ProjectionKind.DENSE:
+    if not j.kind.spatial:
         order, taps = (
             _channel_last(np.arange(p.neurons).reshape(p.shape)) for p in (target, source)
         )
@@ -248,20 +248,16 @@ def _tables(network: IntNetwork, j: Projection) -> tuple[IntArray, IntArray, Int
     weight = np.ascontiguousarray(grouped.transpose(0, 2, 3, 4, 1)).reshape(-1)
     channels, height, width = as_image(source.shape)
     to_channels, to_height, to_width = as_image(target.shape)
-    rows = _reach(height, high, j, 0, to_height, to_width * to_channels)
-    columns = _reach(width, wide, j, 1, to_width, to_channels)
+    tall, broad = axes(j)
+    lines = _pitched(tall.reached(height, to_height), to_width * to_channels)
+    columns = _pitched(broad.reached(width, to_width), to_channels)
     y, x, c = (a.reshape(-1) for a in np.indices((height, width, channels)))
     first = c // inputs * per_group
     places = np.column_stack([y * high, x * wide, c * high * wide * per_group, first])
-    return weight, rows, columns, places
+    return weight, lines, columns, places
 
 
-def _reach(size: int, taps: int, j: Projection, axis: int, to_size: int, pitch: int) -> IntArray:
-    """(size * taps,): for each place and kernel tap along one axis *pitch* times the place that it
-    reaches in the target, or -1."""
-    place, tap = np.indices((size, taps))
-    ahead = place + j.padding[axis] - tap * j.dilation[axis]
-    reached, rest = np.divmod(ahead, j.stride[axis])
-    inside = (rest == 0) & (reached >= 0) & (reached < to_size)
-    found: IntArray = np.where(inside, reached * pitch, -1).reshape(-1)
+def _pitched(reached: IntArray, pitch: int) -> IntArray:
+    """(places * taps,): *pitch* times the place that each reaches in the target, or -1."""
+    found: IntArray = np.where(reached < 0, -1, reached * pitch).reshape(-1)
     return found

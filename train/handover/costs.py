@@ -19,9 +19,9 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatProjection,
     PopulationKind,
-    ProjectionKind,
 )
 from tssd.train.handover.float_run import FloatActivity, ImageArray, run
+from tssd.train.handover.linear import linear_map
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,5 @@ def _operations(projection: FloatProjection, events: FloatArray) -> float:
     if projection.pool is not None:
         kernel, stride = projection.pool.kernel, projection.pool.stride
         sent = functional.avg_pool2d(sent, kernel, stride) * (kernel[0] * kernel[1])
-    if projection.kind is ProjectionKind.DENSE:
-        return float(sent.sum()) * len(projection.weight)
     ones = torch.ones(projection.weight.shape, dtype=torch.float64)
-    geometry = (projection.stride, projection.padding, projection.dilation, projection.groups)
-    return float(functional.conv2d(sent, ones, None, *geometry).sum())
+    return float(linear_map(projection, sent, ones).sum())

@@ -20,10 +20,10 @@ from tssd.train.handover.float_network import (
     FloatPopulation,
     FloatProjection,
     PopulationKind,
-    ProjectionKind,
     Reset,
     depths,
 )
+from tssd.train.handover.linear import linear_map
 
 
 def layers(
@@ -109,17 +109,7 @@ def _linear(projection: FloatProjection, x: Tensor) -> Tensor:
         else torch.as_tensor(projection.bias, dtype=x.dtype, device=x.device)
     )
     try:
-        if projection.kind is ProjectionKind.DENSE:
-            return functional.linear(x.flatten(1), weight, bias)
-        return functional.conv2d(
-            x,
-            weight,
-            bias,
-            projection.stride,
-            projection.padding,
-            projection.dilation,
-            projection.groups,
-        )
+        return linear_map(projection, x, weight, bias)
     except RuntimeError as error:
         raise NetworkError(
             f"projection {projection.source} -> {projection.target}",

@@ -17,6 +17,7 @@ A readout never fires; its H[T] orders the classes, and with decay 1 H[T] / T is
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,17 @@ class ProjectionKind(StrEnum):
     DENSE = "dense"
     CONV2D = "conv2d"
     SUM_POOL = "sum_pool"
+
+    @property
+    def spatial(self) -> bool:
+        """Whether a kernel slides over an image, (C, H, W) to (C, H, W); its sum has 24 bits."""
+        match self:
+            case ProjectionKind.DENSE:
+                return False
+            case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
+                return True
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True, eq=False)

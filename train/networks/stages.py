@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tssd.errors import NetworkError
+from tssd.train.handover.geometry import Axis
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def _link_shape(link: LinkSpec, source: tuple[int, ...], spec: StageSpec) -> tup
     if not link.kernel:
         return (spec.width,)
     rows = pooled(source, link.pool)[1:]
-    sizes = ((n + 2 * (link.kernel // 2) - link.kernel) // link.stride + 1 for n in rows)
-    return (spec.width, *sizes)
+    axis = Axis(link.kernel, link.stride, link.kernel // 2)
+    return (spec.width, *(axis.outputs(n) for n in rows))
 
 
 def pooled(shape: tuple[int, ...], pool: int) -> tuple[int, ...]:

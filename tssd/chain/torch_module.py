@@ -27,7 +27,6 @@ from tssd.train.handover.float_network import (
     FloatPopulation,
     FloatProjection,
     PopulationKind,
-    ProjectionKind,
     Reset,
     depths,
 )
@@ -140,7 +139,7 @@ class _Link(nn.Module):
         super().__init__()
         pool = None if j.pool is None else nn.AvgPool2d(j.pool.kernel, j.pool.stride)
         self.pool = pool or nn.Identity()
-        dense, bias = j.kind is ProjectionKind.DENSE, j.bias is not None
+        dense, bias = not j.kind.spatial, j.bias is not None
         outputs, inputs = j.weight.shape[:2]
         self.flat = nn.Flatten() if dense else nn.Identity()
         self.linear: nn.Linear | nn.Conv2d

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tssd.calibration.int_network import IntNetwork, Projection, ProjectionKind
+from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
 from tssd.errors import ConfigError
+from tssd.hw_targets.mapping.fanout import synapses_per_neuron
 from tssd.report.model import (
     MEASURED,
     NETWORKS,
@@ -121,9 +122,10 @@ def assemble(evidence: Evidence) -> Report:
 
 
 def synapses(network: IntNetwork, name: str) -> int:
-    """Connections into a population: non-zero weights, each counted at every place of use."""
-    shape = network.population(name).shape
-    return sum(_synapses(projection, shape) for projection in network.incoming(name))
+    """Connections into a population: non-zero weights between two neurons that both exist."""
+    target = network.population(name).shape
+    shapes = [(j, network.population(j.source).shape) for j in network.incoming(name)]
+    return sum(int(synapses_per_neuron(j, source, target).sum()) for j, source in shapes)
 
 
 def stored_bits(network: IntNetwork, name: str) -> int | None:
@@ -136,12 +138,6 @@ def stored_bits(network: IntNetwork, name: str) -> int | None:
     low, high = min(int(w.min()) for w in weights), max(int(w.max()) for w in weights)
     wide = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
     return wide - max((used & -used).bit_length() - 1, 0)
-
-
-def _synapses(projection: Projection, shape: tuple[int, ...]) -> int:
-    weights = int(np.count_nonzero(projection.weight))
-    places = 1 if projection.kind is ProjectionKind.DENSE else int(np.prod(shape[1:]))
-    return weights * places
 
 
 def _names(network: IntNetwork) -> list[str]:

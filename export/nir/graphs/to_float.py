@@ -270,9 +270,7 @@ class _Converter:
             built = identity(built, here)
         goal = target or self.graph.output
         wanted = graph_shape(self.shapes[goal])
-        if built.kind is not ProjectionKind.DENSE and (
-            here != wanted or self.names[target] == READOUT
-        ):
+        if built.kind.spatial and (here != wanted or self.names[target] == READOUT):
             raise self.graph.fault(
                 f"way {way.source} -> {target}",
                 f"a convolution of shape {here} into {wanted}",
@@ -366,7 +364,7 @@ class _Converter:
     def _scaled(self, built: FloatProjection, name: str, after: Shape) -> FloatProjection:
         """A Scale after the map: into rows or output channels."""
         scale = np.broadcast_to(self.graph.nodes[name].params["scale"], self.shapes[name])
-        if built.kind is ProjectionKind.DENSE:
+        if not built.kind.spatial:
             rows = scale.reshape(-1)
             bias = None if built.bias is None else built.bias * rows
             return replace(built, weight=built.weight * rows[:, None], bias=bias)

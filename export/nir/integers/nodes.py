@@ -4,7 +4,8 @@ Euler at dt:   v[t] = (1 - dt/tau) v[t-1] + dt/tau (v_leak + r I[t])
 here:          tau = k dt,  r = k,  k = 4096 / decay      ->  v[t] = (1 - 1/k) v[t-1] + I[t]
 """
 
-from typing import Any
+import functools
+from typing import Any, assert_never
 
 import nir
 import numpy as np
@@ -21,7 +22,7 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.nir.integers.metadata import synapse_metadata
-from tssd.export.reading.geometry import check_shape, conv_shape
+from tssd.train.handover.geometry import check_shapes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -112,14 +113,17 @@ def weight_node(network: IntNetwork, index: int, late: int) -> tuple[Any, bool]:
     bias = np.zeros(target.shape)
     if bias_carrier(network, target) == index and _uses_bias(network, target):
         bias = in_weight_units(target)
-    if projection.kind is ProjectionKind.DENSE:
-        node = _dense(projection, source, target, bias)
-    elif _is_plain_pool(projection) and not bias.any():
-        node = _pool(projection, source, target)
-    else:
-        node = _convolution(projection, source, target, bias)
+    match projection.kind:
+        case ProjectionKind.DENSE:
+            node = _dense(projection, source, target, bias)
+        case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
+            pool = _is_plain_pool(projection) and not bias.any()
+            make = _pool if pool else functools.partial(_convolution, bias=bias)
+            node = make(projection, source, target)
+        case _:
+            assert_never(projection.kind)
     node.metadata = synapse_metadata(network, index, late) | node.metadata
-    return node, projection.kind is ProjectionKind.DENSE and len(source.shape) > 1
+    return node, not projection.kind.spatial and len(source.shape) > 1
 
 
 def _uses_bias(network: IntNetwork, population: Population) -> bool:
@@ -139,7 +143,7 @@ def _dense(projection: Projection, source: Population, target: Population, bias:
             found=f"a dense projection into the image shape {target.shape}",
             allowed="a one-dimensional target (NIR has no unflatten node)",
         )
-    check_shape(projection, projection.weight.shape, (target.neurons, source.neurons))
+    check_shapes(projection, source.shape, target.shape)
     weight = _scaled(projection)
     return nir.Affine(weight, float_exact(bias)) if bias.any() else nir.Linear(weight)
 
@@ -155,7 +159,7 @@ def _is_plain_pool(projection: Projection) -> bool:
 
 def _pool(projection: Projection, source: Population, target: Population) -> Any:
     kernel = projection.weight.shape[2:]
-    check_shape(projection, conv_shape(projection, source.shape), target.shape)
+    check_shapes(projection, source.shape, target.shape)
     node = nir.SumPool2d(
         np.array(kernel), np.array(projection.stride), np.array(projection.padding)
     )
@@ -165,7 +169,7 @@ def _pool(projection: Projection, source: Population, target: Population) -> Any
 def _convolution(
     projection: Projection, source: Population, target: Population, bias: FloatArray
 ) -> Any:
-    check_shape(projection, conv_shape(projection, source.shape), target.shape)
+    check_shapes(projection, source.shape, target.shape)
     weight, padding = squared(ungrouped(_scaled(projection), projection.groups), projection)
     node = nir.Conv2d(
         (source.shape[1], source.shape[2]),

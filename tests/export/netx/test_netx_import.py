@@ -161,7 +161,10 @@ REFUSED = {
     ),
     "conv shape": ([image((1, 5, 5)), conv(KERNEL, (2, 5, 5))], r"found shape \(2, 5, 5\)"),
     "no shape": ([conv(KERNEL, (2, 3, 3))], "a flat or unknown input"),
-    "channels": ([image((2, 5, 5)), conv(KERNEL, (2, 3, 3))], "weights for 1 channels"),
+    "channels": (
+        [image((2, 5, 5)), conv(KERNEL, (2, 3, 3))],
+        r"conv\): found a source of shape \(2, 5, 5\); allowed: \(1, h",
+    ),
     "groups": (
         [
             image((128, 3, 3)),

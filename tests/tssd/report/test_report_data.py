@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from sample_report import bare_report, full_report, sample_evidence, sample_network, sample_tally
 
-from tssd.calibration.simulate import layerwise
 from tssd.errors import ConfigError, FileFormatError
 from tssd.report.assemble import assemble, stored_bits, synapses
 from tssd.report.model import Report
@@ -77,14 +76,14 @@ def test_energy_totals_are_the_sums_of_the_layers() -> None:
     assert energy.total.high == pytest.approx(energy.dynamic.high + energy.static.high)
 
 
-def test_synapses_counts_the_products_of_a_full_input() -> None:
+def test_synapses_are_those_between_neurons_that_exist() -> None:
+    """A 3 x 3 kernel over 5 x 5 pixels, padded: along each axis 4 + 5 + 4 pairs of neurons."""
     network = sample_network()
-    ones = np.ones((1, 1, 2, 5, 5), np.int64)
     assert synapses(network, "readout") == np.count_nonzero(network.incoming("readout")[0].weight)
     a = network.incoming("a")[0]
-    assert synapses(network, "a") == np.count_nonzero(a.weight) * 25
+    assert np.all(a.weight)
+    assert synapses(network, "a") == 2 * 2 * 13**2
     assert synapses(network, "input") == 0
-    assert layerwise(network.with_time_steps(1), ones).spikes["a"].shape == (1, 1, 2, 5, 5)
 
 
 @pytest.mark.parametrize(
