@@ -41,7 +41,7 @@ ROOMS = {
     ),
 }
 MOST_ENTRIES = 14  # of a folder, its own __init__ not counted
-GROUND_FLOOR = {"errors", "config", "contracts", "atomic", "interrupts", "__version__"}
+GROUND_FLOOR = {"errors", "config", "contracts", "atomic", "compiling", "interrupts", "__version__"}
 
 
 def dotted(source: Path) -> set[str]:

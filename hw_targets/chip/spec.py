@@ -252,19 +252,25 @@ class ChipSpec:
                     for count, point in zip(value.at_count, value.points, strict=True):
                         yield f"{section}.{item.name}[{count}]", point
 
+    def number(self, name: str) -> "Quantity | Curve":
+        """The quantity or curve ``section.name``; ConfigError where there is none."""
+        section, _, key = name.partition(".")
+        found = getattr(getattr(self, section), key, None) if section in SECTIONS else None
+        if isinstance(found, Quantity | Curve):
+            return found
+        names = sorted({n.partition("[")[0] for n, _ in self.quantities()})
+        raise ConfigError(
+            f"chip {self.name}", found=f"no number {name!r}", hint=_nearest(name, names)
+        )
+
     def with_value(self, name: str, value: float, source: str = "set by the user") -> "ChipSpec":
         """A copy in which the quantity ``section.name`` is *value*, marked as assumed.
 
         A curve becomes *value* for every count.
         """
+        old = self.number(name)
         section, _, key = name.partition(".")
-        part: Any = getattr(self, section) if section in SECTIONS else None
-        old = getattr(part, key, None)
-        if not isinstance(old, Quantity | Curve):
-            names = sorted({n.partition("[")[0] for n, _ in self.quantities()})
-            raise ConfigError(
-                f"chip {self.name}", found=f"no number {name!r}", hint=_nearest(name, names)
-            )
+        part: Any = getattr(self, section)
         if not (math.isfinite(value) and value >= 0):
             raise ConfigError(
                 f"chip {self.name}: {name}", found=str(value), allowed="a number >= 0"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tssd.atomic import written_whole
 from tssd.calibration.int_network import Activity, IntNetwork, depths, interval
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, refusing
@@ -93,7 +94,8 @@ def write_record(path: Path, record: SpikeRecord) -> None:
     """Write *record* as ``.npz``."""
     arrays: dict[str, Any] = {f"spikes/{name}": e for name, e in record.spikes.items()}
     arrays |= {f"active/{name}": flags for name, flags in record.active.items()}
-    np.savez_compressed(path, schema=SCHEMA, steps=record.steps, **arrays)
+    with written_whole(path) as part, part.open("wb") as file:  # under this very name
+        np.savez_compressed(file, schema=SCHEMA, steps=record.steps, **arrays)
 
 
 def read_record(path: Path, network: IntNetwork) -> SpikeRecord:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tssd.atomic import written_whole
 from tssd.errors import FileFormatError, refusing
 from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
 from tssd.hw_targets.costs.counters import COLUMNS, Counters, ProjectionCount
@@ -51,7 +52,8 @@ def save_run(path: Path, run: Run, command: str | None = None) -> None:
     arrays: dict[str, Any] = {_key(name): counters.columns[name] for name in COLUMNS}
     arrays |= {"slice_core": counters.slice_core}
     arrays |= {"step_ns": run.timing.cycles * run.timing.cycle_ns}
-    np.savez_compressed(path, head=json.dumps(head), **arrays)
+    with written_whole(path) as part, part.open("wb") as file:  # under this very name
+        np.savez_compressed(file, head=json.dumps(head), **arrays)
 
 
 def load_run(path: Path) -> SavedRun:

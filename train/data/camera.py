@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tssd.compiling import kernel
 from tssd.errors import ConfigError, DataError
 from tssd.train.data.events import Events, Recordings, gather
 
@@ -144,13 +144,13 @@ def _noise(camera: Camera, number: int) -> npt.NDArray[np.int64]:
     return np.stack([rng.integers(0, end, count) for end in ends], axis=1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def level(light: float, floor: float) -> float:
     """The pixel's voltage: ln of the light, linear below *floor*."""
     return float(np.log(light)) if light >= floor else light * float(np.log(floor)) / floor
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def seen(light: Any, background: float, x: float, y: float) -> float:
     """The light at (x, y) of the image's plane, bilinear; beyond the image the background."""
     height, width = light.shape
@@ -165,7 +165,7 @@ def seen(light: Any, background: float, x: float, y: float) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def watch(
     light: Any,
     moved: Any,

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from tssd.compiling import kernel
 
 Array = npt.NDArray[Any]
 FIRED, INSIDE = 1, 2  # bits of a kept byte
 RECTANGULAR, TRIANGULAR, SIGMOID, ATAN = range(4)  # then fast-sigmoid
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def channel_sums(first: int, end: int, x: Array, sums: Array) -> None:
     """``sums[0, b, c]``, ``sums[1, b, c]``: the sums of x and x^2 of each sample, in float64.
 
@@ -41,7 +42,7 @@ def channel_sums(first: int, end: int, x: Array, sums: Array) -> None:
             fold_row(row, sums[:, b])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_moments(a: Array, b: Array, first: Array, second: Array) -> None:
     """first <- first + a, second <- second + a b."""
     for k in range(len(a)):
@@ -49,7 +50,7 @@ def add_moments(a: Array, b: Array, first: Array, second: Array) -> None:
         second[k] += a[k] * b[k]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fold_row(row: Array, sums: Array) -> None:
     """Add *row* (2, W * C) to the *sums* (2, C) of its channels."""
     channels = sums.shape[1]
@@ -59,7 +60,7 @@ def fold_row(row: Array, sums: Array) -> None:
             sums[1, c] += row[1, j * channels + c]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lif_forward(
     first: int,
     end: int,  # samples first..end of the batch
@@ -100,7 +101,7 @@ def lif_forward(
                     mean_windows(windows, share, pooled)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fire_row(
     drive: Array,
     gains: Array,
@@ -122,7 +123,7 @@ def fire_row(
         fired[k] = s
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def keep_row(before: Array, threshold: Any, half: Any, compact: bool, kept: Array) -> None:
     """What the backward pass needs of one row of membranes."""
     if compact:
@@ -134,7 +135,7 @@ def keep_row(before: Array, threshold: Any, half: Any, compact: bool, kept: Arra
             kept[k] = before[k]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tiled(values: Array, times: int) -> Array:
     """*values* repeated *times* times, one after the other."""
     result = np.empty(len(values) * times, values.dtype)
@@ -143,7 +144,7 @@ def tiled(values: Array, times: int) -> Array:
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_row(row: Array, total: Array, fresh: bool) -> None:
     """total <- total + row; *fresh* begins a total."""
     if fresh:
@@ -154,7 +155,7 @@ def add_row(row: Array, total: Array, fresh: bool) -> None:
             total[k] += row[k]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mean_windows(total: Array, share: Any, pooled: Array) -> None:
     """Summed rows (W // pool, pool, C) -> pooled (W // pool, C), times *share*."""
     columns, pool, channels = total.shape
@@ -171,7 +172,7 @@ def mean_windows(total: Array, share: Any, pooled: Array) -> None:
             pooled[j, c] = summed * share
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def spread_windows(pooled: Array, share: Any, row: Array) -> None:
     """The reverse: each window's gradient (W // pool, C), times *share*, to its members."""
     columns, pool, channels = row.shape
@@ -181,7 +182,7 @@ def spread_windows(pooled: Array, share: Any, row: Array) -> None:
                 row[j, d, c] = pooled[j, c] * share
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def slope_row(before: Array, threshold: Any, width: Any, surrogate: int, slopes: Array) -> None:
     """dS/dH of ``tssd.train.networks.neuron`` for one row of membranes."""
     kind = slopes.dtype.type
@@ -209,7 +210,7 @@ def slope_row(before: Array, threshold: Any, width: Any, surrogate: int, slopes:
             slopes[k] = height / (x * x)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lif_backward(
     first: int,
     end: int,  # samples first..end of the batch
@@ -272,7 +273,7 @@ def lif_backward(
                 fold_row(moments, sums[:, b])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def step_back_bytes(
     received: Array, kept: Array, peak: Any, after: Array, now: Array, hard: bool
 ) -> None:
@@ -287,7 +288,7 @@ def step_back_bytes(
             now[k] = after[k] + received[k] * (peak if np.uint8(kept[k]) & INSIDE else zero)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unpack_row(kept: Array, threshold: Any, before: Array, fired: Array) -> None:
     """Membranes and spikes of one row of kept membranes."""
     one, zero = fired.dtype.type(1), fired.dtype.type(0)
@@ -296,7 +297,7 @@ def unpack_row(kept: Array, threshold: Any, before: Array, fired: Array) -> None
         fired[k] = one if before[k] >= threshold else zero
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def step_back(
     received: Array,  # the gradient of the spikes
     before: Array,  # H[t], read only where the reset is not detached
@@ -323,7 +324,7 @@ def step_back(
             now[k] = through + (received[k] - after[k] * reset) * slopes[k]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def leak_row(
     kept: Array, start: Array, t: int, b: int, i: int, now: Array, threshold: Any, hard: bool
 ) -> float:
@@ -340,7 +341,7 @@ def leak_row(
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gradient_of_input(
     first: int, end: int, gradient: Array, x: Array, gain: Array, slope: Array, offset: Array
 ) -> None:
@@ -356,7 +357,7 @@ def gradient_of_input(
                     g[k] = g[k] * gains[k] + (values[k] * slopes[k] + offsets[k])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def pool_forward(first: int, end: int, x: Array, channels: int, pool: int, pooled: Array) -> None:
     """Means over ``pool x pool`` windows; incomplete ones are dropped."""
     steps, _, rows, breadth = pooled.shape
@@ -371,7 +372,7 @@ def pool_forward(first: int, end: int, x: Array, channels: int, pool: int, poole
                 mean_windows(windows, share, pooled[t, b, r].reshape(columns, channels))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def pool_backward(
     first: int, end: int, pooled: Array, channels: int, pool: int, gradient: Array
 ) -> None:

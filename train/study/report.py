@@ -5,7 +5,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tssd.atomic import write_bytes
+from tssd.atomic import write_bytes, written_whole
 from tssd.train.config import TrainConfig
 from tssd.train.study.runs import CUT, Difference, Outcome
 
@@ -96,7 +96,8 @@ def draw(outcomes: Sequence[Outcome], config: TrainConfig, paths: Sequence[Path]
         fontsize=11,
     )
     for path in paths:
-        figure.savefig(path, dpi=120)
+        with written_whole(path) as part:
+            figure.savefig(part, dpi=120)
 
 
 def _draw_pairs(axes: "Axes", outcomes: Sequence[Outcome]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tssd import terminal
+from tssd.atomic import check_writable, write_text
 from tssd.errors import FileFormatError, counted, visible
 from tssd.report import words
 
@@ -55,6 +56,8 @@ def command(
     from tssd.hw_targets.mapping.fit import fit
     from tssd.hw_targets.mapping.manual import read_placement
 
+    if out is not None:
+        check_writable(out, "--out")
     chip = load_chip(target)
     model = read_network(network)
     if placement is not None:
@@ -103,7 +106,7 @@ def traffic_of(network: "IntNetwork", chip: "ChipSpec", out: Path | None) -> Tra
 
     placed = place(network, chip)
     if out is not None:
-        out.write_text(placed.to_json(), encoding="utf-8")
+        write_text(out, placed.to_json())
     flow = traffic(network, placed, placed_fanouts(network, placed))
     return Traffic(placed.hop_cost, traffic_table(placed, flow, chip))
 

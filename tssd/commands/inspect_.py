@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tssd import terminal
+from tssd.atomic import check_writable, write_text
 from tssd.commands import bundle_options
 from tssd.errors import visible
 
@@ -34,9 +35,11 @@ def command(path: Path, svg: Path | None, as_json: bool, **told: Any) -> None:
     from tssd.inspecting.graph_drawing import to_svg
     from tssd.inspecting.inspection import inspect
 
+    if svg is not None:
+        check_writable(svg, "--svg")
     found = inspect(path, Answers(*(told[key] for key in ("profile", "dt", "reset", "rule"))))
     if svg is not None:
-        svg.write_text(to_svg(found), encoding="utf-8")
+        write_text(svg, to_svg(found))
     click.echo(json.dumps(asdict(found)) if as_json else to_text(found))
 
 

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from tssd import terminal
+from tssd.atomic import check_writable, write_text
 from tssd.errors import ConfigError, counted
 from tssd.progress import counter
 from tssd.report import words
@@ -32,7 +33,7 @@ timing_option = click.option(
     epilog="Example: tssd simulate build/fmnist --samples 16 --trace chip.json",
 )
 @click.argument("bundle", type=PATH)
-@click.option("--samples", type=int, help="How many samples; all without it.")
+@click.option("--samples", type=click.IntRange(1), help="How many samples; all without it.")
 @click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
 @click.option("--spikes", type=PATH, help="Time this spike record instead of simulating spikes.")
 @timing_option
@@ -42,8 +43,12 @@ timing_option = click.option(
 )
 @click.option("--placement", type=PATH, help="A placement.json of your own.")
 @click.option("--trace", type=PATH, help="Write a Chrome/Perfetto trace of a few steps.")
-@click.option("--trace-steps", type=int, default=4, show_default=True, help="Traced steps.")
-@click.option("--trace-from", type=int, help="First traced step; the slowest without it.")
+@click.option(
+    "--trace-steps", type=click.IntRange(1), default=4, show_default=True, help="Traced steps."
+)
+@click.option(
+    "--trace-from", type=click.IntRange(0), help="First traced step; the slowest without it."
+)
 @click.option("--counters", type=PATH, help="Write counters of every core and step as CSV.")
 @click.option("--save", type=PATH, help="Keep counters and times, to price them again.")
 @click.option("--price", "price_with", help="Price the saved run BUNDLE with this chip's table.")
@@ -78,6 +83,9 @@ def command(
     if price_with is not None:
         _print_price(bundle, price_with, as_json)
         return
+    for path, option in ((trace, "--trace"), (counters, "--counters"), (save, "--save")):
+        if path is not None:
+            check_writable(path, option)
     request = Request(
         bundle, samples, inputs, spikes, placement, chip, parse_settings(settings), timing
     )
@@ -85,9 +93,9 @@ def command(
         run = simulate_bundle(request, done)
     if trace is not None:
         first = slowest_step(run) if trace_from is None else trace_from
-        trace.write_text(chrome_trace(run, first, trace_steps), encoding="utf-8")
+        write_text(trace, chrome_trace(run, first, trace_steps))
     if counters is not None:
-        counters.write_text(summary.counters_csv(run), encoding="utf-8")
+        write_text(counters, summary.counters_csv(run))
     if save is not None:
         save_run(save, run, request.command)
     plain = not (settings or placement or spikes)  # else it is not the bundle's own run

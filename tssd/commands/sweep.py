@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,7 @@ import click
 from rich.table import Table
 
 from tssd import terminal
+from tssd.atomic import check_writable, write_text
 from tssd.commands.simulate import timing_option
 from tssd.progress import counter
 from tssd.report import words
@@ -27,12 +29,12 @@ PATH = click.Path(path_type=Path)
 )
 @click.argument("bundle", type=PATH)
 @click.option("--set", "settings", multiple=True, required=True, help="NAME=VALUE,VALUE,...")
-@click.option("--samples", type=int, help="How many samples; all without it.")
+@click.option("--samples", type=click.IntRange(1), help="How many samples; all without it.")
 @click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
 @timing_option
-@click.option("--workers", type=int, help="Processes; one per processor without it.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; one per processor without it.")
 @click.option("--cluster", help="A Dask scheduler's address, instead of processes here.")
-@click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV too.")
+@click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV too, row by row.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     bundle: Path,
@@ -49,20 +51,24 @@ def command(
 
     A setting is `chip` (names or files) or a number of the chip such as link.bandwidth.
     """
+    from tssd.simulating import sweep
     from tssd.simulating.simulation import Request
-    from tssd.simulating.sweep import in_processes, on_cluster, parse_axes, requests, simulate_point
 
-    axes = parse_axes(settings)
-    points = requests(Request(bundle, samples, inputs, mode=timing), axes)
-    pool = in_processes(workers) if cluster is None else on_cluster(cluster)
+    if csv_path is not None:
+        check_writable(csv_path, "--csv")
+    axes = sweep.parse_axes(settings)
+    base = Request(bundle, samples, inputs, mode=timing)
+    points = sweep.requests(base, axes)
+    sweep.check_names(base, points)
+    pool = sweep.in_processes(workers) if cluster is None else sweep.on_cluster(cluster)
     names = [name for name, _ in axes]
     rows: list[dict[str, object]] = []
-    with counter("sweeping") as done:
-        for request, point in zip(points, pool(simulate_point, points), strict=True):
+    with counter("sweeping") as done, closing(pool(sweep.simulate_point, points)) as found:
+        for request, point in zip(points, found, strict=True):
             rows.append(_row(names, request, point))
+            if csv_path is not None:  # an hour's work is not lost with the last point
+                write_text(csv_path, _csv(rows))
             done(1)
-    if csv_path is not None:
-        csv_path.write_text(_csv(rows), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(rows))
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tssd import terminal
+from tssd.atomic import write_text
 from tssd.commands.group import NamingGroup
 from tssd.hw_targets.chip import chip_page
 from tssd.hw_targets.chip.chips import chip_names, load_chip
@@ -85,7 +86,7 @@ def check(file: Path, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def docs(file: Path) -> None:
     """Write the page of all chips' numbers to FILE (Markdown)."""
-    file.write_text(chip_page.page(), encoding="utf-8")
+    write_text(file, chip_page.page())
     terminal.say(f"wrote {file}")
 
 

@@ -1,21 +1,25 @@
 """Sweeps: one bundle, many chips; each point a simulation of its own, in a pool of processes.
 
+A point that cannot be simulated is a row with its reason, whatever the reason; the others go on.
 The pool is one function, ``map_points``: anything that maps a function over requests in order will
 do. ``in_processes`` is a pool on this machine, ``on_cluster`` hands the points to Dask.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
+import os
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from tssd.errors import ConfigError, TargetError
+from tssd.errors import ConfigError, TargetError, TssdError
+from tssd.export.bundle.folder import read_bundle
 from tssd.hw_targets.sim import summary
-from tssd.simulating.simulation import Request, simulate_bundle
+from tssd.simulating.simulation import ALIASES, Request, chip_of, simulate_bundle
+from tssd.simulating.workers import answers
 
-MapPoints = Callable[[Callable[[Request], "Point"], Sequence[Request]], Iterator["Point"]]
+MapPoints = Callable[
+    [Callable[[Request], "Point"], Sequence[Request]], Generator["Point", None, None]
+]  # closed, it ends what still runs
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,26 @@ def with_setting(request: Request, name: str, value: str) -> Request:
         raise ConfigError("--set", found=f"{name}={value}", allowed=f"{name}=NUMBER") from None
 
 
+def refused(why: str) -> Point:
+    """The row of a point that could not be simulated."""
+    return Point(**dict.fromkeys((f.name for f in fields(Point)), None) | {"error": why})
+
+
+def check_names(base: Request, points: Sequence[Request]) -> None:
+    """ConfigError for a setting or a chip that does not exist: before hours of work, not after."""
+    bundle = read_bundle(base.bundle)
+    for chip in dict.fromkeys(point.chip for point in points):
+        found = chip_of(replace(base, chip=chip), bundle)
+        for name in dict.fromkeys(name for point in points for name, _ in point.settings):
+            found.number(ALIASES.get(name, name))
+
+
 def simulate_point(request: Request) -> Point:
-    """Simulate one point; what the chip refuses is part of the table, not the end of the sweep."""
+    """Simulate one point; what is refused is part of the table, not the end of the sweep."""
     try:
         run = simulate_bundle(request)
-    except TargetError as error:
-        return Point(None, None, None, None, None, None, None, str(error).splitlines()[0])
+    except (TssdError, OSError, MemoryError) as error:
+        return refused(" ".join(str(error).split("\n  try:")[0].split()) or type(error).__name__)
     total = summary.totals(run)
     return Point(
         total.latency_us,
@@ -87,13 +105,13 @@ def simulate_point(request: Request) -> Point:
 
 
 def in_processes(workers: int | None = None) -> MapPoints:
-    """Points in a pool of local processes, results in order."""
+    """Points in worker processes here, results in order; a worker's death is its point's row."""
 
     def map_points(
         function: Callable[[Request], Point], points: Sequence[Request]
-    ) -> Iterator[Point]:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(function, points)
+    ) -> Generator[Point, None, None]:
+        count = workers or os.cpu_count() or 1
+        return answers(function, points, count, lambda end: refused(f"the worker died: {end}"))
 
     return map_points
 
@@ -107,7 +125,7 @@ def on_cluster(address: str) -> MapPoints:
 
     def map_points(
         function: Callable[[Request], Point], points: Sequence[Request]
-    ) -> Iterator[Point]:
+    ) -> Generator[Point, None, None]:
         try:
             client = distributed.Client(address, timeout="20s")
         except (OSError, ValueError) as error:
@@ -119,7 +137,10 @@ def on_cluster(address: str) -> MapPoints:
             ) from None
         with client:
             for future in client.map(function, points, pure=False):
-                yield future.result()
+                try:
+                    yield future.result()
+                except distributed.KilledWorker as error:
+                    yield refused(f"the worker died: {' '.join(str(error).split())[:160]}")
 
     return map_points
 

@@ -5,9 +5,9 @@ only functions that make no arrays.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast, overload
+from typing import Any, Protocol, TypeVar, overload
 
-import numba
+from tssd import compiling
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,18 +47,18 @@ class Block(Protocol):
     def __setitem__(self, index: tuple[int, int, int], value: int, /) -> None: ...
 
 
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def compiled(function: F) -> F:
     """*function* through numba."""
-    return cast("F", numba.njit(**_OPTIONS)(function))
+    return compiling.compiled(function, **_OPTIONS)
 
 
 def inlined(function: F) -> F:
     """The same for a part of other compiled functions, copied into each: a call would pass every
     array as seven words, which costs more than the work of most parts."""
-    return cast("F", numba.njit(**_OPTIONS, forceinline=True)(function))
+    return compiling.compiled(function, **_OPTIONS, forceinline=True)
 
 
 @inlined

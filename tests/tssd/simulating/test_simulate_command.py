@@ -143,3 +143,18 @@ def test_bad_requests_are_refused(bundle: Path, tmp_path: Path) -> None:
         simulate(bundle, "--inputs", tmp_path / "none.npz")
     with pytest.raises(ConfigError, match="trace: found 4 steps from 99"):
         simulate(bundle, "--trace", tmp_path / "t.json", "--trace-from", "99")
+
+
+def test_a_run_is_saved_under_the_very_name_that_is_told(bundle: Path, tmp_path: Path) -> None:
+    said = simulate(bundle, "--save", tmp_path / "run")
+    assert f"wrote {tmp_path / 'run'}\n" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert "dynamic" in simulate(tmp_path / "run", "--price", "loihi2")
+
+
+@pytest.mark.parametrize("option", ["--trace", "--counters", "--save"])
+def test_outputs_are_tried_before_the_simulation(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=f"{option} .*: found no folder .*none"):
+        simulate(tmp_path / "no bundle", option, tmp_path / "none" / "x")

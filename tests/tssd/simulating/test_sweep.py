@@ -1,7 +1,9 @@
 """``tssd sweep``: the grid, the points, the table."""
 
+import csv
 import json
 import sys
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,22 @@ from click.testing import CliRunner
 from strategies import random_conv_network, random_inputs
 
 from tssd.calibration.int_network import Reset
-from tssd.cli import cli
+from tssd.cli import cli, main
 from tssd.errors import ConfigError, TargetError
 from tssd.export.bundle.folder import write_bundle
 from tssd.export.bundle.golden import make_golden
+from tssd.simulating import sweep
 from tssd.simulating.simulation import Request
-from tssd.simulating.sweep import in_processes, on_cluster, parse_axes, requests, simulate_point
+from tssd.simulating.sweep import (
+    MapPoints,
+    Point,
+    in_processes,
+    on_cluster,
+    parse_axes,
+    requests,
+    simulate_point,
+    with_setting,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +85,75 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(TargetError, match=r"(?s)no package distributed.*pip install 'tssd\[dask"):
         on_cluster("tcp://127.0.0.1:8786")
+
+
+def test_whatever_stops_a_point_is_its_row(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusal(request: Request) -> str:
+        point = simulate_point(request)
+        assert point.us_per_step is None
+        return point.error or ""
+
+    assert refusal(Request(tmp_path / "none")).startswith(f"{tmp_path / 'none' / 'manifest.json'}:")
+    zero = with_setting(Request(bundle), "noc.buffer", "0")
+    assert "1 mistake: - buffers.link: found 0; allowed: above 0" in refusal(zero)
+
+    def full(request: Request) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sweep, "simulate_bundle", full)
+    assert refusal(Request(bundle)) == "MemoryError"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--set noc.bufer=2,4", "found no number 'noc.bufer'"),
+        ("--set buffers.link=2 --set time_ns.spik=1", "did you mean 'time_ns.spike'"),
+        ("--set chip=loihi2,loihi3", "'loihi2'"),
+        ("--set noc.buffer=2 --workers 0", "Invalid value for '--workers'"),
+        ("--set noc.buffer=2 --samples 0", "Invalid value for '--samples'"),
+        ("--set noc.buffer=2 --csv /proc/none/x.csv", "--csv /proc/none/x.csv: found no folder"),
+    ],
+)
+def test_mistyped_settings_are_messages_before_the_work(
+    words: str,
+    said: str,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sweep, "in_processes", None)  # no worker is asked for anything
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", str(bundle), *words.split()])
+    heard = capsys.readouterr().err
+    assert (stopped.value.code, said in heard) == (2, True), heard
+
+
+def test_the_csv_grows_row_by_row(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "x.csv"
+    grown: list[int] = []
+
+    def here(workers: int | None) -> MapPoints:
+        def points(
+            function: Callable[[Request], Point], asked: Sequence[Request]
+        ) -> Generator[Point, None, None]:
+            for request in asked:
+                yield function(request)
+                grown.append(len(out.read_text().splitlines()))
+            raise KeyboardInterrupt
+
+        return points
+
+    monkeypatch.setattr(sweep, "in_processes", here)
+    words = ["sweep", str(bundle), "--set", "buffers.link=1,0,16", "--csv", str(out)]
+    CliRunner().invoke(cli, words)
+    assert grown == [2, 3, 4]
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert [bool(row["error"]) for row in rows] == [False, True, False]
 
 
 @pytest.mark.slow
