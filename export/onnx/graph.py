@@ -17,7 +17,7 @@ int8 products in 16 bits and saturate for payloads up to 255; floats have no suc
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from tssd.calibration.int_network import (
     lag,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT
+from tssd.calibration.simulate import check_silence, recurrent
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder, model_bytes
 from tssd.export.onnx.layers import PAYLOAD, Stage, Update, all_steps, one_step
@@ -64,7 +65,13 @@ def check(network: IntNetwork) -> None:
 
 
 def dialect(network: IntNetwork, *, trace: bool = False) -> "IntegerDialect":
-    """The integer network's way to write itself."""
+    """The integer network's way to write itself.
+
+    States start at zero, and with recurrence that is the chip's first step only where nothing fires
+    before it (``check_silence``).
+    """
+    _check_recurrence(network)
+    network = _without_mute_ways(network)
     ranges, depth = Range(network), depths(network)
     if network.input_coding is InputCoding.BIAS and network.source.bias_exp < 0:
         raise NetworkError(
@@ -74,6 +81,29 @@ def dialect(network: IntNetwork, *, trace: bool = False) -> "IntegerDialect":
         )
     stages = tuple(_stage(network, ranges, depth, p) for p in network.populations)
     return IntegerDialect(stages, network, ranges, Synapses(network, ranges, trace))
+
+
+def _check_recurrence(network: IntNetwork) -> None:
+    """Refuse ways back that a graph of neurons with states cannot say, and spikes from before the
+    first step that could return by one."""
+    for j in filter(network.is_recurrent, network.projections):
+        ends = network.population(j.source), network.population(j.target)
+        if not all(p.has_state for p in ends):
+            kinds = " to ".join(str(p.kind) for p in ends)
+            raise NetworkError(
+                f"projection {j.name}",
+                found=f"recurrence from {kinds}",
+                allowed="ways back from neurons to neurons, which have a state",
+            )
+    if recurrent(network):
+        check_silence(network)
+
+
+def _without_mute_ways(network: IntNetwork) -> IntNetwork:
+    """A readout never fires: what leads back from it delivers nothing, and has no node to read."""
+    mute = {p.name for p in network.populations if p.kind is PopulationKind.READOUT}
+    heard = tuple(j for j in network.projections if j.source not in mute)
+    return replace(network, projections=heard)
 
 
 def _stage(network: IntNetwork, ranges: Range, depth: Mapping[str, int], p: Population) -> Stage:

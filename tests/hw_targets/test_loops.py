@@ -20,6 +20,7 @@ from tssd.calibration.int_network import (
     Projection,
     ProjectionKind,
     Reset,
+    Runner,
     constant,
     plain_population,
 )
@@ -212,3 +213,59 @@ def test_other_recurrence_is_refused_by_name() -> None:
             gpu.run(case, inputs)
         with pytest.raises(NetworkError, match=message):
             prepare(case)
+    for back in (sums, looped(network, "conv0", "input")):
+        with pytest.raises(NetworkError, match=r"-> input: found recurrence from \w+ to input"):
+            onnx.run(back, inputs)
+
+
+def early_and_late(delay: int, threshold: int = 64) -> IntNetwork:
+    """input -> a -> b, where b recurs and a fires from its bias alone in every step; *delay*: of
+    the way from a to b."""
+    rng = np.random.default_rng(0)
+    lif = Population(
+        *("a", (4,), PopulationKind.LIF, Reset.HARD, constant(4096, (4,)), constant(500, (4,))),
+        vth=constant(threshold, (4,)),
+        bias_mant=constant(100, (4,)),
+        bias_exp=6,
+    )
+    populations = (
+        plain_population("input", (3,), PopulationKind.INPUT),
+        lif,
+        replace(lif, name="b", bias_mant=constant(0, (4,))),
+        readout("readout", 2, rng),
+    )
+
+    def way(source: str, target: str, rows: int, columns: int, late: int = 0) -> Projection:
+        weight = rng.integers(-90, 127, (rows, columns))
+        return Projection(source, target, ProjectionKind.DENSE, weight, delay=late)
+
+    ways = (way("input", "a", 4, 3), way("a", "b", 4, 4, delay), way("b", "b", 4, 4))
+    last = way("b", "readout", 2, 4)
+    return IntNetwork(populations, (*ways, last), 6, InputCoding.SPIKES, 1)
+
+
+@pytest.mark.parametrize("run", [gpu.run, onnx.run, simulated])
+def test_early_spikes_on_a_late_way_are_refused_by_every_engine(run: Runner) -> None:
+    """They arrive within the window of a population that recurs, which starts from silence."""
+    inputs = np.ones((6, 2, 3), np.int64)
+    with pytest.raises(NetworkError, match="population a: .* into the delayed way to b"):
+        run(early_and_late(delay=2), inputs)
+    quiet = early_and_late(delay=2, threshold=200)  # not reached in the one step before
+    expected, found = reference(quiet, inputs), run(quiet, inputs)
+    assert expected.spikes["b"].any()
+    for name, spikes in expected.spikes.items():
+        np.testing.assert_array_equal(found.spikes[name], spikes)
+
+
+@pytest.mark.parametrize("run", [gpu.run, onnx.run, simulated])
+def test_a_loop_of_a_readout_delivers_nothing(run: Runner) -> None:
+    """A recurrent layer whose neurons cannot fire, as netx may hold it."""
+    case = recurrent_case(1)
+    size = case.network.readout.neurons
+    back = Projection(
+        "readout", "readout", ProjectionKind.DENSE, np.full((size, size), 99), delay=1
+    )
+    looping = replace(case.network, projections=(*case.network.projections, back))
+    found, expected = run(looping, case.inputs), reference(case.network, case.inputs)
+    np.testing.assert_array_equal(found.readout, expected.readout)
+    np.testing.assert_array_equal(reference(looping, case.inputs).readout, expected.readout)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import over_time, reference
+from tssd.calibration.simulate import check_silence, over_time, reference
 from tssd.calibration.tally import tally
 from tssd.chain.float_import import FloatSource, import_graph
 from tssd.chain.pipeline import ExportOptions, Step, write_placed
@@ -64,6 +64,7 @@ def import_bundle(
     on_step("read the integers")
     imported = read_network(path, options)
     network = imported.network
+    check_silence(network)
     inputs = golden_inputs(network, options)
     on_step(f"place on {export.target}")
     traffic = tally(reference(network, inputs))

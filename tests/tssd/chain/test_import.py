@@ -15,7 +15,7 @@ from tssd.calibration.simulate import reference
 from tssd.chain.importing import ImportOptions, import_bundle, read_network
 from tssd.chain.pipeline import ExportOptions
 from tssd.cli import cli
-from tssd.errors import ConfigError, DataError, FileFormatError, TargetError
+from tssd.errors import ConfigError, DataError, FileFormatError, NetworkError, TargetError
 from tssd.export.bundle.folder import check_golden, read_bundle
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.write import write_graph
@@ -62,6 +62,18 @@ def test_frames_of_the_user_become_golden_inputs(net: Path, tmp_path: Path) -> N
     assert {row.status for row in check_golden(bundle, reference)} == {"pass"}
     with pytest.raises(DataError, match=r"4 frames of a sample; allowed: 5.*\n.*--time-steps 4"):
         import_bundle(net, tmp_path / "other", replace(options, time_steps=5))
+
+
+def test_spikes_before_the_first_step_make_no_bundle(tmp_path: Path) -> None:
+    """A bias that fires early into a delayed layer, with a recurrent one behind."""
+    loud = dense(random_weights(RNG, 4, 5), bias=np.full(4, 100))
+    late = dense(random_weights(RNG, 3, 4), delay=np.full((3, 4), 2))
+    again = dense(random_weights(RNG, 3, 3), weight_rec=random_weights(RNG, 3, 3))
+    layers = [loud, late, again | {"type": "dense_rec"}]
+    path = write_net(tmp_path / "early.net", layers)
+    with pytest.raises(NetworkError, match="population fc1: .* the delayed way to fc2"):
+        import_bundle(path, tmp_path / "b", ImportOptions(4))
+    assert not (tmp_path / "b").exists()
 
 
 IDLE = [
