@@ -16,6 +16,7 @@ from tssd.calibration.int_network import (
     Reset,
 )
 from tssd.calibration.integer import IntArray
+from tssd.export.netx.delays import forward_into, matrices, side_by_side
 
 BIAS_EXP = 6  # fixed by netx: one scale for weights, biases and thresholds
 MAX_BIAS = 4095  # 13-bit field; the CPU models wrap at 16 bits
@@ -57,8 +58,16 @@ def on(projection: Projection, found: str, allowed: str, hint: str) -> Finding:
 
 def populations_form_one_chain(network: IntNetwork) -> Findings:
     for population in network.populations[1:]:
-        sources = [j.source for j in forward_into(network, population)]
-        if len(sources) > 1:
+        ways = forward_into(network, population)
+        sources = list(dict.fromkeys(j.source for j in ways))
+        if len(sources) == 1 and len(ways) > 1 and not side_by_side(ways):
+            yield at(
+                population,
+                f"{len(ways)} projections from {sources[0]} that share synapses or are no matrices",
+                "dense ones, each synapse with one delay",
+                PLAIN,
+            )
+        elif len(sources) > 1:
             found = f"{len(sources)} incoming projections ({', '.join(sources)})"
             hint = f"{PLAIN}, or train without skips"
             yield at(population, found, "one: netx has no skip connections", hint)
@@ -110,8 +119,7 @@ def exponents_go_into_weights(network: IntNetwork) -> Findings:
 
 
 def weights_survive_loading(network: IntNetwork) -> Findings:
-    for projection in network.projections:
-        weight = projection.weight << max(projection.weight_exp, 0)
+    for projection, weight in matrices(network):
         dense = not projection.kind.spatial
         low, high = _range(weight)
         if dense and not weight.any():
@@ -258,12 +266,8 @@ def stateful(network: IntNetwork) -> list[Population]:
     return [p for p in network.populations[1:] if p.has_state]
 
 
-def forward_into(network: IntNetwork, population: Population) -> list[Projection]:
-    return [j for j in network.incoming(population.name) if not network.is_recurrent(j)]
-
-
 def into(network: IntNetwork, population: Population) -> Projection:
-    """The one projection into a population of a chain."""
+    """The one projection into a population of a chain, or the first of several delays."""
     return forward_into(network, population)[0]
 
 

@@ -7,6 +7,7 @@ neurons never fire: its membrane is read.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError, counted
-from tssd.export.netx.rules import MAX_VTH, Finding, bias_mantissa, check_netx, into
+from tssd.export.netx.delays import forward_into, merged, shifted
+from tssd.export.netx.rules import MAX_VTH, Finding, bias_mantissa, check_netx
 from tssd.export.nir.integers.write import smallest
 
 __all__ = ["Finding", "check_netx", "silent_threshold", "write_netx"]
@@ -62,12 +64,12 @@ def _with_ascii_names(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _layers(network: IntNetwork) -> list[dict[str, Any]]:
     layers = _input_layers(network)
     for population in network.populations[1:]:
-        projection = into(network, population)
-        dense = not projection.kind.spatial
-        if dense and len(network.population(projection.source).shape) == 3:
+        ways = forward_into(network, population)
+        dense = not ways[0].kind.spatial
+        if dense and len(network.population(ways[0].source).shape) == 3:
             layers.append({"type": "flatten"})
-        build = _dense if dense else _conv
-        layers.append(build(projection) | _about(network, population))
+        built = _dense(ways) if dense else _conv(ways[0])
+        layers.append(built | _about(network, population))
     return layers
 
 
@@ -82,18 +84,18 @@ def _input_layers(network: IntNetwork) -> list[dict[str, Any]]:
     return [layer]
 
 
-def _dense(projection: Projection) -> dict[str, Any]:
-    weight = projection.weight << projection.weight_exp
+def _dense(ways: Sequence[Projection]) -> dict[str, Any]:
+    weight, delay = merged(ways)
+    if len(ways) == 1:
+        delay = np.full_like(delay, ways[0].delay)
     layer = {"type": "dense", "shape": np.array(weight.shape[:1]), "weight": smallest(weight)}
-    if projection.delay:
-        layer["delay"] = np.full(weight.shape, projection.delay, np.int32)
-    return layer
+    return layer | ({"delay": _int32(delay)} if delay.any() else {})
 
 
 def _conv(projection: Projection) -> dict[str, Any]:
     return {
         "type": "conv",
-        "weight": smallest(projection.weight << projection.weight_exp),
+        "weight": smallest(shifted(projection)),
         "stride": np.array(projection.stride),
         "padding": np.array(projection.padding),
         "dilation": np.array(projection.dilation),

@@ -15,7 +15,7 @@ of the Output, leaky or not, is the readout. What has no counterpart is refused 
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 
@@ -149,7 +149,7 @@ class _Converter:
             plain = name.replace("/", "_")
             plain = f"lif_{plain}" if plain.isdigit() or plain in ("input", READOUT) else plain
             names[name] = free_name(plain, taken)
-            taken.add(names[name])
+            taken.add(names[name].replace(".", "_"))
         return names
 
     def _reads_out(self, name: str) -> bool:
@@ -377,9 +377,10 @@ class _Converter:
 
 
 def free_name(wanted: str, taken: Container[str]) -> str:
-    """*wanted*, or *wanted* with the first number that makes it a new one."""
-    numbered = (f"{wanted}_{i}" for i in count(2))
-    return wanted if wanted not in taken else next(n for n in numbered if n not in taken)
+    """*wanted*, or *wanted* with the first number that makes it a new one, also where a dot counts
+    as ``_`` (files have no dots in names)."""
+    names = chain([wanted], (f"{wanted}_{i}" for i in count(2)))
+    return next(name for name in names if name.replace(".", "_") not in taken)
 
 
 def _synapses(graph: Graph) -> dict[str, str]:

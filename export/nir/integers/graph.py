@@ -189,7 +189,7 @@ class _Builder:
         ends = (self.exit[source.name], self.exit[target.name])
         label = f"{ends[0]}_to_{ends[1]}"
         between = [self._add(f"{label}_delay", nir.Delay(steps))] if late else []
-        weights, flat = weight_node(self.network, index, late)
+        weights, flat = weight_node(self.network, index, late, self.depth)
         if flat:
             shape = {"input": np.array(source.shape)}
             between.append(self._add(f"{label}_flatten", nir.Flatten(shape, 0, -1)))

@@ -11,7 +11,7 @@ import nir
 import numpy as np
 
 from tssd import __version__
-from tssd.calibration.int_network import IntNetwork, Population, Reset, depths
+from tssd.calibration.int_network import IntNetwork, Population, Reset
 from tssd.calibration.integer import STATE_BITS, UNIT
 
 SCHEMA = "tssd-nir/1"
@@ -68,10 +68,11 @@ def neuron_metadata(population: Population) -> dict[str, Any]:
     }
 
 
-def synapse_metadata(network: IntNetwork, index: int, late: int) -> dict[str, Any]:
+def synapse_metadata(
+    network: IntNetwork, index: int, late: int, depth: Mapping[str, int]
+) -> dict[str, Any]:
     """A projection: its place in the integer model, its exponent, its delays."""
     projection = network.projections[index]
-    depth = depths(network)
     return {
         "projection": index,
         "source": projection.source,

@@ -5,6 +5,7 @@ here:          tau = k dt,  r = k,  k = 4096 / decay      ->  v[t] = (1 - 1/k) v
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 import nir
@@ -105,7 +106,9 @@ def bias_carrier(network: IntNetwork, population: Population) -> int | None:
     return next(iter(weighted or forward), None)
 
 
-def weight_node(network: IntNetwork, index: int, late: int) -> tuple[Any, bool]:
+def weight_node(
+    network: IntNetwork, index: int, late: int, depth: Mapping[str, int]
+) -> tuple[Any, bool]:
     """(the node with the weights of a projection, whether a Flatten must come before it)."""
     projection = network.projections[index]
     source = network.population(projection.source)
@@ -122,7 +125,7 @@ def weight_node(network: IntNetwork, index: int, late: int) -> tuple[Any, bool]:
             node = make(projection, source, target)
         case _:
             assert_never(projection.kind)
-    node.metadata = synapse_metadata(network, index, late) | node.metadata
+    node.metadata = synapse_metadata(network, index, late, depth) | node.metadata
     return node, not projection.kind.spatial and len(source.shape) > 1
 
 

@@ -1,10 +1,14 @@
 """A lava-dl network becomes ours exactly, or is refused by the name of what stands in the way."""
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from netx_files import FLATTEN, conv, dense, image, neuron, random_weights, write_net
 
 from tssd.calibration.int_network import InputCoding, IntNetwork, PopulationKind, Reset
@@ -12,6 +16,7 @@ from tssd.calibration.simulate import layerwise, over_time
 from tssd.errors import FileFormatError, NetworkError
 from tssd.export.netx.read import read_netx
 from tssd.export.netx.to_integers import Imported, import_netx
+from tssd.export.netx.write import write_netx
 
 
 def load(path: Path, layers: list[dict[str, Any]], **options: Any) -> Imported:
@@ -80,6 +85,64 @@ def test_delays_become_one_projection_each(tmp_path: Path, form: str) -> None:
     for projection in found.projections:
         here = spread == projection.delay
         np.testing.assert_array_equal(projection.weight, np.where(here, weight, 0))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_delays_go_back_as_the_one_matrix_that_they_came_as(seed: int) -> None:
+    """Read, written, read again: every weight with its delay, and the same spikes."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(2, 7, 4)
+    layers = []
+    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        weight = rng.integers(-127, 128, (outputs, inputs)) * (rng.random((outputs, inputs)) < 0.8)
+        weight[0, 0] = 77
+        delay = rng.integers(0, int(rng.integers(1, 63)), (outputs, inputs))
+        layers.append(dense(weight, delay=delay, neuron=neuron(dv=int(rng.integers(0, 4097)))))
+    with tempfile.TemporaryDirectory() as folder:
+        first = network(Path(folder), layers)
+        write_netx(first, Path(folder) / "again.net")
+        read = read_netx(Path(folder) / "again.net")
+        again = import_netx(read, first.time_steps).network
+    for layer, given_layer in zip(read, layers, strict=True):
+        assert layer.weight is not None
+        np.testing.assert_array_equal(layer.weight, given_layer["weight"])
+        kept = np.broadcast_to(layer.delay, layer.weight.shape)[layer.weight != 0]
+        np.testing.assert_array_equal(kept, given_layer["delay"][layer.weight != 0])
+    inputs = over_time((rng.random((2, sizes[0])) < 0.5).astype(np.int64), first.time_steps)
+    expected, found = layerwise(first, inputs), layerwise(again, inputs)
+    for name, spikes in expected.spikes.items():
+        np.testing.assert_array_equal(found.spikes[name], spikes)
+
+
+def test_two_delays_of_one_synapse_are_not_said(tmp_path: Path) -> None:
+    found = network(tmp_path, [dense(np.ones((3, 5), np.int64), delay=np.array(1))])
+    twice = replace(found.projections[0], delay=4)
+    both = replace(found, projections=(*found.projections, twice))
+    with pytest.raises(NetworkError, match="2 projections from input that share synapses"):
+        write_netx(both, tmp_path / "n.net")
+    apart = np.triu(np.ones((3, 5), np.int64))
+    fine = replace(
+        found,
+        projections=(
+            replace(found.projections[0], weight=apart),
+            replace(twice, weight=2 * (1 - apart), weight_exp=1),
+        ),
+    )
+    write_netx(fine, tmp_path / "n.net")
+    (layer,) = read_netx(tmp_path / "n.net")
+    assert layer.weight is not None
+    np.testing.assert_array_equal(layer.weight, np.where(apart == 1, 1, 4))
+    np.testing.assert_array_equal(layer.delay, np.where(apart == 1, 1, 4))
+
+
+def test_weights_of_all_delays_count_together(tmp_path: Path) -> None:
+    """One sign mode for the whole matrix: alone, each of the two would be kept."""
+    found = network(tmp_path, [dense(np.array([[200, 1], [1, 1]]), delay=np.array([[1, 0]] * 2))])
+    first, second = found.projections
+    mixed = replace(found, projections=(replace(first, weight=-first.weight), second))
+    with pytest.raises(NetworkError, match=r"weights -1 \.\. 200 \(shifted\)"):
+        write_netx(mixed, tmp_path / "n.net")
 
 
 def test_a_recurrent_layer_projects_to_itself(tmp_path: Path) -> None:
