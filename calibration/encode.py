@@ -6,7 +6,7 @@ GRADED  the pixel, on ``input_max`` + 1 levels, is the payload of every step; a 
 SPIKES  a still image is a deterministic rate code: step t (from 1) spikes where floor(t p) >
         floor((t - 1) p), p = pixel / 255. Over T steps floor(T p) spikes are sent, evenly spaced.
         Frames hold 0 and 255 only, which is one spike in that step; others are refused.
-BIAS    is computed off-chip by a front end: see ``calibration.front_end``.
+BIAS    is computed off-chip by a front end: see ``calibration.quantizing.front_end``.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def encode(network: IntNetwork, images: ImageArray) -> IntArray:
             "network",
             found="input as bias, computed off-chip",
             allowed="graded or spikes here",
-            hint="use the front end that was split from the float network",
+            hint="give the mantissas themselves, or export the float network with --input bias",
         )
     shape = network.source.shape
     constant = _constant_channels(shape, images, network.time_steps)

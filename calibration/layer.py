@@ -5,7 +5,8 @@
                                   from an integer (the search picks S theta = m + 1/2)
     reset_by = round(S * r)       of a soft reset with an amount r of its own
     bias   = round(S * b) weight units = mant << bias_exp (+ coarse * payload of a constant input)
-    dv, du = round(4096 * (1 - decay))                       du = 4096: no synaptic memory
+    dv, du = round(2**d * (1 - decay)) * 2**(12 - d)         d: bits of a decay; du = 4096: no
+                                                             synaptic memory
 
 A loop's weights are multiples of 2**e with the least e at which they fit: a self-inhibition as
 large as the threshold then costs the other weights no resolution. So are those of spikes into a
@@ -128,7 +129,7 @@ def to_integers(
         tuple(weights),
         tuple(exponents),
         _clip(vth, form.precision.vth_max, population.name, "thresholds", clips),
-        nearest(form.precision.decay_one * (1 - population.decay)).astype(np.int64),
+        _decays(1 - population.decay, form.precision),
         current_decay(population, form),
         _clip(mantissa, form.precision.bias_mant_max, population.name, "bias mantissas", clips),
         coarse.astype(np.int64),
@@ -141,7 +142,13 @@ def current_decay(population: FloatPopulation, form: Form) -> IntArray:
     """du of the population's synaptic memory; 4096 where it has none."""
     memory = population.synapse_decay
     forgotten = np.ones_like(population.decay) if memory is None else 1 - memory
-    return nearest(form.precision.decay_one * forgotten).astype(np.int64)
+    return _decays(forgotten, form.precision)
+
+
+def _decays(forgotten: FloatArray, precision: Precision) -> IntArray:
+    """The nearest decays of the target's width, as fractions of 4096."""
+    step = precision.decay_step
+    return nearest(precision.decay_one // step * forgotten).astype(np.int64) * step
 
 
 def may_shift(projection: FloatProjection, unit: float, units: Sequence[float]) -> bool:

@@ -2,13 +2,28 @@
 
 The defaults are Loihi's, as Lava 0.10 and lava-dl 0.6 read and declare them (weights of 8 bits with
 sign, 12-bit decays, 17-bit thresholds, 13-bit signed bias mantissas shifted by 6, 24-bit states;
-``lava/proc/lif``, ``lava/lib/dl/netx/hdf5.py``). The pipeline fills it from a chip file.
+``lava/proc/lif``, ``lava/lib/dl/netx/hdf5.py``). A chip file gives every one of them
+(``hw_targets.chip.widths``); ``RANGES`` is what the integer neuron can honour.
 """
 
 from dataclasses import dataclass
 
 from tssd.calibration.integer import DECAY_ONE, STATE_BITS, WEIGHT_SHIFT
 from tssd.errors import ConfigError
+
+# what the integer neuron can honour: field -> least, largest
+RANGES: dict[str, tuple[int, int]] = {
+    "weight_bits": (2, 16),
+    "decay_bits": (1, DECAY_ONE.bit_length() - 1),
+    "vth_max": (1, (1 << (STATE_BITS - 1 - WEIGHT_SHIFT)) - 1),
+    "bias_mant_max": (1, (1 << (STATE_BITS - 1)) - 1),
+    "bias_exp": (0, 7),
+    "bias_exp_max": (0, 7),
+    "state_bits": (STATE_BITS, STATE_BITS),
+    "payload_bits": (0, 24),
+    "delay_max": (0, 1 << 16),
+    "finer_max": (0, 7),
+}
 
 
 @dataclass(frozen=True)
@@ -34,15 +49,9 @@ class Precision:
     finer_max: int = 7
 
     def __post_init__(self) -> None:
-        _within("weight_bits", self.weight_bits, 2, 16)
-        _within("decay_bits", self.decay_bits, 12, 12)
-        _within("state_bits", self.state_bits, STATE_BITS, STATE_BITS)
-        _within("payload_bits", self.payload_bits, 1, 24)
+        for name, (low, high) in RANGES.items():
+            _within(name, getattr(self, name), low, high)
         _within("bias_exp", self.bias_exp, 0, self.bias_exp_max)
-        _within("delay_max", self.delay_max, 0, 1 << 16)
-        _within("finer_max", self.finer_max, 0, 7)
-        for name in ("vth_max", "bias_mant_max"):
-            _within(name, getattr(self, name), 1, 1 << 30)
 
     @property
     def weight_max(self) -> int:
@@ -60,9 +69,15 @@ class Precision:
         return DECAY_ONE
 
     @property
+    def decay_step(self) -> int:
+        """Decays are multiples of it: 2**-decay_bits of forgetting everything. A narrower field is
+        exact in the 12 bits of the definition: x (4096 - 16 d) >> 12 is x (256 - d) >> 8."""
+        return DECAY_ONE >> self.decay_bits
+
+    @property
     def payload_max(self) -> int:
-        """The largest payload of an input event."""
-        return (1 << self.payload_bits) - 1
+        """The largest payload of an input event; a spike without a payload counts as 1."""
+        return max((1 << self.payload_bits) - 1, 1)
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

@@ -23,14 +23,17 @@ def dequantize(network: FloatNetwork, integers: IntNetwork, names: Collection[st
     The truncation of the decayed membrane to 1/64 of a weight unit, and the floor of a right shift,
     are left out.
     """
-    pairs = list(zip(network.projections, integers.projections, strict=True))
+    first = integers.source.name  # with input as bias, what enters it is computed in float
+    behind = [j for j in network.projections if j.target != first]
+    pairs = list(zip(behind, integers.projections, strict=True))
     populations = tuple(
         _population(p, integers, [_extra(j, i) for j, i in pairs if j.target == p.name])
         if p.name in names
         else p
         for p in network.populations
     )
-    projections = tuple(_projection(j, i, integers) if j.target in names else j for j, i in pairs)
+    changed = {id(j): _projection(j, i, integers) if j.target in names else j for j, i in pairs}
+    projections = tuple(changed.get(id(j), j) for j in network.projections)
     return replace(network, populations=populations, projections=projections)
 
 
@@ -49,7 +52,7 @@ def _population(
     remembers = population.synapse_decay is not None
     return replace(
         population,
-        bias=bias / quantized.scale,
+        bias=population.bias if quantized is integers.source else bias / quantized.scale,
         threshold=threshold,
         decay=1 - quantized.dv / DECAY_ONE,
         synapse_decay=1 - quantized.du / DECAY_ONE if remembers else None,

@@ -8,18 +8,21 @@ largest current of the calibration images just fit the mantissa; a larger one of
 held at the limit (such a neuron fires in every step either way).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
+from tssd.calibration.encode import encode
 from tssd.calibration.int_network import InputCoding, IntNetwork, constant
 from tssd.calibration.integer import UNIT, IntArray
 from tssd.calibration.layer import nearest
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.quantize import apply, check_integers
-from tssd.calibration.quantizing.scales import Options, choose
+from tssd.calibration.quantizing.scales import Options, Scales, choose
 from tssd.errors import NetworkError
 from tssd.train.handover.float_layers import bias_current, project
 from tssd.train.handover.float_network import (
@@ -29,6 +32,8 @@ from tssd.train.handover.float_network import (
     PopulationKind,
 )
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, check_images, presented
+
+Encoder = Callable[[ImageArray], IntArray]  # uint8 images or frames -> inputs (T, B, *shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +65,11 @@ def quantize_behind_front_end(
     precision: Precision,
     observation: Observation,
     options: Options | None = None,
-) -> tuple[FrontEnd, IntNetwork]:
-    """The front end, and the integer network whose source is the first LIF population."""
+) -> tuple[FrontEnd, IntNetwork, Scales]:
+    """The front end, the integer network whose source is the first LIF population, and the scales
+    of the layers behind it."""
     target = _only_target(network)
+    options = replace(options or Options(), input_coding=InputCoding.SPIKES)  # all layers spike
     front = FrontEnd(
         network,
         target,
@@ -70,7 +77,8 @@ def quantize_behind_front_end(
         precision.bias_exp,
         precision.bias_mant_max,
     )
-    whole = apply(network, choose(network, observation, precision, options))
+    scales = choose(network, observation, precision, options)
+    whole = apply(network, scales)
     source = replace(
         whole.population(target.name),
         vth=np.floor(front.scale * target.threshold).astype(np.int64),
@@ -89,7 +97,17 @@ def quantize_behind_front_end(
         precision.bias_mant_max,
     )
     check_integers(behind, precision)
-    return front, behind
+    layers = {name: layer for name, layer in scales.layers.items() if name != target.name}
+    return front, behind, replace(scales, input_coding=InputCoding.BIAS, layers=layers)
+
+
+def encoder(network: IntNetwork, folded: Callable[[], FloatNetwork]) -> Encoder:
+    """How samples enter *network*: by itself, or through the front end of the *folded* network."""
+    if network.input_coding is not InputCoding.BIAS:
+        return partial(encode, network)
+    whole, source = folded(), network.source
+    target = _only_target(whole)
+    return FrontEnd(whole, target, source.scale, source.bias_exp, network.input_max).encode
 
 
 def _only_target(network: FloatNetwork) -> FloatPopulation:

@@ -14,6 +14,7 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.layer import memory_gain, worst_activation
+from tssd.calibration.payloads import payload_bounds
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.checks import label
 from tssd.calibration.quantizing.entering import constant_fits
@@ -168,21 +169,6 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
             )
     check_loops(network)
     check_silence(network)
-
-
-def payload_bounds(network: IntNetwork) -> dict[str, int]:
-    """The largest payload each population can send."""
-    bounds: dict[str, int] = {}
-    for population in network.populations:
-        bounds[population.name] = 1
-        if population.kind is PopulationKind.INPUT:
-            bounds[population.name] = network.input_max
-        elif population.kind is PopulationKind.RELAY:
-            incoming = network.incoming(population.name)
-            bounds[population.name] = worst_activation(
-                incoming, [j.weight for j in incoming], [bounds[j.source] for j in incoming]
-            )
-    return bounds
 
 
 def _check_weights(projection: Projection, precision: Precision) -> None:

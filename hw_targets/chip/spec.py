@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tssd.calibration.precision import RANGES
 from tssd.errors import ConfigError, counted
 
 
@@ -111,6 +112,9 @@ class Bits:
     decay: Quantity = _in("bit")
     state: Quantity = _in("bit")
     threshold: Quantity = _in("bit")
+    bias: Quantity = _in("bit")  # of the mantissa, sign included
+    bias_exponent: Quantity = _in("bit")  # unsigned: 3 bits are 0 .. 7
+    weight_exponent: Quantity = _in("bit")  # signed: 4 bits are -8 .. 7; 0: weights have none
     payload: Quantity = _in("bit")  # the widest graded spike; 0 where spikes are binary
     memory_word: Quantity = _in("bit")
     row_header: Quantity = _in("bit")  # per input axon of a dense projection
@@ -301,10 +305,22 @@ MUST_BE_POSITIVE = {
     + ("axons_in_per_core", "axons_out_per_core", "neuron_groups_per_core")
     + ("cores_per_chip", "chips"),
     "mesh": ("width", "height", "cores_per_router", "chip_columns"),
-    "bits": ("weight", "decay", "state", "threshold", "memory_word"),
+    "bits": ("memory_word",),
     "time_ns": ("cycle",),
     "link": ("bandwidth", "chip_bandwidth", "message"),
     "buffers": ("link", "axon_in", "spike_out"),
+}
+# what the integer neuron can honour: a number beyond cannot act
+HONOURED: dict[str, tuple[int, int]] = {
+    "limits.delay": RANGES["delay_max"],
+    "bits.weight": RANGES["weight_bits"],
+    "bits.decay": RANGES["decay_bits"],
+    "bits.state": RANGES["state_bits"],
+    "bits.threshold": (1, RANGES["vth_max"][1].bit_length()),
+    "bits.bias": (2, RANGES["bias_mant_max"][1].bit_length() + 1),
+    "bits.bias_exponent": (0, RANGES["bias_exp_max"][1].bit_length()),
+    "bits.weight_exponent": (0, RANGES["finer_max"][1].bit_length() + 1),
+    "bits.payload": RANGES["payload_bits"],
 }
 CYCLE_TOLERANCE = 0.05  # a cycle so long that a nominal latency moves by more is refused
 
@@ -320,6 +336,7 @@ def contradictions(spec: ChipSpec) -> Iterator[str]:
         for name in names:
             if getattr(getattr(spec, section), name).value <= 0:
                 yield f"{section}.{name}: found 0; allowed: above 0"
+    yield from _beyond_the_neuron(spec)
     mesh, limits = spec.mesh, spec.limits
     places = mesh.width.count * mesh.height.count * mesh.cores_per_router.count
     if limits.cores_per_chip.count > places:
@@ -339,6 +356,18 @@ def contradictions(spec: ChipSpec) -> Iterator[str]:
         whole = quantity.unit not in ("ns", "pJ", "W", "GB/s")
         if whole and quantity.value != round(quantity.value):
             yield f"{name}: found {quantity.value:g} {quantity.unit}; allowed: a whole number"
+
+
+def _beyond_the_neuron(spec: ChipSpec) -> Iterator[str]:
+    """Widths that the integer neuron does not compute with."""
+    for name, quantity in spec.quantities():
+        low, high = HONOURED.get(name, (0, math.inf))
+        if not low <= quantity.value <= high:
+            allowed = f"{low}" if low == high else f"{low} .. {high}"
+            yield (
+                f"{name}: found {quantity.value:g}; allowed: {allowed}, what the integer neuron"
+                " can honour"
+            )
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -6,6 +6,7 @@ exact by ``proof``. Loops are run step by step. The same code runs on ``cpu`` an
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -161,11 +162,14 @@ def count(
     device: str = "cpu",
     batch: int = BATCH,
     progress: Callable[[int], None] | None = None,
+    encoder: Callable[[ImageArray], IntArray] | None = None,
 ) -> Tally:
     """Events and readout of many samples: uint8 images (N, C, H, W), or inputs (T, N, ...).
 
-    ``progress`` is told how many samples each batch had.
+    ``progress`` is told how many samples each batch had; ``encoder`` makes inputs of images where
+    the network alone cannot (``calibration.quantizing.front_end``).
     """
+    encoder = encoder or partial(encode, network)
     images = samples if samples.dtype == np.uint8 else None
     inputs = None if images is not None else samples.astype(np.int64, copy=False)
     if inputs is not None:
@@ -175,7 +179,7 @@ def count(
     for first in range(0, total, batch):
         part = slice(first, first + batch)
         if images is not None:
-            chunk = encode(network, images[part].astype(np.uint8, copy=False))
+            chunk = encoder(images[part].astype(np.uint8, copy=False))
         else:
             assert inputs is not None
             chunk = inputs[:, part]

@@ -11,9 +11,12 @@ import numpy as np
 
 from tssd.calibration.int_network import InputCoding, IntNetwork, PopulationKind
 from tssd.calibration.integer import DECAY_ONE, IntArray
+from tssd.calibration.payloads import payload_bounds
 from tssd.errors import TargetError, counted
 from tssd.hw_targets.chip.spec import ChipSpec, Quantity
 from tssd.hw_targets.mapping.memory import Need
+
+AGAIN = "export or import the float network for this chip"
 
 
 @dataclass(frozen=True)
@@ -113,18 +116,59 @@ def thresholds_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[F
 
 
 def decays_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
-    """du and dv are fractions of 2**bits, 0 to one inclusive."""
-    limit = 1 << chip.bits.decay.count
+    """du and dv are fractions of 2**bits, 0 to one inclusive: multiples of 4096 / 2**bits here."""
+    step = DECAY_ONE >> chip.bits.decay.count
     for population in network.populations:
         for label, decay in (("du", population.du), ("dv", population.dv)):
-            if decay.min() < 0 or decay.max() > limit or limit != DECAY_ONE:
+            if decay.min() < 0 or decay.max() > DECAY_ONE or (decay % step).any():
                 yield Finding(
                     "decays fit their bits",
                     f"{population.name}: {label}",
                     f"{int(decay.min())} .. {int(decay.max())} of {DECAY_ONE}",
-                    f"0 .. {limit}",
-                    "quantize decays to the bits of the chip",
+                    f"0 .. {DECAY_ONE} in steps of {step}",
+                    AGAIN,
                 )
+
+
+def biases_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
+    """Mantissas within the signed field, exponents within the unsigned one; inputs as bias too."""
+    limit = 1 << (chip.bits.bias.count - 1)
+    exponent_max = (1 << chip.bits.bias_exponent.count) - 1
+    for population in network.populations:
+        low, high = int(population.bias_mant.min()), int(population.bias_mant.max())
+        if population is network.source and network.input_coding is InputCoding.BIAS:
+            low, high = min(low, -network.input_max), max(high, network.input_max)
+        if low < -limit or high >= limit:
+            yield Finding(
+                "biases fit their bits",
+                population.name,
+                f"mantissas {low} .. {high}",
+                f"{-limit} .. {limit - 1}",
+                AGAIN,
+            )
+        if (low or high) and not 0 <= population.bias_exp <= exponent_max:
+            yield Finding(
+                "biases fit their bits",
+                population.name,
+                f"exponent {population.bias_exp}",
+                f"0 .. {exponent_max}",
+                AGAIN,
+            )
+
+
+def weight_exponents_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
+    """A signed field; without one, weights act as they are stored."""
+    bits = chip.bits.weight_exponent.count
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if bits else (0, 0)
+    for projection in network.projections:
+        if not low <= projection.weight_exp <= high:
+            yield Finding(
+                "weight exponents fit their bits",
+                projection.name,
+                str(projection.weight_exp),
+                f"{low} .. {high}",
+                AGAIN,
+            )
 
 
 def delays_are_not_longer_than_the_longest(
@@ -138,7 +182,7 @@ def delays_are_not_longer_than_the_longest(
                 projection.name,
                 f"{projection.delay} steps",
                 f"{chip.limits.delay.count} steps",
-                "relay populations instead of delays",
+                AGAIN + " (relays are built where delays are missing)",
             )
 
 
@@ -152,22 +196,25 @@ def payloads_need_graded_spikes(network: IntNetwork, chip: ChipSpec) -> Iterator
             first.name,
             f"inputs up to {network.input_max}",
             f"{bits}-bit payloads" if bits else "binary spikes",
-            "input coding spikes (rate, latency or delta), or bias",
+            "--input spikes, or bias",
         )
+    bounds = payload_bounds(network)
     for population in network.populations:
-        if population.kind is PopulationKind.RELAY and bits == 0:
+        if population.kind is PopulationKind.RELAY and bounds[population.name] >= 1 << max(bits, 1):
             yield Finding(
                 "payloads need graded spikes",
                 population.name,
-                "a relay of graded values",
-                "binary spikes",
+                f"a relay of values up to {bounds[population.name]}",
+                f"{bits}-bit payloads" if bits else "binary spikes",
                 "fold pooling into the next projection",
             )
 
 
 NETWORK_RULES = (
     weights_fit_the_stored_bits,
+    weight_exponents_fit_their_bits,
     thresholds_fit_their_bits,
+    biases_fit_their_bits,
     decays_fit_their_bits,
     delays_are_not_longer_than_the_longest,
     payloads_need_graded_spikes,

@@ -59,7 +59,7 @@ def test_integers_fire_like_the_float_network(coding: InputCoding) -> None:
 
 def test_the_front_end_computes_a_current_for_every_frame() -> None:
     shown = frames(NETWORK, 6)
-    front, behind = quantize_behind_front_end(
+    front, behind, _ = quantize_behind_front_end(
         NETWORK, LOIHI, observe(NETWORK, shown), Options(search=Search.MAX_ABS)
     )
     sent = front.encode(shown)

@@ -4,7 +4,7 @@ Integer networks (.net of lava-dl, .nir with the integer model of tssd) are take
 a float graph (.nir of any tool) is calibrated and quantized first (``tssd.chain.float_import``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from tssd.calibration.tally import tally
 from tssd.chain.float_import import FloatSource, import_graph
 from tssd.chain.pipeline import ExportOptions, Step, write_placed
 from tssd.chain.user_samples import load_integers
-from tssd.errors import FileFormatError
+from tssd.errors import ConfigError, FileFormatError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.manifest import sha256
 from tssd.export.bundle.place import check_place
@@ -34,12 +34,12 @@ DRAWN_RATE = 0.2  # of ones among drawn spikes
 @dataclass(frozen=True)
 class ImportOptions:
     """``samples``: input samples (N, *input shape) or frames (N, T, *input shape) for the golden
-    answers of an integer network; drawn if None. ``coding``: what the input of a .net carries,
-    which the file does not say. ``calibration``: samples that a float graph is quantized on;
+    answers of an integer network; drawn if None. ``coding``: what the input carries; None: spikes
+    of a .net, which does not say. ``calibration``: samples that a float graph is quantized on;
     ``answers``: its missing words."""
 
     time_steps: int = 16
-    coding: InputCoding = InputCoding.SPIKES
+    coding: InputCoding | None = None
     samples: Path | None = None
     calibration: Path | None = None
     answers: Answers = Answers()
@@ -60,6 +60,7 @@ def import_bundle(
     check_place(out, force, given)
     if is_float_graph(path):
         source = FloatSource(options.calibration, options.time_steps, options.answers)
+        export = replace(export, input_coding=options.coding)
         return import_graph(path, out, source, export, force=force, on_step=on_step)
     on_step("read the integers")
     imported = read_network(path, options)
@@ -87,14 +88,27 @@ def is_float_graph(path: Path) -> bool:
 def read_network(path: Path, options: ImportOptions) -> Imported:
     """The integers in *path*: .net (lava-dl netx) or .nir of tssd."""
     if path.suffix == ".net":
-        return import_netx(read_netx(path), options.time_steps, options.coding)
+        coding = options.coding or InputCoding.SPIKES
+        return _as_asked(import_netx(read_netx(path), options.time_steps, coding), path, options)
     if path.suffix == ".nir":
-        return Imported(read_nir(path), ())
+        return _as_asked(Imported(read_nir(path), ()), path, options)
     raise FileFormatError(
         str(path),
         found=f"a {path.suffix or 'nameless'} file",
         allowed=".net of lava-dl's netx, or .nir",
     )
+
+
+def _as_asked(imported: Imported, path: Path, options: ImportOptions) -> Imported:
+    """*imported*, whose file may say itself what enters: then another ``coding`` is refused."""
+    says = imported.network.input_coding
+    if options.coding not in (None, says):
+        raise ConfigError(
+            f"--input {options.coding}",
+            found=f"{path.name}, whose input is {says}",
+            allowed=f"auto, or {says}",
+        )
+    return imported
 
 
 def golden_inputs(network: IntNetwork, options: ImportOptions) -> IntArray:

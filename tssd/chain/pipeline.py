@@ -14,19 +14,20 @@ import numpy as np
 
 from tssd.calibration.comparing import agreement
 from tssd.calibration.comparing.kept import notes, weight_table
-from tssd.calibration.encode import encode
-from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import Pooling, align, fold
+from tssd.calibration.quantizing.front_end import Encoder, encoder, quantize_behind_front_end
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import Options as QuantizeOptions
-from tssd.calibration.quantizing.scales import choose
+from tssd.calibration.quantizing.scales import Scales, choose
 from tssd.calibration.tally import Tally
 from tssd.chain.own_data import data_of
 from tssd.chain.users_module import strip_module
 from tssd.contracts import Contract, not_run, require
+from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle, write_bundle
 from tssd.export.bundle.golden import make_golden
 from tssd.export.bundle.place import check_place
@@ -36,6 +37,7 @@ from tssd.export.onnx.graph import onnx_bytes
 from tssd.hw_targets.chip.chip_copy import chip_files
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.chip.widths import precision_of
 from tssd.hw_targets.gpu.engine import count
 from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.mapping.manual import read_placement
@@ -58,11 +60,13 @@ PLACEMENT_SAMPLES = 64
 class ExportOptions:
     """Choices of one export. ``tolerance_points``: how many points of accuracy the integers may
     cost on ``check_samples`` validation samples; calibration samples come from the training split.
+    ``input_coding`` None: as samples and chip allow. ``weight_bits`` None: the chip's.
     """
 
     target: str = "loihi2"
     pooling: Pooling = "fold"
-    weight_bits: int = 8
+    weight_bits: int | None = None
+    input_coding: InputCoding | None = None
     calibration_samples: int = 256
     check_samples: int = 2000
     tolerance_points: float = 1.0
@@ -91,10 +95,11 @@ class Material:
 @dataclass(frozen=True, eq=False)
 class Deployable:
     """Everything that an export decided, before it is written; ``notes``: what a user must know of
-    the integers, ``weights``: a row for each projection's."""
+    the integers, ``weights``: a row for each projection's, ``encode``: how samples enter."""
 
     stripped: FloatNetwork
     network: IntNetwork
+    encode: Encoder
     placement: Placement
     contracts: tuple[Contract, ...]
     notes: tuple[str, ...] = ()
@@ -137,29 +142,58 @@ def deploy(
 ) -> Deployable:
     """Fold, calibrate, quantize and place; raises ContractError where a hand-over fails."""
     chip = load_chip(options.target)
-    precision = precision_of(chip, options)
+    precision = precision_of(chip, options.weight_bits)
+    choices = quantizing(chip, options)
     on_step("fold normalisation and pooling")
     folded = align(fold(stripped, options.pooling), precision.delay_max)
     folding = agreement.compare_folded(stripped, folded, material.checked, device=options.device)
     contracts += folding.contracts(material.labels)
     on_step("calibrate and quantize")
-    observation = observe(folded, material.calibration)
-    scales = choose(folded, observation, precision, quantizing(folded, options.quantize))
-    network = apply(folded, scales)
-    counted = _counted(network, material.checked, options)
+    network, scales = _integers(folded, material, precision, choices)
+    enter = encoder(network, lambda: folded)
+    counted = _counted(network, material.checked, enter, options)
     contracts += (accuracy_contract(folding, counted, material, options),)
     require(contracts)
     on_step(f"place on {options.target}")
-    placement = _place(network, chip, material.calibration, options)
-    told = notes(network, scales, folding.events, counted)
-    return Deployable(stripped, network, placement, contracts, told, weight_table(network, scales))
+    placement = _place(network, chip, material.calibration, enter, options)
+    told, weights = (
+        notes(network, scales, folding.events, counted),
+        weight_table(network, scales),
+    )
+    return Deployable(stripped, network, enter, placement, contracts, told, weights)
 
 
-def quantizing(folded: FloatNetwork, options: QuantizeOptions) -> QuantizeOptions:
+def quantizing(chip: ChipSpec, options: ExportOptions) -> QuantizeOptions:
+    """The choices of quantization for *chip*: spikes where they cannot carry a payload."""
+    asked, binary = options.input_coding, chip.bits.payload.count == 0
+    if binary and asked is InputCoding.GRADED:
+        raise ConfigError(
+            "--input graded",
+            found=f"chip {chip.name}, whose spikes carry no payload",
+            allowed="spikes, bias or auto",
+        )
+    coding = InputCoding.SPIKES if binary and asked is None else asked
+    return replace(options.quantize, input_coding=coding or options.quantize.input_coding)
+
+
+def sparing_exponents(folded: FloatNetwork, options: QuantizeOptions) -> QuantizeOptions:
     """*options*, with exponents that a .net cannot say only where there can be none anyway."""
     firing = [p for p in folded.populations if p.kind is PopulationKind.LIF]
     hard = all(p.reset is Reset.HARD for p in firing)
     return replace(options, finer_weights=options.finer_weights and not hard)
+
+
+def _integers(
+    folded: FloatNetwork, material: Material, precision: Precision, options: QuantizeOptions
+) -> tuple[IntNetwork, Scales]:
+    """The integer network; with input as bias, the one behind the first layer."""
+    observation = observe(folded, material.calibration)
+    options = sparing_exponents(folded, options)
+    if options.input_coding is InputCoding.BIAS:
+        _, behind, scales = quantize_behind_front_end(folded, precision, observation, options)
+        return behind, scales
+    scales = choose(folded, observation, precision, options)
+    return apply(folded, scales), scales
 
 
 def write(
@@ -180,7 +214,7 @@ def write(
     return write_placed(
         network,
         deployable.placement,
-        encode(network, material.golden),
+        deployable.encode(material.golden),
         out,
         options,
         about={
@@ -224,14 +258,6 @@ def write_placed(
     )
 
 
-def precision_of(chip: ChipSpec, options: ExportOptions) -> Precision:
-    """The widths of the chip, with the weights narrowed to the asked number of bits."""
-    return Precision(
-        weight_bits=min(options.weight_bits, int(chip.bits.weight.value)),
-        vth_max=(1 << int(chip.bits.threshold.value)) - 1,
-    )
-
-
 def accuracy_contract(
     folding: agreement.Folding, counted: Tally, material: Material, options: ExportOptions
 ) -> Contract:
@@ -261,15 +287,19 @@ def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:
     return dataset.train.images[np.sort(chosen)]
 
 
-def _place(network: IntNetwork, chip: ChipSpec, samples: Any, options: ExportOptions) -> Placement:
+def _place(
+    network: IntNetwork, chip: ChipSpec, samples: Any, enter: Encoder, options: ExportOptions
+) -> Placement:
     if options.placement is not None:
         return read_placement(options.placement, network, chip)
-    traffic = _counted(network, samples[:PLACEMENT_SAMPLES], options)
+    traffic = _counted(network, samples[:PLACEMENT_SAMPLES], enter, options)
     return place(network, chip, traffic, options.seed)
 
 
-def _counted(network: IntNetwork, images: ImageArray, options: ExportOptions) -> Tally:
-    return count(network, images, device=options.device)
+def _counted(
+    network: IntNetwork, images: ImageArray, enter: Encoder, options: ExportOptions
+) -> Tally:
+    return count(network, images, device=options.device, encoder=enter)
 
 
 def _table(options: ExportOptions) -> dict[str, Any]:

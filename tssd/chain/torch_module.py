@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.quantizing.front_end import Encoder
+from tssd.chain.entering import encoder_of
 from tssd.export.bundle.folder import read_bundle
 from tssd.hw_targets.gpu import engine
 from tssd.train.handover.float_file import FLOAT_FILE
@@ -44,7 +46,7 @@ def load(folder: Path, *, exact: bool = False) -> "IntegerModule | FloatModule":
     """The network of the bundle in *folder*; FileFormatError where it carries no float network."""
     bundle = read_bundle(Path(folder))
     if exact:
-        return IntegerModule(bundle.network)
+        return IntegerModule(bundle.network, encoder_of(bundle))
     return FloatModule(read_float(bundle.file(FLOAT_FILE)))
 
 
@@ -55,14 +57,14 @@ class IntegerModule(nn.Module):
     the largest is the class. Runs where the module was moved to: ``cpu`` or ``cuda``.
     """
 
-    def __init__(self, network: IntNetwork) -> None:
+    def __init__(self, network: IntNetwork, encoder: Encoder | None = None) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.encoder = network, encoder or partial(encode, network)
         self.register_buffer("place", torch.zeros(0), persistent=False)
 
     def inputs(self, images: ImageArray) -> Tensor:
         """uint8 images (N, C, H, W) as inputs (T, N, *input shape)."""
-        return torch.tensor(encode(self.network, images))
+        return torch.tensor(self.encoder(images))
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self._run(inputs)[1]

@@ -9,11 +9,10 @@ import numpy as np
 
 from tssd.calibration.comparing import agreement
 from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_is_quantized
-from tssd.calibration.encode import encode
 from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
-from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.simulate import check_loops, reference
+from tssd.chain.entering import encoder_of, folded_network, sample_shape
 from tssd.chain.own_data import data_of
 from tssd.chain.user_samples import load_samples as load_user_samples
 from tssd.checks import reporting
@@ -122,14 +121,14 @@ def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
         shown = data.test.first(count)
         return _samples(bundle, shown.images[:], shown.labels)
     if options.data is not None:
-        found = load_user_samples(options.data, bundle.network.source.shape)
+        found = load_user_samples(options.data, sample_shape(bundle))
         labels = None if found.labels is None else found.labels[:count]
         return _samples(bundle, found.images[:count], labels)
     return Samples(check_has_golden(bundle)[:, :count], None, None)
 
 
 def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None) -> Samples:
-    return Samples(encode(bundle.network, images), images, labels)
+    return Samples(encoder_of(bundle)(images), images, labels)
 
 
 def _trained(source: Mapping[str, Any]) -> TrainConfig:
@@ -165,7 +164,7 @@ def _float_side(
 ) -> _FloatSide:
     """The stripped and the folded float network, and each layer's integers alone in it."""
     stripped = read_float(bundle.file(FLOAT_FILE))
-    folded = align(fold(stripped, bundle.manifest["options"]["pooling"]))
+    folded = folded_network(bundle)
     folding = agreement.compare_folded(stripped, folded, images, device=options.device)
     contracts = folding.contracts(labels)
     names = {p.name for p in bundle.network.populations}

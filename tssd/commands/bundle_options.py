@@ -13,6 +13,7 @@ from tssd.errors import ConfigError
 from tssd.export.nir.graphs.profiles import DISCRETISATIONS, PROFILES
 
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
+    from tssd.calibration.int_network import InputCoding
     from tssd.export.bundle.folder import Bundle
 
 Command = Callable[..., None]
@@ -69,10 +70,16 @@ def quantizing(command: Command) -> Command:
         ),
         click.option(
             "--weight-bits",
-            type=click.IntRange(2, 8),
-            default=8,
+            type=click.IntRange(2, 16),
+            help="Of the integer weights, sign included; the chip's without it.",
+        ),
+        click.option(
+            "--input",
+            "coding",
+            type=click.Choice(["auto", "graded", "spikes", "bias"]),
+            default="auto",
             show_default=True,
-            help="Of the integer weights, sign included.",
+            help="Pixels as payloads, spikes, or the first layer's current as a bias.",
         ),
         click.option(
             "--calibration-samples",
@@ -159,6 +166,13 @@ def refuse_idle(names: Iterable[str], why: str) -> None:
             raise ConfigError(
                 parameter.opts[0], found="an option with nothing to act on", allowed=why
             )
+
+
+def coding_of(said: str) -> "InputCoding | None":
+    """The coding that ``--input`` names; None for auto."""
+    from tssd.calibration.int_network import InputCoding
+
+    return None if said == "auto" else InputCoding(said)
 
 
 def show(out: Path, bundle: "Bundle", as_json: bool) -> None:

@@ -44,7 +44,8 @@ def command(
         raise click.UsageError("give a run folder or --model")
     steps = Steps(quiet=as_json)
     own = {key: choices.pop(key) for key in (*MODULE_ONLY, "time_steps")}
-    options = ExportOptions(**choices)
+    coding = bundle_options.coding_of(choices.pop("coding"))
+    options = ExportOptions(**choices, input_coding=coding)
     if run is not None:
         given = [f"--{key.replace('_', '-')}" for key in MODULE_ONLY if own[key] is not None]
         if given:

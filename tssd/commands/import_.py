@@ -24,14 +24,6 @@ NETX_ONLY = ("time_steps", "coding")  # an integer .nir says both
 @bundle_options.foreign
 @bundle_options.answers
 @click.option(
-    "--input",
-    "coding",
-    type=click.Choice(["spikes", "graded"]),
-    default="spikes",
-    show_default=True,
-    help="What the input of a .net carries, unless it is a bias.",
-)
-@click.option(
     "--inputs",
     "samples",
     type=click.Path(path_type=Path),
@@ -45,7 +37,6 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     What a NIR graph does not say about time (dt, rule, reset) comes from the options or the
     profile; it is never guessed. Its weights are quantized on --calibration samples.
     """
-    from tssd.calibration.int_network import InputCoding
     from tssd.chain.importing import ImportOptions, import_bundle, is_float_graph
     from tssd.chain.pipeline import ExportOptions
     from tssd.export.nir.graphs.profiles import Answers
@@ -57,7 +48,7 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
         idle = FLOAT_ONLY + (NETX_ONLY if path.suffix == ".nir" else ())
         bundle_options.refuse_idle(idle, f"what {kind} leaves open: see tssd import --help")
     answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule")))
-    coding = InputCoding(choices.pop("coding"))
+    coding = bundle_options.coding_of(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
     options = ImportOptions(**own, coding=coding, answers=answers, export=ExportOptions(**choices))
     steps = Steps(quiet=as_json)

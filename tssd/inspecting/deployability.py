@@ -115,15 +115,17 @@ def _silently_quantized(folded: FloatNetwork | str, chip: ChipSpec) -> IntNetwor
     from tssd.calibration.quantizing.observe import observe
     from tssd.calibration.quantizing.quantize import quantize
     from tssd.calibration.quantizing.scales import Options, Search
-    from tssd.chain.pipeline import ExportOptions, precision_of, quantizing
+    from tssd.chain.pipeline import ExportOptions, quantizing, sparing_exponents
+    from tssd.hw_targets.chip.widths import precision_of
 
     if isinstance(folded, str):
         return folded
-    precision = precision_of(chip, ExportOptions())
+    precision = precision_of(chip)
     try:
         aligned = align(folded, precision.delay_max)
         silent = np.zeros((1, *aligned.populations[0].shape), np.uint8)
-        options = quantizing(aligned, Options(search=Search.MAX_ABS))
+        choices = ExportOptions(quantize=Options(search=Search.MAX_ABS))
+        options = sparing_exponents(aligned, quantizing(chip, choices))
         return quantize(aligned, precision, observe(aligned, silent), options)
     except TssdError as error:
         return str(error)

@@ -25,7 +25,7 @@ PLAIN = Options(search=Search.MAX_ABS)
 def test_the_network_behind_the_front_end_fires_like_the_float_one(reset: Reset) -> None:
     network = align(fold(small_vgg(2, reset, side=8)))
     samples = images(network, 8)
-    front, behind = quantize_behind_front_end(network, LOIHI, observe(network, samples), PLAIN)
+    front, behind, _ = quantize_behind_front_end(network, LOIHI, observe(network, samples), PLAIN)
     assert behind.input_coding is InputCoding.BIAS
     assert [p.name for p in behind.populations] == ["conv1", "conv2", "conv3", "readout"]
     sent = front.encode(samples)
@@ -41,7 +41,7 @@ def test_the_network_behind_the_front_end_fires_like_the_float_one(reset: Reset)
 def test_it_runs_pipelined_too() -> None:
     network = align(fold(small_vgg(3, side=6)))
     samples = images(network, 3)
-    front, behind = quantize_behind_front_end(network, LOIHI, observe(network, samples), PLAIN)
+    front, behind, _ = quantize_behind_front_end(network, LOIHI, observe(network, samples), PLAIN)
     whole, chip = (run_(behind, front.encode(samples)) for run_ in (layerwise, pipelined))
     np.testing.assert_array_equal(whole.readout, chip.readout)
 
@@ -63,6 +63,6 @@ def test_what_has_no_front_end_is_refused() -> None:
     narrow = Precision(bias_mant_max=1)
     with pytest.raises(NetworkError, match="population conv1: found currents up to"):
         quantize_behind_front_end(network, narrow, observe(network, samples), PLAIN)
-    _, behind = quantize_behind_front_end(network, LOIHI, observe(network, samples), PLAIN)
+    _, behind, _ = quantize_behind_front_end(network, LOIHI, observe(network, samples), PLAIN)
     with pytest.raises(NetworkError, match="found input as bias, computed off-chip"):
         encode(behind, samples)

@@ -140,3 +140,12 @@ def test_bad_files_are_told_apart(net: Path, tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"found a \.npy file"):
         read_network(tmp_path / "x.npy", ImportOptions())
     assert not (tmp_path / "b").exists()
+
+
+def test_a_coding_that_the_file_contradicts_is_refused(net: Path, tmp_path: Path) -> None:
+    ours = import_bundle(net, tmp_path / "bundle", ImportOptions(4)).file("network.nir")
+    with pytest.raises(
+        ConfigError, match=r"--input graded: found network\.nir, whose input is spikes"
+    ):
+        read_network(ours, ImportOptions(coding=InputCoding.GRADED))
+    assert read_network(ours, ImportOptions(coding=InputCoding.SPIKES))

@@ -1,0 +1,19 @@
+"""How large the values can be that populations send."""
+
+from tssd.calibration.int_network import IntNetwork, PopulationKind
+from tssd.calibration.layer import worst_activation
+
+
+def payload_bounds(network: IntNetwork) -> dict[str, int]:
+    """The largest payload each population can send."""
+    bounds: dict[str, int] = {}
+    for population in network.populations:
+        bounds[population.name] = 1
+        if population.kind is PopulationKind.INPUT:
+            bounds[population.name] = network.input_max
+        elif population.kind is PopulationKind.RELAY:
+            incoming = network.incoming(population.name)
+            bounds[population.name] = worst_activation(
+                incoming, [j.weight for j in incoming], [bounds[j.source] for j in incoming]
+            )
+    return bounds
