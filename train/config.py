@@ -180,6 +180,7 @@ class TrainConfig:
     teacher_frames: TeacherFrames = TeacherFrames.PREFIX  # ours: the paper does not say
     event_gain: int = 32  # what one event adds to a pixel of 0..255
     event_shrink: int = 1  # so many of the camera's rows and columns make one of the frame
+    event_window_us: int = 0  # length of a frame, with frame_rule "window"
 
     def __post_init__(self) -> None:
         for name, allowed, good in _limits(self):
@@ -207,7 +208,8 @@ class TrainConfig:
         """How recordings of events become the frames of training and of every later test."""
         prefix = self.teacher_frames is TeacherFrames.PREFIX
         steps = self.frames or (self.teacher_steps if prefix else self.student_steps)
-        return Framing(steps, self.frame_rule, self.event_gain, self.event_shrink)
+        shape = (self.event_gain, self.event_shrink, self.event_window_us)
+        return Framing(steps, self.frame_rule, *shape)
 
     def event_augmentation(self) -> EventAugmentation:
         """What is done to each recording of a training batch."""
@@ -257,6 +259,17 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
         ("seed", ">= 0", c.seed >= 0),
         ("event_gain", "1 to 255", 1 <= c.event_gain <= 255),
         ("event_shrink", "1 to 64", 1 <= c.event_shrink <= 64),
+        (
+            "event_window_us",
+            "above 0 with frame_rule window, else 0",
+            (c.event_window_us > 0) == (c.frame_rule is FrameRule.WINDOW)
+            and c.event_window_us >= 0,
+        ),
+        (
+            "frame_rule",
+            "time or count with teacher_frames resliced: a window does not follow the steps",
+            not (c.frame_rule is FrameRule.WINDOW and c.teacher_frames is TeacherFrames.RESLICED),
+        ),
         ("reset", "soft, hard", c.reset in (Reset.SOFT, Reset.HARD)),
         ("spatial_steps", "student, teacher", c.spatial_steps is not Readout.BOTH),
         (

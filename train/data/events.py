@@ -1,18 +1,20 @@
 """Recordings of an event camera, and how they become frames of one time step each.
 
 A frame counts events: pixel = min(255, gain * number of events), one channel per polarity. A
-recording of length L is cut into T frames by one of two rules:
+recording of length L is cut into T frames by one of three rules:
 
-    time   event at time t (0 <= t < L) goes to frame floor(t T / L)
-    count  event number k of n goes to frame floor(k T / n)
+    time    event at time t (0 <= t < L) goes to frame floor(t T / L)
+    count   event number k of n goes to frame floor(k T / n)
+    window  event at time t goes to frame floor(t / W), all of W us; what comes later is left out
 
 On the chip the pixel is the payload of one graded spike per pixel and step; with gain 255 it is
-0 or 255, a plain spike. Both rules are SpikingJelly's too ("split by" time and number).
+0 or 255, a plain spike. The first two rules are SpikingJelly's too ("split by" time and number).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +26,16 @@ IndexArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 CHUNK = 512  # recordings framed at once
+LONGEST_US = 1 << 49  # seventeen years: times the number of frames it still fits 64 bits
 
 
 class FrameRule(StrEnum):
-    """Where a recording is cut: into stretches of equal time, or of equally many events."""
+    """Where a recording is cut: into stretches of equal time, of equally many events, or of so many
+    microseconds, however long it is."""
 
     TIME = "time"
     COUNT = "count"
+    WINDOW = "window"
 
 
 class TeacherFrames(StrEnum):
@@ -55,9 +60,18 @@ class Framing:
     rule: FrameRule = FrameRule.TIME
     gain: int = 32
     shrink: int = 1
+    window_us: int = 0  # of one frame, with the rule ``window``
 
     def __post_init__(self) -> None:
-        limits = (("steps", 10_000), ("gain", 255), ("shrink", 64))
+        limits = [("steps", 10_000), ("gain", 255), ("shrink", 64)]
+        if self.rule is FrameRule.WINDOW:
+            limits.append(("window_us", 1 << 40))
+        elif self.window_us:
+            raise ConfigError(
+                "framing: window_us",
+                found=f"{self.window_us} with the rule {str(self.rule)!r}",
+                allowed="0, or the rule 'window'",
+            )
         for name, allowed in limits:
             value: int = getattr(self, name)
             if not 1 <= value <= allowed:
@@ -75,7 +89,7 @@ class Recordings:
     x: npt.NDArray[np.int16]
     y: npt.NDArray[np.int16]
     channel: npt.NDArray[np.uint8]
-    time_us: npt.NDArray[np.int32]
+    time_us: npt.NDArray[np.signedinteger]  # 64 bits where a recording is longer than 35 minutes
     starts: IndexArray  # (N + 1,)
     length_us: IndexArray  # (N,)
     shape: tuple[int, int, int]
@@ -144,20 +158,39 @@ def gather(
     for name, events in zip(names, recordings, strict=True):
         _check_inside(name, events, shape)
     spans = [(0, length_us - 1) if length_us else _span(e) for e in recordings]
-    firsts, lasts = zip(*spans, strict=True)
+    for name, events, span in zip(names, recordings, spans, strict=True):
+        _check_times(name, events, span)
+    firsts = [first for first, _ in spans]
+    lengths = np.array([b - a + 1 for a, b in spans], np.int64)
     orders = [np.argsort(e.time_us, kind="stable") for e in recordings]
     pairs = list(zip(recordings, orders, strict=True))
+    times = [e.time_us[o] - first for (e, o), first in zip(pairs, firsts, strict=True)]
+    wide = lengths.max() > np.iinfo(np.int32).max  # twice the memory, only where it is needed
     return Recordings(
         np.concatenate([e.x[o] for e, o in pairs]).astype(np.int16),
         np.concatenate([e.y[o] for e, o in pairs]).astype(np.int16),
         np.concatenate([e.channel[o] for e, o in pairs]).astype(np.uint8),
-        np.concatenate([e.time_us[o] - f for (e, o), f in zip(pairs, firsts, strict=True)]).astype(
-            np.int32
-        ),
+        np.concatenate(times).astype(np.int64 if wide else np.int32),
         np.concatenate([[0], np.cumsum([len(e.x) for e in recordings])]).astype(np.int64),
-        np.array([b - a + 1 for a, b in zip(firsts, lasts, strict=True)], np.int64),
+        lengths,
         shape,
     )
+
+
+def _check_times(name: str, events: Events, span: tuple[int, int]) -> None:
+    """An event outside of its recording would stand in a frame of its neighbour."""
+    outside = events.time_us[(events.time_us < span[0]) | (events.time_us > span[1])]
+    if len(outside):
+        raise DataError(
+            name, found=f"an event at {outside[0]} us", allowed=f"{span[0]} to {span[1]} us"
+        )
+    if span[1] - span[0] >= LONGEST_US:
+        raise DataError(
+            name,
+            found=f"a recording of {(span[1] - span[0]) / 1e6:,.0f} s",
+            allowed=f"less than {LONGEST_US / 1e6:,.0f} s",
+            hint="the file is damaged, or its clock was set while it was recorded",
+        )
 
 
 def _span(events: Events) -> tuple[int, int]:
@@ -200,6 +233,8 @@ def _shrunk(recordings: Recordings, shape: tuple[int, int, int], by: int) -> Rec
 
 
 def _frames(recordings: Recordings, framing: Framing) -> ByteArray:
+    if framing.rule is FrameRule.WINDOW:
+        recordings = recordings.keep(recordings.time_us < framing.steps * framing.window_us)
     channels, height, width = recordings.shape
     owners = recordings.owners()
     place = owners * framing.steps + _steps(recordings, owners, framing)
@@ -216,10 +251,17 @@ def _frames(recordings: Recordings, framing: Framing) -> ByteArray:
 
 def _steps(recordings: Recordings, owners: IndexArray, framing: Framing) -> IndexArray:
     """The frame of each event."""
-    if framing.rule is FrameRule.COUNT:
-        number = np.arange(len(owners)) - recordings.starts[owners]
-        return number * framing.steps // recordings.counts[owners]
-    return recordings.time_us.astype(np.int64) * framing.steps // recordings.length_us[owners]
+    match framing.rule:
+        case FrameRule.COUNT:
+            number = np.arange(len(owners)) - recordings.starts[owners]
+            return number * framing.steps // recordings.counts[owners]
+        case FrameRule.TIME:
+            time_us = recordings.time_us.astype(np.int64)
+            return time_us * framing.steps // recordings.length_us[owners]
+        case FrameRule.WINDOW:
+            return recordings.time_us.astype(np.int64) // framing.window_us
+        case _:
+            assert_never(framing.rule)
 
 
 @dataclass(frozen=True)
@@ -246,12 +288,12 @@ def augment_events(
     x, y = _moved(recordings, owners, generator, by)
     kept = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     later = generator.uniform(-by.time, by.time, count) * recordings.length_us
-    time_us = recordings.time_us + later.astype(np.int32)[owners]
+    time_us = recordings.time_us + later.astype(np.int64)[owners]
     kept &= (time_us >= 0) & (time_us < recordings.length_us[owners])
     if by.drop:
         share = generator.uniform(0, by.drop, count)
         kept &= generator.random(len(owners)) >= share[owners]
-    moved = replace(recordings, x=x, y=y, time_us=time_us.astype(np.int32))
+    moved = replace(recordings, x=x, y=y, time_us=time_us.astype(recordings.time_us.dtype))
     return moved.keep(kept)
 
 

@@ -1,6 +1,8 @@
 """The idx format of MNIST and its kin: magic, big-endian sizes, bytes; plain or gzip."""
 
 import gzip
+import io
+import math
 import zlib
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from tssd.errors import DataError
 
 UNSIGNED_BYTE = 0x08
+MOST_UNPACKED = 1 << 30  # the largest of these files has 47 MB
 
 
 def read_idx(
@@ -20,15 +23,15 @@ def read_idx(
 
     A file with as many items as *published*, (items, SHA-256), must have that hash.
     """
-    raw = read_bytes(path)
     head = 4 + 4 * rank
+    raw = read_bytes(path)
     magic = bytes((0, 0, UNSIGNED_BYTE, rank))
     if raw[:4] != magic:
         raise DataError(
             str(path), found=f"magic {raw[:4].hex() or 'none'}", allowed=f"{magic.hex()} (idx)"
         )
-    shape = np.frombuffer(raw[4:head], ">u4").astype(int) if len(raw) >= head else None
-    expected = head + int(np.prod(shape)) if shape is not None else head
+    shape = np.frombuffer(raw[4:head], ">u4").tolist() if len(raw) >= head else None
+    expected = head + math.prod(shape) if shape is not None else head
     if shape is None or len(raw) != expected:
         raise DataError(
             str(path),
@@ -54,10 +57,18 @@ def read_bytes(path: Path) -> bytes:
     if path.suffix != ".gz":
         return raw
     try:
-        return gzip.decompress(raw)
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            unpacked = file.read(MOST_UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             str(path),
             found=f"{len(raw)} bytes that are no whole gzip file ({error})",
             hint="the file is truncated or damaged: fetch it again",
         ) from None
+    if len(unpacked) > MOST_UNPACKED:
+        raise DataError(
+            str(path),
+            found=f"{len(raw)} bytes that unpack to more than {MOST_UNPACKED >> 20} MiB",
+            allowed="an idx file of a data set like MNIST",
+        )
+    return unpacked

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tssd.errors import ConfigError, DataError
+from tssd.train.data import idx
 from tssd.train.data.data_sets import FASHION_DEBIAN, check_sha256, load
 from tssd.train.data.idx import read_idx
 from tssd.train.data.image_data import CIFAR_PIXELS
@@ -180,3 +181,17 @@ def test_a_damaged_file_of_the_published_size_names_both_hashes(tmp_path: Path) 
     with pytest.raises(DataError, match=rf"a\.gz: found SHA-256 \w+ \(68 bytes\); allowed: {good}"):
         read_idx(tmp_path / "a.gz", 1, (60, good))
     assert len(read_idx(tmp_path / "a.gz", 1, (61, good))) == 60  # a part of the set
+
+
+def test_sizes_are_not_believed_before_memory_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2^32 x 2^32 x 2^32 is 0 in 64 bits."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes((0, 0, 8, 3)) + b"\x80\x00\x00\x00" * 3)
+    with pytest.raises(DataError, match=f"found 16 bytes; allowed: {16 + (1 << 93)}"):
+        read_idx(path, 3)
+    monkeypatch.setattr(idx, "MOST_UNPACKED", 1 << 20)
+    (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(2 << 20)))
+    with pytest.raises(DataError, match="unpack to more than 1 MiB"):
+        read_idx(tmp_path / "a.gz", 3)

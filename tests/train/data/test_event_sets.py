@@ -49,6 +49,71 @@ def test_other_bytes_are_no_aedat(tmp_path: Path) -> None:
         read_aedat2(tmp_path / "a.aedat")
 
 
+def test_another_version_is_refused_not_read_as_made_up_events(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat"
+    write_aedat31(path, drawn())
+    with pytest.raises(DataError, match=r"first line '#!AER-DAT3.1'; allowed: #!AER-DAT2.0"):
+        read_aedat2(path)
+    write_aedat2(path, drawn())
+    with pytest.raises(DataError, match=r"first line '#!AER-DAT2.0'; allowed: #!AER-DAT3.1"):
+        read_aedat31(path)
+    path.write_bytes(b"# no version\r\n" + bytes(16))
+    with pytest.raises(DataError, match=r"first line '# no version'"):
+        read_aedat2(path)
+
+
+def aedat2(path: Path, *events: tuple[int, int]) -> Path:
+    path.write_bytes(b"#!AER-DAT2.0\r\n" + np.array(events, ">u4").tobytes())
+    return path
+
+
+def test_special_events_of_aedat2_are_passed_over(tmp_path: Path) -> None:
+    path = aedat2(tmp_path / "a.aedat", (5 << 8, 1), (1 << 15, 2), (6 << 8, 3))
+    found = read_aedat2(path)
+    assert (found.y.tolist(), found.time_us.tolist()) == ([5, 6], [1, 3])
+
+
+def test_an_address_of_another_camera_is_named(tmp_path: Path) -> None:
+    path = aedat2(tmp_path / "a.aedat", (5 << 8, 1), (5 << 22 | 1 << 12, 2))
+    with pytest.raises(DataError, match=r"event 1: found address 0x1401000; allowed: 16 bits"):
+        read_aedat2(path)
+
+
+def test_time_goes_on_beyond_32_bits(tmp_path: Path) -> None:
+    """A clock of 32 bits begins again after 71 minutes; a small step back is only disorder."""
+    times = (100, 1 << 31, (1 << 32) - 5, 3, 2, 70)
+    path = aedat2(tmp_path / "a.aedat", *((0, t) for t in times))
+    wanted = [100, 1 << 31, (1 << 32) - 5, *((1 << 32) + t for t in (3, 2, 70))]
+    assert read_aedat2(path).time_us.tolist() == wanted
+    packets = tmp_path / "b.aedat"
+    write_aedat31(packets, drawn(count=5))
+    raw = packets.read_bytes()
+    at = raw.rindex(b"\x01\x00\x00\x00\x08\x00\x00\x00\x04")  # the last packet of events
+    packets.write_bytes(raw[: at + 12] + (3).to_bytes(4, "little") + raw[at + 16 :])
+    assert (read_aedat31(packets).time_us == drawn(count=5).time_us + (3 << 31)).all()
+
+
+def test_another_camera_s_source_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat"
+    write_aedat31(path, drawn())
+    davis = path.read_bytes().replace(b"#Format: RAW", b"#Source 1: DAVIS240C")
+    path.write_bytes(davis)
+    with pytest.raises(DataError, match="found #Source 1: DAVIS240C; allowed: the camera DVS128"):
+        read_aedat31(path)
+    path.write_bytes(davis.replace(b"DAVIS240C", b"DVS128"))
+    assert len(read_aedat31(path).x) == 250
+
+
+def test_events_of_another_size_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat"
+    write_aedat31(path, drawn())
+    raw = path.read_bytes()
+    at = raw.rindex(b"\x01\x00\x00\x00\x08\x00\x00\x00\x04")
+    path.write_bytes(raw[: at + 4] + (4).to_bytes(4, "little") + raw[at + 8 :])
+    with pytest.raises(DataError, match="polarity events of 4 bytes with the time at 4; allowed"):
+        read_aedat31(path)
+
+
 def test_a_truncated_aedat31_names_the_packet(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat"
     write_aedat31(path, drawn())
@@ -128,3 +193,38 @@ def test_a_damaged_shd_file_is_named(tmp_path: Path) -> None:
 def test_missing_files_say_where_they_come_from(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"(?s)no files \(looked in .*https://"):
         load(name, tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("nan", "recording 0: found the time nan s; allowed: 0 to"),
+        ("negative", "recording 0: found the time -1.0 s"),
+        ("uneven", "recording 0: found 3 times for 2 units"),
+        ("kinds", "times and units of types"),
+        ("flat", "times and units of types None"),
+        ("none", "no whole SHD file"),
+    ],
+)
+def test_damaged_shd_is_one_message(change: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "shd.h5"
+    write_shd(path, 2)
+    with h5py.File(path, "r+") as file:
+        group = file["spikes"]
+        match change:
+            case "nan" | "negative":
+                group["times"][0] = [np.nan if change == "nan" else -1.0]
+                group["units"][0] = [1]
+            case "uneven":
+                group["times"][0], group["units"][0] = [0, 0, 0], [1, 1]
+            case "kinds":
+                del group["times"]
+                group.create_dataset("times", (2,), h5py.vlen_dtype(np.uint16))
+            case "flat":
+                del group["times"]
+                group["times"] = np.zeros(2)
+            case _:
+                del group["times"]
+                group.create_group("times")
+    with pytest.raises(DataError, match=message):
+        read_shd(path)

@@ -78,7 +78,64 @@ def test_equal_count_gives_each_frame_as_many_events() -> None:
     assert (per_frame.max(1) - per_frame.min(1) <= 1).all()
 
 
-@given(st.integers(1, 12), st.sampled_from(FrameRule), st.integers(0, 20))
+def stretched(end_us: int) -> Recordings:
+    """Ten events within 100 us, and four of which the last comes at *end_us*."""
+    times = [[0, 10, 20, 30, 40, 50, 60, 70, 80, 99], [0, 500_000, 999_999, end_us]]
+    zeros = [np.zeros(len(t), np.int64) for t in times]
+    pairs = zip(zeros, times, strict=True)
+    return gather([Events(z, z, z, np.array(t)) for z, t in pairs], (1, 1, 1), ["a", "b"])
+
+
+@pytest.mark.parametrize("end_us", [1_000_000, 2_500_000_000, 4_500_000_000, 1 << 48])
+def test_long_recordings_keep_their_events(end_us: int) -> None:
+    """32 bits of microseconds end after 35 minutes: events then stood in a neighbour's frames."""
+    found = frames(stretched(end_us), Framing(5, gain=1)).reshape(2, 5).tolist()
+    assert found[0] == [2, 2, 2, 2, 2]
+    assert found[1] == ([1, 0, 1, 0, 2] if end_us == 1_000_000 else [3, 0, 0, 0, 1])
+    moved = augment_events(stretched(end_us), np.random.default_rng(0), EventAugmentation(time=0.5))
+    assert (moved.time_us < moved.length_us[moved.owners()]).all()
+
+
+def test_windows_are_as_long_as_told_and_leave_out_what_comes_later() -> None:
+    found = frames(
+        stretched(4_500_000_000), Framing(3, FrameRule.WINDOW, gain=1, window_us=300_000)
+    )
+    assert found.reshape(2, 3).tolist() == [[10, 0, 0], [1, 1, 0]]
+
+
+@pytest.mark.parametrize(("rule", "window_us"), [("window", 0), ("time", 5), ("count", 5)])
+def test_a_window_and_its_rule_belong_together(rule: str, window_us: int) -> None:
+    with pytest.raises(ConfigError, match="framing: window_us"):
+        Framing(3, FrameRule(rule), window_us=window_us)
+    with pytest.raises(ConfigError, match="training: event_window_us"):
+        TrainConfig(frame_rule=FrameRule(rule), event_window_us=window_us)
+    with pytest.raises(ConfigError, match="training: frame_rule"):
+        TrainConfig(
+            frame_rule=FrameRule.WINDOW, event_window_us=5, teacher_frames=TeacherFrames.RESLICED
+        )
+
+
+def test_an_event_outside_of_its_recording_is_named() -> None:
+    """It would stand in a frame of the recording before or after."""
+    one = Events(*(np.zeros(2, np.int64),) * 3, np.array([5, 100]))
+    with pytest.raises(DataError, match="a: found an event at 100 us; allowed: 0 to 99 us"):
+        gather([one], (1, 1, 1), ["a"], length_us=100)
+    odd = Events(*(np.zeros(2, np.int64),) * 3, np.array([5, 1 << 60]))
+    with pytest.raises(DataError, match="a: found a recording of 1,152,921,504,607 s"):
+        gather([odd], (1, 1, 1), ["a"])
+
+
+def test_time_goes_on_where_a_recording_says_so(tmp_path: Path) -> None:
+    """Row 240 stands for 2^13 us, and for no pixel."""
+    rows = [(1, 2, 0, 0, 7), (0, 240, 0, 0, 0), (3, 4, 128, 0, 9)]
+    (tmp_path / "a.bin").write_bytes(np.array(rows, np.uint8).tobytes())
+    found = read_nmnist(tmp_path / "a.bin")
+    assert (found.x.tolist(), found.y.tolist()) == ([1, 3], [2, 4])
+    assert found.time_us.tolist() == [7, 9 + 8192]
+    assert found.channel.tolist() == [1, 0]
+
+
+@given(st.integers(1, 12), st.sampled_from([FrameRule.TIME, FrameRule.COUNT]), st.integers(0, 20))
 def test_every_event_is_in_one_frame(steps: int, rule: FrameRule, seed: int) -> None:
     events = recordings(3, 60, seed)
     found = frames(events, Framing(steps, rule, gain=1)).astype(int)
