@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 
 from tssd.hw_targets.chip.spec import (
+    OPTIONAL_SECTIONS,
     SECTIONS,
     ChipSpec,
     Curve,
@@ -132,6 +133,8 @@ def _section(
     name: str, cls: type, table: Any, sources: Mapping[str, str], mistakes: list[str]
 ) -> Any:
     """An instance of *cls*, or None after noting what is wrong."""
+    if table is None and name in OPTIONAL_SECTIONS:
+        return cls()
     if not isinstance(table, dict):
         mistakes.append(f"[{name}]: found {'nothing' if table is None else repr(table)}; needed")
         return None
@@ -141,6 +144,8 @@ def _section(
     values: dict[str, Any] = {}
     for key, item in fields.items():
         label, unit = f"{name}.{key}", item.metadata["unit"]
+        if key not in table and name in OPTIONAL_SECTIONS:
+            continue
         if key not in table:
             mistakes.append(f"{label}: missing; needed: a number in {unit}")
         elif item.type is Curve:

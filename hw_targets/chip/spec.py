@@ -190,6 +190,22 @@ class PowerW:
     board_per_chip: Quantity = _in("W")  # a chip's share of its board; counted only if asked for
 
 
+def _not_given(unit: str) -> Any:
+    """A number that a chip file may leave out: 0, said to be unknown."""
+    zero = Quantity(0.0, 0.0, 0.0, unit, "not given in the chip file: left out", Kind.ASSUMED)
+    return field(default=zero, metadata={"unit": unit})
+
+
+@dataclass(frozen=True)
+class Host:
+    """The processors that feed a chip and read it. Off unless asked for: it depends on how the
+    input arrives, and times and energies without it say so."""
+
+    spike_in: Quantity = _not_given("ns")  # to inject one input spike; they come one by one
+    read_out: Quantity = _not_given("ns")  # to read the answer of one inference
+    power_per_chip: Quantity = _not_given("W")  # of the embedded processors while they work
+
+
 @dataclass(frozen=True)
 class FitSide:
     """How one group of prices was fitted to measured runs (``tssd.hw_targets.measured.fit``).
@@ -231,6 +247,7 @@ class ChipSpec:
     buffers: Buffers
     energy_pj: EnergyPj
     power_w: PowerW
+    host: Host = Host()
     barrier_follows: bool = False  # the barrier starts after the last core, or hides the work
     silicon: str = ""  # which steppings and boards the numbers speak of
     fit: FitRecord | None = None
@@ -299,7 +316,9 @@ SECTIONS: dict[str, type] = {
     "buffers": Buffers,
     "energy_pj": EnergyPj,
     "power_w": PowerW,
+    "host": Host,
 }
+OPTIONAL_SECTIONS = ("host",)
 MUST_BE_POSITIVE = {
     "limits": ("neurons_per_core", "state_words_per_core", "synaptic_memory_per_core")
     + ("axons_in_per_core", "axons_out_per_core", "neuron_groups_per_core")
@@ -346,7 +365,7 @@ def contradictions(spec: ChipSpec) -> Iterator[str]:
             f" x {mesh.cores_per_router.count})"
         )
     for name, quantity in spec.quantities():
-        if quantity.unit == "ns" and name != "time_ns.cycle" and spec.time_ns.cycle.value > 0:
+        if name.startswith("time_ns.") and name != "time_ns.cycle" and spec.time_ns.cycle.value > 0:
             steps = quantity.value / spec.time_ns.cycle.value
             if steps and abs(spec.cycles(quantity) / steps - 1) > CYCLE_TOLERANCE:
                 yield (

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.measured.chip_text import ChipFit, ChipTitle, chip_text, fit_chip
@@ -26,11 +27,12 @@ class Recipe:
             if run.target == self.target and run.silicon in self.silicon
         )
 
+    @cached_property
     def fit(self) -> ChipFit:
         return fit_chip(load_chip(self.base), self.base, self.runs())
 
     def text(self) -> str:
-        return chip_text(self.fit(), self.title)
+        return chip_text(self.fit, self.title)
 
 
 RECIPES = {

@@ -8,6 +8,7 @@
     boundary                                        which rails, which chips, with or without input
     chips, cores, step_us                           chips in use, enabled cores, length of a step
     synops, updates, spikes, messages, host_spikes  counts a step (or an inference), empty: unknown
+    steps, host_steps                               of a run, and those in which input comes in
     role                                            what the project does with the row
     source, note
 
@@ -26,15 +27,27 @@ from tssd.config import unknown_name
 from tssd.errors import ConfigError
 
 COUNTS = ("synops", "updates", "spikes", "messages", "host_spikes")
+STEPS = ("steps", "host_steps")
 READINGS = ("value", "low", "high")  # in the unit of the quantity
-NUMBERS = (*READINGS, "chips", "cores", "step_us", *COUNTS)
+NUMBERS = (*READINGS, "chips", "cores", "step_us", *COUNTS, *STEPS)
 TEXTS = (
     *("id", "run", "target", "silicon", "board", "software", "network", "quantity", "unit"),
     *("confidence", "boundary", "role", "source", "note"),
 )
 COLUMNS = (
     *("id", "run", "target", "silicon", "board", "software", "network", "quantity", "value"),
-    *("unit", "low", "high", "confidence", "boundary", "chips", "cores", "step_us", *COUNTS),
+    *(
+        "unit",
+        "low",
+        "high",
+        "confidence",
+        "boundary",
+        "chips",
+        "cores",
+        "step_us",
+        *COUNTS,
+        *STEPS,
+    ),
     *("role", "source", "note"),
 )
 # quantity -> the unit it is kept in; the factors are those of UNITS
@@ -104,6 +117,8 @@ class MeasuredRun:
     spikes: float | None
     messages: float | None
     host_spikes: float | None
+    steps: float | None
+    host_steps: float | None
     role: str
     source: str
     note: str

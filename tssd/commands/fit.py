@@ -66,7 +66,7 @@ def _packaged(name: str) -> "tuple[ChipFit, ChipTitle]":
 
     if name not in RECIPES:
         raise unknown_name("--packaged", f"fitted chip {name!r}", name, RECIPES)
-    return RECIPES[name].fit(), RECIPES[name].title
+    return RECIPES[name].fit, RECIPES[name].title
 
 
 def _of_logs(logs: tuple[Path, ...], chip: str, out: Path | None) -> "tuple[ChipFit, ChipTitle]":

@@ -1,7 +1,6 @@
 """Prices from measured runs: exact data come back, what they cannot tell is said."""
 
 from dataclasses import replace
-from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 from tssd.cli import cli
 from tssd.errors import ConfigError, DataError
 from tssd.hw_targets.chip.chips import load_chip
-from tssd.hw_targets.measured.chip_text import ChipFit, chip_text
 from tssd.hw_targets.measured.fit import fit
 from tssd.hw_targets.measured.model import ENERGY, design, readings
+from tssd.hw_targets.measured.predict import Prediction, predict
 from tssd.hw_targets.measured.recipes import RECIPES
 from tssd.hw_targets.measured.table import MeasuredRun, packaged_runs, read_runs
 
@@ -58,13 +57,8 @@ def test_exact_readings_give_their_prices_back(
     assert np.abs(found.in_sample).max() < 0.05
 
 
-@cache
-def fitted(name: str) -> ChipFit:
-    return RECIPES[name].fit()
-
-
 def test_loihi_1_by_runs_left_out() -> None:
-    found = fitted("loihi1-nahuku").sides["energy"]
+    found = RECIPES["loihi1-nahuku"].fit.sides["energy"]
     assert found.value("synop") == pytest.approx(43.7, rel=0.02)
     assert found.value("neuron") == pytest.approx(75.4, rel=0.02)
     assert found.worst_error < 0.15
@@ -73,7 +67,7 @@ def test_loihi_1_by_runs_left_out() -> None:
 
 
 def test_no_run_of_loihi_2_left_out_is_off_by_a_factor_of_two() -> None:
-    found = fitted("loihi2-n3b").sides["energy"]
+    found = RECIPES["loihi2-n3b"].fit.sides["energy"]
     assert found.worst_factor < 2
     assert found.coverage >= 0.8
 
@@ -113,7 +107,7 @@ def test_readings_whose_counts_are_unknown_are_left_aside() -> None:
 def test_packaged_chip_files_are_made_again_byte_for_byte(name: str) -> None:
     package = f"tssd.hw_targets.chip.{name[:6]}"
     file = resources.files(package).joinpath(f"{name}.toml")
-    assert file.read_text(encoding="utf-8") == chip_text(fitted(name), RECIPES[name].title), (
+    assert file.read_text(encoding="utf-8") == RECIPES[name].text(), (
         f"run: python -m tssd fit --packaged {name} --out hw_targets/chip/{name[:6]}/{name}.toml"
     )
     chip = load_chip(name)
@@ -184,3 +178,27 @@ def test_every_row_of_the_table_says_what_it_is_for() -> None:
         assert run.role.partition(":")[0] in kinds, run.id
         assert run.boundary or run.fits != "energy"
         assert run.source
+
+
+def test_the_host_hides_the_work_of_the_steps_in_which_it_injects() -> None:
+    """Five measured curves: injection alone, then work alone, within 20 %."""
+    rows = [run for run in packaged_runs() if run.role == "test: time with host"]
+    assert len(rows) == 5
+    for run in rows:
+        error = predict(run).error(run)
+        assert error is not None
+        assert abs(error) < 0.2
+
+
+def test_static_power_of_an_idle_and_of_a_full_chip() -> None:
+    rows = {run.id: run for run in packaged_runs()}
+    for name in ("V13-i", "S-all", "L2-15s"):
+        error = predict(rows[name]).error(rows[name])
+        assert error is not None
+        assert abs(error) < 0.05
+
+
+def test_what_cannot_be_predicted_says_why() -> None:
+    rows = {run.id: run for run in packaged_runs()}
+    assert predict(rows["V6-e"]).how == "not known: how often it paid for message"
+    assert predict(rows["V13-p"]) == Prediction(None, "host input is inside")
