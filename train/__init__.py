@@ -4,6 +4,7 @@ Read the rooms in this order; each imports only those above it.
 
 ``data/``      data sets, recordings, the simulated camera
 ``handover/``  FloatNetwork, the value that leaves this stage, and its reference run
+``recording/`` a user's snnTorch module, read from what it does and compared with its network
 ``config``     everything a training run depends on
 ``networks/``  SpikingNet with its heads, its kernels, a user's module, stripping
 ``losses/``    self-distillation and penalties, pure functions of tensors

@@ -1,0 +1,50 @@
+"""Networks as people write them: the same neurons fire, or a refusal in words to act on."""
+
+import numpy as np
+import pytest
+from written_networks import STEPS, WRITTEN, Written, lively
+
+from tssd.errors import TssdError
+from tssd.train.recording.agree import ModuleAgreement, compare
+from tssd.train.recording.convert import to_float
+from tssd.train.recording.record import record
+
+SAMPLES = 12
+
+
+def samples(written: Written, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.random((SAMPLES, *written.samples), np.float32)
+
+
+def through(written: Written, swap_max_pool: bool = False) -> ModuleAgreement:
+    module, x = lively(written.build()), samples(written)
+    recording = record(module, x, default_steps=STEPS)
+    network = to_float(recording, **written.choices, swap_max_pool=swap_max_pool)
+    return compare(module, recording, network, x, **written.choices)
+
+
+@pytest.mark.parametrize("name", [n for n, w in WRITTEN.items() if w.refusal is None])
+def test_the_network_fires_as_the_module(name: str) -> None:
+    found = through(WRITTEN[name])
+    assert (found.differing, found.ties) == (0, 0), found.first
+    assert found.slots > 0
+    assert found.holds
+    assert found.same_class == 1
+    np.testing.assert_allclose(found.network_answers, found.answers, rtol=1e-4, atol=1e-4)
+    assert np.any(found.answers)  # a silent network would agree with anything
+
+
+@pytest.mark.parametrize("name", [n for n, w in WRITTEN.items() if w.refusal is not None])
+def test_what_has_no_counterpart_is_refused(name: str) -> None:
+    written = WRITTEN[name]
+    with pytest.raises(TssdError, match=written.refusal):
+        through(written)
+
+
+@pytest.mark.parametrize("name", [n for n, w in WRITTEN.items() if w.swaps])
+def test_maximum_pools_may_be_swapped(name: str) -> None:
+    found = through(WRITTEN[name], swap_max_pool=True)
+    assert found.swapped
+    assert found.network_answers.shape == found.answers.shape
+    assert np.any(found.network_answers)

@@ -1,0 +1,380 @@
+"""Samples and a module -> Recording: run the module, find its step, say what enters and leaves.
+
+How samples enter is found out: the whole batch as it is, time first, or frame by frame. A way that
+the module cannot run, or that takes samples for steps, is not the author's. At most three ways are
+tried, each with two or three samples; only a module of one step per call is called further.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tssd.errors import ConfigError, DataError, NetworkError
+from tssd.train.recording.feeding import (
+    calls,
+    first_arguments,
+    handed_on,
+    handing,
+    places_back,
+    seeded,
+)
+from tssd.train.recording.outputs import find_outputs
+from tssd.train.recording.recording import Handing, Recording, Site
+from tssd.train.recording.steps import (
+    Cut,
+    Difference,
+    SiteStep,
+    Steps,
+    encoded_once,
+    encoded_order,
+    entering_sources,
+    find_steps,
+    refuse_current,
+    refuse_differing,
+    refuse_rule,
+)
+from tssd.train.recording.tape.follow import Feed, Follower
+from tssd.train.recording.tape.neurons import is_neuron
+from tssd.train.recording.tape.values import Interned, Opaque
+from tssd.train.recording.watch import (
+    RaisedByModule,
+    authors_errors,
+    put_back,
+    reset_hidden,
+    watched,
+)
+
+FloatSamples = npt.NDArray[np.floating[Any]]
+
+
+def record(
+    module: nn.Module,
+    samples: npt.ArrayLike,
+    *,
+    time_steps: int | None = None,
+    default_steps: int | None = None,
+    frames: bool | None = None,
+    seed: int = 0,
+) -> Recording:
+    """What *module* does with *samples*, float arrays as the module gets them: (N, *shape), or
+    frames (N, T, *shape). ``frames`` None: found out. ``time_steps`` is needed by a module of one
+    step per call on static samples; ``default_steps`` stands in for it, with a note."""
+    _check_module(module)
+    array = checked(samples)
+    failures: list[NetworkError] = []
+    for feeds in _ways(array, frames):
+        batch = _few(array)
+        try:
+            runs = _run(module, batch, feeds, time_steps or default_steps, seed)
+        except RaisedByModule as error:
+            failures.append(error)
+            continue
+        _check_read(runs[0].follower)
+        placed = [run for run in runs if _placed(run)]
+        if placed:
+            equal = (run for run in placed if isinstance(find_steps(run.follower), Steps))
+            found = _recording(next(equal, placed[0]), time_steps)
+            return _defaulted(found, time_steps, default_steps)
+        failures += [_unplaced(run.follower) for run in runs]
+    raise _clearest(failures, array)
+
+
+def _defaulted(found: Recording, time_steps: int | None, default: int | None) -> Recording:
+    if time_steps is not None or found.feed is not Feed.STATIC_STEPS or default is None:
+        return found
+    note = f"{default} time steps, the default of --time-steps: your module does one step per call"
+    return replace(found, notes=(*found.notes, note))
+
+
+def _check_module(module: nn.Module) -> None:
+    if any(part.training for part in module.modules() if not is_neuron(part)):
+        raise NetworkError(
+            "module",
+            found="training mode",
+            allowed="inference mode",
+            hint="call module.eval() first",
+        )
+    if not any(is_neuron(part) for part in module.modules()):
+        raise NetworkError(
+            "module", found="no spiking neuron", allowed="neurons of snntorch in the module"
+        )
+
+
+def checked(samples: npt.ArrayLike) -> FloatSamples:
+    array = np.asarray(samples)
+    if array.ndim < 2 or len(array) == 0:
+        raise DataError(
+            "samples",
+            found=f"an array of shape {array.shape}",
+            allowed="(samples, *shape) or (samples, steps, *shape), at least one sample",
+        )
+    floats: FloatSamples = array.astype(np.float32)
+    if not np.isfinite(floats).all():
+        raise DataError("samples", found="values that are not finite", allowed="finite values")
+    return floats
+
+
+def _few(array: FloatSamples) -> Tensor:
+    """Two samples, or three where two would be as many as the steps."""
+    count = 3 if array.ndim > 2 and array.shape[1] == 2 else 2
+    return torch.from_numpy(array[np.arange(count) % len(array)].copy())
+
+
+def _ways(array: FloatSamples, frames: bool | None) -> list[tuple[Feed, ...]]:
+    """The ways to feed the module, each with the meanings that it may have."""
+    timed = array.ndim > 2 and frames is not False
+    if frames and not timed:
+        raise DataError(
+            "samples",
+            found=f"an array of shape {array.shape}",
+            allowed="frames (samples, steps, *shape)",
+        )
+    still = () if frames else (Feed.STATIC_LOOP,)
+    ways = [(*still, *((Feed.BATCH_FIRST,) if timed else ()))]
+    return [*ways, (Feed.TIME_FIRST,), (Feed.FRAME_BY_FRAME,)] if timed else ways
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One way, under one meaning."""
+
+    follower: Follower
+    feed: Feed
+    returned: list[Any]
+    handing: Handing
+
+
+def _run(
+    module: nn.Module, batch: Tensor, feeds: Sequence[Feed], time_steps: int | None, seed: int
+) -> list[_Run]:
+    intern = Interned()
+    followers = [Follower(feed, len(batch), intern) for feed in feeds]
+    given = first_arguments(module)
+    feed = feeds[0]
+    hands: list[Handing] = []
+
+    def hand(t: int, returned: Any) -> list[Any]:
+        if t == 0:
+            return list(given)
+        if not hands:
+            hands.append(handing(module, followers[0], given, returned))
+        return handed_on(hands[0], returned)
+
+    def enters(tensor: Tensor) -> None:
+        for follower in followers:
+            follower.enters(tensor)
+
+    count = batch.shape[1] if feed is Feed.FRAME_BY_FRAME else 1
+    with put_back(module), seeded(seed):
+        reset_hidden(module)
+        with watched(module, followers, intern) as where:
+            returned = calls(module, batch, feed, count, hand, where, enters)
+            if feed is Feed.STATIC_LOOP and _one_step(followers[0]):
+                followers = followers[:1]
+                followers[0].feed = Feed.STATIC_STEPS
+                for _ in range(_steps_wanted(time_steps, followers[0]) - 1):
+                    with authors_errors(where):
+                        enters(batch)
+                        returned.append(module(batch, *hand(1, returned[-1])))
+    done = hands[0] if hands else Handing()
+    return [_Run(follower, follower.feed, returned, done) for follower in followers]
+
+
+def _one_step(follower: Follower) -> bool:
+    """Whether one call of the module was one step, with the samples in their place."""
+    if not follower.calls or any(_misplaced(c.current) for c in follower.calls):
+        return False
+    found = find_steps(follower)
+    return not isinstance(found, Difference) and found.count == 1
+
+
+def _steps_wanted(time_steps: int | None, follower: Follower) -> int:
+    if time_steps is None:
+        strange = _strange(follower)
+        if strange is not None:
+            raise strange
+        raise ConfigError(
+            "--time-steps",
+            found="a module that does one step per call, and samples without steps",
+            allowed="the number of steps of one inference",
+            hint="--time-steps T (time_steps=T in Python)",
+        )
+    return time_steps
+
+
+def _misplaced(current: object) -> bool:
+    return isinstance(current, Opaque) and current.misplaced
+
+
+def _placed(run: _Run) -> bool:
+    """Whether samples stand where this meaning says, and neurons depend on them."""
+    calls_ = run.follower.calls
+    return bool(calls_) and not any(_misplaced(c.current) for c in calls_)
+
+
+def _unplaced(follower: Follower) -> NetworkError:
+    if not follower.calls:
+        return NetworkError(
+            "forward", found="no neuron that is called", allowed="neurons of snntorch that run"
+        )
+    strange = _strange(follower)
+    if strange is not None:
+        return strange
+    call = next(c for c in follower.calls if _misplaced(c.current))
+    assert isinstance(call.current, Opaque)
+    return NetworkError(
+        f"module {call.path}",
+        found=f"{call.current.reason} (at {call.current.path or 'forward'})",
+        allowed="samples that stay apart, in one axis",
+    )
+
+
+def _check_read(follower: Follower) -> None:
+    if follower.read is not None:
+        raise NetworkError(
+            f"module {follower.read}" if follower.read != "forward" else "forward",
+            found="values of the samples that become Python numbers (a branch on data, item)",
+            allowed="the same operations for every sample",
+            hint="what depends on data in Python cannot be deployed; take it out of forward",
+        )
+
+
+def _strange(follower: Follower) -> NetworkError | None:
+    call = next((c for c in follower.calls if isinstance(c.rule, str)), None)
+    return None if call is None else refuse_rule(call.path, str(call.rule))
+
+
+def _clearest(failures: Sequence[NetworkError], array: FloatSamples) -> NetworkError:
+    """A neuron without a counterpart before the author's error before what was taken wrongly."""
+    named = [f for f in failures if (f.allowed or "").startswith("Leaky")]
+    raised = [f for f in failures if isinstance(f, RaisedByModule)]
+    best = (named or raised or list(failures))[0]
+    if best in raised:
+        best.hint = f"samples here are {array.shape}, the first axis the samples; {best.hint}"
+        best.args = (best.where, best.found, best.allowed, best.hint)
+    return best
+
+
+# ---------------------------------------------------------------- the recording
+
+
+def _recording(run: _Run, time_steps: int | None) -> Recording:
+    follower = run.follower
+    steps = find_steps(follower)
+    if isinstance(steps, Difference):
+        raise refuse_differing(steps)
+    if time_steps is not None and steps.count != time_steps:
+        raise ConfigError(
+            "--time-steps",
+            found=f"{time_steps}, where the module does {steps.count}",
+            allowed=f"{steps.count}",
+            hint="leave the option out: the steps are read from the module and its samples",
+        )
+    cut = Cut(follower, steps.period)
+    back = places_back(run.handing, run.returned[0])
+    outputs = find_outputs(follower, cut, steps.sites, run.returned, back)
+    if not outputs:
+        raise NetworkError(
+            "forward",
+            found="nothing returned that depends on the samples",
+            allowed="spikes, membranes or currents",
+        )
+    entered = _entered(follower, steps)
+    return Recording(
+        steps.count,
+        run.feed,
+        entered.frames,
+        entered.shape,
+        _sites(steps.sites),
+        outputs,
+        steps.sites,
+        run.handing,
+        entered.encoder,
+        _notes(steps, entered),
+    )
+
+
+@dataclass(frozen=True)
+class _Entered:
+    frames: bool
+    shape: tuple[int, ...]
+    encoder: str | None
+
+
+def _entered(follower: Follower, steps: Steps) -> _Entered:
+    """What enters the chip: the samples, or what the module's own code makes of them."""
+    read = [s for call in follower.calls for s in entering_sources(follower, call.current)]
+    encoded = encoded_order(follower)
+    if encoded:
+        first = follower.sources[encoded[0]]
+        return _Entered(not encoded_once(follower), first.feat, f"{first.output} in forward")
+    if not read:
+        opaque = [c.current for c in follower.calls if isinstance(c.current, Opaque)]
+        if opaque:
+            raise refuse_current(opaque[0])
+        raise NetworkError(
+            "forward",
+            found="neurons that do not depend on the samples",
+            allowed="a network that reads its samples",
+        )
+    source = follower.sources[read[0]]
+    return _Entered(source.kind == "frame", source.feat, None)
+
+
+def _notes(steps: Steps, entered: _Entered) -> tuple[str, ...]:
+    notes = []
+    if entered.encoder:
+        notes.append(f"what enters is what {entered.encoder} makes of the samples")
+    forgets = [s.path for s in steps.sites if not s.keeps and s.state_fault is None]
+    if forgets and steps.count > 1:
+        named = ", ".join(forgets)
+        notes.append(f"{named}: the state starts from zero in every step, as your module runs it")
+    return tuple(notes)
+
+
+def _sites(steps: Sequence[SiteStep]) -> tuple[Site, ...]:
+    """Names of populations: the path, numbered where one neuron is called several times."""
+    paths = [s.path for s in steps]
+    found: list[Site] = []
+    for i, step in enumerate(steps):
+        plain = step.path.replace(".", "_") or "neuron"
+        if plain.isdigit() or plain in ("input", "readout", "output"):
+            plain = f"lif_{plain}"
+        if paths.count(step.path) > 1:
+            plain = f"{plain}_call{paths[: i + 1].count(step.path)}"
+        found.append(Site(step.path, plain, step.shape))
+    return tuple(found)
+
+
+def entering(
+    module: nn.Module,
+    recording: Recording,
+    samples: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    batch: int = 64,
+) -> FloatSamples:
+    """What enters the chip, (N, *input_shape) or (N, T, *input_shape): *samples* themselves, or
+    the frames that the module's own code makes of them."""
+    array = checked(samples)
+    if recording.encoder is None:
+        return array
+    parts = []
+    for first in range(0, len(array), batch):
+        chunk = torch.from_numpy(array[first : first + batch])
+        parts.append(encoded(module, recording, chunk, seed + first))
+    return np.concatenate(parts)
+
+
+def encoded(module: nn.Module, recording: Recording, chunk: Tensor, seed: int) -> FloatSamples:
+    """The frames of one batch."""
+    run = _run(module, chunk, (recording.feed,), recording.time_steps, seed)[0]
+    order = encoded_order(run.follower)
+    kept = [run.follower.encoded[s].numpy() for s in order]
+    found: FloatSamples = np.stack(kept, 1) if recording.frames else kept[0]
+    return found
