@@ -39,7 +39,12 @@ class Written:
 
 def held(**options: Any) -> snn.Leaky:
     """A Leaky that keeps its own state."""
-    settings = {"beta": 0.6, "init_hidden": True, "spike_grad": surrogate.fast_sigmoid()}
+    settings = {
+        "beta": 0.6,
+        "threshold": 0.5,
+        "init_hidden": True,
+        "spike_grad": surrogate.fast_sigmoid(),
+    }
     return snn.Leaky(**{**settings, **options})
 
 

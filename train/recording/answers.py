@@ -11,6 +11,7 @@ from tssd.train.recording.feeding import (
     calls,
     first_arguments,
     handed_on,
+    like_weights,
     seeded,
 )
 from tssd.train.recording.recording import Output, Over, Readout, Recording
@@ -53,6 +54,7 @@ def own_run(module: nn.Module, recording: Recording, batch: Tensor, seed: int) -
     with put_back(module), seeded(seed):
         reset_hidden(module)
         with listening(module, told):
+            batch = like_weights(batch, module)
             returned = calls(module, batch, recording.feed, recording.time_steps, hand)
     sites = len(recording.sites)
     paths = [site.path for site in recording.sites] * recording.time_steps

@@ -114,12 +114,14 @@ class _Builder:
         step = self.steps[site]
         self.where = f"module {step.path}"
         rule, current = self._checked(step)
+        if not current.links:
+            raise self._fault("a layer that nothing enters but constants", "one that reads spikes")
         gained = _with_gain(current, rule, step.path)
         flat = (prod(step.shape),)
         dense_back = rule.recurrent is not None and rule.recurrent[0] == "dense"
         own = image(step.shape)
         shapes = [] if dense_back else [s for s in (own, *views) if s is not None]
-        name = self.recording.sites[site].name
+        name = self.names[site] = self.recording.sites[site].name
         memory = rule.memory is not None and step.keeps
         for shape in [*shapes, flat]:
             if memory and _per_pixel(gained.const.numpy().reshape(shape)):
@@ -160,7 +162,6 @@ class _Builder:
         through = memory and bool(np.any(own))
         bias = zeros(layer.shape) if through else own
         self.populations.append(neuron_population(layer, bias))
-        self.names[site] = layer.name
         rows = _rows(own, layer.shape) if through else None
         for i, (source, late, linear) in enumerate(made):
             self._project(linear, source, layer.name, late, rows if i == 0 else None)
@@ -185,12 +186,13 @@ class _Builder:
             groups.setdefault((name, late), (feat, []))[1].append((*front, *link.ops))
         made = []
         for (name, late), (feat, chains) in groups.items():
-            linear = self._map(chains, feat, self._shape(name), shape)
+            source = shape if name == self.names.get(target) else self._shape(name)
+            linear = self._map(chains, feat, source, shape)
             if linear is None:
                 return None
             made.append((name, late, linear))
-        alive = [m for m in made if np.any(m[2].weight)]
-        return alive or made
+        alive = [m for m in made if np.any(m[2].weight)] or made
+        return sorted(alive, key=lambda m: m[0] == self.names.get(target))  # loops last
 
     def _map(
         self, chains: Sequence[Chain], feat: Shape, source: Shape, shape: Shape

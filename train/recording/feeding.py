@@ -44,13 +44,19 @@ def handing(
         return Handing(rest if len(rest) == len(given) else ())
     optional = [p for p in further(module) if p.default is None]
     rest = _behind_first(returned)
-    held = set(states.values())
+    held = {p for (call, _), p in states.items() if _is_handed(module, follower, call)}
     inner = [place for place, _ in leaves(returned) if place and place[0] != 0]
     if not optional or not rest or not all(place in held for place in inner):
         return Handing()
     if len(optional) == len(rest):
         return Handing(rest)
     return Handing(rest, whole=True) if len(optional) == 1 else Handing()
+
+
+def _is_handed(module: nn.Module, follower: Follower, call: int) -> bool:
+    """Whether the neuron expects its state as an argument."""
+    neuron = module.get_submodule(follower.calls[call].path)
+    return not getattr(neuron, "init_hidden", True)
 
 
 def _states(follower: Follower, returned: Any) -> dict[tuple[int, str], Place]:
@@ -93,6 +99,12 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def like_weights(batch: Tensor, module: nn.Module) -> Tensor:
+    """*batch* in the precision of the module's weights."""
+    kinds = [p.dtype for p in module.parameters() if p.dtype.is_floating_point]
+    return batch.to(kinds[0]) if kinds else batch
 
 
 def calls(

@@ -20,6 +20,7 @@ from tssd.train.recording.feeding import (
     first_arguments,
     handed_on,
     handing,
+    like_weights,
     places_back,
     seeded,
 )
@@ -68,7 +69,7 @@ def record(
     array = checked(samples)
     failures: list[NetworkError] = []
     for feeds in _ways(array, frames):
-        batch = _few(array)
+        batch = like_weights(_few(array), module)
         try:
             runs = _run(module, batch, feeds, time_steps or default_steps, seed)
         except RaisedByModule as error:
@@ -98,6 +99,13 @@ def _check_module(module: nn.Module) -> None:
             found="training mode",
             allowed="inference mode",
             hint="call module.eval() first",
+        )
+    if any(p.device.type != "cpu" for p in module.parameters()):
+        raise NetworkError(
+            "module",
+            found="weights on another device",
+            allowed="weights on the CPU",
+            hint="call module.cpu() first",
         )
     if not any(is_neuron(part) for part in module.modules()):
         raise NetworkError(
@@ -153,7 +161,8 @@ def _run(
     module: nn.Module, batch: Tensor, feeds: Sequence[Feed], time_steps: int | None, seed: int
 ) -> list[_Run]:
     intern = Interned()
-    followers = [Follower(feed, len(batch), intern) for feed in feeds]
+    weights = frozenset(p.untyped_storage().data_ptr() for p in module.parameters())
+    followers = [Follower(feed, len(batch), intern, weights) for feed in feeds]
     given = first_arguments(module)
     feed = feeds[0]
     hands: list[Handing] = []
@@ -169,6 +178,7 @@ def _run(
         for follower in followers:
             follower.enters(tensor)
 
+    before = batch.clone()
     count = batch.shape[1] if feed is Feed.FRAME_BY_FRAME else 1
     with put_back(module), seeded(seed):
         reset_hidden(module)
@@ -181,6 +191,13 @@ def _run(
                     with authors_errors(where):
                         enters(batch)
                         returned.append(module(batch, *hand(1, returned[-1])))
+    if not torch.equal(before, batch):
+        raise NetworkError(
+            "forward",
+            found="samples that are written in place",
+            allowed="samples that stay as they are: the next step reads them again",
+            hint="x = x.clamp(0, 1) instead of x.clamp_(0, 1)",
+        )
     done = hands[0] if hands else Handing()
     return [_Run(follower, follower.feed, returned, done) for follower in followers]
 
@@ -250,11 +267,11 @@ def _strange(follower: Follower) -> NetworkError | None:
 
 
 def _clearest(failures: Sequence[NetworkError], array: FloatSamples) -> NetworkError:
-    """A neuron without a counterpart before the author's error before what was taken wrongly."""
+    """A neuron without a counterpart, else where the module ran, else the author's first error."""
     named = [f for f in failures if (f.allowed or "").startswith("Leaky")]
-    raised = [f for f in failures if isinstance(f, RaisedByModule)]
-    best = (named or raised or list(failures))[0]
-    if best in raised:
+    ran = [f for f in failures if not isinstance(f, RaisedByModule)]
+    best = (named or ran or list(failures))[0]
+    if isinstance(best, RaisedByModule):
         best.hint = f"samples here are {array.shape}, the first axis the samples; {best.hint}"
         best.args = (best.where, best.found, best.allowed, best.hint)
     return best
@@ -373,7 +390,9 @@ def entering(
 
 def encoded(module: nn.Module, recording: Recording, chunk: Tensor, seed: int) -> FloatSamples:
     """The frames of one batch."""
-    run = _run(module, chunk, (recording.feed,), recording.time_steps, seed)[0]
+    run = _run(module, like_weights(chunk, module), (recording.feed,), recording.time_steps, seed)[
+        0
+    ]
     order = encoded_order(run.follower)
     kept = [run.follower.encoded[s].numpy() for s in order]
     found: FloatSamples = np.stack(kept, 1) if recording.frames else kept[0]

@@ -37,6 +37,7 @@ class Place:
     names: dict[int, str]
     stack: list[str] = field(default_factory=list)
     inside: int = 0
+    entered: tuple[nn.Module, tuple[int, ...]] | None = None  # the last module, its input's shape
 
     @property
     def path(self) -> str:
@@ -112,6 +113,8 @@ def _inside_neuron(module: nn.Module, path: str) -> bool:
 def _path_hooks(place: Place) -> list[Any]:
     def enter(module: nn.Module, args: Any) -> None:
         place.stack.append(place.names.get(id(module), ""))
+        shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
+        place.entered = (module, shape)
 
     def leave(module: nn.Module, args: Any, result: Any) -> None:
         place.stack.pop()
@@ -292,8 +295,28 @@ def authors_errors(place: Place | None) -> Iterator[None]:
         if _is_ours(error):
             raise
         where = f"module {place.path}" if place is not None and place.path else "forward"
+        if place is not None and place.entered is not None:
+            off = _axis_off(where, *place.entered)
+            if off is not None:
+                raise off from None
         reason = (str(error).splitlines() or [""])[0][:200]
         raise RaisedByModule(where, type(error).__name__, reason) from None
+
+
+def _axis_off(where: str, module: nn.Module, shape: tuple[int, ...]) -> NetworkError | None:
+    """A layer that got another number of values, or channels, than it has weights for."""
+    expected, axis = None, -1
+    if isinstance(module, nn.Linear):
+        expected = module.in_features
+    elif isinstance(module, nn.Conv1d | nn.Conv2d):
+        expected, axis = module.in_channels, -1 - len(module.kernel_size)
+    if expected is None or len(shape) < -axis or shape[axis] == expected:
+        return None
+    return RaisedByModule(
+        where,
+        f"an input of shape {shape}",
+        f"axis {len(shape) + axis} is {shape[axis]}, its weights need {expected}",
+    )
 
 
 def _is_ours(error: BaseException) -> bool:

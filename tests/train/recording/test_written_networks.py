@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from written_networks import STEPS, WRITTEN, Written, lively
 
 from tssd.errors import TssdError
@@ -18,6 +19,7 @@ def samples(written: Written, seed: int = 0) -> np.ndarray:
 
 
 def through(written: Written, swap_max_pool: bool = False) -> ModuleAgreement:
+    torch.manual_seed(0)
     module, x = lively(written.build()), samples(written)
     recording = record(module, x, default_steps=STEPS)
     network = to_float(recording, **written.choices, swap_max_pool=swap_max_pool)

@@ -101,7 +101,8 @@ def _by_columns(chains: Sequence[Chain], feat: Shape, inputs: int, outputs: int)
     weight = np.zeros((outputs, inputs))
     for first in range(0, inputs, AT_ONCE):
         units = torch.eye(inputs, dtype=torch.float64)[first : first + AT_ONCE]
-        columns = applied(chains, units.reshape(-1, *feat), (outputs,))
+        with torch.no_grad():
+            columns = applied(chains, units.reshape(-1, *feat), (outputs,))
         weight[:, first : first + AT_ONCE] = columns.T.numpy()
     return weight
 

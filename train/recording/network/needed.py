@@ -45,6 +45,8 @@ def image_views(
         for link in total.links:
             _note(found, target, _behind(link), prod(total.shape))
         for link in every_link(total):
+            if link.origin.kind == "max":
+                continue
             source = INPUT if link.origin.kind == "input" else link.origin.site
             if link.ops and link.ops[0].kind == "reshape":
                 _note(found, source, link.ops[0].out, prod(link.origin.feat))

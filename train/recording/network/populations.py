@@ -94,10 +94,11 @@ def neuron_population(layer: Layer, bias: FloatArray) -> FloatPopulation:
     )
 
 
-def inhibits_itself(layer: Layer) -> bool:
-    """Whether the late subtraction must be said as a loop: nothing of the membrane is left."""
+def forgetful(layer: Layer) -> FloatArray:
+    """1 where a late subtraction must be said as a loop: nothing of the membrane is left."""
     late = layer.rule.after is After.SUBTRACT and layer.keeps
-    return late and not bool(np.any(layer.over(layer.rule.decay)))
+    found: FloatArray = (layer.over(layer.rule.decay) == 0) * float(late)
+    return found
 
 
 def _reset(layer: Layer, theta: FloatArray) -> tuple[Reset, FloatArray | None]:
@@ -106,23 +107,17 @@ def _reset(layer: Layer, theta: FloatArray) -> tuple[Reset, FloatArray | None]:
         return Reset.HARD, None
     if after is After.SUBTRACT_NOW:
         return Reset.SOFT, theta
-    if after is After.NONE or inhibits_itself(layer):
+    alone = forgetful(layer)
+    if after is After.NONE or np.all(alone):
         return Reset.NONE, None
-    decay = layer.over(layer.rule.decay)
-    if not np.all(decay):
-        raise layer.fault(
-            "a late reset by subtraction with beta = 0 for some of its neurons",
-            "beta > 0 for all, or 0 for all",
-            "reset_mechanism='zero' says the same for a neuron without memory and I <= 2 theta",
-        )
-    return Reset.SOFT, theta / decay
+    return Reset.SOFT, theta / np.where(alone, 1.0, layer.over(layer.rule.decay))
 
 
 def loops(layer: Layer) -> list[tuple[Linear, FloatArray | None]]:
     """What the spikes of a layer send back to it, and the bias of that map (per output)."""
     rule, found = layer.rule, list[tuple[Linear, FloatArray | None]]()
-    if inhibits_itself(layer):
-        found.append((_each(layer, -layer.over(rule.theta)), None))
+    if np.any(forgetful(layer)):
+        found.append((_each(layer, -layer.over(rule.theta) * forgetful(layer)), None))
     if rule.recurrent is None:
         return found
     kind, weight, bias = rule.recurrent

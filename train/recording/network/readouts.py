@@ -68,7 +68,7 @@ def _membrane(steps: Sequence[SiteStep], step: Sum, about: Output, rule: Readout
         raise refuse_rule(neuron.path, neuron.rule)
     if isinstance(neuron.current, Opaque):
         raise refuse_current(neuron.current)
-    total = _membrane_current(neuron, neuron.rule, site)
+    total = _scaled(_membrane_current(neuron, neuron.rule, site), step.links[0].ops, neuron.path)
     shape = (prod(neuron.shape),)
     decay = over(neuron.rule.decay, neuron.shape).reshape(shape) * float(neuron.keeps)
     memory = neuron.rule.memory
@@ -83,6 +83,16 @@ def _membrane(steps: Sequence[SiteStep], step: Sum, about: Output, rule: Readout
         )
     one = np.ones(1)
     return Reads(about.name, total, one, decay if neuron.keeps else None)
+
+
+def _scaled(total: Sum, ops: tuple[Op, ...], path: str) -> Sum:
+    """Times the factor of what the author made of the membranes (a mean over the steps)."""
+    factors = [op.constants[0].reshape(()) for op in ops if op.kind == "scale"]
+    if not factors:
+        return total
+    op = scale_op(torch.stack(factors).prod(), total.shape, path)
+    links = tuple(replace(link, ops=(*link.ops, op)) for link in total.links)
+    return Sum(total.shape, links, op.apply(total.const[None])[0])
 
 
 def _membrane_current(neuron: SiteStep, rule: Rule, site: int) -> Sum:

@@ -4,6 +4,7 @@ The meaning (``Feed``) says which leading axes of what enters are samples and wh
 wrong meaning shows at the neurons: their samples are then not the samples of the input.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -104,6 +105,7 @@ class Follower:
     feed: Feed
     batch: int
     intern: Interned
+    weights: frozenset[int] = frozenset()  # where the parameters of the module lie
     values: dict[int, Followed] = field(default_factory=dict)
     kept: list[Tensor] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
@@ -164,7 +166,8 @@ class Follower:
             self._drawn(plain_name, args[0] if in_place else result, known, path)
         elif known:
             if plain_name in READS or not any(True for _ in _tensors(result)):
-                self.read = self.read or path
+                if not _asked_by_snntorch():
+                    self.read = self.read or path or "forward"
                 return
             followed = self._made(func, plain_name, args, options, result, path, known)
             if in_place:
@@ -195,6 +198,8 @@ class Follower:
     ) -> Any:
         if name == "copy":
             return self._copied(args, result)
+        given = _tensors((args, options))
+        weighted = any(t.untyped_storage().data_ptr() in self.weights for t in given)
         opaque = [v for v in known if isinstance(v, Opaque)]
         values = [v for v in known if isinstance(v, Value)]
         if opaque and not (all(o.random for o in opaque) and _plain(values)):
@@ -203,14 +208,16 @@ class Follower:
             first = self.of(args[0]) if args and isinstance(args[0], Tensor) else None
             if name in GATHERS and isinstance(first, Value):
                 return gathered(func, first, args[1:], options, path)
-            given = tuple(self._followed(a) for a in args)
-            op = Operation(name, func, given, options, result, path, self.intern, self)
+            followed = tuple(self._followed(a) for a in args)
+            op = Operation(name, func, followed, options, result, path, self.intern, self)
             if name in POOLS and _plain(values):
                 return [self._encoded(name, result[0], values[0], path), None]
             made = linear(op)
-            if made is not None and not (isinstance(made, Opaque) and _plain(values)):
+            if isinstance(made, Value):
+                return replace(made, plain=made.plain and not weighted)
+            if made is not None and (weighted or made.misplaced or not _plain(values)):
                 return made
-        if values and _plain(values) and isinstance(result, Tensor):
+        if values and _plain(values) and not weighted and isinstance(result, Tensor):
             return self._encoded(name, result, values[0], path)
         inside = values[0] if name in ORDERED and len(values) == 1 else None
         return Opaque(WORDS.get(name, f"the operation {name}"), path, inside=inside)
@@ -248,6 +255,8 @@ class Follower:
 
     def _encoded(self, name: str, result: Tensor, value: Value, path: str) -> Followed:
         """What the module's own code made of the input, without weights: it is what enters."""
+        if len(value.shape) == result.dim() and value.shape != tuple(result.shape):
+            value = self._widened(value, tuple(result.shape))
         lead = value.lead
         if tuple(result.shape[: len(lead)]) != lead or not value.terms or len(lead) not in (1, 2):
             return Opaque(f"the operation {name} over samples or steps", path)
@@ -263,6 +272,14 @@ class Follower:
             self.sources.append(Source("encoder", len(self.encoded) - 1, feat, name))
         terms = (Term(rows[..., None]),)
         return Value(lead, tuple(result.shape[len(lead) :]), terms, plain=True)
+
+    def _widened(self, value: Value, shape: Shape) -> Value:
+        """*value* repeated to *shape*, where that is what the operation did to it."""
+        if any(n not in (1, m) for n, m in zip(value.shape, shape, strict=True)):
+            return value
+        expand = torch.ops.aten.expand.default
+        found = gathered(expand, value, (list(shape),), {}, "")
+        return found if isinstance(found, Value) else value
 
     # ------------------------------------------------------------ sources of their own
 
@@ -329,6 +346,19 @@ class Follower:
                 if aligned and (term.rows // ROWS == term.rows[0] // ROWS).all():
                     return StateFrom(source.index)
         return StateFrom(changed=f"your code changes {kind} between two calls of the neuron")
+
+
+def _asked_by_snntorch() -> bool:
+    """Whether snnTorch itself, checking what it was given, turned a value into a number."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith(("torch", "tssd.train.recording")):
+            return bool(name.startswith("snntorch"))
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
 
 
 def _plain(values: list[Value]) -> bool:

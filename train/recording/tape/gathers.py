@@ -5,6 +5,7 @@ They are followed by what they do to the numbers of the elements: the operation 
 gather of features. No operation needs a rule of its own.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +48,16 @@ class _Choice:
 def gathered(func: Any, value: Value, args: Sequence[Any], options: Any, path: str) -> Any:
     """The followed result of *func* on *value*: one, or a list where it returns several."""
     size = int(np.prod(value.feat))
-    count = int(np.prod(value.lead))
-    numbers = torch.arange(count * size, dtype=torch.float64).reshape(value.shape)
-    result = func(numbers, *args, **options)
+    result = func(_numbers(value.shape), *args, **options)
     if isinstance(result, list | tuple):
         return [_chosen(value, part, size, path) for part in result]
     return _chosen(value, result, size, path)
+
+
+@functools.lru_cache(maxsize=8)
+def _numbers(shape: Shape) -> Tensor:
+    """The elements of a tensor, numbered; never written."""
+    return torch.arange(int(np.prod(shape)), dtype=torch.float64).reshape(shape)
 
 
 def _chosen(value: Value, numbers: Tensor, size: int, path: str) -> Followed:
