@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from tssd.errors import NetworkError
 from tssd.train.handover.fields import since
+from tssd.train.handover.input_map import InputMap
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -143,12 +144,13 @@ class FloatProjection:
 class FloatNetwork:
     """Populations in topological order (input first, readout last) and the projections between.
 
-    Apart from loops, projections lead forward.
+    Apart from loops, projections lead forward. What enters are levels 0 .. 1.
     """
 
     populations: tuple[FloatPopulation, ...]
     projections: tuple[FloatProjection, ...]
     time_steps: int  # T_s: the steps of one inference
+    entry: InputMap | None = None  # what the levels of its input mean; None: themselves
 
     def __post_init__(self) -> None:
         check_graph(

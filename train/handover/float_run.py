@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from tssd.train.handover.float_layers import layers
 from tssd.train.handover.float_network import FloatArray, FloatNetwork, PopulationKind
 
 ImageArray = npt.NDArray[np.uint8]
+Number = TypeVar("Number", bound=np.generic)
 Dtype = Literal["float32", "float64"]
 
 PIXEL_MAX = 255
@@ -65,7 +66,7 @@ class FloatActivity:
 
 def run(
     network: FloatNetwork,
-    images: ImageArray,
+    images: ImageArray | FloatArray,
     *,
     dtype: Dtype = "float32",
     batch: int = 128,
@@ -73,43 +74,48 @@ def run(
     keep_spikes: bool = False,
     keep_ranges: bool = False,
 ) -> FloatActivity:
-    """Present uint8 ``images`` (N, C, H, W), or frames (N, T, C, H, W), for all time steps."""
+    """Present ``images`` (N, C, H, W), or frames (N, T, C, H, W), for all time steps: uint8 levels,
+    or numbers as the network takes them."""
     check_images(network, images)
     kind = torch.float64 if dtype == "float64" else torch.float32
     record = _Record(network, keep_spikes, keep_ranges)
     for first in range(0, len(images), batch):
         chunk = torch.tensor(presented(network, images[first : first + batch]), device=device)
         with torch.inference_mode():
-            for name, current, membrane, sent in layers(network, chunk.to(kind) / PIXEL_MAX):
+            levels = chunk.to(kind) / (PIXEL_MAX if images.dtype == np.uint8 else 1)
+            for name, current, membrane, sent in layers(network, levels):
                 record.add(name, current, membrane, sent)
     return record.result(len(images))
 
 
-def check_images(network: FloatNetwork, images: ImageArray) -> None:
-    """Images are uint8 (N, *input shape), or frames (N, T, *input shape) with a frame for every
-    step; at least one. The network has at least one step."""
+def check_images(network: FloatNetwork, images: ImageArray | FloatArray) -> None:
+    """Images are uint8 or float (N, *input shape), or frames (N, T, *input shape) with a frame for
+    every step; at least one. The network has at least one step."""
     shape = network.populations[0].shape
     middle = images.shape[1 : images.ndim - len(shape)]  # () or (T,)
     fits = images.shape[images.ndim - len(shape) :] == shape and len(middle) <= 1
     enough = not middle or middle[0] >= network.time_steps
-    if images.dtype != np.uint8 or not fits or not enough or len(images) == 0:
+    known = images.dtype == np.uint8 or images.dtype.kind == "f"
+    if not known or not fits or not enough or len(images) == 0:
         size = ", ".join(map(str, shape))
         raise DataError(
             "images",
             found=f"{images.dtype} array of shape {images.shape}",
-            allowed=f"uint8, (samples >= 1, {size}), or frames (samples, "
+            allowed=f"uint8 or float, (samples >= 1, {size}), or frames (samples, "
             f"T >= {network.time_steps}, {size})",
         )
     if network.time_steps < 1:
         raise NetworkError("network", found=f"{network.time_steps} time steps", allowed=">= 1")
 
 
-def presented(network: FloatNetwork, images: ImageArray) -> ImageArray:
+def presented(network: FloatNetwork, images: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """Time first: still images (1, N, *shape), or the first frames (T, N, *shape)."""
     return over_steps(images, network.populations[0].shape, network.time_steps)
 
 
-def over_steps(images: ImageArray, shape: tuple[int, ...], time_steps: int) -> ImageArray:
+def over_steps(
+    images: npt.NDArray[Number], shape: tuple[int, ...], time_steps: int
+) -> npt.NDArray[Number]:
     """Samples first -> time first; a time axis of 1 stands for the same image at every step."""
     if images.ndim <= len(shape) + 1:
         return images[None]

@@ -4,7 +4,8 @@ A bundle keeps the float network beside the integer one, so that whoever receive
 what quantization changed. Keys: ``population/<i>/<parameter>``, as the fields of
 ``FloatPopulation``, where there is such a parameter, and
 ``projection/<i>/{weight,bias,mean,variance,gain,shift}`` (the last five where present).
-``tssd-float/2`` knows a soft reset's own amount; a network without one is a ``tssd-float/1``.
+``tssd-float/2`` knows a soft reset's own amount and ``entry/{low,high}``, what the input's levels
+mean; a network without either is a ``tssd-float/1``.
 """
 
 import json
@@ -25,6 +26,7 @@ from tssd.train.handover.float_network import (
     Norm,
     ProjectionKind,
 )
+from tssd.train.handover.input_map import InputMap
 
 SCHEMAS = ("tssd-float/1", "tssd-float/2")
 NORM_ARRAYS = ("mean", "variance", "gain", "shift")
@@ -38,8 +40,11 @@ def to_arrays(network: FloatNetwork) -> tuple[str, dict[str, FloatArray]]:
         arrays |= {f"population/{i}/{x}": array for x, array in arrays_of(population).items()}
     for i, projection in enumerate(network.projections):
         arrays |= {f"projection/{i}/{x}": a for x, a in _projection_arrays(projection).items()}
+    if network.entry is not None:
+        arrays |= {f"entry/{x}": array for x, array in arrays_of(network.entry).items()}
+    newer = 2 if network.entry is not None else 1
     header = {
-        "schema": SCHEMAS[newest(network.populations) - 1],
+        "schema": SCHEMAS[max(newest(network.populations), newer) - 1],
         "time_steps": network.time_steps,
         "populations": [plain_of(p) for p in network.populations],
         "projections": [_projection_header(j) for j in network.projections],
@@ -60,6 +65,7 @@ def from_arrays(
             tuple(_population(p, i, arrays) for i, p in enumerate(table["populations"])),
             tuple(_projection(j, i, arrays) for i, j in enumerate(table["projections"])),
             int(table["time_steps"]),
+            _entry(arrays),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(
@@ -68,6 +74,12 @@ def from_arrays(
             allowed=", ".join(SCHEMAS),
             hint="export the network again",
         ) from None
+
+
+def _entry(arrays: Mapping[str, FloatArray]) -> InputMap | None:
+    if "entry/low" not in arrays:
+        return None
+    return InputMap(*(np.asarray(arrays[f"entry/{x}"], np.float64) for x in array_names(InputMap)))
 
 
 def _projection_arrays(projection: FloatProjection) -> dict[str, FloatArray]:

@@ -7,6 +7,7 @@ from tssd.export.bundle.folder import Bundle
 from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.train.handover.float_file import FLOAT_FILE, read
 from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.input_map import InputMap, plain_map
 
 
 def encoder_of(bundle: Bundle) -> Encoder:
@@ -20,6 +21,14 @@ def sample_shape(bundle: Bundle) -> tuple[int, ...]:
     if FLOAT_FILE in bundle.manifest["files"]:
         return read(bundle.file(FLOAT_FILE)).populations[0].shape
     return bundle.network.source.shape
+
+
+def entry_of(bundle: Bundle) -> InputMap:
+    """What the levels of a sample mean in the user's own numbers."""
+    plain = plain_map(sample_shape(bundle))
+    if FLOAT_FILE not in bundle.manifest["files"]:
+        return plain
+    return read(bundle.file(FLOAT_FILE)).entry or plain
 
 
 def folded_network(bundle: Bundle) -> FloatNetwork:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tssd.calibration.comparing.levels import rounding_note
 from tssd.chain.module_source import ModelSource
 from tssd.chain.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
 from tssd.chain.user_samples import UserSamples, load_samples
@@ -27,8 +28,11 @@ from tssd.export.nir.graphs.to_float import to_float
 from tssd.export.nir.integers.graph import NirMode
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import presented
+from tssd.train.handover.input_map import plain_map
+from tssd.train.handover.mapped_input import with_input_map
 
 NOTED_SAMPLES = 8  # on which spikes are counted for a note
+ROUNDED_SAMPLES = 64  # on which the input's rounding is measured
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,18 @@ def export_graph(
         raise ConfigError(
             "--calibration",
             found="a float network and no samples to fit its integers to",
-            allowed=f"an .npz file with uint8 'inputs' (N, {', '.join(map(str, shape))})",
+            allowed=f"an .npz file with 'inputs' (N, {', '.join(map(str, shape))})",
             hint="a few hundred samples like those of training; 'labels' are checked if present",
         )
-    material = material_of(load_samples(source.calibration, shape), options)
+    samples = load_samples(source.calibration, shape)
+    material = material_of(samples, options)
+    traced, stripped = stripped, with_input_map(stripped, samples.entry)
     deployable = deploy(stripped, material, options, on_step)
     about = {**told, "rule": {k: str(v) for k, v in asdict(rule).items()}}
-    notes = _several_spikes(graph, rule, source, stripped, material)
+    notes = (
+        *_several_spikes(graph, rule, source, stripped, material),
+        *_rounding(traced, stripped, samples),
+    )
     return write(
         deployable, material, out, options, about, notes=notes, force=force, on_step=on_step
     )
@@ -93,7 +102,9 @@ def _several_spikes(
     name = source.answers.profile
     if name is None or not PROFILES[name].several:
         return ()
-    seen = presented(stripped, material.calibration[:NOTED_SAMPLES]) / 255
+    levels = material.calibration[:NOTED_SAMPLES]
+    values = (stripped.entry or plain_map(stripped.populations[0].shape)).to_values(levels)
+    seen = presented(stripped, values)
     frames = np.broadcast_to(seen, (source.time_steps, *seen.shape[1:])).copy()
     neurons = graph.of_type(*RESETTING)
     one, several = (
@@ -105,6 +116,16 @@ def _several_spikes(
         f"a neuron sends one: {one:,.0f} spikes instead of {several:,.0f} on {frames.shape[1]} "
         "calibration samples",
     )
+
+
+def _rounding(network: FloatNetwork, mapped: FloatNetwork, samples: UserSamples) -> tuple[str, ...]:
+    """What the levels of the input cost, on a few samples."""
+    if samples.values is None:
+        return ()
+    few = slice(ROUNDED_SAMPLES)
+    values = samples.values[few].astype(np.float64)
+    note = rounding_note(network, values, mapped, samples.images[few])
+    return (note,) if note else ()
 
 
 def material_of(samples: UserSamples, options: ExportOptions) -> Material:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tssd.calibration.comparing import agreement
 from tssd.calibration.comparing.kept import notes, weight_table
+from tssd.calibration.comparing.levels import input_table
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.precision import Precision
@@ -221,6 +222,7 @@ def write(
             "source": dict(source),
             "options": _table(options),
             "contracts": [vars(contract) for contract in deployable.contracts],
+            "input": input_table(network, deployable.stripped),
             "weights": [dict(row) for row in deployable.weights],
             **({"notes": told} if (told := [*notes, *deployable.notes]) else {}),
         },

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.quantizing.front_end import Encoder
-from tssd.chain.entering import encoder_of
+from tssd.chain.entering import encoder_of, entry_of
+from tssd.errors import DataError
 from tssd.export.bundle.folder import read_bundle
 from tssd.hw_targets.gpu import engine
 from tssd.train.handover.float_file import FLOAT_FILE
@@ -33,6 +34,7 @@ from tssd.train.handover.float_network import (
     depths,
 )
 from tssd.train.handover.float_run import ImageArray
+from tssd.train.handover.input_map import InputMap
 from tssd.train.networks.neuron import NeuronModel, spike
 
 WIDTH = 1.0  # of the rectangular surrogate gradient, as in training
@@ -46,7 +48,7 @@ def load(folder: Path, *, exact: bool = False) -> "IntegerModule | FloatModule":
     """The network of the bundle in *folder*; FileFormatError where it carries no float network."""
     bundle = read_bundle(Path(folder))
     if exact:
-        return IntegerModule(bundle.network, encoder_of(bundle))
+        return IntegerModule(bundle.network, encoder_of(bundle), entry_of(bundle))
     return FloatModule(read_float(bundle.file(FLOAT_FILE)))
 
 
@@ -57,14 +59,20 @@ class IntegerModule(nn.Module):
     the largest is the class. Runs where the module was moved to: ``cpu`` or ``cuda``.
     """
 
-    def __init__(self, network: IntNetwork, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self,
+        network: IntNetwork,
+        encoder: Encoder | None = None,
+        entry: InputMap | None = None,
+    ) -> None:
         super().__init__()
         self.network, self.encoder = network, encoder or partial(encode, network)
+        self.entry = entry
         self.register_buffer("place", torch.zeros(0), persistent=False)
 
-    def inputs(self, images: ImageArray) -> Tensor:
-        """uint8 images (N, C, H, W) as inputs (T, N, *input shape)."""
-        return torch.tensor(self.encoder(images))
+    def inputs(self, images: ImageArray | FloatArray) -> Tensor:
+        """uint8 images (N, C, H, W), or the user's own numbers, as inputs (T, N, *input shape)."""
+        return torch.tensor(self.encoder(_levels(images, self.entry)))
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self._run(inputs)[1]
@@ -79,6 +87,19 @@ class IntegerModule(nn.Module):
         found = engine.run(self.network, whole, device=str(place))
         spikes = {name: torch.from_numpy(s).to(place) for name, s in found.spikes.items()}
         return spikes, torch.from_numpy(found.readout).to(place)
+
+
+def _levels(images: ImageArray | FloatArray, entry: InputMap | None) -> ImageArray:
+    """uint8 levels as they are; other numbers by the network's map, which must hold them."""
+    if images.dtype == np.uint8:
+        return images.astype(np.uint8)
+    made = entry or InputMap(np.zeros(()), np.ones(()))
+    values = images.astype(np.float64)
+    outside = made.outside(values)
+    if outside:
+        hint = "export with samples that span the range, or clip these"
+        raise DataError("samples", found=outside, allowed="values within", hint=hint)
+    return made.to_bytes(values)
 
 
 class FloatModule(nn.Module):
@@ -96,9 +117,9 @@ class FloatModule(nn.Module):
         self.neurons = nn.ModuleList(_Neurons(p) for p in network.populations[1:])
         self.eval()
 
-    def inputs(self, images: ImageArray) -> Tensor:
-        """uint8 images (N, C, H, W) as inputs (T, N, C, H, W)."""
-        still = torch.tensor(images, dtype=torch.float32) / 255
+    def inputs(self, images: ImageArray | FloatArray) -> Tensor:
+        """uint8 images (N, C, H, W), or the user's own numbers, as inputs (T, N, C, H, W)."""
+        still = torch.tensor(_levels(images, self.network.entry), dtype=torch.float32) / 255
         return still.expand(self.network.time_steps, *still.shape)
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Samples that a user brings for a network whose input is known: its shape is checked by axis.
 
-inputs   (N, *input shape), or frames (N, T, *input shape); what counts as 1 is 255 here
+inputs   (N, *input shape), or frames (N, T, *input shape), on the 256 levels of their InputMap
 labels   (N,), whole numbers
 """
 
@@ -11,30 +11,43 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import over_time
-from tssd.chain.user_data import Given, gather
+from tssd.chain.user_data import BYTE_MAX, FloatSamples, Given, gather
 from tssd.errors import DataError
 from tssd.train.handover.float_run import ImageArray
+from tssd.train.handover.input_map import InputMap, input_map, plain_map
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class UserSamples:
-    """At least one sample; ``labels`` None: the file does not say."""
+    """At least one sample on the levels of ``entry``; ``labels`` None: the file does not say.
+    ``values``: the numbers that were rounded to them; None: pixels, which are levels."""
 
     images: ImageArray
     labels: IntArray | None
+    entry: InputMap
+    values: FloatSamples | None = None
+    notes: tuple[str, ...] = ()
 
 
-def load_samples(path: Path | str, shape: Shape) -> UserSamples:
+def load_samples(path: Path | str, shape: Shape, entry: InputMap | None = None) -> UserSamples:
     """Samples or frames of *shape*, and labels; anything else raises DataError."""
-    return fitting(gather(path), shape)
+    return fitting(gather(path), shape, entry)
 
 
-def fitting(given: Given, shape: Shape) -> UserSamples:
-    """*given* as samples of *shape*, or frames of it."""
+def fitting(given: Given, shape: Shape, entry: InputMap | None = None) -> UserSamples:
+    """*given* as samples of *shape*, or frames of it, on the levels of ``entry``; of a map that
+    holds them all without one."""
     check_shape(given, shape, frames=given.inputs.ndim == len(shape) + 2)
-    return UserSamples(given.as_bytes(), given.labels)
+    pixels = given.unit == BYTE_MAX
+    made = entry or (plain_map(shape) if pixels else input_map(given.as_seen(), shape))
+    if pixels and made.is_plain:
+        return UserSamples(given.as_bytes(), given.labels, made)
+    seen = given.as_seen()
+    outside = made.outside(seen)
+    notes = (f"{given.origin}: {outside}: they are held at its ends",) if outside else ()
+    return UserSamples(made.to_bytes(seen), given.labels, made, seen, notes)
 
 
 def load_integers(path: Path, shape: Shape, time_steps: int) -> IntArray:

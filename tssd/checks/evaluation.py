@@ -42,6 +42,7 @@ class Evaluation:
     float_spikes: Mapping[str, int] | None
     contracts: tuple[Contract, ...]
     only_quantized: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -65,7 +65,7 @@ def build(
         chips=placement.chips,
         dataset=bundle.manifest.get("source", {}).get("dataset"),
         label="scaled estimate" if chip.name.startswith("loihi2") else None,
-        notes=(NOTE, BOUND_NOTE, *bundle.manifest.get("notes", ())),
+        notes=(NOTE, BOUND_NOTE, *bundle.manifest.get("notes", ()), *evaluation.notes),
     )
     return assemble(evidence)
 

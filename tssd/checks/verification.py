@@ -1,7 +1,7 @@
 """Bundle x samples x engines -> Evaluation: every contract that can be checked from a bundle."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_i
 from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_loops, reference
-from tssd.chain.entering import encoder_of, folded_network, sample_shape
+from tssd.chain.entering import encoder_of, entry_of, folded_network, sample_shape
 from tssd.chain.own_data import data_of
 from tssd.chain.user_samples import load_samples as load_user_samples
 from tssd.checks import reporting
@@ -50,6 +50,7 @@ class Samples:
     inputs: IntArray
     images: ImageArray | None
     labels: IntArray | None
+    notes: tuple[str, ...] = ()
 
 
 def verify(
@@ -93,6 +94,7 @@ def evaluate(
         side.spikes,
         (*rows, *side.contracts, *compared, *missing),
         side.only_quantized,
+        samples.notes,
     )
 
 
@@ -121,9 +123,9 @@ def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
         shown = data.test.first(count)
         return _samples(bundle, shown.images[:], shown.labels)
     if options.data is not None:
-        found = load_user_samples(options.data, sample_shape(bundle))
+        found = load_user_samples(options.data, sample_shape(bundle), entry_of(bundle))
         labels = None if found.labels is None else found.labels[:count]
-        return _samples(bundle, found.images[:count], labels)
+        return replace(_samples(bundle, found.images[:count], labels), notes=found.notes)
     return Samples(check_has_golden(bundle)[:, :count], None, None)
 
 
