@@ -24,6 +24,7 @@ from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.write import write_graph
+from tssd.hw_targets.chip.chips import load_chip
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "nir"
 CNN = ("import", GOLDEN / "cnn_sinabs.nir", "--time-steps", 3, "--target", "loihi2")
@@ -55,7 +56,7 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_published_cnn_is_placed_and_carries_every_file(cnn: Path) -> None:
     bundle = read_bundle(cnn)
     assert bundle.placement is not None
-    assert bundle.placement["chip"] == "loihi2"
+    assert bundle.placement["chip"] == load_chip("loihi2").name
     names = {"float.safetensors", "network.onnx", "golden.npz"}
     assert names <= set(bundle.manifest["files"])
 
