@@ -64,7 +64,7 @@ def write_bundle(
     folder: Path,
     network: IntNetwork,
     *,
-    placement_json: Mapping[str, Any] | None = None,
+    placement: Mapping[str, Any] | None = None,
     golden: Golden | None = None,
     manifest_extra: Mapping[str, Any] | None = None,
     extra_files: Mapping[str, bytes] | None = None,
@@ -83,8 +83,8 @@ def write_bundle(
         require(check_file(network, part / NIR))
         if not refusals:
             write_netx(network, part / NETX)
-        if placement_json is not None:
-            (part / PLACEMENT).write_text(to_text(placement_json), encoding="utf-8")
+        if placement is not None:
+            (part / PLACEMENT).write_text(to_text(placement), encoding="utf-8")
         if golden is not None:
             (part / GOLDEN).write_bytes(golden_file.to_bytes(golden))
         for name, data in (extra_files or {}).items():
@@ -92,7 +92,7 @@ def write_bundle(
         hashes = {path.name: sha256(path) for path in part.iterdir()}
         manifest = make_manifest(network, hashes, refusals, manifest_extra or {})
         (part / MANIFEST).write_text(to_text(manifest), encoding="utf-8")
-    return Bundle(folder, network, placement_json, golden, manifest)
+    return Bundle(folder, network, placement, golden, manifest)
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -16,7 +16,7 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
-from tssd.errors import UNREADABLE, FileFormatError, refusing
+from tssd.errors import FileFormatError
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, sum_at
 from tssd.hw_targets.mapping.memory import Need
@@ -92,19 +92,12 @@ class Placement:
         }
 
     def to_json(self) -> str:
-        """A text that ``from_json`` reads back; the same placement gives the same bytes."""
+        """The table as text, a line per slice and core; the same placement gives the same bytes."""
         lines = [f' "{key}": {_lines(value)}' for key, value in self.to_table().items()]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 SITE = ("chip", "x", "y", "slot")
-
-
-def from_json(text: str, where: str = "placement.json") -> Placement:
-    """The inverse of ``Placement.to_json``; FileFormatError for anything else."""
-    with refusing(UNREADABLE, FileFormatError, where, "a damaged placement"):
-        table = json.loads(text)
-    return from_table(table, where)
 
 
 def from_table(table: Mapping[str, Any], where: str = "placement.json") -> Placement:

@@ -4,7 +4,6 @@ Each step takes a frozen value to the next and adds its contracts; a failed cont
 export before anything is written.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -251,7 +250,7 @@ def write_placed(
     return write_bundle(
         out,
         network,
-        placement_json=json.loads(placement.to_json()),
+        placement=placement.to_table(),
         golden=make_golden(network, inputs),
         manifest_extra={"target": load_chip(options.target).name, "seed": options.seed, **about},
         extra_files={**(files or {}), **kit_files(network), **chip_files(options.target)},

@@ -1,7 +1,6 @@
 """Bundle x Evaluation x chip -> Report: counts priced with the chip file, nothing guessed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from tssd.calibration.integer import IntArray
 from tssd.checks.evaluation import Evaluation
@@ -11,7 +10,7 @@ from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs import bound, counters, energy
 from tssd.hw_targets.engines import engine_names
-from tssd.hw_targets.mapping.placement import Placement, from_json
+from tssd.hw_targets.mapping.placement import Placement, from_table
 from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
 from tssd.report.model import (
     MEASURED,
@@ -96,8 +95,8 @@ def with_measured(report: Report, log: MeasuredLog) -> Report:
 
 def read_placement(bundle: Bundle) -> Placement:
     """The placement that the bundle carries."""
-    path: Path = bundle.file(PLACEMENT)
-    return from_json(path.read_text(encoding="utf-8"), str(path))
+    path = bundle.file(PLACEMENT)
+    return from_table(bundle.placement or {}, str(path))
 
 
 def constants(chip: ChipSpec) -> tuple[Constant, ...]:

@@ -1,6 +1,5 @@
 """From a bundle and options to a simulated run: what ``tssd simulate`` and ``tssd sweep`` share."""
 
-import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.manual import read_placement
-from tssd.hw_targets.mapping.placement import Placement, from_json, place
+from tssd.hw_targets.mapping.placement import Placement, from_table, place
 from tssd.hw_targets.sim.engine import Mode, Run, run, run_record
 from tssd.hw_targets.sim.record import read_record
 
@@ -86,7 +85,7 @@ def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> Placement:
     own: Mapping[str, object] | None = bundle.placement
     if own is None or own.get("chip") != chip.name or moved:
         return place(bundle.network, chip)
-    return from_json(json.dumps(own), str(bundle.folder / "placement.json"))
+    return from_table(own, str(bundle.folder / "placement.json"))
 
 
 def inputs_of(request: Request, bundle: Bundle) -> IntArray:

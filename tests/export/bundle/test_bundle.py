@@ -40,7 +40,7 @@ def export(folder: Path, network: IntNetwork | None = None, **options: Any) -> B
     return write_bundle(
         folder,
         network,
-        placement_json=PLACEMENT,
+        placement=PLACEMENT,
         golden=records,
         manifest_extra={"config": {"bits": 8}, "seed": 7},
         extra_files={"network.onnx": b"graph"},
@@ -168,7 +168,7 @@ def test_replacing_works_without_an_atomic_exchange(
 
 def test_a_failing_export_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="Circular|not JSON|plain JSON"):
-        write_bundle(tmp_path / "b", network_of(), placement_json={"a": object()})
+        write_bundle(tmp_path / "b", network_of(), placement={"a": object()})
     assert list(tmp_path.iterdir()) == []
 
 

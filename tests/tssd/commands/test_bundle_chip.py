@@ -111,7 +111,7 @@ def test_a_placement_that_names_a_core_twice_ends_in_exit_2(
     network = random_conv_network(5, Reset.HARD, time_steps=3)
     golden = make_golden(network, random_inputs(network, 1, 1))
     write_bundle(tmp_path / "bundle", network, golden=golden)
-    table = json.loads(place(network, load_chip("loihi2")).to_json())
+    table = place(network, load_chip("loihi2")).to_table()
     table["cores"].append(table["cores"][0])
     (tmp_path / "twice.json").write_text(json.dumps(table))
     assert run("simulate", tmp_path / "bundle", "--placement", tmp_path / "twice.json") == 2

@@ -24,10 +24,10 @@ from tssd.simulating.simulation import Request, simulate_bundle
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = random_conv_network(5, Reset.SOFT, time_steps=6)
-    placement = json.loads(place(network, load_chip("loihi2")).to_json())
+    placement = place(network, load_chip("loihi2")).to_table()
     folder = tmp_path_factory.mktemp("sim") / "bundle"
     golden = make_golden(network, random_inputs(network, 1, 3))
-    write_bundle(folder, network, placement_json=placement, golden=golden)
+    write_bundle(folder, network, placement=placement, golden=golden)
     return folder
 
 
