@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-nir campaign-fuzz \
-	bench-booksim bench-chain bench-chips bench-events bench-exchange bench-lava bench-onnx \
+	bench-booksim bench-chain bench-chips bench-door bench-events bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
 	bench-search bench-front study-results
 
@@ -66,6 +66,9 @@ bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the chain, training sp
 
 bench-chips: $(VENV)/.installed  ## chip files against what was measured on silicon
 	$(BIN)/python -m benchmarks.chips
+
+bench-door: $(VENV)/.installed  ## networks as people write them: which deploy, and are right
+	$(BIN)/python -m benchmarks.bench_door
 
 bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and size
 	$(BIN)/python -m benchmarks.bench_exchange

@@ -1,4 +1,4 @@
-"""Write ``docs/{results,performance,validation}.md`` from ``benchmarks/results/*.json``.
+"""Write ``docs/{results,performance,validation,front-door}.md`` from ``benchmarks/results/*.json``.
 
     python -m benchmarks.render_results            (also: make results)
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import validation_page
+from benchmarks import door_page, validation_page
 from benchmarks.harness import RESULTS, Row
 from tssd.report.markdown import markdown_table
 
@@ -47,7 +47,7 @@ def load(folder: Path = RESULTS) -> tuple[Benchmark, ...]:
 def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
     """Page name -> Markdown text."""
     kept: dict[str, Callable[[Row], bool]] = {
-        "results": lambda row: not is_speed(row.unit),
+        "results": lambda row: not is_speed(row.unit) and not row.name.startswith("form: "),
         "performance": lambda row: is_speed(row.unit),
     }
     made = {f"{name}.md": _page(name, benchmarks, keep) for name, keep in kept.items()}
@@ -56,6 +56,9 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
     )
     if {"chips", "booksim"} <= rows.keys():
         made["validation.md"] = validation_page.page(commands, rows, value_text)
+    machines = {b.name: b.machine for b in benchmarks}
+    if "door" in rows:
+        made["front-door.md"] = door_page.page(machines["door"], rows["door"])
     return made
 
 

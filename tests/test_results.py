@@ -12,7 +12,7 @@ from benchmarks.render_results import Benchmark, is_speed, load, pages, value_te
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-@pytest.mark.parametrize("name", ["results.md", "performance.md", "validation.md"])
+@pytest.mark.parametrize("name", ["results.md", "performance.md", "validation.md", "front-door.md"])
 def test_pages_are_in_step_with_the_files(name: str) -> None:
     found = (DOCS / name).read_text(encoding="utf-8")
     assert found == pages(load())[name], "run `make results` and commit what it writes"

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from written_networks import STEPS, WRITTEN, Written, lively
+from torch import Tensor
+from written_networks import STEPS, WRITTEN, Written, by_hand, lively
 
 from tssd.errors import TssdError
+from tssd.train.handover.float_layers import layers
+from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.recording.agree import ModuleAgreement, compare
 from tssd.train.recording.convert import to_float
-from tssd.train.recording.record import record
+from tssd.train.recording.record import entering, record
+from tssd.train.recording.recording import Recording
 
 SAMPLES = 12
 
@@ -35,6 +39,32 @@ def test_the_network_fires_as_the_module(name: str) -> None:
     assert found.same_class == 1
     np.testing.assert_allclose(found.network_answers, found.answers, rtol=1e-4, atol=1e-4)
     assert np.any(found.answers)  # a silent network would agree with anything
+
+
+def test_every_form_is_run_by_hand_too() -> None:
+    """The same totals without anything of the recorder between: hooks and the author's own loop."""
+    for name, written in WRITTEN.items():
+        if written.refusal is not None:
+            continue
+        torch.manual_seed(0)
+        module, x = lively(written.build()), samples(written)
+        recording = record(module, x, default_steps=STEPS)
+        network = to_float(recording, **written.choices)
+        frames = torch.from_numpy(entering(module, recording, x)).double()
+        shape = network.populations[0].shape
+        steps = frames.transpose(0, 1) if recording.frames else frames[None]
+        total = spikes_by_path(recording, network, steps.reshape(len(steps), len(x), *shape))
+        hand = by_hand(written, module, torch.from_numpy(x))
+        assert total == {path: hand[path] for path in total}, name
+
+
+def spikes_by_path(recording: Recording, network: FloatNetwork, frames: Tensor) -> dict[str, float]:
+    paths = {site.name: site.path for site in recording.sites}
+    return {
+        paths[name]: float((sent != 0).sum()) * (network.time_steps // len(sent))
+        for name, _, _, sent in layers(network, frames)
+        if name in paths
+    }
 
 
 @pytest.mark.parametrize("name", [n for n, w in WRITTEN.items() if w.refusal is not None])

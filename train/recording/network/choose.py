@@ -2,6 +2,7 @@
 
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.recording.recording import Output, Over, Readout, Recording
+from tssd.train.recording.tape.values import Opaque
 
 MEMBRANES = (Readout.MEMBRANE_LAST, Readout.MEMBRANE_SUM)
 ALLOWED = {
@@ -36,8 +37,13 @@ def chosen(recording: Recording, output: str | None = None) -> Output:
 
 def _readable(output: Output) -> Output:
     if output.fault is not None:
+        where, found = output.name, output.fault
+        if isinstance(output.step, Opaque) and output.step.path not in ("", "forward"):
+            where, found = f"module {output.step.path}", output.step.reason
         raise NetworkError(
-            f"output {output.name}", found=output.fault, allowed="spikes, a membrane, or currents"
+            where,
+            found=found,
+            allowed="spikes, a membrane, or currents, per step, summed, or of the last step",
         )
     return output
 
