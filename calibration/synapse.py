@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tssd.calibration.int_network import Projection
 from tssd.calibration.integer import IntArray, shift, wrap_sum
+from tssd.train.handover.geometry import Axis, axes
 
 Carrier = npt.NDArray[Any]
 
@@ -50,9 +51,22 @@ def _correlate(projection: Projection, weight: Carrier, sent: Carrier) -> Carrie
 
 
 def _windows(projection: Projection, sent: Carrier) -> Carrier:
-    (pad_h, pad_w), (step_h, step_w) = projection.padding, projection.stride
-    (gap_h, gap_w), (k_h, k_w) = projection.dilation, projection.weight.shape[2:]
-    padded = np.pad(sent, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)))
-    span = ((k_h - 1) * gap_h + 1, (k_w - 1) * gap_w + 1)
-    windows = sliding_window_view(padded, span, axis=(2, 3))
-    return windows[:, :, ::step_h, ::step_w, ::gap_h, ::gap_w]
+    """(batch, C_in, out_h, out_w, k_h, k_w): what each tap of each output sees."""
+    high, wide = axes(projection)
+    image = _padded(_padded(sent, 2, high), 3, wide)
+    windows = sliding_window_view(image, (high.span + 1, wide.span + 1), axis=(2, 3))
+    rows, columns = (slice(None, None, axis.stride) for axis in (high, wide))
+    return windows[:, :, rows, columns, :: high.dilation, :: wide.dilation]
+
+
+def _padded(image: Carrier, side: int, axis: Axis) -> Carrier:
+    """Zeros between the places of one side and around them; a negative padding cuts places off."""
+    shape = list(image.shape)
+    shape[side] = (shape[side] - 1) * axis.spread + 1 + 2 * max(axis.padding, 0)
+    wide = np.zeros(shape, image.dtype)
+    margin = max(axis.padding, 0)
+    place: list[slice] = [slice(None)] * image.ndim
+    place[side] = slice(margin, shape[side] - margin, axis.spread)
+    wide[tuple(place)] = image
+    place[side] = slice(max(-axis.padding, 0), shape[side] - max(-axis.padding, 0))
+    return wide[tuple(place)]

@@ -99,6 +99,18 @@ def test_a_room_imports_only_earlier_rooms(place: str) -> None:
         )
 
 
+def test_a_projections_kind_is_switched_on_with_match_alone() -> None:
+    """So that mypy lists every place that a new kind must be told of (``assert_never``); what is
+    common to several kinds is a property of the kind."""
+    for place in (*STAGES, "tssd"):
+        for source in own_sources(ROOT / place):
+            for node in ast.walk(ast.parse(source.read_text())):
+                if isinstance(node, ast.Compare):
+                    parts = [ast.unparse(part) for part in (node.left, *node.comparators)]
+                    compared = [part for part in parts if "ProjectionKind." in part]
+                    assert not compared, f"{source.relative_to(ROOT)}:{node.lineno}: {compared}"
+
+
 def own_sources(folder: Path) -> list[Path]:
     """The modules below *folder*, not those of the linked stages nor Lava's own scripts."""
     linked = [path for path in folder.iterdir() if path.is_symlink()]

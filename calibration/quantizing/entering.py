@@ -11,8 +11,9 @@ from enum import StrEnum
 from tssd.calibration.encode import is_still, two_valued
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.precision import Precision
-from tssd.train.handover.float_network import FloatNetwork, FloatProjection, ProjectionKind
+from tssd.train.handover.float_network import FloatNetwork, FloatProjection
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray
+from tssd.train.handover.geometry import axes
 
 INPUT_LEVELS = (255, 127, 63, 31, 15, 7)  # largest payloads that are tried
 
@@ -82,8 +83,7 @@ def entries(
 def constant_fits(projection: FloatProjection) -> bool:
     """Whether every output can read one place of a constant channel: tap ``padding`` of a kernel
     that spans the padding on both sides reads pixel o * stride, which lies inside the image."""
-    if projection.kind is ProjectionKind.DENSE:
+    if not projection.kind.spatial:
         return True
-    taps = projection.weight.shape[2:]
-    inside = all(k >= 2 * p + 1 for k, p in zip(taps, projection.padding, strict=True))
-    return projection.groups == 1 and projection.dilation == (1, 1) and inside
+    read = [a.spread == a.dilation == 1 and a.taps > 2 * a.padding for a in axes(projection)]
+    return projection.groups == 1 and all(read)

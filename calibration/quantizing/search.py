@@ -35,7 +35,6 @@ from tssd.train.handover.float_network import (
     FloatPopulation,
     FloatProjection,
     PopulationKind,
-    ProjectionKind,
 )
 
 GRID = 1.15  # ratio of neighbouring candidates
@@ -134,7 +133,7 @@ class Layer:
     def refined(self) -> "Layer":
         """The layer as much finer as it takes to be whole, or as it can be; itself where that
         cannot be said: a convolution's exponent is ignored by Lava."""
-        if any(j.kind is not ProjectionKind.DENSE for j in self.incoming):
+        if any(j.kind.spatial for j in self.incoming):
             return self
         steps = range(self.form.precision.finer_max + 1)
         finer = [replace(self, form=replace(self.form, finer=k)) for k in steps]

@@ -9,6 +9,7 @@ in real arithmetic; it costs the synapses of each branch once per reader.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def _joined(first: FloatProjection, second: FloatProjection) -> FloatProjection:
     if _is_identity(first):
         pool = _pools(first.pool, second.pool)
         return replace(second, source=first.source, pool=pool)
-    if second.pool is not None or second.kind is not ProjectionKind.CONV2D:
+    if second.pool is not None or not _mixes_channels(second):
         raise _unfit(first, second, "pooling or a dense layer behind a convolution")
     if _is_identity(second):
         bias = _added(fold_norm(first).bias, second.bias)
@@ -75,6 +76,17 @@ def _joined(first: FloatProjection, second: FloatProjection) -> FloatProjection:
         bias=_added(bias, second.bias),
         stride=(first.stride[0] * second.stride[0], first.stride[1] * second.stride[1]),
     )
+
+
+def _mixes_channels(second: FloatProjection) -> bool:
+    """Whether a 1 x 1 kernel of this kind is a matrix over channels, at every place alike."""
+    match second.kind:
+        case ProjectionKind.CONV2D:
+            return True
+        case ProjectionKind.DENSE | ProjectionKind.SUM_POOL:
+            return False
+        case _:
+            assert_never(second.kind)
 
 
 def _groups_apart(first: FloatProjection, outer: FloatArray) -> FloatArray:

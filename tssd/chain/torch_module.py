@@ -35,6 +35,7 @@ from tssd.train.handover.float_network import (
 )
 from tssd.train.handover.float_run import ImageArray
 from tssd.train.handover.input_map import InputMap
+from tssd.train.handover.linear import linear_map
 from tssd.train.networks.neuron import NeuronModel, spike
 
 WIDTH = 1.0  # of the rectangular surrogate gradient, as in training
@@ -162,38 +163,34 @@ class _Link(nn.Module):
         super().__init__()
         pool = None if j.pool is None else nn.AvgPool2d(j.pool.kernel, j.pool.stride)
         self.pool = pool or nn.Identity()
-        dense, bias = not j.kind.spatial, j.bias is not None
-        outputs, inputs = j.weight.shape[:2]
-        self.flat = nn.Flatten() if dense else nn.Identity()
-        self.linear: nn.Linear | nn.Conv2d
-        if dense:
-            self.linear = nn.Linear(inputs, outputs, bias)
-        else:
-            self.linear = nn.Conv2d(
-                inputs * j.groups,
-                outputs,
-                (j.weight.shape[2], j.weight.shape[3]),
-                j.stride,
-                j.padding,
-                j.dilation,
-                j.groups,
-                bias,
-            )
-        state = {"weight": _tensor(j.weight)}
-        if j.bias is not None:
-            state["bias"] = _tensor(j.bias)
-        self.linear.load_state_dict(state)
-        self.norm = _norm(j, dense)
+        self.linear = _Map(j)
+        self.norm = _norm(j)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.norm(self.linear(self.flat(self.pool(x))))
+        out: Tensor = self.norm(self.linear(self.pool(x)))
         return out
 
 
-def _norm(j: FloatProjection, dense: bool) -> nn.Module:
+class _Map(nn.Module):
+    """The weights of one projection, in its own layout."""
+
+    def __init__(self, j: FloatProjection) -> None:
+        super().__init__()
+        self.projection, self.weight = j, nn.Parameter(_tensor(j.weight))
+        bias = None if j.bias is None else nn.Parameter(_tensor(j.bias))
+        self.register_parameter("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias: Tensor | None = self.bias  # type: ignore[assignment]
+        return linear_map(self.projection, x, self.weight, bias)
+
+
+def _norm(j: FloatProjection) -> nn.Module:
     if j.norm is None:
         return nn.Identity()
-    module = (nn.BatchNorm1d if dense else nn.BatchNorm2d)(len(j.norm.mean), eps=j.norm.eps)
+    module = (nn.BatchNorm2d if j.kind.spatial else nn.BatchNorm1d)(
+        len(j.norm.mean), eps=j.norm.eps
+    )
     state = {
         "weight": _tensor(j.norm.gain),
         "bias": _tensor(j.norm.shift),

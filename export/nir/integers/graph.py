@@ -44,7 +44,7 @@ from tssd.export.nir.integers.nodes import (
     membrane_decay,
     membrane_node,
     synapse_node,
-    weight_node,
+    weight_nodes,
 )
 
 __all__ = ["DT_SECONDS", "NirMode", "to_nir"]
@@ -189,11 +189,8 @@ class _Builder:
         ends = (self.exit[source.name], self.exit[target.name])
         label = f"{ends[0]}_to_{ends[1]}"
         between = [self._add(f"{label}_delay", nir.Delay(steps))] if late else []
-        weights, flat = weight_node(self.network, index, late, self.depth)
-        if flat:
-            shape = {"input": np.array(source.shape)}
-            between.append(self._add(f"{label}_flatten", nir.Flatten(shape, 0, -1)))
-        between.append(self._add(label, weights, weights.metadata))
+        for ending, node in weight_nodes(self.network, index, late, self.depth):
+            between.append(self._add(label + ending, node, node.metadata))
         self._chain([ends[0], *between, self.entry[target.name]])
 
     def _late(self, index: int) -> int:

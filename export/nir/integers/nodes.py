@@ -4,7 +4,6 @@ Euler at dt:   v[t] = (1 - dt/tau) v[t-1] + dt/tau (v_leak + r I[t])
 here:          tau = k dt,  r = k,  k = 4096 / decay      ->  v[t] = (1 - 1/k) v[t-1] + I[t]
 """
 
-import functools
 from collections.abc import Mapping
 from typing import Any, assert_never
 
@@ -102,31 +101,62 @@ def bias_carrier(network: IntNetwork, population: Population) -> int | None:
         for i, j in enumerate(network.projections)
         if j.target == population.name and not network.is_recurrent(j)
     ]
-    weighted = [i for i in forward if network.projections[i].kind is not ProjectionKind.SUM_POOL]
+    weighted = [i for i in forward if not _pools(network.projections[i].kind)]
     return next(iter(weighted or forward), None)
 
 
-def weight_node(
+def _pools(kind: ProjectionKind) -> bool:
+    match kind:
+        case ProjectionKind.SUM_POOL:
+            return True
+        case ProjectionKind.DENSE | ProjectionKind.CONV2D:
+            return False
+        case _:
+            assert_never(kind)
+
+
+def weight_nodes(
     network: IntNetwork, index: int, late: int, depth: Mapping[str, int]
-) -> tuple[Any, bool]:
-    """(the node with the weights of a projection, whether a Flatten must come before it)."""
+) -> list[tuple[str, Any]]:
+    """What a projection is, in order, each with the ending of its name; the last node holds the
+    weights."""
     projection = network.projections[index]
     source = network.population(projection.source)
     target = network.population(projection.target)
+    check_shapes(projection, source.shape, target.shape)
     bias = np.zeros(target.shape)
     if bias_carrier(network, target) == index and _uses_bias(network, target):
         bias = in_weight_units(target)
+    weight = plain_weight(network, index)
+    before: list[tuple[str, Any]] = []
     match projection.kind:
         case ProjectionKind.DENSE:
-            node = _dense(projection, source, target, bias)
+            node = _dense(projection, weight, target, bias)
+            if len(source.shape) > 1:
+                shape = {"input": np.array(source.shape)}
+                before.append(("_flatten", nir.Flatten(shape, 0, -1)))
         case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
-            pool = _is_plain_pool(projection) and not bias.any()
-            make = _pool if pool else functools.partial(_convolution, bias=bias)
-            node = make(projection, source, target)
+            if _is_plain_pool(projection) and not bias.any():
+                node = _pool(projection, source, target)
+            else:
+                node = _convolution(projection, weight, source, target, bias)
         case _:
             assert_never(projection.kind)
     node.metadata = synapse_metadata(network, index, late, depth) | node.metadata
-    return node, not projection.kind.spatial and len(source.shape) > 1
+    return [*before, ("", node)]
+
+
+def plain_weight(network: IntNetwork, index: int) -> npt.NDArray[Any]:
+    """The weights of a projection's last node, as floats that hold them exactly."""
+    projection = network.projections[index]
+    weight = float_exact(projection.weight.astype(np.float64) * 2.0**projection.weight_exp)
+    match projection.kind:
+        case ProjectionKind.DENSE:
+            return weight
+        case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
+            return squared(ungrouped(weight, projection.groups), projection)[0]
+        case _:
+            assert_never(projection.kind)
 
 
 def _uses_bias(network: IntNetwork, population: Population) -> bool:
@@ -134,26 +164,21 @@ def _uses_bias(network: IntNetwork, population: Population) -> bool:
     return population.has_state and not bias_input
 
 
-def _scaled(projection: Projection) -> npt.NDArray[Any]:
-    """Weights times 2**weight_exp as floats that hold them exactly."""
-    return float_exact(projection.weight.astype(np.float64) * 2.0**projection.weight_exp)
-
-
-def _dense(projection: Projection, source: Population, target: Population, bias: FloatArray) -> Any:
+def _dense(
+    projection: Projection, weight: npt.NDArray[Any], target: Population, bias: FloatArray
+) -> Any:
     if len(target.shape) > 1:
         raise NetworkError(
             f"projection {projection.name}",
             found=f"a dense projection into the image shape {target.shape}",
             allowed="a one-dimensional target (NIR has no unflatten node)",
         )
-    check_shapes(projection, source.shape, target.shape)
-    weight = _scaled(projection)
     return nir.Affine(weight, float_exact(bias)) if bias.any() else nir.Linear(weight)
 
 
 def _is_plain_pool(projection: Projection) -> bool:
     return (
-        projection.kind is ProjectionKind.SUM_POOL
+        _pools(projection.kind)
         and projection.weight_exp == 0
         and projection.dilation == (1, 1)
         and bool((projection.weight == 1).all())
@@ -162,7 +187,6 @@ def _is_plain_pool(projection: Projection) -> bool:
 
 def _pool(projection: Projection, source: Population, target: Population) -> Any:
     kernel = projection.weight.shape[2:]
-    check_shapes(projection, source.shape, target.shape)
     node = nir.SumPool2d(
         np.array(kernel), np.array(projection.stride), np.array(projection.padding)
     )
@@ -170,10 +194,13 @@ def _pool(projection: Projection, source: Population, target: Population) -> Any
 
 
 def _convolution(
-    projection: Projection, source: Population, target: Population, bias: FloatArray
+    projection: Projection,
+    weight: npt.NDArray[Any],
+    source: Population,
+    target: Population,
+    bias: FloatArray,
 ) -> Any:
-    check_shapes(projection, source.shape, target.shape)
-    weight, padding = squared(ungrouped(_scaled(projection), projection.groups), projection)
+    _, padding = squared(projection.weight, projection)
     node = nir.Conv2d(
         (source.shape[1], source.shape[2]),
         weight,

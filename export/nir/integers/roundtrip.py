@@ -13,7 +13,7 @@ from tssd.calibration.integer import DECAY_ONE
 from tssd.calibration.serial import to_arrays
 from tssd.contracts import Contract, check
 from tssd.export.nir.integers.graph import NirMode
-from tssd.export.nir.integers.nodes import in_weight_units, squared, ungrouped
+from tssd.export.nir.integers.nodes import in_weight_units, plain_weight
 from tssd.export.nir.integers.read import read_nir
 from tssd.export.nir.integers.write import write_nir
 
@@ -74,13 +74,10 @@ def _differing(name: str, count: int, first: str) -> Contract:
 def _wrong_weights(network: IntNetwork, node: Any) -> int:
     if "projection" not in node.metadata:
         return 0
-    projection = network.projections[int(node.metadata["projection"])]
+    index = int(node.metadata["projection"])
     if isinstance(node, nir.SumPool2d):
-        return int((projection.weight != 1).sum())
-    weight = projection.weight * 2.0**projection.weight_exp
-    if isinstance(node, nir.Conv2d):
-        weight, _ = squared(ungrouped(weight, projection.groups), projection)
-    return int((node.weight.astype(np.float64) != weight).sum())
+        return int((network.projections[index].weight != 1).sum())
+    return int((node.weight != plain_weight(network, index)).sum())
 
 
 def _wrong_thresholds(network: IntNetwork, node: Any) -> int:
