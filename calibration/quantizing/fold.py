@@ -5,7 +5,8 @@ average pool    "fold": the next kernel reads the unpooled map; for tap j, dilat
                 kernel k of the pool, and m = 0 .. k - 1, per axis
                     convolution  W'[o, c, j d s + m] += W[o, c, j] / k^2
                     dense        W'[o, c, y s + m] += W[o, c, y] / k^2     dropped border: zero
-                "population": a RELAY population sums each window, the next weights are / k^2.
+                "population": a RELAY population sums each window, the next weights are / k^2;
+                so is, in any case, a pool before a transposed convolution.
 biases          move from the projections into their target population; where that has synaptic
                 memory, they become weights from a neuron that fires every step.
 delays          ``align`` makes every path into a population equally long.
@@ -47,8 +48,7 @@ def fold(network: FloatNetwork, pooling: Pooling = "fold") -> FloatNetwork:
     if pooling == "fold":
         projections = tuple(_fold_pool(plain, j) for j in plain.projections)
         plain = replace(plain, projections=projections)
-    else:
-        plain = _pool_populations(plain)
+    plain = _pool_populations(plain)  # what is left: all, or those before a transposed convolution
     return with_lateness(_move_biases(plain), late)
 
 
@@ -133,6 +133,8 @@ def _fold_pool(network: FloatNetwork, projection: FloatProjection) -> FloatProje
             return _fold_pool_dense(projection, projection.pool, source.shape)
         case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
             return _fold_pool_conv(projection, projection.pool, source.shape)
+        case ProjectionKind.CONV2D_TRANSPOSED:
+            return projection
         case _:
             assert_never(projection.kind)
 

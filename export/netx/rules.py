@@ -6,6 +6,7 @@ ignores convolution delays and wraps biases without a word. Each rule refuses on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 from tssd.calibration.int_network import (
     InputCoding,
@@ -13,6 +14,7 @@ from tssd.calibration.int_network import (
     Population,
     PopulationKind,
     Projection,
+    ProjectionKind,
     Reset,
 )
 from tssd.calibration.integer import IntArray
@@ -94,6 +96,18 @@ def no_relays(network: IntNetwork) -> Findings:
                 "LIF populations: netx has no pooling layer",
                 "fold the pooling into the next projection",
             )
+
+
+def convolutions_do_not_enlarge(network: IntNetwork) -> Findings:
+    for projection in network.projections:
+        match projection.kind:
+            case ProjectionKind.CONV2D_TRANSPOSED:
+                found, allowed = "a transposed convolution", "dense, or a convolution"
+                yield on(projection, found, allowed, PLAIN)
+            case ProjectionKind.DENSE | ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
+                continue
+            case _:
+                assert_never(projection.kind)
 
 
 def reset_is_hard(network: IntNetwork) -> Findings:
@@ -275,6 +289,7 @@ RULES = (
     populations_form_one_chain,
     nothing_recurs,
     no_relays,
+    convolutions_do_not_enlarge,
     reset_is_hard,
     exponents_go_into_weights,
     weights_survive_loading,

@@ -126,10 +126,9 @@ class FloatDialect:
         if j.pool is not None:
             kernel, stride = list(j.pool.kernel), list(j.pool.stride)
             sent = out.add("AveragePool", sent, kernel_shape=kernel, strides=stride)
-        weights = [_tensor(out, f"{name}.weight", j.weight)]
-        if j.bias is not None:
-            weights.append(_tensor(out, f"{name}.offset", j.bias))
-        total = linear_map(out, j, sent, (source, p.shape), weights)
+        weight = (f"{name}.weight", j.weight.astype(np.float32))
+        bias = None if j.bias is None else _tensor(out, f"{name}.offset", j.bias)
+        total = linear_map(out, j, sent, (source, p.shape), weight, bias)
         if j.norm is None:
             return total
         norm = {

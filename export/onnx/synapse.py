@@ -15,7 +15,7 @@ from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder
 from tssd.export.onnx.ranges import EXACT_FLOAT32, Range
-from tssd.train.handover.geometry import LinearMap, rows
+from tssd.train.handover.geometry import Array, LinearMap, rows, turned
 
 DIGIT_BITS = 4  # weights too wide for one exact float32 sum are split into digits of 4 bits
 
@@ -25,13 +25,16 @@ def linear_map(
     j: LinearMap,
     sent: str,
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
-    weights: Sequence[str],
+    weight: tuple[str, Array],
+    bias: str | None = None,
 ) -> str:
-    """Conv or Gemm of *sent* with *weights* (weight, then bias if any): (N, *target shape).
+    """Conv or Gemm of *sent* with a *weight* of some name, and a bias: (N, *target shape).
 
     *j* gives the geometry (of integers or floats), *shapes* are the source's and the target's.
     """
     source, target = shapes
+    name, array = weight
+    offset = [] if bias is None else [bias]
     top, left = j.padding
     window: dict[str, Any] = {
         "strides": list(j.stride),
@@ -43,12 +46,16 @@ def linear_map(
     match j.kind:
         case ProjectionKind.DENSE:
             flat = sent if len(source) == 1 else out.add("Flatten", sent, axis=1)
-            return _shaped(out, out.add("Gemm", flat, *weights, transB=1), target)
+            gemm = out.add("Gemm", flat, out.constant(name, array), *offset, transB=1)
+            return _shaped(out, gemm, target)
         case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
-            whole = out.add("Conv", sent, *weights, **window)
-            return whole if len(target) == 3 else _shaped(out, out.add("Flatten", whole), target)
+            whole = out.add("Conv", sent, out.constant(name, array), *offset, **window)
+        case ProjectionKind.CONV2D_TRANSPOSED:
+            torchs = out.constant(name, turned(array, j.groups))
+            whole = out.add("ConvTranspose", sent, torchs, *offset, **window)
         case _:
             assert_never(j.kind)
+    return whole if len(target) == 3 else _shaped(out, out.add("Flatten", whole), target)
 
 
 def _shaped(out: Builder, flat: str, shape: tuple[int, ...]) -> str:
@@ -110,13 +117,13 @@ class Synapses:
     ) -> str:
         """A float32 product of exact integers; *factors*: weight, a tag for its name, bias."""
         weight, tag, bias = factors
-        inputs = [out.constant(f"{p.name}.weight{tag}", weight.astype(np.float32))]
+        named, offset = (f"{p.name}.weight{tag}", weight.astype(np.float32)), None
         if bias is not None and np.any(bias):
             whole = (p.shape[0], 1, 1) if j.kind.spatial else p.shape
-            offset = np.broadcast_to(bias, whole).astype(np.float32).reshape(-1)
-            inputs.append(out.constant(f"{p.name}.bias", offset))
+            flat = np.broadcast_to(bias, whole).astype(np.float32).reshape(-1)
+            offset = out.constant(f"{p.name}.bias", flat)
         source = self.network.population(j.source).shape
-        return linear_map(out, j, sent, (source, p.shape), inputs)
+        return linear_map(out, j, sent, (source, p.shape), named, offset)
 
     def _wide(
         self, out: Builder, p: Population, j: Projection, sent: str, factor: int, tag: str

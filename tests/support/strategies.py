@@ -126,7 +126,7 @@ def _random_conv(
 
 @dataclass(frozen=True)
 class Window:
-    """A convolution or a sum pool that fits: its kind, shapes and geometry."""
+    """A convolution, transposed or not, or a sum pool that fits: kind, shapes, geometry."""
 
     kind: ProjectionKind
     weight: tuple[int, ...]
@@ -158,7 +158,7 @@ class Window:
 
 
 def random_window(rng: np.random.Generator, source: tuple[int, ...]) -> Window:
-    """Groups, dilation, non-square kernels; now and then a pool."""
+    """Groups, dilation, non-square kernels; now and then a pool, or a transposed convolution."""
     channels, *size = source
     pool = rng.random() < 0.2
     groups = channels if pool or rng.random() < 0.3 else 1
@@ -167,10 +167,17 @@ def random_window(rng: np.random.Generator, source: tuple[int, ...]) -> Window:
     gap, step = rng.integers(1, 3, 2), rng.integers(1, 3, 2)
     padding = rng.integers(0, kernel)
     shape = (np.array(size) + 2 * padding - gap * (kernel - 1) - 1) // step + 1
+    if not pool and (kernel + gap).sum() % 3 == 0 and max(size) < 7:
+        reach = gap * (kernel - 1)
+        padding = np.minimum(padding, (reach + (np.array(size) - 1) * step) // 2)
+        shape = (np.array(size) - 1) * step + 1 + reach - 2 * padding
+        kind = ProjectionKind.CONV2D_TRANSPOSED
+    else:
+        kind = ProjectionKind.SUM_POOL if pool else ProjectionKind.CONV2D
     if shape.min() < 1:
         return random_window(rng, source)
     return Window(
-        ProjectionKind.SUM_POOL if pool else ProjectionKind.CONV2D,
+        kind,
         (out, channels // groups, int(kernel[0]), int(kernel[1])),
         (out, int(shape[0]), int(shape[1])),
         (int(step[0]), int(step[1])),

@@ -20,6 +20,7 @@ from tssd.train.handover.float_network import (
     FloatProjection,
     ProjectionKind,
 )
+from tssd.train.handover.geometry import axes
 
 
 def through(
@@ -66,6 +67,8 @@ def _joined(first: FloatProjection, second: FloatProjection) -> FloatProjection:
         return replace(fold_norm(first), target=second.target, bias=bias)
     if second.weight.shape[2:] != (1, 1) or second.groups != 1 or any(second.padding):
         raise _unfit(first, second, "a convolution larger than 1 x 1 behind another")
+    if second.stride != (1, 1) and any(axis.spread > 1 for axis in axes(first)):
+        raise _unfit(first, second, "a stride behind a transposed convolution")
     first = fold_norm(first)
     outer = second.weight[:, :, 0, 0]
     bias = None if first.bias is None else outer @ first.bias
@@ -83,7 +86,7 @@ def _mixes_channels(second: FloatProjection) -> bool:
     match second.kind:
         case ProjectionKind.CONV2D:
             return True
-        case ProjectionKind.DENSE | ProjectionKind.SUM_POOL:
+        case ProjectionKind.DENSE | ProjectionKind.SUM_POOL | ProjectionKind.CONV2D_TRANSPOSED:
             return False
         case _:
             assert_never(second.kind)

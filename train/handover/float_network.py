@@ -47,11 +47,13 @@ class PopulationKind(StrEnum):
 
 
 class ProjectionKind(StrEnum):
-    """SUM_POOL is a depthwise convolution with weights of one, kept apart for the exporters."""
+    """SUM_POOL is a depthwise convolution with weights of one, kept apart for the exporters.
+    CONV2D_TRANSPOSED enlarges an image: ``geometry`` says how."""
 
     DENSE = "dense"
     CONV2D = "conv2d"
     SUM_POOL = "sum_pool"
+    CONV2D_TRANSPOSED = "conv2d_transposed"
 
     @property
     def spatial(self) -> bool:
@@ -59,7 +61,7 @@ class ProjectionKind(StrEnum):
         match self:
             case ProjectionKind.DENSE:
                 return False
-            case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
+            case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL | ProjectionKind.CONV2D_TRANSPOSED:
                 return True
             case _:
                 assert_never(self)

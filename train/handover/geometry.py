@@ -4,9 +4,14 @@ Along each axis of an image, source place x and target place y meet in kernel ta
 
     y * stride + t * dilation - padding = x * spread
 
-with ``spread`` 1 for a convolution. Everything else follows from that equation: the shape of the
-output, the targets of a source (``Axis.reached``), the sources of a target, and which weights can
-add up in one target (``rows``). It serves float and integer projections alike.
+with ``spread`` 1 for a convolution. A transposed one is a convolution, of stride 1, over the source
+spread out by its stride s with zeros between: of a kernel of k taps and dilation d and torch's
+padding p, padding = d (k - 1) - p. Its weights are kept in the orientation of that convolution,
+(C_out, C_in / groups, k_h, k_w); ``turned`` leads to torch's and back.
+
+Everything else follows from that equation: the shape of the output, the targets of a source
+(``Axis.reached``), the sources of a target, and which weights can add up in one target (``rows``).
+It serves float and integer projections alike.
 """
 
 import math
@@ -137,10 +142,20 @@ def _axis(projection: LinearMap, side: int) -> Axis:
     match projection.kind:
         case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
             return Axis(taps, stride, padding, dilation)
+        case ProjectionKind.CONV2D_TRANSPOSED:
+            return Axis(taps, 1, dilation * (taps - 1) - padding, dilation, spread=stride)
         case ProjectionKind.DENSE:
             raise TypeError("a dense map has no axes")
         case _:
             assert_never(projection.kind)
+
+
+def turned(weight: Any, groups: int) -> Any:
+    """A transposed convolution's weights (an array or a tensor) from torch's orientation,
+    (C_in, C_out / groups, k_h, k_w), to ours or back: channels exchanged, kernels turned about."""
+    high, wide = (list(range(k - 1, -1, -1)) for k in weight.shape[2:])
+    exchanged = weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    return exchanged.reshape(-1, *exchanged.shape[2:])[:, :, high][:, :, :, wide]
 
 
 def where(projection: LinearMap) -> str:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tssd.train.handover.float_network import ProjectionKind
-from tssd.train.handover.geometry import LinearMap
+from tssd.train.handover.geometry import LinearMap, turned
 
 
 def linear_map(
@@ -19,5 +19,11 @@ def linear_map(
             return functional.linear(x.flatten(1), weight, bias)
         case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
             return functional.conv2d(x, weight, bias, *geometry)
+        case ProjectionKind.CONV2D_TRANSPOSED:
+            torchs = turned(weight, projection.groups)
+            stride, padding, dilation, groups = geometry
+            return functional.conv_transpose2d(
+                x, torchs, bias, stride, padding, groups=groups, dilation=dilation
+            )
         case _:
             assert_never(projection.kind)

@@ -4,7 +4,9 @@ Euler at dt:   v[t] = (1 - dt/tau) v[t-1] + dt/tau (v_leak + r I[t])
 here:          tau = k dt,  r = k,  k = 4096 / decay      ->  v[t] = (1 - 1/k) v[t-1] + I[t]
 """
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 import nir
@@ -22,11 +24,12 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.nir.integers.metadata import synapse_metadata
-from tssd.train.handover.geometry import check_shapes
+from tssd.train.handover.geometry import LinearMap, Shape, check_shapes, matrix, where
 
 FloatArray = npt.NDArray[np.float64]
 
 DT_SECONDS = 1e-4  # what snnTorch 1.0.0, SpiNNaker2 and Lava assume for a NIR graph
+MOST_UNROLLED = 1 << 27  # values of a map that NIR has no node for, written out neuron by neuron
 NO_DECAY_STEPS = 2.0**60  # tau / dt of a neuron without leak beside leaking ones: beta is 1.0
 
 
@@ -109,7 +112,7 @@ def _pools(kind: ProjectionKind) -> bool:
     match kind:
         case ProjectionKind.SUM_POOL:
             return True
-        case ProjectionKind.DENSE | ProjectionKind.CONV2D:
+        case ProjectionKind.DENSE | ProjectionKind.CONV2D | ProjectionKind.CONV2D_TRANSPOSED:
             return False
         case _:
             assert_never(kind)
@@ -140,6 +143,9 @@ def weight_nodes(
                 node = _pool(projection, source, target)
             else:
                 node = _convolution(projection, weight, source, target, bias)
+        case ProjectionKind.CONV2D_TRANSPOSED:
+            before.append(("_pixels", _pixels_as_channels(source.shape)))
+            node = _from_channels(weight, source, target, bias)
         case _:
             assert_never(projection.kind)
     node.metadata = synapse_metadata(network, index, late, depth) | node.metadata
@@ -155,8 +161,44 @@ def plain_weight(network: IntNetwork, index: int) -> npt.NDArray[Any]:
             return weight
         case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
             return squared(ungrouped(weight, projection.groups), projection)[0]
+        case ProjectionKind.CONV2D_TRANSPOSED:
+            ends = (network.population(x).shape for x in (projection.source, projection.target))
+            return _unrolled(replace(projection, weight=weight), *ends)
         case _:
             assert_never(projection.kind)
+
+
+def _unrolled(projection: LinearMap, source: Shape, target: Shape) -> npt.NDArray[Any]:
+    """A map as a kernel (C, source neurons, H, W) over an image of one pixel, whose every output
+    looks through a tap of its own: NIR has no transposed convolution."""
+    neurons, size = math.prod(source), math.prod(source) * max(math.prod(source), math.prod(target))
+    if size > MOST_UNROLLED:
+        raise NetworkError(
+            where(projection),
+            found=f"a transposed convolution from {source} to {target}: {size:,} weights in NIR",
+            allowed=f"<= {MOST_UNROLLED:,}: NIR has no node for it, so each is written out",
+            hint="a smaller image",
+        )
+    whole = matrix(projection, source, target).reshape(*target, neurons)
+    return np.ascontiguousarray(whole.transpose(0, 3, 1, 2)[:, :, ::-1, ::-1])
+
+
+def _pixels_as_channels(source: Shape) -> Any:
+    """(C, H, W) -> (C H W, 1, 1), in that order."""
+    neurons = math.prod(source)
+    one = np.eye(neurons, dtype=np.float32).reshape(neurons, *source)
+    node = nir.Conv2d(source[1:], one, 1, 0, 1, 1, np.zeros(neurons, np.float32))
+    return _typed(node, source, (neurons, 1, 1))
+
+
+def _from_channels(
+    kernel: npt.NDArray[Any], source: Population, target: Population, bias: FloatArray
+) -> Any:
+    """(neurons, 1, 1) -> the target's image."""
+    padding = (kernel.shape[2] - 1, kernel.shape[3] - 1)
+    offset = float_exact(bias[:, 0, 0].copy())
+    node = nir.Conv2d((1, 1), kernel, 1, padding, 1, 1, offset)
+    return _typed(node, (source.neurons, 1, 1), target.shape)
 
 
 def _uses_bias(network: IntNetwork, population: Population) -> bool:

@@ -1,7 +1,7 @@
 # pyright: reportMissingImports=false
 """Model -> Lava processes: one per population, one per projection (plus a delay line)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,8 +134,26 @@ def _link(model: Model, j: Projection) -> Link:
     bits = 0 if binary else PAYLOAD_BITS
     if j.kind == "dense":
         return Link(j, None, _dense(j, source, target, bits))
+    if j.kind == "conv2d_transposed":
+        return _transposed(j, source, target, bits)
     delay = DelayLine(shape=source.lava_shape, delay=j.delay) if j.delay else None
     return Link(j, delay, _conv(j, source, target, bits))
+
+
+def _transposed(j: Projection, source: Population, target: Population, bits: int) -> Link:
+    """A convolution of stride one over the source spread out by the stride, zeros between and
+    around."""
+    sides = zip(source.shape[1:], j.weight.shape[2:], j.stride, j.padding, j.dilation)  # noqa: B905
+    places = []
+    for n, taps, step, padding, gap in sides:
+        margin = gap * (taps - 1) - padding
+        places.append(
+            ((n - 1) * step + 1 + 2 * margin, list(range(margin, margin + n * step, step)))
+        )
+    spread = DelayLine(shape=source.lava_shape, delay=j.delay, places=places[::-1])
+    plain = replace(j, stride=(1, 1), padding=(0, 0))
+    wide = replace(source, shape=(source.shape[0], *(size for size, _ in places)))
+    return Link(j, spread, _conv(plain, wide, target, bits))
 
 
 def _dense(j: Projection, source: Population, target: Population, bits: int) -> Any:

@@ -38,7 +38,7 @@ class Population:
 class Projection:
     source: int
     target: int
-    kind: str  # dense, conv2d, sum_pool
+    kind: str  # dense, conv2d, sum_pool, conv2d_transposed
     weight: Any
     weight_exp: int
     stride: Any

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from tssd.errors import NetworkError
 from tssd.train.handover.float_network import FloatProjection, ProjectionKind
-from tssd.train.handover.geometry import Axis, check_shapes, largest, matrix, output_shape, rows
+from tssd.train.handover.geometry import (
+    Axis,
+    check_shapes,
+    largest,
+    matrix,
+    output_shape,
+    rows,
+    turned,
+)
 from tssd.train.handover.linear import linear_map
 
 SIDES = st.integers(1, 9)
@@ -65,14 +73,14 @@ def test_a_span_of_targets_sees_its_own_part(axis: Axis, inputs: int, low: int, 
 
 
 def drawn(seed: int) -> tuple[FloatProjection, tuple[int, int, int]]:
-    """A convolution and a source that it may or may not fit."""
+    """A convolution, transposed or not, and a source that it may or may not fit."""
     rng = np.random.default_rng(seed)
     groups, inputs, outputs = (int(n) for n in rng.integers(1, 4, 3))
     pairs = rng.integers((1, 1, 0, 0, 1, 1), (4, 4, 3, 3, 3, 3)).reshape(3, 2)
     stride, padding, dilation = ((int(a), int(b)) for a, b in pairs)
     kernel = tuple(int(k) for k in rng.integers(1, 4, 2))
     weight = rng.integers(-9, 10, (groups * outputs, inputs, *kernel)).astype(np.float64)
-    kind = ProjectionKind.CONV2D
+    kind = (ProjectionKind.CONV2D, ProjectionKind.CONV2D_TRANSPOSED)[seed % 2]
     made = FloatProjection("a", "b", kind, weight, None, stride, padding, dilation, groups)
     height, width = (int(n) for n in rng.integers(1, 8, 2))
     return made, (groups * inputs, height, width)
@@ -112,8 +120,9 @@ def test_no_target_adds_up_more_than_its_row(seed: int) -> None:
     assert largest(met, 3) == 3 * bound.max()
 
 
-def test_the_bound_is_met_inside_an_image() -> None:
-    projection = replace(drawn(3)[0], padding=(0, 0))
+@pytest.mark.parametrize("seed", [3, 4, 7, 9])
+def test_the_bound_is_met_inside_an_image(seed: int) -> None:
+    projection = replace(drawn(seed)[0], padding=(0, 0))
     source = (projection.weight.shape[1] * projection.groups, 20, 20)
     whole = matrix(projection, source, output_shape(projection, source))
     assert np.abs(whole).sum(axis=1).max() == largest(rows(projection))
@@ -134,6 +143,26 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], message: str) -
     check_shapes(plain, (2, 4, 4), (3, 3, 3))
     with pytest.raises(NetworkError, match=message):
         check_shapes(replace(plain, **change), (2, 4, 4), (3, 3, 3))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("padded", [0, 1])
+def test_torchs_transposed_convolution_is_taken_over(groups: int, padded: int) -> None:
+    """Its ``output_padding`` is a row of zero taps more."""
+    module = torch.nn.ConvTranspose2d(4, 6, 3, 2, 1, padded, groups, dilation=1).double()
+    torchs = module.weight.detach().numpy()
+    more = np.pad(torchs, ((0, 0), (0, 0), (0, padded), (0, padded)))
+    weight = turned(more, groups)
+    assert weight.shape == (6, 4 // groups, 3 + padded, 3 + padded)
+    np.testing.assert_array_equal(turned(weight, groups), more)
+    assert module.bias is not None
+    kind, bias = ProjectionKind.CONV2D_TRANSPOSED, module.bias.detach().numpy()
+    ours = FloatProjection("a", "b", kind, weight, bias, (2, 2), (1, 1), groups=groups)
+    x = torch.from_numpy(np.random.default_rng(0).random((2, 4, 5, 4)))
+    wanted = module(x)
+    assert output_shape(ours, (4, 5, 4)) == tuple(wanted.shape[1:])
+    found = linear_map(ours, x, torch.from_numpy(weight), torch.from_numpy(bias))
+    np.testing.assert_allclose(found.detach().numpy(), wanted.detach().numpy(), atol=1e-12)
 
 
 def test_a_dense_map_reads_an_image_flat_and_may_fill_one() -> None:

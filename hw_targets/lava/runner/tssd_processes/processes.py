@@ -81,12 +81,16 @@ class RelayModel(PyLoihiProcessModel):  # type: ignore[misc]
 
 
 class DelayLine(AbstractProcess):  # type: ignore[misc]
-    """Passes spikes on *delay* steps later (the synapse behind it adds its own step)."""
+    """Passes spikes on *delay* steps later (the synapse behind it adds its own step).
 
-    def __init__(self, *, shape: Any, delay: int) -> None:
-        super().__init__(shape=shape, delay=delay)
+    ``places``: None, or for width and height the size of a larger image and where each place goes.
+    """
+
+    def __init__(self, *, shape: Any, delay: int, places: Any = None) -> None:
+        super().__init__(shape=shape, delay=delay, places=places)
         self.s_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=shape)
+        out = shape if places is None else (*(size for size, _ in places), shape[2])
+        self.s_out = OutPort(shape=out)
 
 
 @implements(proc=DelayLine, protocol=LoihiProtocol)
@@ -103,7 +107,17 @@ class DelayLineModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def run_spk(self) -> None:
         self.waiting.append(self.s_in.recv())
-        self.s_out.send(self.waiting.popleft())
+        self.s_out.send(self._spread(self.waiting.popleft()))
+
+    def _spread(self, spikes: Any) -> Any:
+        places = self.proc_params["places"]
+        if places is None:
+            return spikes
+        (width, x), (height, y) = ((size, np.asarray(to)) for size, to in places)
+        image = np.zeros((width, height, spikes.shape[2]), np.int32)
+        x_kept, y_kept = ((to >= 0) & (to < size) for to, size in ((x, width), (y, height)))
+        image[np.ix_(x[x_kept], y[y_kept])] = spikes[np.ix_(x_kept, y_kept)]
+        return image
 
 
 class SpikeRecorder(AbstractProcess):  # type: ignore[misc]
