@@ -20,7 +20,6 @@ from tssd.train.handover.float_network import (
     FloatPopulation,
     FloatProjection,
     PopulationKind,
-    ProjectionKind,
 )
 from tssd.train.handover.input_map import InputMap
 
@@ -82,7 +81,7 @@ def _offset(
 
 def _scaled(projection: FloatProjection, source: FloatPopulation, made: InputMap) -> FloatArray:
     """The weights times what a level is worth, by input channel."""
-    if projection.kind is ProjectionKind.DENSE:
+    if not projection.kind.spatial:
         places = int(projection.weight.shape[1]) // len(made.span)
         return projection.weight * np.repeat(made.span.ravel(), places)
     channels = np.broadcast_to(made.span.ravel(), (source.shape[0],))
