@@ -8,7 +8,8 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-onnx campaign-nir campaign-fuzz \
-	bench-booksim bench-chain bench-chips bench-door bench-events bench-exchange bench-lava bench-onnx \
+	bench-bits-in bench-booksim bench-chain bench-chips bench-door bench-events bench-exchange \
+	bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
 	bench-search bench-front study-results
 
@@ -58,6 +59,9 @@ campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled 
 
 bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake, a C++ compiler, git)
 	$(BIN)/python -m benchmarks.booksim
+
+bench-bits-in: $(VENV)/.installed  ## bits of first layers; CIFAR=folder with the binary batches
+	$(BIN)/python -m benchmarks.bits_in $(if $(CIFAR),--cifar $(CIFAR))
 
 bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the chain, training speed; trains what is missing
 	$(BIN)/python -m benchmarks.bench_chain --runs $(RUNS)
