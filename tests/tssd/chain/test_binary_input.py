@@ -72,11 +72,16 @@ def test_the_first_layers_current_is_computed_off_chip(
     module = load(out, exact=True)
     golden = seen[: bundle.golden.inputs.shape[1]]
     np.testing.assert_array_equal(module.inputs(golden).numpy(), bundle.golden.inputs)
-    told = ["verify", str(out), "--against", "gpu,onnx,sim", "--data", str(grey), "--json"]
+    labelled = tmp_path / "labelled.npz"
+    np.savez(labelled, inputs=seen, labels=np.arange(len(seen)) % 2)
+    told = ["verify", str(out), "--against", "gpu,onnx,sim", "--data", str(labelled), "--json"]
     done = CliRunner().invoke(cli, told, catch_exceptions=False)
     assert done.exit_code == 0
     assert "fail" not in {row["status"] for row in json.loads(done.output)}
-    assert read_report(out).samples == len(seen)
+    report = read_report(out)
+    assert report.samples == len(seen)
+    assert report.accuracy["integer"] == report.accuracy["sim"] is not None
+    assert all(x.accuracy_if_only_this_layer_is_quantized is not None for x in report.layers)
 
 
 def test_the_manifest_says_what_was_kept(tmp_path: Path) -> None:

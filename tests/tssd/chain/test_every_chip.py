@@ -14,6 +14,7 @@ from tssd.chain.pipeline import ExportOptions, Material, deploy, write
 from tssd.cli import cli
 from tssd.export.bundle.folder import Bundle
 from tssd.hw_targets.chip.chips import CHIPS
+from tssd.report.store import read_report
 
 NETWORK = small_residual(5)
 IMAGES = images(NETWORK, 8)
@@ -33,7 +34,7 @@ def answer(*words: object) -> object:
 
 
 def check_runs(bundle: Bundle, tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", inputs=IMAGES)
+    np.savez(tmp_path / "x.npz", inputs=IMAGES, labels=np.arange(len(IMAGES)) % 5)
     data = ("--data", tmp_path / "x.npz", "--samples", 4)
     rows = answer("verify", bundle.folder, "--against", "gpu,sim", *data)
     assert isinstance(rows, list)
@@ -41,6 +42,12 @@ def check_runs(bundle: Bundle, tmp_path: Path) -> None:
     assert sum(row["name"].startswith(("gpu: ", "sim: ")) for row in rows) == 2 * len(
         bundle.network.populations
     )
+    alone = {
+        layer.kind: layer.accuracy_if_only_this_layer_is_quantized
+        for layer in read_report(bundle.folder).layers
+    }
+    assert alone["lif"] is not None
+    assert alone["readout"] is not None
     run = answer("simulate", bundle.folder)
     assert isinstance(run, dict)
     assert sum(layer["spikes"] for layer in run["layers"]) > 0
