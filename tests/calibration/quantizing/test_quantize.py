@@ -152,6 +152,18 @@ def test_fewer_levels_and_a_smaller_scale_fit_a_large_bias() -> None:
         assert unlike_slots(network, quantized) < 0.05
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_large_first_bias_costs_no_bits_by_default(seed: int) -> None:
+    """A smaller scale would leave 43 or 49 of 127, and clip a bias."""
+    network = big_bias(seed)
+    small, _ = integers(network, options=Options(bias_route=BiasRoute.SCALE))
+    found, scales = integers(network)
+    assert np.abs(small.projections[0].weight).max() < 64
+    assert np.abs(found.projections[0].weight[:, :1]).max() > 120
+    assert not [clip for clip in scales.clips if clip.quantity == "bias mantissas"]
+    assert unlike_slots(network, found) < 0.5 * unlike_slots(network, small)
+
+
 def test_what_is_clipped_is_said() -> None:
     network = folded_vgg(3)
     outlier = network.projections[1].weight.copy()
