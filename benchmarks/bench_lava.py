@@ -32,7 +32,7 @@ from tssd.checks.verification import VerifyOptions, load_samples  # noqa: E402
 from tssd.export.bundle.folder import Bundle, read_bundle  # noqa: E402
 from tssd.hw_targets.gpu import engine as gpu  # noqa: E402
 from tssd.hw_targets.lava import engine as lava  # noqa: E402
-from tssd.hw_targets.lava.engine import Options  # noqa: E402
+from tssd.hw_targets.lava.engine import LavaOptions  # noqa: E402
 
 COMMAND = "make bench-lava"
 CAMPAIGN = 1200
@@ -158,7 +158,7 @@ def _lava_cost(where: Path, time_steps: int) -> Cost:
     network, inputs = pilotnet.load(where)
     longer = network.with_time_steps(time_steps)
     shown = np.broadcast_to(inputs[0, :1], (time_steps, 1, *inputs.shape[2:]))
-    options = Options(nets=(where / "network.net",), states=False)
+    options = LavaOptions(nets=(where / "network.net",), states=False)
     return cost_of(lambda: lava.run(longer, shown, mode="netx", options=options))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tssd.errors import TssdError
 from tssd.export.nir.graphs.graph import RESETTING, FloatArray, Graph, Node
-from tssd.export.nir.graphs.profiles import Answers, Rule, resolve
+from tssd.export.nir.graphs.profiles import Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.readers import CHAINS, UNKNOWN, WALKERS, as_walked, late_edges, walk
 from tssd.export.nir.graphs.run import run
@@ -42,7 +42,7 @@ def likenesses(path: Path, platform: str, dt: float, frames: FloatArray) -> Iter
             continue
 
 
-def _output(graph: Graph, told: Rule | Answers | None, frames: FloatArray) -> FloatArray:
+def _output(graph: Graph, told: SteppingRule | Answers | None, frames: FloatArray) -> FloatArray:
     return run(graph, frames, told, dtype="float32").output
 
 
@@ -63,7 +63,7 @@ def _several(graph: Graph, platform: str, own: Answers, frames: FloatArray) -> I
     yield "several spikes in a step", _output(graph, rule, frames)
 
 
-def _as_rockpool(graph: Graph, rule: Rule) -> tuple[Graph, Rule]:
+def _as_rockpool(graph: Graph, rule: SteppingRule) -> tuple[Graph, SteppingRule]:
     """Its CubaLIF steps by min(tau_mem / (1 + r)), and its input enters the current before that
     decays: i = (i + x) exp(-dt / tau_syn); r and w_in are not read."""
     nodes: dict[str, Node] = dict(graph.nodes)

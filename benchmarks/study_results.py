@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Row, report, write
-from tssd.train.study.runs import Difference
+from tssd.train.study.runs import PairedDifference
 
 
 def rows(folder: Path) -> list[Row]:
@@ -28,7 +28,7 @@ def _value(outcome: dict[str, Any]) -> str:
 
 
 def _pair(table: dict[str, Any] | None) -> str:
-    return "-" if table is None else str(Difference(**table))
+    return "-" if table is None else str(PairedDifference(**table))
 
 
 def _how(config: dict[str, Any], outcomes: list[dict[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from snntorch import surrogate
 from torch import Tensor, nn
 
 from tssd.train.networks.models import WEAK
-from tssd.train.networks.network import READOUT, Link, SpikingNet
+from tssd.train.networks.network import READOUT, SpikingNet, StageLink
 
 SPIKINGJELLY = ("spikingjelly==2.0.0", "loguru==0.7.3", "tqdm")
 PEERS = Path.home() / ".cache" / "tssd-peers"
@@ -39,7 +39,7 @@ class Peer(nn.Module):
         self.weights, self.norms = nn.ModuleDict(), nn.ModuleDict()
         for spec in net.specs:
             link = net.stage(spec.name).links[0]
-            if not isinstance(link, Link):
+            if not isinstance(link, StageLink):
                 raise TypeError(spec.name)
             self.sources[spec.name] = (link.source, link.pool)
             self.weights[spec.name] = link.weights

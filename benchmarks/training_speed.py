@@ -22,12 +22,12 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.harness import Row, at_least, at_most, cpu_seconds, report, write
 from benchmarks.training_peers import MultiStep, Stepwise
-from tssd.train.config import Method, Readout, TrainConfig
+from tssd.train.config import Method, ReadoutLogit, TrainConfig
 from tssd.train.handover.costs import costs
 from tssd.train.loop.memory import keep_freed_pages
 from tssd.train.losses.distill import losses
 from tssd.train.networks.models import WEAK, build
-from tssd.train.networks.network import READOUT, Run, SpikingNet, scale_to_unit_current
+from tssd.train.networks.network import READOUT, SpikingNet, Unrolling, scale_to_unit_current
 from tssd.train.networks.strip import strip
 
 SHAPE, CLASSES = (1, 28, 28), 10
@@ -57,7 +57,7 @@ def update(
     return work
 
 
-def side(name: str, model: str, readout: Readout) -> Callable[[], None]:
+def side(name: str, model: str, readout: ReadoutLogit) -> Callable[[], None]:
     """The update of one side."""
     config = TrainConfig(model=model, task_readout=readout)
     batch = BATCHES.get(model, 128)
@@ -69,7 +69,7 @@ def side(name: str, model: str, readout: Readout) -> Callable[[], None]:
     steps = config.teacher_steps
     if name == "tssd":
         tail = steps - config.student_steps
-        run = Run(batch, config.student_steps, tail, readout is not Readout.STUDENT)
+        run = Unrolling(batch, config.student_steps, tail, readout is not ReadoutLogit.STUDENT)
         return update(lambda: net.run(images, run, (READOUT, WEAK)), net, config, labels)
     peer = Stepwise(net) if name == "snntorch" else MultiStep(net)
     return update(lambda: peer(images, steps), peer, config, labels)
@@ -105,7 +105,7 @@ def measure_memory(name: str, model: str) -> float:
     """In this process: the rise of its largest resident size."""
     torch.set_num_threads(1)
     keep_freed_pages()
-    work = side(name, model, Readout.BOTH)
+    work = side(name, model, ReadoutLogit.BOTH)
     before = largest_kib()
     work()
     work()
@@ -127,7 +127,7 @@ def speed_rows(models: list[str], repeats: int = 5) -> list[Row]:
     for model in models:
         how = f"CPU s, 1 thread, batch {BATCHES.get(model, 128)}, T_s 4, T_t 6, TSSD, fp32"
         how += ", same process"
-        for readout in (Readout.STUDENT, Readout.BOTH):
+        for readout in (ReadoutLogit.STUDENT, ReadoutLogit.BOTH):
             works = {who: side(who, model, readout) for who in SIDES}
             best = seconds(works, repeats)
             name = f"training {model}, task readout {readout.value}"

@@ -111,6 +111,17 @@ def test_a_projections_kind_is_switched_on_with_match_alone() -> None:
                     assert not compared, f"{source.relative_to(ROOT)}:{node.lineno}: {compared}"
 
 
+def test_a_class_name_means_one_thing() -> None:
+    """Over the whole package, but for the scripts that run in Lava's own environment."""
+    homes: dict[str, list[str]] = {}
+    for place in (*STAGES, "tssd"):
+        for source in own_sources(ROOT / place):
+            for node in ast.walk(ast.parse(source.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    homes.setdefault(node.name, []).append(str(source.relative_to(ROOT)))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
 def own_sources(folder: Path) -> list[Path]:
     """The modules below *folder*, not those of the linked stages nor Lava's own scripts."""
     linked = [path for path in folder.iterdir() if path.is_symlink()]

@@ -50,7 +50,7 @@ class Distance(StrEnum):
     MSE = "mse"
 
 
-class Readout(StrEnum):
+class ReadoutLogit(StrEnum):
     """Which mean logits: over the first T_s steps, over all T_t steps, or both."""
 
     STUDENT = "student"
@@ -92,7 +92,7 @@ class Optimizer(StrEnum):
     SGD = "sgd"
 
 
-class Precision(StrEnum):
+class TrainingPrecision(StrEnum):
     """Arithmetic of the convolutions and linear layers; membranes are always float32."""
 
     FP32 = "fp32"
@@ -122,7 +122,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     clip: float = 0.0  # largest norm of the gradient; 0 switches clipping off
     seed: int = 0
-    precision: Precision = Precision.FP32
+    precision: TrainingPrecision = TrainingPrecision.FP32
 
     reset: Reset = Reset.SOFT
     tau: float = 2.0
@@ -141,9 +141,11 @@ class TrainConfig:
     loss: Distance = Distance.KL  # ours: the same group's later work uses KL
     temperature: float = 2.0  # ours, after arXiv 2510.07924
     temperature_squared: bool = True  # ours: the usual factor on a softened KL
-    task_readout: Readout = Readout.BOTH  # ours: an unsupervised teacher drifts below its student
+    task_readout: ReadoutLogit = (
+        ReadoutLogit.BOTH
+    )  # ours: an unsupervised teacher drifts below its student
     detach_teacher: bool = True  # ours
-    spatial_steps: Readout = Readout.STUDENT  # ours
+    spatial_steps: ReadoutLogit = ReadoutLogit.STUDENT  # ours
     weak_stage: str = ""  # ours: "" is the model's middle stage; "conv1,conv3" are two
     weak_design: WeakDesign = WeakDesign.POOL_LINEAR  # ours
     weak_cross_entropy: bool = False  # ours
@@ -271,7 +273,7 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
             not (c.frame_rule is FrameRule.WINDOW and c.teacher_frames is TeacherFrames.RESLICED),
         ),
         ("reset", "soft, hard", c.reset in (Reset.SOFT, Reset.HARD)),
-        ("spatial_steps", "student, teacher", c.spatial_steps is not Readout.BOTH),
+        ("spatial_steps", "student, teacher", c.spatial_steps is not ReadoutLogit.BOTH),
         (
             "teacher_steps",
             f"> student_steps = {c.student_steps}: the longer run teaches the shorter",

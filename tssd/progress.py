@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
-class Steps:
+class ProgressSteps:
     """One line per finished step with its duration; silent when *quiet*."""
 
     def __init__(self, quiet: bool = False) -> None:

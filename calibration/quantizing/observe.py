@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray, Range, run
+from tssd.train.handover.float_run import ImageArray, ValueRange, run
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,7 +12,7 @@ class Observation:
     """The calibration images (training split only) and the range of every population on them."""
 
     images: ImageArray
-    ranges: Mapping[str, Range]
+    ranges: Mapping[str, ValueRange]
 
 
 def observe(network: FloatNetwork, images: ImageArray, batch: int = 64) -> Observation:

@@ -25,7 +25,7 @@ from tssd.calibration.quantizing.entering import (
     entries,
 )
 from tssd.calibration.quantizing.observe import Observation
-from tssd.calibration.quantizing.search import Layer, Search, Trial, best, search
+from tssd.calibration.quantizing.search import ScaledLayer, Search, Trial, best, search
 from tssd.errors import NetworkError
 from tssd.train.handover.float_layers import layers, project
 from tssd.train.handover.float_network import (
@@ -213,11 +213,11 @@ def _relayed(network: FloatNetwork, sent: Mapping[str, Tensor]) -> dict[str, Ten
     return passed
 
 
-def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> Layer:
+def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> ScaledLayer:
     """The layer without any of the ways to make room."""
     units, payloads = _units(setting.network, entry.input_max)
     incoming = setting.network.incoming(population.name)
-    return Layer(
+    return ScaledLayer(
         population,
         incoming,
         tuple(units[j.source] for j in incoming),
@@ -227,7 +227,7 @@ def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> Laye
     )
 
 
-def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> Layer:
+def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> ScaledLayer:
     """The layer with room for its bias, as *entry* says, else by finer weights."""
     plain = _plain(setting, population, entry)
     fed = population in _fed_by_input(setting.network)
@@ -238,7 +238,7 @@ def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> Laye
     return plain.refined() if setting.options.finer_weights or not plain.possible else plain
 
 
-def _overflows(layer: Layer) -> bool:
+def _overflows(layer: ScaledLayer) -> bool:
     """Whether the bias leaves its mantissa at the scale at which the weights just fit."""
     return layer.bias_scale < layer.max_abs_scale
 

@@ -58,7 +58,7 @@ class Trial:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class ScaledLayer:
     """What the search of one layer needs; units and payloads belong to the projections' sources."""
 
     population: FloatPopulation
@@ -130,7 +130,7 @@ class Layer:
         largest = self.form.precision.weight_max / self.max_abs_scale
         return min(self.current_scale, self.threshold_scale) * largest >= 0.5
 
-    def refined(self) -> "Layer":
+    def refined(self) -> "ScaledLayer":
         """The layer as much finer as it takes to be whole, or as it can be; itself where that
         cannot be said: a convolution's exponent is ignored by Lava."""
         if any(j.kind.spatial for j in self.incoming):
@@ -140,7 +140,7 @@ class Layer:
         return next((layer for layer in finer if layer.whole), finer[-1])
 
 
-def best(layer: Layer, trials: tuple[Trial, ...]) -> LayerIntegers:
+def best(layer: ScaledLayer, trials: tuple[Trial, ...]) -> LayerIntegers:
     """The integers of the least score; of equal ones, those nearest to the max-abs scale."""
     top = layer.max_abs_scale
     chosen = min(trials, key=lambda trial: (trial.score, abs(np.log(trial.scale / top))))
@@ -148,7 +148,7 @@ def best(layer: Layer, trials: tuple[Trial, ...]) -> LayerIntegers:
 
 
 def search(
-    layer: Layer, sent: Mapping[str, Tensor], wanted: Tensor, how: Search
+    layer: ScaledLayer, sent: Mapping[str, Tensor], wanted: Tensor, how: Search
 ) -> tuple[Trial, ...]:
     """Every candidate's score; ``sent``: what each source sends, ``wanted``: the float output."""
     grid = _grid(layer)
@@ -160,7 +160,7 @@ def search(
     return tuple(Trial(s, _output_error(layer, s, sent, wanted)) for s in grid)
 
 
-def _grid(layer: Layer) -> list[float]:
+def _grid(layer: ScaledLayer) -> list[float]:
     """Candidate scales that keep every hard limit, smallest first."""
     limits = (layer.bias_scale, layer.current_scale, layer.threshold_scale)
     top = FINEST * layer.max_abs_scale
@@ -185,7 +185,7 @@ def _grid(layer: Layer) -> list[float]:
     return legal
 
 
-def _remedy(layer: Layer) -> str:
+def _remedy(layer: ScaledLayer) -> str:
     """What would make a layer possible, by the limit that it meets first."""
     if layer.threshold_scale < layer.current_scale:
         return "larger weights, or a lower threshold: the weights round to zero beside it"
@@ -200,7 +200,7 @@ def _half_threshold(population: FloatPopulation, scale: float) -> float:
     return (max(round(scale * theta - 0.5), 1) + 0.5) / theta
 
 
-def _legal(layer: Layer, scale: float) -> bool:
+def _legal(layer: ScaledLayer, scale: float) -> bool:
     precision, integers = layer.form.precision, layer.integers(scale)
     if np.any(scale * layer.population.threshold >= precision.vth_max + 1):
         return False
@@ -213,13 +213,15 @@ def _legal(layer: Layer, scale: float) -> bool:
     return reach * memory_gain(integers.du, layer.time_steps) <= precision.activation_max
 
 
-def _weight_error(layer: Layer, scale: float) -> float:
+def _weight_error(layer: ScaledLayer, scale: float) -> float:
     _, quantized = to_float(layer.integers(scale), layer.population, layer.incoming, layer.units)
     pairs = zip(layer.incoming, quantized, strict=True)
     return sum(float(((j.weight - q.weight) ** 2).sum()) for j, q in pairs)
 
 
-def _output_error(layer: Layer, scale: float, sent: Mapping[str, Tensor], wanted: Tensor) -> float:
+def _output_error(
+    layer: ScaledLayer, scale: float, sent: Mapping[str, Tensor], wanted: Tensor
+) -> float:
     """How far the candidate's output is from ``wanted`` on the float network's own spikes."""
     integers = layer.integers(scale)
     population, incoming = to_float(integers, layer.population, layer.incoming, layer.units)

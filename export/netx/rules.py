@@ -28,7 +28,7 @@ MAX_GROUPS = 127  # Lava's Conv keeps the number of groups as int8
 
 
 @dataclass(frozen=True)
-class Finding:
+class NetxFinding:
     """One thing that the format cannot take over: where, what, what is allowed, what to do."""
 
     where: str
@@ -40,22 +40,22 @@ class Finding:
         return f"{self.where}: found {self.found}; allowed: {self.allowed}\n  try: {self.hint}"
 
 
-def check_netx(network: IntNetwork) -> list[Finding]:
+def check_netx(network: IntNetwork) -> list[NetxFinding]:
     """Everything in *network* that netx would drop, zero, clip or change; empty if it fits."""
     return [finding for rule in RULES for finding in rule(network)]
 
 
-Findings = Iterator[Finding]
+Findings = Iterator[NetxFinding]
 PLAIN = "run it in Lava through plain processes"
 SMALLER = "use a smaller scale for this layer"
 
 
-def at(population: Population, found: str, allowed: str, hint: str) -> Finding:
-    return Finding(f"population {population.name}", found, allowed, hint)
+def at(population: Population, found: str, allowed: str, hint: str) -> NetxFinding:
+    return NetxFinding(f"population {population.name}", found, allowed, hint)
 
 
-def on(projection: Projection, found: str, allowed: str, hint: str) -> Finding:
-    return Finding(f"projection {projection.name}", found, allowed, hint)
+def on(projection: Projection, found: str, allowed: str, hint: str) -> NetxFinding:
+    return NetxFinding(f"projection {projection.name}", found, allowed, hint)
 
 
 def populations_form_one_chain(network: IntNetwork) -> Findings:

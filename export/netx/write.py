@@ -25,10 +25,10 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError, counted
 from tssd.export.netx.delays import forward_into, merged, shifted
-from tssd.export.netx.rules import MAX_VTH, Finding, bias_mantissa, check_netx
+from tssd.export.netx.rules import MAX_VTH, NetxFinding, bias_mantissa, check_netx
 from tssd.export.nir.integers.write import smallest
 
-__all__ = ["Finding", "check_netx", "silent_threshold", "write_netx"]
+__all__ = ["NetxFinding", "check_netx", "silent_threshold", "write_netx"]
 
 NEVER_VTH = MAX_VTH + 1  # (131072 << 6) lies above the saturation of v
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tssd.export.onnx.builder import Builder, model_bytes
-from tssd.export.onnx.layers import PAYLOAD, Stage, Update, all_steps, one_step
+from tssd.export.onnx.layers import PAYLOAD, OnnxStage, Update, all_steps, one_step
 from tssd.export.onnx.synapse import linear_map
 from tssd.train.handover.float_network import (
     FloatArray,
@@ -53,10 +53,10 @@ def dialect(network: FloatNetwork) -> "FloatDialect":
     return FloatDialect(tuple(_stage(network, depth, p) for p in network.populations), network)
 
 
-def _stage(network: FloatNetwork, depth: Mapping[str, int], p: FloatPopulation) -> Stage:
+def _stage(network: FloatNetwork, depth: Mapping[str, int], p: FloatPopulation) -> OnnxStage:
     labels = ["v"] if p.synapse_decay is None else ["u", "v"]
     stateful = p.kind in (PopulationKind.LIF, PopulationKind.READOUT)
-    return Stage(
+    return OnnxStage(
         p.name,
         p.shape,
         tuple(
@@ -73,10 +73,10 @@ def _stage(network: FloatNetwork, depth: Mapping[str, int], p: FloatPopulation) 
 class FloatDialect:
     """Writes the float network; see the module's head."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[OnnxStage, ...]
     network: FloatNetwork
 
-    def drive(self, out: Builder, stage: Stage, sent: list[str]) -> str:
+    def drive(self, out: Builder, stage: OnnxStage, sent: list[str]) -> str:
         """A, with the bias where no synaptic memory comes between."""
         p = self.network.population(stage.name)
         incoming = self.network.incoming(stage.name)
@@ -86,14 +86,14 @@ class FloatDialect:
         ]
         return out.total([*parts, *([] if "u" in stage.states else _bias(out, p))])
 
-    def presented(self, out: Builder, stage: Stage, sample: str) -> str:
+    def presented(self, out: Builder, stage: OnnxStage, sample: str) -> str:
         """A float network's samples are always payloads."""
         return sample
 
     def update(
         self,
         out: Builder,
-        stage: Stage,
+        stage: OnnxStage,
         drive: str | None,
         bias: str | None,
         states: Mapping[str, str],

@@ -34,8 +34,8 @@ from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT
 from tssd.calibration.simulate import check_silence, recurrent
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder, model_bytes
-from tssd.export.onnx.layers import PAYLOAD, Stage, Update, all_steps, one_step
-from tssd.export.onnx.ranges import INT32_LIMIT, Range, fraction
+from tssd.export.onnx.layers import PAYLOAD, OnnxStage, Update, all_steps, one_step
+from tssd.export.onnx.ranges import INT32_LIMIT, OnnxRange, fraction
 from tssd.export.onnx.synapse import Synapses
 
 SCHEMA = "tssd-onnx/1"
@@ -72,7 +72,7 @@ def dialect(network: IntNetwork, *, trace: bool = False) -> "IntegerDialect":
     """
     _check_recurrence(network)
     network = _without_mute_ways(network)
-    ranges, depth = Range(network), depths(network)
+    ranges, depth = OnnxRange(network), depths(network)
     if network.input_coding is InputCoding.BIAS and network.source.bias_exp < 0:
         raise NetworkError(
             f"population {network.source.name}",
@@ -106,13 +106,15 @@ def _without_mute_ways(network: IntNetwork) -> IntNetwork:
     return replace(network, projections=heard)
 
 
-def _stage(network: IntNetwork, ranges: Range, depth: Mapping[str, int], p: Population) -> Stage:
+def _stage(
+    network: IntNetwork, ranges: OnnxRange, depth: Mapping[str, int], p: Population
+) -> OnnxStage:
     presented = None
     if p is network.source:
         presented = "bias" if network.input_coding is InputCoding.BIAS else "payload"
     dtype = ranges.state_dtype(p)
     labels = ["v"] if np.all(p.du == DECAY_ONE) else ["u", "v"]
-    return Stage(
+    return OnnxStage(
         p.name,
         p.shape,
         tuple((j.source, lag(network, j, depth)) for j in network.incoming(p.name)),
@@ -127,12 +129,12 @@ def _stage(network: IntNetwork, ranges: Range, depth: Mapping[str, int], p: Popu
 class IntegerDialect:
     """Writes the integer network; see the module's head."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[OnnxStage, ...]
     network: IntNetwork
-    range: Range
+    range: OnnxRange
     synapses: Synapses
 
-    def drive(self, out: Builder, stage: Stage, sent: list[str]) -> str:
+    def drive(self, out: Builder, stage: OnnxStage, sent: list[str]) -> str:
         """u of a population without memory, a << 6 with it, the payload of a relay."""
         p = self.network.population(stage.name)
         if p.kind is PopulationKind.RELAY:
@@ -140,7 +142,7 @@ class IntegerDialect:
         u = self.synapses.activation(out, p, sent, UNIT)
         return u if "u" in stage.states else self._turned(out, p, u)
 
-    def presented(self, out: Builder, stage: Stage, sample: str) -> str:
+    def presented(self, out: Builder, stage: OnnxStage, sample: str) -> str:
         """The bias mantissa of the first population, shifted."""
         exponent = self.network.source.bias_exp
         bias = out.converted(sample, "int32", stage.carrier)
@@ -149,7 +151,7 @@ class IntegerDialect:
     def update(
         self,
         out: Builder,
-        stage: Stage,
+        stage: OnnxStage,
         drive: str | None,
         bias: str | None,
         states: Mapping[str, str],

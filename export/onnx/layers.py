@@ -18,7 +18,7 @@ PAYLOAD = "float32"  # what travels between populations inside a graph
 
 
 @dataclass(frozen=True)
-class Stage:
+class OnnxStage:
     """One population. ``incoming``: sources and how many steps late they arrive; ``carrier``: the
     type its values are computed in; ``sends``: the type of its spikes outside, None for a readout;
     ``states``: the type of each state outside. ``presented``: what kind of value a sample is to
@@ -46,18 +46,18 @@ class Dialect(Protocol):
     """One kind of network in ONNX nodes; all tensors are (N, *shape)."""
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[OnnxStage, ...]:
         """Every population, in topological order, the source first."""
         ...
 
-    def drive(self, out: Builder, stage: Stage, sent: list[str]) -> str:
+    def drive(self, out: Builder, stage: OnnxStage, sent: list[str]) -> str:
         """What all projections into *stage* deliver, in its carrier, from one payload each."""
         ...
 
     def update(
         self,
         out: Builder,
-        stage: Stage,
+        stage: OnnxStage,
         drive: str | None,
         bias: str | None,
         states: Mapping[str, str],
@@ -65,7 +65,7 @@ class Dialect(Protocol):
         """The neurons of *stage*; *bias* is what a sample presents to them, if it does."""
         ...
 
-    def presented(self, out: Builder, stage: Stage, sample: str) -> str:
+    def presented(self, out: Builder, stage: OnnxStage, sample: str) -> str:
         """A sample as bias in the carrier of *stage*."""
         ...
 
@@ -114,7 +114,7 @@ def _step(dialect: Dialect, trace: bool) -> _Step:
     return step
 
 
-def _late_payloads(step: _Step, stages: tuple[Stage, ...]) -> dict[tuple[str, int], str]:
+def _late_payloads(step: _Step, stages: tuple[OnnxStage, ...]) -> dict[tuple[str, int], str]:
     """Delay lines as states: ``<name>.past1`` is what *name* sent one step ago, and so on."""
     found = {}
     for stage in stages:
@@ -126,7 +126,7 @@ def _late_payloads(step: _Step, stages: tuple[Stage, ...]) -> dict[tuple[str, in
     return found
 
 
-def _remember(step: _Step, stages: tuple[Stage, ...]) -> None:
+def _remember(step: _Step, stages: tuple[OnnxStage, ...]) -> None:
     """Shift every delay line by one step."""
     for stage in stages:
         now = stage.name if stage.presented == "payload" else f"{stage.name}.spikes"
@@ -135,14 +135,14 @@ def _remember(step: _Step, stages: tuple[Stage, ...]) -> None:
             now = f"{stage.name}.past{k}"
 
 
-def _longest(stages: tuple[Stage, ...], source: Stage) -> int:
+def _longest(stages: tuple[OnnxStage, ...], source: OnnxStage) -> int:
     return max((k for s in stages for name, k in s.incoming if name == source.name), default=0)
 
 
 def _stage_step(
     step: _Step,
     dialect: Dialect,
-    stage: Stage,
+    stage: OnnxStage,
     payloads: Mapping[tuple[str, int], str],
     trace: bool,
 ) -> str:
@@ -175,7 +175,7 @@ def _stage_step(
     return payload
 
 
-def _send(step: _Step, stage: Stage, value: str, dtype: str) -> str:
+def _send(step: _Step, stage: OnnxStage, value: str, dtype: str) -> str:
     """Declare the spikes as an output; returns them as payload."""
     port = Port(f"{stage.name}.spikes", stage.sends or PAYLOAD, stage.shape)
     step.sent.append(port)
@@ -184,7 +184,7 @@ def _send(step: _Step, stage: Stage, value: str, dtype: str) -> str:
     return payload
 
 
-def _trace_port(stage: Stage, label: str, ending: str = "") -> Port:
+def _trace_port(stage: OnnxStage, label: str, ending: str = "") -> Port:
     dtype = stage.states.get(label, stage.states["v"])
     return Port(f"{stage.name}.{label}.trace{ending}", dtype, stage.shape)
 
@@ -240,7 +240,7 @@ class _Series:
         self.out.outputs = [p.info() for p in self.finals] + [p.info(TIME) for p in self.series]
         return self.out
 
-    def _stage(self, stage: Stage) -> None:
+    def _stage(self, stage: OnnxStage) -> None:
         name, out = stage.name, self.out
         if stage.presented == "payload":
             self.over_time[name] = out.converted(self.samples.name, self.samples.dtype, PAYLOAD)
@@ -283,7 +283,7 @@ class _Series:
         tail = self._numbers("shape_" + "x".join(map(str, shape)), np.array(shape))
         return self.out.add("Concat", leading, tail, axis=0)
 
-    def _neurons(self, stage: Stage, drive: str | None, bias: str | None) -> None:
+    def _neurons(self, stage: OnnxStage, drive: str | None, bias: str | None) -> None:
         """The ``Scan`` of one population: states carried, drive and bias read step by step."""
         series = {label: x for label, x in (("drive", drive), ("bias", bias)) if x}
         update, body = self._body(stage, list(series))
@@ -303,7 +303,7 @@ class _Series:
         if update.spikes:
             self._send(stage, f"{stage.name}.payload", PAYLOAD)
 
-    def _body(self, stage: Stage, series: list[str]) -> tuple[Update, object]:
+    def _body(self, stage: OnnxStage, series: list[str]) -> tuple[Update, object]:
         """One step: states, then *series* in; states, traces, then spikes out."""
         inner = Builder(f"{stage.name}.step.", self.out.constants)
         here = {label: f"{inner.prefix}{label}" for label in (*stage.states, *series)}
@@ -320,7 +320,7 @@ class _Series:
         ports = ([p.info() for p in entering], [p.info() for p in results])
         return update, helper.make_graph(inner.nodes, f"{stage.name}.step", *ports)
 
-    def _send(self, stage: Stage, value: str, dtype: str) -> None:
+    def _send(self, stage: OnnxStage, value: str, dtype: str) -> None:
         self.over_time[stage.name] = self.out.converted(value, dtype, PAYLOAD)
         port = Port(f"{stage.name}.spikes.series", stage.sends or PAYLOAD, stage.shape)
         self.series.append(port)

@@ -47,7 +47,7 @@ class Interval:
 ZERO, STATE = Interval(0, 0), Interval(-STATE_LIMIT, STATE_LIMIT)
 
 
-class Range:
+class OnnxRange:
     """Bounds from the weights and the input range alone."""
 
     def __init__(self, network: IntNetwork) -> None:

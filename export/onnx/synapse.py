@@ -14,7 +14,7 @@ from tssd.calibration.int_network import IntNetwork, Population, Projection, Pro
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder
-from tssd.export.onnx.ranges import EXACT_FLOAT32, Range
+from tssd.export.onnx.ranges import EXACT_FLOAT32, OnnxRange
 from tssd.train.handover.geometry import Array, LinearMap, rows, turned
 
 DIGIT_BITS = 4  # weights too wide for one exact float32 sum are split into digits of 4 bits
@@ -70,7 +70,7 @@ class Synapses:
     """All projections into the populations of a network."""
 
     network: IntNetwork
-    range: Range
+    range: OnnxRange
     trace: bool = False
 
     def activation(self, out: Builder, p: Population, sent: Sequence[str], factor: int) -> str:

@@ -144,7 +144,7 @@ class TimeNs:
 
 
 @dataclass(frozen=True)
-class Link:
+class ChipLink:
     """Directed links between routers, between core and router, and between chips."""
 
     bandwidth: Quantity = _in("GB/s")
@@ -154,7 +154,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Buffers:
+class ChipBuffers:
     """Depth of the queues between stages."""
 
     link: Quantity = _in("messages")  # input buffer of a router port
@@ -164,7 +164,7 @@ class Buffers:
 
 
 @dataclass(frozen=True)
-class EnergyPj:
+class EnergyTablePj:
     """Dynamic energy of one event, in pJ."""
 
     synop_dense: Quantity = _in("pJ")
@@ -243,9 +243,9 @@ class ChipSpec:
     mesh: Mesh
     bits: Bits
     time_ns: TimeNs
-    link: Link
-    buffers: Buffers
-    energy_pj: EnergyPj
+    link: ChipLink
+    buffers: ChipBuffers
+    energy_pj: EnergyTablePj
     power_w: PowerW
     host: Host = Host()
     barrier_follows: bool = False  # the barrier starts after the last core, or hides the work
@@ -312,9 +312,9 @@ SECTIONS: dict[str, type] = {
     "mesh": Mesh,
     "bits": Bits,
     "time_ns": TimeNs,
-    "link": Link,
-    "buffers": Buffers,
-    "energy_pj": EnergyPj,
+    "link": ChipLink,
+    "buffers": ChipBuffers,
+    "energy_pj": EnergyTablePj,
     "power_w": PowerW,
     "host": Host,
 }

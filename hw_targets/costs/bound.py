@@ -28,7 +28,7 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec, Level, Quantity
 from tssd.hw_targets.costs.counters import Counters
-from tssd.hw_targets.mapping.mesh import Traffic
+from tssd.hw_targets.mapping.mesh import MeshTraffic
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts, traffic
 from tssd.hw_targets.mapping.routes import link_time_ns, routes
 
@@ -149,7 +149,7 @@ def mean_load(network: IntNetwork, counters: Counters) -> dict[str, FloatArray]:
 def mean_bound(
     network: IntNetwork,
     counters: Counters,
-    bits: Traffic,
+    bits: MeshTraffic,
     placement: Placement,
     chip: ChipSpec,
     level: Level = Level.NOMINAL,

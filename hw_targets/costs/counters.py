@@ -19,12 +19,12 @@ from tssd.calibration.int_network import IntNetwork, Projection, interval
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.errors import DataError
-from tssd.hw_targets.chip.spec import ChipSpec, EnergyPj
+from tssd.hw_targets.chip.spec import ChipSpec, EnergyTablePj
 from tssd.hw_targets.mapping.fanout import Fanout, sum_at
 from tssd.hw_targets.mapping.mesh import hops
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
 
-COLUMNS = tuple(item.name for item in fields(EnergyPj))
+COLUMNS = tuple(item.name for item in fields(EnergyTablePj))
 SPARSE_BELOW = 0.5  # a dense projection with a smaller share of non-zero weights is stored sparse
 
 

@@ -26,19 +26,21 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Range:
+class EnergyRange:
     """An energy in pJ at the low, nominal and high constants."""
 
     low: float
     nominal: float
     high: float
 
-    def __add__(self, other: "Range") -> "Range":
-        return Range(self.low + other.low, self.nominal + other.nominal, self.high + other.high)
+    def __add__(self, other: "EnergyRange") -> "EnergyRange":
+        return EnergyRange(
+            self.low + other.low, self.nominal + other.nominal, self.high + other.high
+        )
 
-    def scaled(self, factor: float) -> "Range":
+    def scaled(self, factor: float) -> "EnergyRange":
         """The range times *factor*, for instance to change the unit."""
-        return Range(self.low * factor, self.nominal * factor, self.high * factor)
+        return EnergyRange(self.low * factor, self.nominal * factor, self.high * factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,20 +55,20 @@ class Energy:
     slice_core: IntArray
     pj: Mapping[str, FloatArray]
 
-    def total(self) -> Range:
+    def total(self) -> EnergyRange:
         """Everything dynamic."""
         return _range(sum((self.pj[p] for p in PARTS), np.zeros((3, 1))).sum(axis=1))
 
-    def part(self, part: str) -> Range:
+    def part(self, part: str) -> EnergyRange:
         """One part over the whole network."""
         return _range(self.pj[part].sum(axis=1))
 
-    def layer(self, population: str, part: str | None = None) -> Range:
+    def layer(self, population: str, part: str | None = None) -> EnergyRange:
         """One population; synapses count where they receive, messages where they are sent."""
         mine = np.array([name == population for name in self.slice_population])
         return _range(self._parts(part)[:, mine].sum(axis=1))
 
-    def core(self, core: int, part: str | None = None) -> Range:
+    def core(self, core: int, part: str | None = None) -> EnergyRange:
         """One core."""
         return _range(self._parts(part)[:, self.slice_core == core].sum(axis=1))
 
@@ -101,7 +103,7 @@ def price(counters: Counters, chip: ChipSpec) -> Energy:
 
 def static_pj(
     chip: ChipSpec, chips: int, time_us: float, cores: int = 0, board: bool = False
-) -> Range:
+) -> EnergyRange:
     """Static energy over *time_us* of *chips* chips with *cores* enabled cores in all, and of their
     board if asked for: 1 W for 1 us is 10^6 pJ."""
     power = chip.power_w
@@ -109,15 +111,17 @@ def static_pj(
     return _over(time_us, [*parts, (power.board_per_chip, chips)] if board else parts)
 
 
-def running_pj(chip: ChipSpec, chips: int, time_us: float) -> Range:
+def running_pj(chip: ChipSpec, chips: int, time_us: float) -> EnergyRange:
     """Dynamic energy of *chips* chips that step for *time_us*, whatever the network does."""
     return _over(time_us, [(chip.power_w.running_per_chip, chips)])
 
 
-def _over(time_us: float, parts: list[tuple[Quantity, int]]) -> Range:
-    return Range(*(sum(q.at(level) * n for q, n in parts) * time_us * 1e6 for level in LEVELS))
+def _over(time_us: float, parts: list[tuple[Quantity, int]]) -> EnergyRange:
+    return EnergyRange(
+        *(sum(q.at(level) * n for q, n in parts) * time_us * 1e6 for level in LEVELS)
+    )
 
 
-def _range(values: FloatArray) -> Range:
+def _range(values: FloatArray) -> EnergyRange:
     low, nominal, high = (float(v) for v in values)
-    return Range(low, nominal, high)
+    return EnergyRange(low, nominal, high)

@@ -30,8 +30,8 @@ from tssd.hw_targets.engine import Setting
 from tssd.hw_targets.gpu.arithmetic import exact_products
 from tssd.hw_targets.gpu.layers import (
     TORCH_TYPES,
-    Neurons,
-    Synapses,
+    TorchNeurons,
+    TorchSynapses,
     deliver,
     fire,
     neurons,
@@ -62,8 +62,8 @@ class Prepared:
     network: IntNetwork
     device: str
     bounds: dict[str, Bounds]
-    neurons: dict[str, Neurons]
-    synapses: dict[str, tuple[Synapses, ...]]
+    neurons: dict[str, TorchNeurons]
+    synapses: dict[str, tuple[TorchSynapses, ...]]
 
     def layers(self, inputs: IntArray, *, states: bool = False) -> Iterator[_Layer]:
         """All populations of one batch ``inputs`` (T, B, *input shape), in order."""

@@ -24,7 +24,7 @@ TORCH_TYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True, eq=False)
-class Neurons:
+class TorchNeurons:
     """A population's parameters as tensors of its carrier, in membrane units."""
 
     population: Population
@@ -37,7 +37,7 @@ class Neurons:
 
 
 @dataclass(frozen=True, eq=False)
-class Synapses:
+class TorchSynapses:
     """A projection's weights as a tensor of the target's carrier."""
 
     projection: Projection
@@ -45,14 +45,14 @@ class Synapses:
     wraps: bool
 
 
-def neurons(population: Population, bounds: Bounds, device: str) -> Neurons:
+def neurons(population: Population, bounds: Bounds, device: str) -> TorchNeurons:
     """Parameters ready to run."""
 
     def tensor(array: IntArray, divisor: int = 1) -> Tensor:
         exact = torch.from_numpy(np.ascontiguousarray(array)).double() / divisor
         return exact.to(device, TORCH_TYPES[bounds.carrier])
 
-    return Neurons(
+    return TorchNeurons(
         population,
         bounds,
         keep_u=tensor(DECAY_ONE - population.du, DECAY_ONE),
@@ -65,16 +65,16 @@ def neurons(population: Population, bounds: Bounds, device: str) -> Neurons:
 
 def synapses(
     projections: Sequence[Projection], bounds: Bounds, device: str
-) -> tuple[Synapses, ...]:
+) -> tuple[TorchSynapses, ...]:
     """Weights ready to run."""
     kind = TORCH_TYPES[bounds.carrier]
     return tuple(
-        Synapses(j, torch.from_numpy(np.ascontiguousarray(j.weight)).to(device, kind), wraps)
+        TorchSynapses(j, torch.from_numpy(np.ascontiguousarray(j.weight)).to(device, kind), wraps)
         for j, wraps in zip(projections, bounds.wraps, strict=True)
     )
 
 
-def deliver(synapse: Synapses, sent: Tensor, shape: tuple[int, ...]) -> Tensor:
+def deliver(synapse: TorchSynapses, sent: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Activation at the target, all steps at once: (T, B, *source) -> (T, B, *shape)."""
     projection, steps = synapse.projection, sent.shape[:2]
     x = sent.flatten(0, 1).to(synapse.weight.dtype)
@@ -87,11 +87,11 @@ def deliver(synapse: Synapses, sent: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def fire(
-    layer: Neurons,
+    layer: TorchNeurons,
     activation: Tensor,
     bias: Tensor,
     time_steps: int,
-    loops: Sequence[Synapses] = (),
+    loops: Sequence[TorchSynapses] = (),
     *,
     states: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
@@ -130,7 +130,7 @@ def fire(
     return sent, v, kept_u, kept_v
 
 
-def _returned(loops: Sequence[Synapses], sent: Tensor, t: int) -> Tensor:
+def _returned(loops: Sequence[TorchSynapses], sent: Tensor, t: int) -> Tensor:
     """The current (B, *shape) of step *t* that the population's own spikes bring."""
     total = torch.zeros_like(sent[0], dtype=loops[0].weight.dtype)
     for loop in loops:
@@ -140,7 +140,7 @@ def _returned(loops: Sequence[Synapses], sent: Tensor, t: int) -> Tensor:
     return total
 
 
-def _spike(layer: Neurons, v: Tensor, sent: Tensor) -> None:
+def _spike(layer: TorchNeurons, v: Tensor, sent: Tensor) -> None:
     """Write the step's spikes into ``sent`` and reset ``v`` in place."""
     torch.gt(v, layer.threshold, out=sent)
     if layer.population.reset is Reset.SOFT:

@@ -33,7 +33,7 @@ TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
-class Options:
+class LavaOptions:
     """``interval``: chip steps from one sample to the next (0: T plus the longest delay).
     ``nets``: for mode netx, the netx file of each case. ``states``: record u and v as well."""
 
@@ -66,12 +66,16 @@ def opened_netx(setting: Setting) -> Runner:
             hint="--against lava runs every network in Lava's processes",
         )
     environment.locate("full")
-    options = Options(nets=(bundle.file(NETX),))
+    options = LavaOptions(nets=(bundle.file(NETX),))
     return lambda network, inputs: run(network, inputs, mode="netx", options=options)
 
 
 def run(
-    network: IntNetwork, inputs: IntArray, *, mode: Mode = "process", options: Options | None = None
+    network: IntNetwork,
+    inputs: IntArray,
+    *,
+    mode: Mode = "process",
+    options: LavaOptions | None = None,
 ) -> Activity:
     """Run ``inputs`` (T, B, *input shape), samples back to back, in Lava.
 
@@ -85,10 +89,10 @@ def run_many(
     cases: Sequence[tuple[IntNetwork, IntArray]],
     *,
     mode: Mode = "inprocess",
-    options: Options | None = None,
+    options: LavaOptions | None = None,
 ) -> list[Activity]:
     """Several networks, each with its inputs, in one subprocess."""
-    options = options or Options()
+    options = options or LavaOptions()
     for network, inputs in cases:
         check_inputs(network, inputs)
     if mode == "netx" and len(options.nets) != len(cases):
@@ -108,7 +112,7 @@ def run_many(
 
 
 def _write_job(
-    folder: Path, cases: Sequence[tuple[IntNetwork, IntArray]], mode: Mode, options: Options
+    folder: Path, cases: Sequence[tuple[IntNetwork, IntArray]], mode: Mode, options: LavaOptions
 ) -> Path:
     arrays: dict[str, Any] = {}
     for i, (network, inputs) in enumerate(cases):

@@ -17,7 +17,7 @@ PASSES = 30  # of the local search; it stops earlier when no exchange helps
 
 
 @dataclass(frozen=True, eq=False)
-class Traffic:
+class MeshTraffic:
     """Messages between cores, by pairs that have any."""
 
     source: IntArray
@@ -86,7 +86,7 @@ class Flow:
     chip_hops: int  # messages x chips crossed
 
 
-def hop_cost(chip: ChipSpec, traffic: Traffic, placed: IntArray) -> float:
+def hop_cost(chip: ChipSpec, traffic: MeshTraffic, placed: IntArray) -> float:
     """Messages times distance, summed over all pairs; *placed* is (cores, 4)."""
     lengths = distance(chip, placed[traffic.source], placed[traffic.target])
     return float(traffic.messages @ lengths)
@@ -97,7 +97,7 @@ def in_order(where: IntArray) -> IntArray:
     return where[np.lexsort((where[:, 3], where[:, 1], where[:, 2], where[:, 0]))]
 
 
-def spread(chip: ChipSpec, traffic: Traffic, cores: int, seed: int = 0) -> IntArray:
+def spread(chip: ChipSpec, traffic: MeshTraffic, cores: int, seed: int = 0) -> IntArray:
     """(cores, 4) sites: two starts, exchanges while any lowers the cost, the better result.
 
     One start is constructive, the other is the order of the cores. Each core in turn (in a random

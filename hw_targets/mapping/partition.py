@@ -44,7 +44,7 @@ class Partition:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Tiling:
     """Equal boxes over one population, and what even the smallest box would break."""
 
     boxes: tuple[Box, ...]
@@ -53,7 +53,7 @@ class Cut:
 
 def partition(network: IntNetwork, chip: ChipSpec) -> Partition:
     """Cut every population, from the last to the first: output axons depend on the cuts ahead."""
-    cuts: dict[str, Cut] = {}
+    cuts: dict[str, Tiling] = {}
     local: dict[int, Fanout] = {}  # by projection, cores counted within the target
     for population in reversed(network.populations):
         reached = np.zeros(population.neurons, np.int64)  # cores that each neuron sends to
@@ -70,7 +70,7 @@ def partition(network: IntNetwork, chip: ChipSpec) -> Partition:
     return _assemble(network, chip, cuts, local)
 
 
-def cut(network: IntNetwork, population: Population, chip: ChipSpec, reached: IntArray) -> Cut:
+def cut(network: IntNetwork, population: Population, chip: ChipSpec, reached: IntArray) -> Tiling:
     """The first block size, in the order of preference, that breaks no limit.
 
     ``reached`` (C, H, W): destination cores of each neuron.
@@ -85,11 +85,11 @@ def cut(network: IntNetwork, population: Population, chip: ChipSpec, reached: In
             continue
         boxes = tuple(_tiles(shape, block))
         if not any(any(overdrawn(need_of_box(box, incoming, chip), chip)) for box in boxes):
-            return Cut(boxes)
+            return Tiling(boxes)
     alone = need_of_box(_inner_box((1, 1, 1), shape), incoming, chip)
     alone = replace(alone, axons_out=int(reached.max()))
     findings = core_findings(f"{population.name}, one neuron alone", alone, chip)
-    return Cut(tuple(_tiles(shape, shape)), tuple(findings))
+    return Tiling(tuple(_tiles(shape, shape)), tuple(findings))
 
 
 def neurons_in(box: Box, shape: tuple[int, ...]) -> IntArray:
@@ -170,7 +170,7 @@ def _tiles(shape: tuple[int, int, int], block: tuple[int, int, int]) -> Iterator
 
 
 def _assemble(
-    network: IntNetwork, chip: ChipSpec, cuts: dict[str, Cut], local: dict[int, Fanout]
+    network: IntNetwork, chip: ChipSpec, cuts: dict[str, Tiling], local: dict[int, Fanout]
 ) -> Partition:
     """Number the cores in network order and check what was not known while cutting."""
     slices: list[Slice] = []

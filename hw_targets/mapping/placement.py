@@ -20,7 +20,7 @@ from tssd.errors import FileFormatError
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, sum_at
 from tssd.hw_targets.mapping.memory import Need
-from tssd.hw_targets.mapping.mesh import Flow, Traffic, hop_cost, hops, spread
+from tssd.hw_targets.mapping.mesh import Flow, MeshTraffic, hop_cost, hops, spread
 from tssd.hw_targets.mapping.partition import Slice, network_fanouts, neurons_in, partition
 from tssd.hw_targets.mapping.rules import network_findings, refuse, the_cores_suffice
 
@@ -143,7 +143,7 @@ def traffic(
     fanouts: tuple[Fanout, ...],
     tally: Tally | None = None,
     bits: Mapping[str, int] | None = None,
-) -> Traffic:
+) -> MeshTraffic:
     """Messages between cores: one per spike, projection and destination core.
 
     With ``bits`` (of a message of each population) the amounts are bits instead.
@@ -155,11 +155,11 @@ def traffic(
         events = events * (1 if bits is None else bits[projection.source])
         keys = placement.core_of(projection.source)[table.source] * cores + table.core
         total = _sum_by_key(*(np.concatenate(x) for x in zip(total, (keys, events), strict=True)))
-    return Traffic(total[0] // cores, total[0] % cores, total[1])
+    return MeshTraffic(total[0] // cores, total[0] % cores, total[1])
 
 
 def traffic_table(
-    placement: Placement, flow: Traffic, chip: ChipSpec
+    placement: Placement, flow: MeshTraffic, chip: ChipSpec
 ) -> dict[tuple[str, str], Flow]:
     """The traffic matrix by population: (sender, receiver) -> what flows between them.
 

@@ -37,7 +37,7 @@ TAU = math.log(2) / Z  # a prior is taken as known to a factor of two at those t
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPoints:
     """A price that the runs do not tell: it stays near its prior."""
 
     name: str
@@ -76,7 +76,7 @@ class PriceFit:
     low: FloatArray  # 5 % and 95 % of the resampled fits
     high: FloatArray
     covariance: FloatArray
-    kept: tuple[Kept, ...]
+    kept: tuple[KeptPoints, ...]
     in_sample: FloatArray  # predicted / measured - 1, reading by reading
     spread: float  # root mean square of log(predicted / measured) over the runs left out
     left_out: tuple[LeftOut, ...]  # empty for a single run
@@ -208,13 +208,15 @@ def _scatter(x: FloatArray, problem: _Problem) -> float:
     return max(SHARE, math.sqrt(float(residual @ residual) / max(len(x) - float(taken), SHARE)))
 
 
-def _kept(problem: _Problem, covariance: FloatArray, names: tuple[str, ...]) -> tuple[Kept, ...]:
+def _kept(
+    problem: _Problem, covariance: FloatArray, names: tuple[str, ...]
+) -> tuple[KeptPoints, ...]:
     """Prices of whose variance the runs remove less than RESOLVED."""
     kept = []
     for i, (name, prior) in enumerate(zip(names, problem.prior, strict=True)):
         left = covariance[i, i] / (TAU * prior) ** 2 if prior > 0 else 1.0
         if left > 1 - RESOLVED:
-            kept.append(Kept(name, float(prior), _why(problem.x[:, i] * prior)))
+            kept.append(KeptPoints(name, float(prior), _why(problem.x[:, i] * prior)))
     return tuple(kept)
 
 

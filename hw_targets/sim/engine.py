@@ -20,7 +20,7 @@ from tssd.errors import ConfigError
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters, count
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
-from tssd.hw_targets.sim.functional import Events, activity, simulate
+from tssd.hw_targets.sim.functional import SampleEvents, activity, simulate
 from tssd.hw_targets.sim.kernels import layout
 from tssd.hw_targets.sim.kernels import steps_kernel as sk
 from tssd.hw_targets.sim.machine import wire
@@ -153,7 +153,7 @@ def run(
 
 
 def latencies_us(
-    run: Run, samples: list[dict[str, Events]], progress: Progress | None = None
+    run: Run, samples: list[dict[str, SampleEvents]], progress: Progress | None = None
 ) -> NDArray[np.float64]:
     """(samples,): how long each takes alone on the chip, in us; a few at a time, for the memory."""
     found = []

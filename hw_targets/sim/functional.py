@@ -27,14 +27,14 @@ from tssd.calibration.simulate import check_inputs
 from tssd.hw_targets.engine import Setting, prepared
 from tssd.hw_targets.sim import program as programs
 from tssd.hw_targets.sim.kernels import functional_kernel as k
-from tssd.hw_targets.sim.program import Layer, Numbers, Program
+from tssd.hw_targets.sim.program import Numbers, Program, ProgramLayer
 from tssd.hw_targets.sim.threads import available_cores
 
 _RESETS = {Reset.HARD: k.HARD, Reset.SOFT: k.SOFT, Reset.NONE: k.NONE}
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class SampleEvents:
     """What one population sent in one sample: (events, 3) local step, neuron (C, H, W), payload;
     ``active`` (T, neurons): updates that were active; ``u`` and ``v`` (T, neurons) on request."""
 
@@ -59,7 +59,7 @@ def simulate(
     inputs: IntArray,
     progress: Callable[[int], None] | None = None,
     record: bool = False,
-) -> list[dict[str, Events]]:
+) -> list[dict[str, SampleEvents]]:
     """Run ``inputs`` (T, B, *shape): per sample, what each population did.
 
     Samples run in threads; the result does not depend on how many.
@@ -75,10 +75,12 @@ def simulate(
     return results
 
 
-def simulate_sample(program: Program, inputs: IntArray, record: bool = False) -> dict[str, Events]:
+def simulate_sample(
+    program: Program, inputs: IntArray, record: bool = False
+) -> dict[str, SampleEvents]:
     """One sample (T, *shape), from rest."""
     sent: dict[str, _Sent] = {}
-    events: dict[str, Events] = {}
+    events: dict[str, SampleEvents] = {}
     for layer in program.layers:
         population = layer.population
         name, active = population.name, np.zeros((len(inputs), population.neurons), np.bool_)
@@ -93,7 +95,7 @@ def simulate_sample(program: Program, inputs: IntArray, record: bool = False) ->
     return events
 
 
-def _present(layer: Layer, inputs: IntArray, active: NDArray[np.bool_]) -> _Sent:
+def _present(layer: ProgramLayer, inputs: IntArray, active: NDArray[np.bool_]) -> _Sent:
     """An input population sends its sample."""
     given = _channel_moving_fastest(inputs)
     np.not_equal(given, 0, out=active)
@@ -104,7 +106,7 @@ def _present(layer: Layer, inputs: IntArray, active: NDArray[np.bool_]) -> _Sent
     return _Sent(neuron.astype(np.int32), payload, first)
 
 
-def _arriving(layer: Layer, sent: dict[str, _Sent], time_steps: int) -> k.Arriving:
+def _arriving(layer: ProgramLayer, sent: dict[str, _Sent], time_steps: int) -> k.Arriving:
     """What reaches a population; for its own spikes, which its loops read, there is room."""
     w, n = layer.wires, layer.population.neurons
     parts = [sent[name] for name in w.sources if name in sent]
@@ -135,7 +137,7 @@ def _payloads(sent: _Sent) -> IntArray:
     return sent.payload if len(sent.payload) else np.ones(len(sent.neuron), np.int64)
 
 
-def _pass_on(layer: Layer, sent: dict[str, _Sent], active: NDArray[np.bool_]) -> _Sent:
+def _pass_on(layer: ProgramLayer, sent: dict[str, _Sent], active: NDArray[np.bool_]) -> _Sent:
     """A population without state sends its sums."""
     out, payload = np.empty(active.size, np.int32), np.empty(active.size, np.int64)
     first = np.zeros(len(active) + 1, np.int64)
@@ -145,7 +147,7 @@ def _pass_on(layer: Layer, sent: dict[str, _Sent], active: NDArray[np.bool_]) ->
 
 def _run(
     network: IntNetwork,
-    layer: Layer,
+    layer: ProgramLayer,
     sent: dict[str, _Sent],
     inputs: IntArray,
     active: NDArray[np.bool_],
@@ -170,7 +172,7 @@ def _run(
     return done, trace if record else state[None]
 
 
-def _bias(network: IntNetwork, layer: Layer, inputs: IntArray) -> Numbers:
+def _bias(network: IntNetwork, layer: ProgramLayer, inputs: IntArray) -> Numbers:
     """(1 or T, neurons): a bias that is the sample's may change from step to step."""
     population = layer.population
     if population is not network.source or network.input_coding is not InputCoding.BIAS:
@@ -181,14 +183,16 @@ def _bias(network: IntNetwork, layer: Layer, inputs: IntArray) -> Numbers:
     return narrowed
 
 
-def _events(layer: Layer, sent: _Sent, active: NDArray[np.bool_], states: Numbers) -> Events:
+def _events(
+    layer: ProgramLayer, sent: _Sent, active: NDArray[np.bool_], states: Numbers
+) -> SampleEvents:
     """The record of one population in C, H, W order."""
     spikes = np.empty((len(sent.neuron), 3), np.int64)
     spikes[:, 0] = np.repeat(np.arange(len(active)), np.diff(sent.first))
     spikes[:, 1] = layer.flat[sent.neuron]
     spikes[:, 2] = sent.payload if len(sent.payload) else 1
     u, v = (_channels_first(layer, states[:, i]).astype(np.int64) for i in range(2))
-    return Events(spikes, _channels_first(layer, active), u, v)
+    return SampleEvents(spikes, _channels_first(layer, active), u, v)
 
 
 def _channel_moving_fastest(inputs: IntArray) -> IntArray:
@@ -197,7 +201,7 @@ def _channel_moving_fastest(inputs: IntArray) -> IntArray:
     return np.ascontiguousarray(moved).reshape(len(inputs), -1)
 
 
-def _channels_first(layer: Layer, rows: Numbers) -> Numbers:
+def _channels_first(layer: ProgramLayer, rows: Numbers) -> Numbers:
     """(rows, neurons) from the program's numbering to C, H, W."""
     shape = layer.population.shape
     if len(shape) < 3:
@@ -207,7 +211,7 @@ def _channels_first(layer: Layer, rows: Numbers) -> Numbers:
     return moved
 
 
-def activity(network: IntNetwork, samples: list[dict[str, Events]]) -> Activity:
+def activity(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> Activity:
     """The same as arrays (T, B, *shape), as ``calibration.simulate`` gives them."""
     spikes, u, v = {}, {}, {}
     for population in network.populations:

@@ -22,7 +22,7 @@ from tssd.hw_targets.sim.machine import Machine
 CREDIT_CYCLES = 1
 
 
-class Wires(NamedTuple):
+class PlanWires(NamedTuple):
     """What the kernel reads: neurons by core, and their messages."""
 
     core_first: IntArray  # (cores + 1,) the neurons of core c are core_first[c] : core_first[c + 1]
@@ -41,7 +41,7 @@ class Plan:
     machine: Machine
     populations: tuple[str, ...]
     rank: dict[str, IntArray]
-    wires: Wires
+    wires: PlanWires
     slice_population: tuple[str, ...]
     slice_neurons: tuple[IntArray, ...]
     slice_core: IntArray
@@ -118,7 +118,7 @@ def make_plan(
         machine,
         tuple(p.name for p in network.populations),
         rank,
-        Wires(core_first, fan_first, fan),
+        PlanWires(core_first, fan_first, fan),
         tuple(s.population for s in placement.slices),
         tuple(s.neurons for s in placement.slices),
         cores[[s.core for s in placement.slices]],

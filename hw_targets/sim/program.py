@@ -55,7 +55,7 @@ class Wires:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class ProgramLayer:
     """A population as the kernel wants it: ``flat`` (neurons,) from its numbering to (C, H, W);
     ``parameters`` (4, neurons) 4096 - du, 4096 - dv, threshold << 6 and what a soft
     reset subtracts << 6; ``bias`` (1, neurons)."""
@@ -73,7 +73,7 @@ class Program:
     """A network prepared for ``functional.simulate``."""
 
     network: IntNetwork
-    layers: tuple[Layer, ...]
+    layers: tuple[ProgramLayer, ...]
 
 
 def prepare(network: IntNetwork, stored_zeros: bool = False) -> Program:
@@ -98,7 +98,7 @@ def _layer(
     largest: Mapping[str, int],
     depth: Mapping[str, int],
     zeros: bool,
-) -> tuple[Layer, int]:
+) -> tuple[ProgramLayer, int]:
     """The layer, and the largest payload that it may send."""
     incoming = tuple(sorted(network.incoming(population.name), key=lambda j: j.is_loop))
     payloads = [1 if j.is_loop else largest[j.source] for j in incoming]
@@ -115,7 +115,7 @@ def _layer(
     kinds = {network.population(j.source).kind for j in incoming}
     ones = PopulationKind.RELAY not in kinds and max(payloads, default=0) <= 1
     late = [lag(network, j, depth) for j in incoming]
-    layer = Layer(
+    layer = ProgramLayer(
         population,
         _channel_last(np.arange(population.neurons).reshape(population.shape)),
         dtype,

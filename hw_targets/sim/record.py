@@ -18,7 +18,7 @@ from tssd.calibration.int_network import Activity, IntNetwork, depths, interval
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, refusing
 from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
-from tssd.hw_targets.sim.functional import Events
+from tssd.hw_targets.sim.functional import SampleEvents
 
 SCHEMA = "tssd-spikes/1"
 MAX_STEPS = 1 << 24  # of a record: its times take some hundred bytes per step and core
@@ -34,13 +34,13 @@ class SpikeRecord:
     active: Mapping[str, NDArray[np.bool_]]
 
 
-def from_samples(network: IntNetwork, samples: list[dict[str, Events]]) -> SpikeRecord:
+def from_samples(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> SpikeRecord:
     """Samples back to back on the chip: local step t at depth d is chip step t + d."""
     apart = interval(network)
     return _laid(network, samples, apart, apart * (len(samples) - 1) + length_alone(network))
 
 
-def in_a_ring(network: IntNetwork, samples: list[dict[str, Events]]) -> SpikeRecord:
+def in_a_ring(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> SpikeRecord:
     """The steady state: the samples back to back, again and again, over one round.
 
     Chip step t stands for t, t + round, t + 2 round, ...: every layer works in every step, on the
@@ -50,7 +50,7 @@ def in_a_ring(network: IntNetwork, samples: list[dict[str, Events]]) -> SpikeRec
     return _laid(network, samples, apart, apart * len(samples))
 
 
-def one_at_a_time(network: IntNetwork, samples: list[dict[str, Events]]) -> SpikeRecord:
+def one_at_a_time(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> SpikeRecord:
     """Each sample alone on the chip: the next begins when the last layer is done."""
     apart = length_alone(network)
     return _laid(network, samples, apart, apart * len(samples))
@@ -62,7 +62,7 @@ def length_alone(network: IntNetwork) -> int:
 
 
 def _laid(
-    network: IntNetwork, samples: list[dict[str, Events]], apart: int, steps: int
+    network: IntNetwork, samples: list[dict[str, SampleEvents]], apart: int, steps: int
 ) -> SpikeRecord:
     """Sample b begins in chip step b x *apart*; what passes the last of *steps* comes round."""
     spikes: dict[str, IntArray] = {}

@@ -8,7 +8,7 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.costs.energy import Energy, Range, price, static_pj
+from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, static_pj
 from tssd.hw_targets.sim.engine import LATE, TERMS, WORDS, Run
 from tssd.hw_targets.sim.kernels import layout
 
@@ -34,7 +34,7 @@ class MeshRow:
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class LayerSummary:
     """One population: counts and dynamic energy per inference, and its share of the busy time."""
 
     name: str
@@ -43,12 +43,12 @@ class LayerRow:
     synops: float
     updates: float
     messages: float
-    energy_pj: Range
+    energy_pj: EnergyRange
     time_share: float
 
 
 @dataclass(frozen=True)
-class Totals:
+class RunTotals:
     """A run in a few figures; energies per inference.
 
     ``latency_us``: one sample alone, from its first input to its answer (None for a given record).
@@ -64,8 +64,8 @@ class Totals:
     chips: int
     messages_per_step: float
     synops_per_step: float
-    dynamic_pj: Range
-    static_pj: Range
+    dynamic_pj: EnergyRange
+    static_pj: EnergyRange
 
 
 def steps(run: Run) -> list[StepRow]:
@@ -124,7 +124,7 @@ def outgoing_router(run: Run) -> IntArray:
     return result
 
 
-def layers(run: Run, energy: Energy | None = None) -> list[LayerRow]:
+def layers(run: Run, energy: Energy | None = None) -> list[LayerSummary]:
     """One row per population; ``time_share`` is its part of all stages' busy cycles."""
     energy = price(run.counters, run.chip) if energy is None else energy
     counters, samples = run.counters, run.tally.samples
@@ -132,7 +132,7 @@ def layers(run: Run, energy: Energy | None = None) -> list[LayerRow]:
     spikes, messages = counters.by_population("spike"), counters.by_population("message_out")
     shares = time_shares(run)
     return [
-        LayerRow(
+        LayerSummary(
             name,
             len(run.placement.of(name)),
             spikes[name] / samples,
@@ -161,12 +161,12 @@ def time_shares(run: Run) -> dict[str, float]:
     return dict(zip(run.plan.populations, (spent / whole).tolist(), strict=True))
 
 
-def totals(run: Run, chip: ChipSpec | None = None) -> Totals:
+def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
     """The run in a few figures, priced with *chip* (its own by default)."""
     chip = run.chip if chip is None else chip
     samples, recorded = run.tally.samples, run.record.steps
     static = static_pj(chip, run.placement.chips, run.us_per_inference, run.placement.cores)
-    return Totals(
+    return RunTotals(
         run.latency_us,
         run.timing.us_per_step,
         1e6 / run.us_per_inference,

@@ -11,7 +11,7 @@ from strategies import random_conv_network, random_inputs, residual_network
 from tssd.calibration.int_network import PopulationKind, Reset, constant
 from tssd.calibration.simulate import layerwise, pipelined
 from tssd.hw_targets.lava import engine
-from tssd.hw_targets.lava.engine import Options
+from tssd.hw_targets.lava.engine import LavaOptions
 
 pytestmark = [pytest.mark.lava, needs_lava("light")]
 
@@ -38,7 +38,7 @@ def test_a_drawn_network_in_lavas_runtime_and_without_it(seed: int) -> None:
 def test_a_longer_interval_leaves_silent_steps_between_samples() -> None:
     network = random_conv_network(5, Reset.HARD, memory=True)
     inputs = random_inputs(network, 6)
-    found = engine.run(network, inputs, mode="process", options=Options(interval=8))
+    found = engine.run(network, inputs, mode="process", options=LavaOptions(interval=8))
     assert differences(layerwise(network, inputs), found) == []
 
 
@@ -50,7 +50,7 @@ def test_without_states_the_spikes_are_the_same(last: PopulationKind) -> None:
     if last is PopulationKind.LIF:
         network = replace(network, populations=(*network.populations[:-1], end))
     inputs = random_inputs(network, 5)
-    found = engine.run(network, inputs, mode="process", options=Options(states=False))
+    found = engine.run(network, inputs, mode="process", options=LavaOptions(states=False))
     expected = layerwise(network, inputs)
     assert not found.u
     assert_same(found, expected, states=False)

@@ -17,7 +17,7 @@ from tssd.export.netx.read import read_netx
 from tssd.export.netx.to_integers import import_netx
 from tssd.export.netx.write import write_netx
 from tssd.hw_targets.lava import engine
-from tssd.hw_targets.lava.engine import Options
+from tssd.hw_targets.lava.engine import LavaOptions
 
 pytestmark = [pytest.mark.lava, needs_lava("full")]
 
@@ -74,7 +74,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     found = engine.run_many(
         [(networks[name], inputs[name]) for name in networks],
         mode="netx",
-        options=Options(nets=tuple(paths[name] for name in networks)),
+        options=LavaOptions(nets=tuple(paths[name] for name in networks)),
     )
     return {
         name: (networks[name], inputs[name], activity)

@@ -23,7 +23,7 @@ KEPT_VALUES = 200_000  # values kept per population and batch for the quantiles
 
 
 @dataclass(frozen=True, eq=False)
-class Range:
+class ValueRange:
     """Largest value and ``QUANTILES`` of |current| and |membrane before the reset|."""
 
     current_max: float
@@ -46,7 +46,7 @@ class FloatActivity:
     time_steps: int
     logits: FloatArray
     events: Mapping[str, FloatArray]
-    ranges: Mapping[str, Range] = field(default_factory=dict)
+    ranges: Mapping[str, ValueRange] = field(default_factory=dict)
     spikes: Mapping[str, FloatArray] = field(default_factory=dict)
     membranes: Mapping[str, FloatArray] = field(default_factory=dict)
 
@@ -175,9 +175,9 @@ def _sorted_sample(x: Tensor) -> FloatArray:
     return np.append(np.sort(_numpy(thinned)), float(flat.max()))
 
 
-def _range(parts: list[tuple[FloatArray, FloatArray]]) -> Range:
+def _range(parts: list[tuple[FloatArray, FloatArray]]) -> ValueRange:
     current, membrane = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return Range(
+    return ValueRange(
         float(current.max()),
         float(membrane.max()),
         tuple(float(q) for q in np.quantile(current, QUANTILES)),

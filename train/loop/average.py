@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tssd.train.data.splits import ByteArray, LabelArray
 from tssd.train.loop.checkpoint import DEPLOYED
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import Run, SpikingNet
+from tssd.train.networks.network import SpikingNet, Unrolling
 
 
 class Average:
@@ -58,7 +58,7 @@ def estimate_norms(
     for index, (images, _) in zip(range(count), batches, strict=False):
         for norm in norms:
             norm.momentum = 1 / (index + 1)
-        net.run(to_current(images).to(device), Run(len(images), steps))
+        net.run(to_current(images).to(device), Unrolling(len(images), steps))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     net.eval()

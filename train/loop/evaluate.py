@@ -8,7 +8,7 @@ import torch
 from tssd.train.data.data_sets import ByteArray, LabelArray, Split
 from tssd.train.data.events import Framing, frames
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import READOUT, Run, SpikingNet
+from tssd.train.networks.network import READOUT, SpikingNet, Unrolling
 
 
 def go_on() -> None:
@@ -31,7 +31,9 @@ def step_logits(
     parts = []
     for i in range(0, len(images), batch):
         part = images[i : i + batch]
-        parts.append(net.run(to_current(part).to(device), Run(len(part), steps))[READOUT].cpu())
+        parts.append(
+            net.run(to_current(part).to(device), Unrolling(len(part), steps))[READOUT].cpu()
+        )
         check()
     net.train(was_training)
     return torch.cat(parts, 1)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import torch
 
 from tssd.errors import ConfigError
-from tssd.train.config import Precision, Readout, TrainConfig
+from tssd.train.config import ReadoutLogit, TrainConfig, TrainingPrecision
 from tssd.train.data.data_sets import ByteArray, LabelArray
 from tssd.train.losses.distill import losses
 from tssd.train.losses.regularise import penalties
 from tssd.train.networks import distributed
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import READOUT, Run, SpikingNet
+from tssd.train.networks.network import READOUT, SpikingNet, Unrolling
 
 
 def update(
@@ -32,12 +32,12 @@ def update(
     device = next(net.parameters()).device
     student, teacher = config.steps(epoch)
     apart = images.ndim == 5 and config.teacher_runs_apart
-    run = Run(
+    run = Unrolling(
         len(images),
         student,
         teacher if apart else teacher - student,
-        tail_gradient=not config.detach_teacher or config.task_readout is not Readout.STUDENT,
-        bf16=config.precision is Precision.BF16,
+        tail_gradient=not config.detach_teacher or config.task_readout is not ReadoutLogit.STUDENT,
+        bf16=config.precision is TrainingPrecision.BF16,
         restart=apart,
     )
     outputs = (READOUT, *_heads(net, config))

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from tssd.train.config import Distance, Method, Readout, TrainConfig
+from tssd.train.config import Distance, Method, ReadoutLogit, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def task_loss(
     student, teacher = mean_logits(logits, student_steps), logits[teacher_start:].mean(0)
     alone = logits.shape[0] == student_steps  # without a teacher's steps there is one readout
     chosen = {
-        Readout.STUDENT: (student,),
-        Readout.TEACHER: (teacher,),
-        Readout.BOTH: (student,) if alone else (student, teacher),
+        ReadoutLogit.STUDENT: (student,),
+        ReadoutLogit.TEACHER: (teacher,),
+        ReadoutLogit.BOTH: (student,) if alone else (student, teacher),
     }[config.task_readout]
     parts = [_cross_entropy(mean, labels, config) for mean in chosen]
     return torch.stack(parts).mean()
@@ -117,7 +117,7 @@ def losses(
     if config.method in (Method.S2W, Method.W2S):
         temporal = strong_weak(logits, config)
     if config.method.spatial and weak is not None:
-        by_student = config.spatial_steps is Readout.STUDENT
+        by_student = config.spatial_steps is ReadoutLogit.STUDENT
         steps = slice(student_steps) if by_student else slice(teacher_start, None)
         heads = weak if isinstance(weak, Sequence) else [weak]
         parts = [

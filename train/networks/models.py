@@ -36,7 +36,7 @@ def readout(name: str, classes: int, source: str, *, pool: int = 1) -> StageSpec
 
 
 @dataclass(frozen=True)
-class Plan:
+class ModelPlan:
     """What a model is built for: ``wide`` scales its channel counts, ``deep`` its groups."""
 
     input_shape: tuple[int, ...]
@@ -59,7 +59,7 @@ class Plan:
         return rows
 
 
-def vgg(plan: Plan, groups: Sequence[Sequence[int]], hidden: int, *, norm: bool) -> Stages:
+def vgg(plan: ModelPlan, groups: Sequence[Sequence[int]], hidden: int, *, norm: bool) -> Stages:
     """Groups of 3 x 3 convolutions, a 2 x 2 average pooling after each, at most one dense layer."""
     stages: list[StageSpec] = []
     source = "input"
@@ -77,22 +77,22 @@ def vgg(plan: Plan, groups: Sequence[Sequence[int]], hidden: int, *, norm: bool)
     return (*stages, readout(READOUT, plan.classes, source))
 
 
-def tiny(plan: Plan) -> Stages:
+def tiny(plan: ModelPlan) -> Stages:
     """16C3-AP2-32C3-AP2-FC128-classes, without batch normalisation."""
     return vgg(plan, ((16,), (32,)), 128, norm=False)
 
 
-def vgg_small(plan: Plan) -> Stages:
+def vgg_small(plan: ModelPlan) -> Stages:
     """32C3-32C3-AP2-64C3-64C3-AP2-128C3-AP2-classes with batch normalisation."""
     return vgg(plan, ((32, 32), (64, 64), (128,)), 0, norm=True)
 
 
-def vgg9(plan: Plan) -> Stages:
+def vgg9(plan: ModelPlan) -> Stages:
     """64C3x2-AP2-128C3x2-AP2-256C3x3-AP2-FC512-classes, normalised; the channel list is *ours*."""
     return vgg(plan, ((64, 64), (128, 128), (256, 256, 256)), 512, norm=True)
 
 
-def resnet(plan: Plan, blocks: Sequence[tuple[int, int]], hidden: int) -> Stages:
+def resnet(plan: ModelPlan, blocks: Sequence[tuple[int, int]], hidden: int) -> Stages:
     """A stem and residual blocks of two convolutions; *blocks* is (width, count) per group.
 
     The second convolution of a block and its skip drive the same neurons: spikes as they are,
@@ -123,17 +123,17 @@ def _skip(source: str) -> LinkSpec:
     return LinkSpec(source, identity=True)
 
 
-def resnet18(plan: Plan) -> Stages:
+def resnet18(plan: ModelPlan) -> Stages:
     """Groups of 64, 128, 256, 512 channels, two blocks each, for images of 28 x 28 and more."""
     return resnet(plan, ((64, 2), (128, 2), (256, 2), (512, 2)), 0)
 
 
-def resnet19(plan: Plan) -> Stages:
+def resnet19(plan: ModelPlan) -> Stages:
     """Groups of 128 (3 blocks), 256 (3), 512 (2) and FC256, after arXiv 2011.05280."""
     return resnet(plan, ((128, 3), (256, 3), (512, 2)), 256)
 
 
-def ms_resnet18(plan: Plan) -> Stages:
+def ms_resnet18(plan: ModelPlan) -> Stages:
     """Membrane shortcuts (arXiv 2112.08954): 64, 128, 256, 512 channels, two blocks each.
 
     The residual sum is of currents: each block is neurons, convolution, neurons, convolution, and
@@ -161,7 +161,7 @@ def ms_resnet18(plan: Plan) -> Stages:
     return (*stages, readout(READOUT, plan.classes, "last"))
 
 
-def sew_resnet34(plan: Plan) -> Stages:
+def sew_resnet34(plan: ModelPlan) -> Stages:
     """Spike-element-wise ADD (arXiv 2102.04159), 64, 128, 256, 512 channels, (3, 4, 6, 3) blocks.
 
     For ImageNet: a 7 x 7 stem of stride 2 and pooling, which is 2 x 2 averaging here as maximum
@@ -191,7 +191,7 @@ def sew_resnet34(plan: Plan) -> Stages:
     return (*stages, readout(READOUT, plan.classes, stages[-1].name, pool=max(rows, 1)))
 
 
-MODELS: dict[str, Callable[[Plan], Stages]] = {
+MODELS: dict[str, Callable[[ModelPlan], Stages]] = {
     "tiny": tiny,
     "vgg-small": vgg_small,
     "vgg-9": vgg9,
@@ -225,7 +225,7 @@ def build(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> Sp
         return _users(config, input_shape, classes)
     if config.model not in MODELS:
         raise unknown_name("training: model", f"model {config.model!r}", config.model, MODELS)
-    stages = MODELS[config.model](Plan(input_shape, classes, config.width, config.depth))
+    stages = MODELS[config.model](ModelPlan(input_shape, classes, config.width, config.depth))
     neuron = NeuronModel(
         config.decay,
         config.threshold,

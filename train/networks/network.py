@@ -41,7 +41,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Run:
+class Unrolling:
     """How long to run: *head* steps, then *tail* steps, the tail with gradient or without."""
 
     batch: int
@@ -58,7 +58,7 @@ class Run:
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16)
 
 
-class Link(nn.Module):
+class StageLink(nn.Module):
     """Pool, weights, normalisation: one projection of the network."""
 
     def __init__(self, spec: LinkSpec, shape: tuple[int, ...], width: int) -> None:
@@ -76,7 +76,7 @@ class Link(nn.Module):
             self.weights = nn.Linear(math.prod(shape), width, bias=not spec.norm)
         self.norm = _norm(spec, width)
 
-    def forward(self, source: Span, run: Run) -> Span:
+    def forward(self, source: Span, run: Unrolling) -> Span:
         raw = self.linear(source, run)
         if self.norm is None:
             return raw
@@ -86,7 +86,7 @@ class Link(nn.Module):
         with run.tail_context():
             return Span(head, normalise(self.norm, raw.tail, statistics)[0])
 
-    def linear(self, source: Span, run: Run) -> Span:
+    def linear(self, source: Span, run: Unrolling) -> Span:
         """Pooling and weights, without normalisation."""
         head = self._linear(source.head, run)
         if source.tail is None:
@@ -94,7 +94,7 @@ class Link(nn.Module):
         with run.tail_context():
             return Span(head, self._linear(source.tail, run))
 
-    def _linear(self, data: Tensor, run: Run) -> Tensor:
+    def _linear(self, data: Tensor, run: Unrolling) -> Tensor:
         with run.cast(data.device.type):
             if self.pool > 1:
                 data = average_pool(data, self.pool)
@@ -133,7 +133,7 @@ class Stage(nn.Module):
         learned = leak is not None and spec.spiking
         self.leak = nn.Parameter(torch.tensor(leak).logit()) if learned else None
         self.links = nn.ModuleList(
-            Link(link, shapes[link.source], spec.width) for link in spec.links
+            StageLink(link, shapes[link.source], spec.width) for link in spec.links
         )
 
     @property
@@ -143,23 +143,25 @@ class Stage(nn.Module):
 
     @property
     def sources(self) -> list[str]:
-        return [link.source for link in self.links if isinstance(link, Link)]
+        return [link.source for link in self.links if isinstance(link, StageLink)]
 
-    def current(self, emitted: dict[str, Span], run: Run) -> Span:
+    def current(self, emitted: dict[str, Span], run: Unrolling) -> Span:
         """The summed input current of every step."""
-        parts = [link(emitted[link.source], run) for link in self.links if isinstance(link, Link)]
+        parts = [
+            link(emitted[link.source], run) for link in self.links if isinstance(link, StageLink)
+        ]
         return parts[0] if len(parts) == 1 else _add(parts, run)
 
-    def forward(self, emitted: dict[str, Span], run: Run, neuron: NeuronModel) -> Span:
+    def forward(self, emitted: dict[str, Span], run: Unrolling, neuron: NeuronModel) -> Span:
         if not self.spiking:
             return self.current(emitted, run)
         first = self.links[0]
-        lone = first if isinstance(first, Link) and len(self.links) == 1 else None
+        lone = first if isinstance(first, StageLink) and len(self.links) == 1 else None
         if lone is None or lone.norm is None:
             return self._fire(self.current(emitted, run), None, run, neuron)
         return self._fire(lone.linear(emitted[lone.source], run), lone.norm, run, neuron)
 
-    def _fire(self, x: Span, norm: BatchNorm | None, run: Run, neuron: NeuronModel) -> Span:
+    def _fire(self, x: Span, norm: BatchNorm | None, run: Unrolling, neuron: NeuronModel) -> Span:
         """Spikes of head and tail; the tail starts from the head's last membrane."""
         settings = (run.batch, neuron, self.pool)
         statistics, decay = None, self.decay
@@ -184,7 +186,7 @@ class Stage(nn.Module):
         return Span(spikes, tail)
 
 
-def _add(parts: list[Span], run: Run) -> Span:
+def _add(parts: list[Span], run: Unrolling) -> Span:
     if all(part.static for part in parts):
         return Span(_total([part.head for part in parts]), None, static=True)
     head = _total([_repeat(part.head, run.head, part.static) for part in parts])
@@ -259,7 +261,7 @@ class SpikingNet(nn.Module):
         return [spec.name for spec in self.specs if spec.name in wanted]
 
     def run(
-        self, images: Tensor, run: Run, outputs: Sequence[str] = (READOUT,)
+        self, images: Tensor, run: Unrolling, outputs: Sequence[str] = (READOUT,)
     ) -> dict[str, Tensor]:
         """Logits (T_s + tail, B, classes) of every readout in *outputs*, step by step.
 
@@ -269,7 +271,7 @@ class SpikingNet(nn.Module):
         return self.run_with_rates(images, run, outputs)[0]
 
     def run_with_rates(
-        self, images: Tensor, run: Run, outputs: Sequence[str] = (READOUT,)
+        self, images: Tensor, run: Unrolling, outputs: Sequence[str] = (READOUT,)
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Also the spikes per neuron and step over the head, of every deployed population."""
         emitted = self.emit(images, run, self.reachable(outputs))
@@ -277,7 +279,7 @@ class SpikingNet(nn.Module):
         rates = {name: emitted[name].head.mean() for name in deployed}
         return {name: _logits(emitted[name], run) for name in outputs}, rates
 
-    def emit(self, images: Tensor, run: Run, stages: Sequence[str]) -> dict[str, Span]:
+    def emit(self, images: Tensor, run: Unrolling, stages: Sequence[str]) -> dict[str, Span]:
         """What every one of *stages* emits; all they depend on must be among them."""
         emitted = {"input": _input_span(images, run)}
         for name in stages:
@@ -286,10 +288,10 @@ class SpikingNet(nn.Module):
 
     def forward(self, images: Tensor, steps: int = 4) -> Tensor:
         batch = images.shape[0] if images.dim() == 4 else images.shape[1]
-        return self.run(images, Run(batch, steps))[READOUT]
+        return self.run(images, Unrolling(batch, steps))[READOUT]
 
 
-def _input_span(images: Tensor, run: Run) -> Span:
+def _input_span(images: Tensor, run: Unrolling) -> Span:
     if images.dim() == 4:
         return Span(images.contiguous(memory_format=torch.channels_last), None, static=True)
     if len(images) < run.head + run.tail:
@@ -301,7 +303,7 @@ def _input_span(images: Tensor, run: Run) -> Span:
     return Span(flat[:cut], flat[cut:end] if run.tail else None)
 
 
-def _logits(span: Span, run: Run) -> Tensor:
+def _logits(span: Span, run: Unrolling) -> Tensor:
     head = _by_step(span.head, run.batch)
     return head if span.tail is None else torch.cat([head, _by_step(span.tail, run.batch)])
 
@@ -320,7 +322,7 @@ def scale_to_unit_current(net: SpikingNet, images: Tensor, steps: int) -> None:
     """
     was_training = net.training
     net.eval()
-    run = Run(images.shape[0], steps)
+    run = Unrolling(images.shape[0], steps)
     for spec in net.specs:
         stage = net.stage(spec.name)
         if spec.spiking and not any(link.norm for link in spec.links):

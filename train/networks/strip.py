@@ -25,7 +25,7 @@ from tssd.train.handover.float_network import (
     Reset,
 )
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import READOUT, Link, Run, SpikingNet, Stage
+from tssd.train.networks.network import READOUT, SpikingNet, Stage, StageLink, Unrolling
 
 KNOWN = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.Identity)
 
@@ -59,7 +59,7 @@ def deployed(net: SpikingNet, time_steps: int, output: str = READOUT) -> FloatNe
     relays = {spec.name for spec in net.specs if spec.relay}
     for name in net.reachable([output]):
         stage = net.stage(name)
-        links = [_projection(net, stage, x) for x in stage.links if isinstance(x, Link)]
+        links = [_projection(net, stage, x) for x in stage.links if isinstance(x, StageLink)]
         into[name] = [part for link in links for part in through(into, relays, link)]
         if name not in relays:
             populations.append(_population(net, stage))
@@ -70,7 +70,7 @@ def deployed(net: SpikingNet, time_steps: int, output: str = READOUT) -> FloatNe
 def _check_layers(net: SpikingNet) -> None:
     """Only known layers, only finite numbers."""
     for path, module in net.named_modules():
-        structural = (SpikingNet, Stage, Link, nn.ModuleDict, nn.ModuleList)
+        structural = (SpikingNet, Stage, StageLink, nn.ModuleDict, nn.ModuleList)
         if not isinstance(module, (*KNOWN, *structural)):
             hint = "average pooling (StageSpec.pool)" if "Pool" in type(module).__name__ else None
             raise NetworkError(
@@ -87,7 +87,7 @@ def _check_layers(net: SpikingNet) -> None:
 def _check_heads_are_idle(net: SpikingNet, example: ByteArray, steps: int, output: str) -> None:
     was_training = net.training
     net.eval()
-    run = Run(len(example), steps)
+    run = Unrolling(len(example), steps)
     with torch.no_grad():
         whole = net.run(to_current(example), run, net.readouts)[output]
         alone = net.run(to_current(example), run, [output])[output]
@@ -121,7 +121,7 @@ def _population(net: SpikingNet, stage: Stage) -> FloatPopulation:
     )
 
 
-def _projection(net: SpikingNet, stage: Stage, link: Link) -> FloatProjection:
+def _projection(net: SpikingNet, stage: Stage, link: StageLink) -> FloatProjection:
     weights = link.weights
     is_conv = isinstance(weights, nn.Conv2d)
     # Pooling by a, then by b, incomplete windows dropped, is pooling by a * b.
@@ -146,7 +146,7 @@ def _projection(net: SpikingNet, stage: Stage, link: Link) -> FloatProjection:
 
 
 def _identity(
-    net: SpikingNet, stage: Stage, link: Link, average: AveragePool | None
+    net: SpikingNet, stage: Stage, link: StageLink, average: AveragePool | None
 ) -> FloatProjection:
     """A skip: one weight of 1 per channel (a depthwise 1 x 1 convolution), or the unit matrix."""
     shape = net.shapes[stage.name]
@@ -169,7 +169,7 @@ def _whole(value: object) -> int:
     return value
 
 
-def _norm(link: Link) -> Norm | None:
+def _norm(link: StageLink) -> Norm | None:
     norm = link.norm
     if norm is None:
         return None

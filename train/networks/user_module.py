@@ -25,7 +25,7 @@ from torch import Tensor, fx, nn
 
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, NetworkError
-from tssd.train.networks.network import READOUT, Run, SpikingNet
+from tssd.train.networks.network import READOUT, SpikingNet, Unrolling
 from tssd.train.networks.neuron import NeuronModel
 from tssd.train.networks.trace import trace
 
@@ -102,7 +102,7 @@ class UserNet(SpikingNet):
         return self.outputs
 
     def run_with_rates(
-        self, images: Tensor, run: Run, outputs: Sequence[str] = (READOUT,)
+        self, images: Tensor, run: Unrolling, outputs: Sequence[str] = (READOUT,)
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         steps = run.head + run.tail
         found: dict[str, list[Tensor]] = {name: [] for name in outputs}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tssd.atomic import write_bytes, written_whole
 from tssd.train.config import TrainConfig
-from tssd.train.study.runs import CUT, Difference, Outcome
+from tssd.train.study.runs import CUT, Outcome, PairedDifference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> st
     return "\n".join(lines) + "\n"
 
 
-def _row(outcome: Outcome, pairs: Sequence[Difference | None]) -> list[str]:
+def _row(outcome: Outcome, pairs: Sequence[PairedDifference | None]) -> list[str]:
     width = outcome.half_width
     rates = outcome.rates.values()
     return [

@@ -47,7 +47,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """Mean over seeds of the paired difference in points, and half of its 95 % interval."""
 
     mean: float
@@ -68,8 +68,8 @@ class Outcome:
     at_step: tuple[float, ...]  # mean over seeds after 1, 2, ... T_t steps
     rates: Mapping[str, float]  # spikes per neuron and step, mean over seeds
     synops: Mapping[str, float]  # per inference, mean over seeds
-    to_baseline: Difference | None  # against the first condition; None for itself
-    to_cut: Difference | None  # against CUT; None for itself
+    to_baseline: PairedDifference | None  # against the first condition; None for itself
+    to_cut: PairedDifference | None  # against CUT; None for itself
 
     @property
     def mean(self) -> float:
@@ -264,10 +264,10 @@ def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: fmean(table[key] for table in tables) for key in tables[0]}
 
 
-def difference(values: Sequence[float], control: Sequence[float]) -> Difference:
+def difference(values: Sequence[float], control: Sequence[float]) -> PairedDifference:
     """*values* minus *control*, paired by seed."""
     pairs = [a - b for a, b in zip(values, control, strict=True)]
-    return Difference(fmean(pairs), interval(pairs))
+    return PairedDifference(fmean(pairs), interval(pairs))
 
 
 def interval(values: Sequence[float]) -> float | None:

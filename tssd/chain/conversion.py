@@ -23,7 +23,7 @@ FORMATS = (".nir", ".net")
 
 
 @dataclass(frozen=True)
-class Form:
+class FileForm:
     """How a ``.nir`` is written: the mode, the length of a step, or the platform to read it."""
 
     mode: NirMode = NirMode.COMPATIBLE
@@ -31,7 +31,7 @@ class Form:
     platform: str | None = None
 
 
-def convert(source: Path, out: Path, form: Form) -> str | None:
+def convert(source: Path, out: Path, form: FileForm) -> str | None:
     """The integers of a bundle or of a ``.nir`` of ours as *out*, by its suffix. Returns what a
     user of the file must know, if anything."""
     check_new(out)
@@ -45,7 +45,7 @@ def convert(source: Path, out: Path, form: Form) -> str | None:
     return None
 
 
-def convert_model(model: ModelSource, out: Path, form: Form) -> str | None:
+def convert_model(model: ModelSource, out: Path, form: FileForm) -> str | None:
     """The user's snnTorch module as a ``.nir`` of float weights; returns as ``convert`` does."""
     check_new(out)
     if out.suffix != ".nir":

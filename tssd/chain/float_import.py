@@ -21,7 +21,7 @@ from tssd.export.bundle.manifest import sha256
 from tssd.export.bundle.place import check_place
 from tssd.export.nir.graphs.from_snntorch import DT_SECONDS, from_snntorch
 from tssd.export.nir.graphs.graph import RESETTING, Graph
-from tssd.export.nir.graphs.profiles import PROFILES, Answers, Rule, resolve
+from tssd.export.nir.graphs.profiles import PROFILES, Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.to_float import to_float
@@ -96,7 +96,11 @@ def export_graph(
 
 
 def _several_spikes(
-    graph: Graph, rule: Rule, source: FloatSource, stripped: FloatNetwork, material: Material
+    graph: Graph,
+    rule: SteppingRule,
+    source: FloatSource,
+    stripped: FloatNetwork,
+    material: Material,
 ) -> tuple[str, ...]:
     """What a platform whose neurons send several spikes in a step would send more."""
     name = source.answers.profile

@@ -41,7 +41,7 @@ OPTIONAL = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class Condition:
     """One line of the diagnosis; ``fix`` is the command that supplies what is missing."""
 
     name: str
@@ -53,8 +53,8 @@ class Finding:
 @dataclass(frozen=True)
 class Diagnosis:
     machine: dict[str, str]
-    packages: tuple[Finding, ...]
-    engines: tuple[Finding, ...]
+    packages: tuple[Condition, ...]
+    engines: tuple[Condition, ...]
     chips: tuple[str, ...]
 
 
@@ -73,15 +73,15 @@ def machine() -> dict[str, str]:
     }
 
 
-def packages() -> tuple[Finding, ...]:
+def packages() -> tuple[Condition, ...]:
     """Every package tssd needs, then the optional ones."""
     needed = [_package(name, "needed by tssd") for name in REQUIRED]
     return (*needed, *(_package(name, use) for name, use in OPTIONAL.items()))
 
 
-def engines() -> tuple[Finding, ...]:
+def engines() -> tuple[Condition, ...]:
     """Every engine of the register, with what it lacks here."""
-    definition = Finding("integer", "ready", "the definition, in numpy")
+    definition = Condition("integer", "ready", "the definition, in numpy")
     return (definition, *(_engine(name) for name in engine_names()))
 
 
@@ -91,16 +91,16 @@ def chips() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in root.glob("*/*.toml")))
 
 
-def _package(name: str, use: str) -> Finding:
+def _package(name: str, use: str) -> Condition:
     found = version(name)
     if found is None:
-        return Finding(name, "missing", use, f"pip install {name}")
-    return Finding(name, "ready", found)
+        return Condition(name, "missing", use, f"pip install {name}")
+    return Condition(name, "ready", found)
 
 
-def _engine(name: str) -> Finding:
+def _engine(name: str) -> Condition:
     try:
         found = look(find_engine(name))
     except TargetError as error:
-        return Finding(name, "missing", error.found, error.hint)
-    return Finding(name, found.state, found.detail, found.fix)
+        return Condition(name, "missing", error.found, error.hint)
+    return Condition(name, found.state, found.detail, found.fix)

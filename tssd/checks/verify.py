@@ -19,7 +19,7 @@ Quantity = Literal["spikes", "u", "v"]
 
 
 @dataclass(frozen=True)
-class Difference:
+class SlotDifference:
     """One slot in which two engines disagree; ``step`` is None for sums over steps."""
 
     population: str
@@ -113,7 +113,7 @@ def _shape_row(title: str, name: str, expected: IntArray, found: IntArray) -> Co
     return check(title, False, f"shape {found.shape}", f"shape {expected.shape}", name)
 
 
-def _row(title: str, expected: IntArray, found: IntArray, first: Difference | None) -> Contract:
+def _row(title: str, expected: IntArray, found: IntArray, first: SlotDifference | None) -> Contract:
     if first is None:
         return check(title, True, "0 differences", "0 differences")
     count = int(np.count_nonzero(expected != found))
@@ -131,30 +131,30 @@ def _first(expected: IntArray, found: IntArray) -> tuple[int, ...] | None:
 
 def _first_by_step(
     name: str, quantity: str, expected: IntArray, found: IntArray, first_sample: int
-) -> Difference | None:
+) -> SlotDifference | None:
     by_sample = np.swapaxes(expected, 0, 1), np.swapaxes(found, 0, 1)  # sample, step, neuron
     at = _first(*by_sample)
     if at is None:
         return None
     sample, step, *neuron = at
     values = int(by_sample[0][at]), int(by_sample[1][at])
-    return Difference(name, quantity, tuple(neuron), first_sample + sample, step, *values)
+    return SlotDifference(name, quantity, tuple(neuron), first_sample + sample, step, *values)
 
 
 def _first_by_sample(
     name: str, expected: IntArray, found: IntArray, first_sample: int
-) -> Difference | None:
+) -> SlotDifference | None:
     at = _first(expected, found)
     if at is None:
         return None
     values = int(expected[at]), int(found[at])
-    return Difference(name, "membrane", at[1:], first_sample + at[0], None, *values)
+    return SlotDifference(name, "membrane", at[1:], first_sample + at[0], None, *values)
 
 
 def _first_by_neuron(
     name: str, quantity: str, expected: IntArray, found: IntArray
-) -> Difference | None:
+) -> SlotDifference | None:
     at = _first(expected, found)
     if at is None:
         return None
-    return Difference(name, quantity, at, None, None, int(expected[at]), int(found[at]))
+    return SlotDifference(name, quantity, at, None, None, int(expected[at]), int(found[at]))

@@ -93,14 +93,14 @@ def read_network(path: Path) -> "IntNetwork":
 
 
 @dataclass(frozen=True)
-class Traffic:
+class TrafficRow:
     """Who sends to whom when every neuron fires once, and how far."""
 
     hop_cost: float
     between: "dict[tuple[str, str], Flow]"
 
 
-def traffic_of(network: "IntNetwork", chip: "ChipSpec", out: Path | None) -> Traffic:
+def traffic_of(network: "IntNetwork", chip: "ChipSpec", out: Path | None) -> TrafficRow:
     """Place *network*, write the placement to *out* if given, sum up its traffic."""
     from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic, traffic_table
 
@@ -108,10 +108,10 @@ def traffic_of(network: "IntNetwork", chip: "ChipSpec", out: Path | None) -> Tra
     if out is not None:
         write_text(out, placed.to_json())
     flow = traffic(network, placed, placed_fanouts(network, placed))
-    return Traffic(placed.hop_cost, traffic_table(placed, flow, chip))
+    return TrafficRow(placed.hop_cost, traffic_table(placed, flow, chip))
 
 
-def to_table(result: "Fit", traffic: Traffic | None = None) -> dict[str, Any]:
+def to_table(result: "Fit", traffic: TrafficRow | None = None) -> dict[str, Any]:
     """The fit as JSON."""
     table = asdict(result) | {"fits": result.fits}
     if traffic is not None:
@@ -122,7 +122,7 @@ def to_table(result: "Fit", traffic: Traffic | None = None) -> dict[str, Any]:
     return table
 
 
-def traffic_text(traffic: Traffic) -> str:
+def traffic_text(traffic: TrafficRow) -> str:
     """One line per pair of populations, and the cost."""
     rows = [
         (a, b, f"{flow.messages:,}", f"{flow.mean_hops:.2f}", f"{flow.chip_hops:,}")

@@ -48,13 +48,13 @@ def command(
     metadata says. --nir exact spells a soft reset out in plain primitives. --for PLATFORM writes
     what that platform's own import steps as meant, and no integers.
     """
-    from tssd.chain.conversion import Form, convert, convert_model
+    from tssd.chain.conversion import FileForm, convert, convert_model
     from tssd.chain.module_source import ModelSource
     from tssd.export.nir.integers.graph import NirMode
 
     if (source is None) == (model is None):
         raise click.UsageError("give SOURCE or --model, one of them")
-    form = Form(NirMode(nir_mode), dt, platform)
+    form = FileForm(NirMode(nir_mode), dt, platform)
     if source is not None:
         note = convert(source, out, form)
     else:

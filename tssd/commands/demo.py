@@ -8,7 +8,7 @@ import click
 
 from tssd import terminal
 from tssd.errors import ConfigError
-from tssd.progress import Steps
+from tssd.progress import ProgressSteps
 
 MARK = ".tssd-demo"  # only a folder with this file is ever replaced
 RUN, BUNDLE = "run", "bundle"
@@ -34,7 +34,7 @@ def command(out: Path, as_json: bool) -> None:
     from tssd.report import words
 
     _fresh(out)
-    steps = Steps(quiet=as_json)
+    steps = ProgressSteps(quiet=as_json)
     report = run(out, steps.start)
     steps.done()
     if as_json:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from tssd import terminal
-from tssd.checks.diagnosis import Diagnosis, Finding, diagnose
+from tssd.checks.diagnosis import Condition, Diagnosis, diagnose
 
 MARKS = {"ready": "✔", "missing": "✘"}
 
@@ -39,6 +39,6 @@ def text(found: Diagnosis) -> str:
     return "\n".join(parts)
 
 
-def _table(findings: Iterable[Finding]) -> str:
+def _table(findings: Iterable[Condition]) -> str:
     rows = [(MARKS[f.state], f.name, f.state, f.detail) for f in findings]
     return terminal.to_text(terminal.plain_table(("", "name", "state", "detail"), rows))

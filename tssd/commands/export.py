@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tssd.commands import bundle_options
-from tssd.progress import Steps
+from tssd.progress import ProgressSteps
 
 MODULE_ONLY = ("weights", "input_shape", "calibration")
 
@@ -42,7 +42,7 @@ def command(
 
     if run is None and model is None:
         raise click.UsageError("give a run folder or --model")
-    steps = Steps(quiet=as_json)
+    steps = ProgressSteps(quiet=as_json)
     own = {key: choices.pop(key) for key in (*MODULE_ONLY, "time_steps")}
     coding = bundle_options.coding_of(choices.pop("coding"))
     options = ExportOptions(**choices, input_coding=coding)

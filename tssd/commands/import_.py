@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tssd.commands import bundle_options
-from tssd.progress import Steps
+from tssd.progress import ProgressSteps
 
 FLOAT_ONLY = (
     *("calibration", "profile", "dt", "rule", "reset", "pooling", "weight_bits", "device"),
@@ -51,7 +51,7 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     coding = bundle_options.coding_of(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
     options = ImportOptions(**own, coding=coding, answers=answers, export=ExportOptions(**choices))
-    steps = Steps(quiet=as_json)
+    steps = ProgressSteps(quiet=as_json)
     bundle = import_bundle(path, out, options, force=force, on_step=steps.start)
     steps.done()
     bundle_options.show(out, bundle, as_json)

@@ -15,7 +15,7 @@ from tssd.progress import counter
 from tssd.report import words
 
 if TYPE_CHECKING:  # the command's options are read without the simulator
-    from tssd.hw_targets.costs.energy import Range
+    from tssd.hw_targets.costs.energy import EnergyRange
     from tssd.hw_targets.sim.engine import Run
 
 PATH = click.Path(path_type=Path)
@@ -191,7 +191,7 @@ def layer_table(run: "Run") -> Table:
     return terminal.plain_table(columns, rows, right=columns[1:])
 
 
-def energy_range(pj: "Range") -> str:
+def energy_range(pj: "EnergyRange") -> str:
     """An energy with its range."""
     return f"{words.energy(pj.nominal)} ({words.energy(pj.low)} .. {words.energy(pj.high)})"
 

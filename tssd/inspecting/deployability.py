@@ -14,7 +14,7 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.errors import NetworkError, TssdError
 from tssd.export.netx.write import check_netx
 from tssd.export.nir.graphs.graph import Graph, Node, by_distance
-from tssd.export.nir.graphs.profiles import Answers, Rule, resolve
+from tssd.export.nir.graphs.profiles import Answers, SteppingRule, resolve
 from tssd.hw_targets.chip.chips import chip_names, load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fit import fit
@@ -98,7 +98,7 @@ def _shape_after(node: Node, before: tuple[int, ...]) -> tuple[int, ...]:
     return (channels, *(-(-n // stride) for n in most))
 
 
-def _converted(graph: Graph, rule: Rule) -> FloatNetwork | str:
+def _converted(graph: Graph, rule: SteppingRule) -> FloatNetwork | str:
     """The graph as populations and projections, or why it is none."""
     from tssd.calibration.quantizing.fold import fold
     from tssd.export.nir.graphs.to_float import to_float

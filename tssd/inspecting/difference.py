@@ -21,7 +21,7 @@ Content = Mapping[str, Any]  # layer -> field -> value, in the order of the laye
 
 
 @dataclass(frozen=True)
-class Difference:
+class FileDifference:
     """``where`` names layer and field, for arrays also the first index; counts are of values."""
 
     where: str
@@ -31,7 +31,7 @@ class Difference:
     of: int = 1
 
 
-def diff(a: Path, b: Path) -> list[Difference]:
+def diff(a: Path, b: Path) -> list[FileDifference]:
     """Everything in which *a* and *b* differ; an empty list: they are the same."""
     return list(_differences(content(a), content(b)))
 
@@ -91,15 +91,15 @@ def _record(path: Path) -> Content:
         return {name: {"values": values} for name, values in read_arrays(path).items()}
 
 
-def _differences(a: Content, b: Content) -> Iterator[Difference]:
+def _differences(a: Content, b: Content) -> Iterator[FileDifference]:
     for name in [*a, *(n for n in b if n not in a)]:
         if name not in a or name not in b:
-            yield Difference(name, _presence(name, a), _presence(name, b))
+            yield FileDifference(name, _presence(name, a), _presence(name, b))
             continue
         for label in [*a[name], *(k for k in b[name] if k not in a[name])]:
             where = f"{name}: {label}"
             if label not in a[name] or label not in b[name]:
-                yield Difference(where, _presence(label, a[name]), _presence(label, b[name]))
+                yield FileDifference(where, _presence(label, a[name]), _presence(label, b[name]))
             else:
                 yield from _values(where, a[name][label], b[name][label])
 
@@ -108,10 +108,10 @@ def _presence(name: str, table: Mapping[str, Any]) -> str:
     return "present" if name in table else "absent"
 
 
-def _values(where: str, a: Any, b: Any) -> Iterator[Difference]:
+def _values(where: str, a: Any, b: Any) -> Iterator[FileDifference]:
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
         if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a != b:
-            yield Difference(where, str(a)[:80], str(b)[:80])
+            yield FileDifference(where, str(a)[:80], str(b)[:80])
         return
     if a.shape != b.shape:
         yield from _shapes(where, a, b)
@@ -119,7 +119,7 @@ def _values(where: str, a: Any, b: Any) -> Iterator[Difference]:
     unequal = a != b
     if np.any(unequal):
         index = tuple(int(i) for i in np.argwhere(unequal)[0])
-        yield Difference(
+        yield FileDifference(
             f"{where}[{', '.join(map(str, index))}]",
             str(a[index]),
             str(b[index]),
@@ -128,13 +128,13 @@ def _values(where: str, a: Any, b: Any) -> Iterator[Difference]:
         )
 
 
-def _shapes(where: str, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Iterator[Difference]:
+def _shapes(where: str, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Iterator[FileDifference]:
     """Parameters of two shapes are equal if one broadcasts to the other."""
     try:
         whole = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         whole = None
     if whole not in (a.shape, b.shape) or whole is None:
-        yield Difference(where, f"shape {a.shape}", f"shape {b.shape}")
+        yield FileDifference(where, f"shape {a.shape}", f"shape {b.shape}")
         return
     yield from _values(where, np.broadcast_to(a, whole), np.broadcast_to(b, whole))

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from tssd.inspecting.inspection import Inspection, LayerRow
+from tssd.inspecting.inspection import InspectedLayer, Inspection
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 46, 24, 40, 20
 COLOURS = {"input": "#dbe9f6", "lif": "#fde7c8", "readout": "#d8efd9", "relay": "#eeeeee"}
@@ -48,7 +48,7 @@ def _corner(at: tuple[int, int]) -> tuple[int, int]:
     return MARGIN + at[0] * (WIDTH + GAP_X), MARGIN + at[1] * (HEIGHT + GAP_Y)
 
 
-def _box(row: LayerRow, at: tuple[int, int]) -> str:
+def _box(row: InspectedLayer, at: tuple[int, int]) -> str:
     x, y = _corner(at)
     size = " x ".join(map(str, row.shape))
     about = f"{row.kind} {size}" + (

@@ -28,7 +28,7 @@ OPTIMIZER = "optimizer."  # how the names of its tensors begin in a checkpoint
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class InspectedLayer:
     """One population, node or tensor. ``parameters`` counts stored numbers; None: unknown."""
 
     name: str
@@ -46,7 +46,7 @@ class Inspection:
 
     path: str
     kind: str
-    layers: tuple[LayerRow, ...]
+    layers: tuple[InspectedLayer, ...]
     edges: tuple[tuple[str, str], ...]
     missing: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def _integers(path: Path, kind: str, network: IntNetwork) -> Inspection:
         largest = max((int(np.abs(w).max(initial=0)) for w in weights), default=0)
         own = sum(int(x.size) for x in arrays_of(p).values()) if p.has_state else 0
         rows.append(
-            LayerRow(
+            InspectedLayer(
                 p.name,
                 str(p.kind),
                 p.shape,
@@ -112,7 +112,7 @@ def _graph(path: Path, graph: Graph, answers: Answers) -> Inspection:
         shape = tuple(node.params.get("shape", widest))
         word = node.metadata.get("reset", graph.metadata.get("reset"))
         rows.append(
-            LayerRow(
+            InspectedLayer(
                 name,
                 node.type,
                 shape,
@@ -137,7 +137,7 @@ def _netx(path: Path) -> Inspection:
         weights = [w for w in (layer.weight, layer.weight_rec, layer.bias) if w is not None]
         largest = max((int(np.abs(w).max(initial=0)) for w in weights), default=0)
         rows.append(
-            LayerRow(
+            InspectedLayer(
                 f"{layer.index}_{layer.name or layer.type}",
                 layer.type,
                 tuple(layer.shape),
@@ -171,12 +171,12 @@ def _onnx(path: Path) -> Inspection:
     return Inspection(str(path), "ONNX", rows, edges, (), facts)
 
 
-def _onnx_rows(text: str | None, where: str) -> tuple[LayerRow, ...]:
+def _onnx_rows(text: str | None, where: str) -> tuple[InspectedLayer, ...]:
     if text is None:
         return ()
     try:
         return tuple(
-            LayerRow(
+            InspectedLayer(
                 str(p["name"]),
                 str(p["kind"]),
                 tuple(int(n) for n in p["shape"]),
@@ -204,7 +204,7 @@ def _checkpoint(path: Path) -> Inspection:
         table = json.loads(text)
         about = table.pop("__metadata__", {})
         rows = tuple(
-            LayerRow(
+            InspectedLayer(
                 str(name),
                 str(entry["dtype"]),
                 tuple(int(n) for n in entry["shape"]),

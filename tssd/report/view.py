@@ -21,7 +21,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """0 .. maximum over 100 %."""
 
     maximum: float
@@ -54,7 +54,7 @@ class ChartRow:
 
 @dataclass(frozen=True)
 class Chart:
-    axis: Axis
+    axis: ChartAxis
     rows: tuple[ChartRow, ...]
     series: tuple[tuple[str, str], ...]  # (series, words)
 
@@ -98,7 +98,7 @@ class Heat:
     cells: tuple[HeatCell, ...]
 
 
-def axis(largest: float, unit: str = "") -> Axis:
+def axis(largest: float, unit: str = "") -> ChartAxis:
     """An axis that holds *largest* with three to six round ticks."""
     step = _round_step(largest / 4) if largest > 0 else 0.25
     count = max(math.ceil(largest / step - 1e-9), 1)
@@ -107,7 +107,7 @@ def axis(largest: float, unit: str = "") -> Axis:
     ticks = tuple(
         Tick(round(100 * i / count, 3), show(i * step) if i else "0") for i in range(count + 1)
     )
-    return Axis(maximum, ticks)
+    return ChartAxis(maximum, ticks)
 
 
 def reference_of(report: Report) -> str | None:
@@ -191,7 +191,7 @@ def heat(report: Report) -> Heat | None:
     )
 
 
-def _spike_row(layer: LayerRow, sources: Sequence[str], scale: Axis, samples: int) -> ChartRow:
+def _spike_row(layer: LayerRow, sources: Sequence[str], scale: ChartAxis, samples: int) -> ChartRow:
     bars = []
     for place, source in enumerate(sources):
         count = layer.spikes.get(source)
@@ -209,7 +209,7 @@ def _ratio(layer: LayerRow) -> str:
     return "" if integer is None or not before else f"{integer / before:.3f} of float"
 
 
-def _energy_row(layer: LayerRow, scale: Axis) -> ChartRow:
+def _energy_row(layer: LayerRow, scale: ChartAxis) -> ChartRow:
     bars, start = [], 0.0
     for part in ENERGY_PARTS:
         value = getattr(layer.energy_pj.parts, part)

@@ -26,7 +26,7 @@ from tssd.export.nir.graphs.profiles import (
     RESETS,
     Answers,
     Profile,
-    Rule,
+    SteppingRule,
     decay_and_gain,
     parameters,
     reset_of,
@@ -78,7 +78,7 @@ def _rewritten(graph: Graph, platform: str) -> tuple[Graph, bool]:
     rule, profile = resolve(graph), PROFILES[platform]
     graph = _without_identities(fold_thresholds(graph, rule))
     graph, added = without_last_sum(graph, rule, platform)
-    there = Rule(
+    there = SteppingRule(
         profile.dt_seconds or DEFAULT_DT[platform],
         profile.discretisation,
         None,
@@ -124,7 +124,12 @@ def _zeros(weight: FloatArray) -> FloatArray:
 
 
 def _neuron(
-    graph: Graph, name: str, rule: Rule, there: Rule, profile: Profile, platform: str
+    graph: Graph,
+    name: str,
+    rule: SteppingRule,
+    there: SteppingRule,
+    profile: Profile,
+    platform: str,
 ) -> Node:
     node, p = graph.nodes[name], parameters(graph, name, rule)
     _check_reset(graph, name, rule, profile, platform)
@@ -161,7 +166,7 @@ def _kind(kind: str, leaky: bool) -> str:
 
 
 def _stage(
-    there: Rule, decay: FloatArray | None, gain: FloatArray, cuba: bool
+    there: SteppingRule, decay: FloatArray | None, gain: FloatArray, cuba: bool
 ) -> tuple[dict[str, FloatArray], FloatArray]:
     """tau and r of one first-order stage, and how much larger its value is there."""
     tau, per_r = None, np.asarray(there.dt_seconds)
@@ -177,7 +182,7 @@ def _stage(
     return {**found, "r": gain / per_r}, np.ones(())
 
 
-def _tau(decay: FloatArray, there: Rule) -> FloatArray:
+def _tau(decay: FloatArray, there: SteppingRule) -> FloatArray:
     """The time constant that gives *decay*; a decay of 0 is a tau far below the step."""
     steps = np.full(np.shape(decay), FOREVER)
     leaks = decay < 1
@@ -190,13 +195,15 @@ def _tau(decay: FloatArray, there: Rule) -> FloatArray:
     return result
 
 
-def _half_step(graph: Graph, name: str, rule: Rule) -> float:
+def _half_step(graph: Graph, name: str, rule: SteppingRule) -> float:
     units = graph.nodes[name].metadata.get("states_per_weight_unit")
     hard = reset_of(graph, name, rule) is Reset.HARD
     return 0.5 / float(units) if units is not None and hard else 0.0
 
 
-def _check_reset(graph: Graph, name: str, rule: Rule, profile: Profile, platform: str) -> None:
+def _check_reset(
+    graph: Graph, name: str, rule: SteppingRule, profile: Profile, platform: str
+) -> None:
     if graph.nodes[name].type not in RESETTING:
         return
     p = parameters(graph, name, rule)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from tssd.export.nir.graphs.fx_layers import LAYERS, Shape, Value, fault, flatten, without_norms
+from tssd.export.nir.graphs.fx_layers import LAYERS, NodeValue, Shape, fault, flatten, without_norms
 from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node
 from tssd.export.nir.integers.graph import NirMode
 from tssd.train.networks.trace import trace
@@ -43,7 +43,7 @@ POOLS: tuple[tuple[Any, Any], ...] = (
     (functional.max_pool2d, nn.MaxPool2d),
 )
 
-STATE = Value("", ())  # a membrane handed in or out: it lives inside the node
+STATE = NodeValue("", ())  # a membrane handed in or out: it lives inside the node
 
 
 def from_snntorch(
@@ -80,7 +80,7 @@ class _Walker:
         self.dt, self.mode = dt_seconds, mode
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
-        self.values: dict[fx.Node, Value] = {}
+        self.values: dict[fx.Node, NodeValue] = {}
         self.called: set[str] = set()
 
     def walk(self, input_shape: Shape) -> Graph:
@@ -99,10 +99,10 @@ class _Walker:
         }
         return Graph(self.nodes, tuple(self.edges), metadata, "snnTorch module")
 
-    def _visit(self, node: fx.Node, input_shape: Shape) -> Value:
+    def _visit(self, node: fx.Node, input_shape: Shape) -> NodeValue:
         if node.op == "placeholder":
             first = not any(v.name == "input" for v in self.values.values())
-            return Value("input", input_shape) if first else STATE
+            return NodeValue("input", input_shape) if first else STATE
         if node.op == "get_attr":
             return STATE
         if node.op == "output":
@@ -143,7 +143,7 @@ class _Walker:
         self.nodes = {n: x for n, x in self.nodes.items() if n in seen}
         self.edges = [(a, b) for a, b in self.edges if a in seen and b in seen]
 
-    def _output(self, node: fx.Node) -> Value:
+    def _output(self, node: fx.Node) -> NodeValue:
         """The first element of a returned tuple; the others may be states."""
         returned = node.args[0]
         parts = returned if isinstance(returned, tuple | list) else (returned,)
@@ -153,23 +153,23 @@ class _Walker:
             raise fault(
                 "output", "a membrane of a neuron that resets", "spikes, or reset_mechanism='none'"
             )
-        return Value(
+        return NodeValue(
             self.add("output", "Output", self._solid(real[0], "output"), shape=real[0].shape),
             real[0].shape,
         )
 
-    def _of(self, argument: Any, path: str) -> Value:
+    def _of(self, argument: Any, path: str) -> NodeValue:
         if not isinstance(argument, fx.Node):
             raise fault(path, f"the constant {argument!r}", "a tensor of the network")
         return self.values[argument]
 
-    def _solid(self, value: Value, path: str) -> str:
+    def _solid(self, value: NodeValue, path: str) -> str:
         """The node of a value that must be a real tensor."""
         if not value.name:
             raise fault(path, "a neuron's state read as data", "spikes, or reset_mechanism='none'")
         return value.name
 
-    def _call(self, path: str, node: fx.Node) -> Value:
+    def _call(self, path: str, node: fx.Node) -> NodeValue:
         if path in self.called:
             raise fault(
                 path,
@@ -192,12 +192,12 @@ class _Walker:
         raise fault(path, f"{type(module).__name__}", ", ".join(k.__name__ for k in LAYERS))
 
     def linear_node(
-        self, name: str, path: str, module: nn.Module, source: Value, kind: str, **params: Any
-    ) -> Value:
+        self, name: str, path: str, module: nn.Module, source: NodeValue, kind: str, **params: Any
+    ) -> NodeValue:
         """A node of a stateless map; its output shape is the module's own on zeros."""
         entry = self._solid(source, path)
         shape = self._shape(path, module, source.shape)
-        return Value(self.add(name, kind, entry, **params), shape)
+        return NodeValue(self.add(name, kind, entry, **params), shape)
 
     def _shape(self, path: str, module: Callable[[Tensor], Tensor], shape: Shape) -> Shape:
         try:
@@ -209,7 +209,7 @@ class _Walker:
 
     # ------------------------------------------------------------ functions
 
-    def _function(self, node: fx.Node) -> Value:
+    def _function(self, node: fx.Node) -> NodeValue:
         path, target = node.name, node.target
         if target is operator.getitem:
             return self._item(node)
@@ -218,7 +218,7 @@ class _Walker:
             if a.shape != b.shape:
                 raise fault(path, f"a sum of shapes {a.shape} and {b.shape}", "equal shapes")
             names = (self._solid(a, path), self._solid(b, path))
-            return Value(self.add(path, "Scale", *names, scale=np.ones(a.shape)), a.shape)
+            return NodeValue(self.add(path, "Scale", *names, scale=np.ones(a.shape)), a.shape)
         if target in (operator.mul, torch.mul, "mul"):
             return self._product(node)
         if target in (torch.flatten, "flatten"):
@@ -234,17 +234,17 @@ class _Walker:
             path, f"the operation {word}", "layers, sums of tensors, products with a number"
         )
 
-    def _item(self, node: fx.Node) -> Value:
+    def _item(self, node: fx.Node) -> NodeValue:
         whole, index = self._of(node.args[0], node.name), node.args[1]
         if not whole.fresh:
             raise fault(node.name, "indexing of a tensor", "whole tensors")
         if index == 0:
-            return Value(whole.name, whole.shape, whole.binary)
+            return NodeValue(whole.name, whole.shape, whole.binary)
         if whole.membrane and index in (whole.membrane_index, -1):
-            return Value(whole.membrane, whole.shape)
+            return NodeValue(whole.membrane, whole.shape)
         return STATE
 
-    def _product(self, node: fx.Node) -> Value:
+    def _product(self, node: fx.Node) -> NodeValue:
         numbers = [x for x in node.args if isinstance(x, int | float)]
         tensors = [x for x in node.args if isinstance(x, fx.Node)]
         if len(numbers) != 1 or len(tensors) != 1:
@@ -252,11 +252,11 @@ class _Walker:
         source = self._of(tensors[0], node.name)
         scale = np.full(source.shape, float(numbers[0]))
         entry = self._solid(source, node.name)
-        return Value(self.add(node.name, "Scale", entry, scale=scale), source.shape)
+        return NodeValue(self.add(node.name, "Scale", entry, scale=scale), source.shape)
 
     # ------------------------------------------------------------ neurons
 
-    def _neuron(self, name: str, path: str, module: Any, source: Value) -> Value:
+    def _neuron(self, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
         if type(module) not in NEURONS:
             raise fault(path, type(module).__name__, ", ".join(k.__name__ for k in NEURONS))
         reset = self._reset(path, module)
@@ -275,7 +275,7 @@ class _Walker:
         place = 2 if isinstance(module, SYNAPTIC) else 1
         returns = module.output or not module.init_hidden
         seen = membrane if reset == "none" else None
-        return Value(spikes, shape, spikes == name, seen, place, returns)
+        return NodeValue(spikes, shape, spikes == name, seen, place, returns)
 
     def _reset(self, path: str, module: Any) -> str:
         """The rule that the module really follows; what it cannot be proven to follow."""
@@ -345,7 +345,7 @@ class _Walker:
         self, name: str, path: str, module: Any, spikes: str, entry: str, shape: Shape
     ) -> None:
         inner = module.recurrent
-        ending = Value(spikes, shape)
+        ending = NodeValue(spikes, shape)
         if isinstance(inner, nn.Linear | nn.Conv2d):
             back = LAYERS[type(inner)](
                 self, f"{name}_recurrent", f"{path}.recurrent", inner, ending

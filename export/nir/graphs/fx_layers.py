@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Value:
+class NodeValue:
     """The node that makes a tensor, its shape without batch, whether it holds only 0 and 1, and,
     for a neuron's tuple, the membrane's node (None: it cannot be said)."""
 
@@ -30,7 +30,7 @@ class Value:
     fresh: bool = False  # the tuple of a neuron, to be indexed
 
 
-class Builder(Protocol):
+class NodeBuilder(Protocol):
     """What a layer needs of the walk that meets it."""
 
     def add(self, name: str, kind: str, *sources: str, **params: Any) -> str:
@@ -38,8 +38,8 @@ class Builder(Protocol):
         ...
 
     def linear_node(
-        self, name: str, path: str, module: Any, source: Value, kind: str, **params: Any
-    ) -> Value:
+        self, name: str, path: str, module: Any, source: NodeValue, kind: str, **params: Any
+    ) -> NodeValue:
         """A node that maps as *module* does."""
         ...
 
@@ -58,7 +58,7 @@ def _bias(module: Any, rows: int) -> FloatArray:
     return found
 
 
-def _dense(w: Builder, name: str, path: str, module: Any, source: Value) -> Value:
+def _dense(w: NodeBuilder, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
     weight = module.weight.detach().numpy()
     if len(source.shape) != 1:
         raise fault(path, f"a Linear on shape {source.shape}", "a flat input", "flatten first")
@@ -68,7 +68,7 @@ def _dense(w: Builder, name: str, path: str, module: Any, source: Value) -> Valu
     return w.linear_node(name, path, module, source, "Affine", **params, bias=_bias(module, 0))
 
 
-def _conv(w: Builder, name: str, path: str, module: Any, source: Value) -> Value:
+def _conv(w: NodeBuilder, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
     if module.padding_mode != "zeros":
         raise fault(path, f"padding_mode {module.padding_mode!r}", "zeros")
     padding = module.padding if isinstance(module.padding, str) else _numbers(module.padding)
@@ -89,7 +89,7 @@ def _conv(w: Builder, name: str, path: str, module: Any, source: Value) -> Value
     )
 
 
-def _norm(w: Builder, name: str, path: str, module: Any, source: Value) -> Value:
+def _norm(w: NodeBuilder, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
     """Inference-mode batch norm: k x + b as a depthwise 1 x 1 convolution or a diagonal Affine."""
     if module.running_mean is None:
         raise fault(path, "batch norm without running statistics", "track_running_stats=True")
@@ -118,7 +118,7 @@ def _norm(w: Builder, name: str, path: str, module: Any, source: Value) -> Value
     )
 
 
-def _average(w: Builder, name: str, path: str, module: Any, source: Value) -> Value:
+def _average(w: NodeBuilder, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
     padding = _numbers(module.padding)
     odd = any(padding) and not module.count_include_pad
     if module.ceil_mode or module.divisor_override or odd:
@@ -133,10 +133,10 @@ def _average(w: Builder, name: str, path: str, module: Any, source: Value) -> Va
         return w.linear_node(name, path, module, source, "AvgPool2d", **params)
     summed = w.linear_node(f"{name}_sum", path, module, source, "SumPool2d", **params)
     scale = np.full(summed.shape, 1 / (kernel[0] * kernel[-1]))
-    return Value(w.add(name, "Scale", summed.name, scale=scale), summed.shape)
+    return NodeValue(w.add(name, "Scale", summed.name, scale=scale), summed.shape)
 
 
-def _maximum(w: Builder, name: str, path: str, module: Any, source: Value) -> Value:
+def _maximum(w: NodeBuilder, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
     """The largest of zeros and ones: their sum is above one half."""
     if not source.binary:
         raise fault(path, "MaxPool2d of values that are not spikes", "MaxPool2d after a neuron")
@@ -146,10 +146,10 @@ def _maximum(w: Builder, name: str, path: str, module: Any, source: Value) -> Va
     params = {"kernel_size": kernel, "stride": stride, "padding": _numbers(module.padding)}
     summed = w.linear_node(f"{name}_sum", path, module, source, "SumPool2d", **params)
     half = np.full(summed.shape, 0.5)
-    return Value(w.add(name, "Threshold", summed.name, threshold=half), summed.shape, True)
+    return NodeValue(w.add(name, "Threshold", summed.name, threshold=half), summed.shape, True)
 
 
-def flatten(w: Builder, name: str, path: str, module: Any, source: Value) -> Value:
+def flatten(w: NodeBuilder, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
     """nn.Flatten, or torch.flatten with its numbers; the batch axis stays."""
     rank = len(source.shape) + 1
     start = module.start_dim % rank
@@ -159,14 +159,14 @@ def flatten(w: Builder, name: str, path: str, module: Any, source: Value) -> Val
     value = w.linear_node(
         name, path, module, source, "Flatten", start_dim=start - 1, end_dim=end - 1
     )
-    return Value(value.name, value.shape, source.binary)
+    return NodeValue(value.name, value.shape, source.binary)
 
 
-def _nothing(w: Builder, name: str, path: str, module: Any, source: Value) -> Value:
+def _nothing(w: NodeBuilder, name: str, path: str, module: Any, source: NodeValue) -> NodeValue:
     return source
 
 
-LAYERS: Mapping[type[nn.Module], Callable[[Builder, str, str, Any, Value], Value]] = {
+LAYERS: Mapping[type[nn.Module], Callable[[NodeBuilder, str, str, Any, NodeValue], NodeValue]] = {
     nn.Linear: _dense,
     nn.Conv1d: _conv,
     nn.Conv2d: _conv,

@@ -139,14 +139,14 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class StepOrder:
     """An order of evaluation, and the feedback edges that carry the previous step's value."""
 
     order: tuple[str, ...]
     feedback: frozenset[Edge]
 
 
-def schedule(graph: Graph, delayed: Iterable[str] = ()) -> Schedule:
+def schedule(graph: Graph, delayed: Iterable[str] = ()) -> StepOrder:
     """*delayed*: Delay nodes of one step or more, whose output needs nothing of this step."""
     instant = set(graph.of_type("Delay")) - set(delayed)
     held = set(graph.of_type("Delay")) - instant
@@ -158,7 +158,7 @@ def schedule(graph: Graph, delayed: Iterable[str] = ()) -> Schedule:
         raise graph.fault(f"node {missing[0]}", "nothing that reaches it", "a path from the Input")
     feedback = frozenset(e for e in forward if _is_feedback(graph, after, rank, e))
     order = _topological(graph, [e for e in forward if e not in feedback], rank)
-    return Schedule(order, feedback)
+    return StepOrder(order, feedback)
 
 
 def _adjacency(names: Iterable[str], edges: Iterable[Edge]) -> dict[str, list[str]]:

@@ -36,7 +36,7 @@ OWN_AMOUNT = "reset_by"  # what a node subtracts, in the unit of its voltage, if
 
 
 @dataclass(frozen=True)
-class Rule:
+class SteppingRule:
     """One complete answer. ``dt_seconds`` is in whatever unit the graph's tau is in."""
 
     dt_seconds: float
@@ -89,14 +89,14 @@ class Answers:
     rule: str | None = None
 
 
-def resolve(graph: Graph, answers: Answers | None = None) -> Rule:
+def resolve(graph: Graph, answers: Answers | None = None) -> SteppingRule:
     """The user's words, else the named profile, else the graph's metadata; else an error that
     names the missing option."""
     told = answers or Answers()
     profile = _profile(told.profile)
     dt, word, reset = _said(graph, told)
     _ask(graph, unsaid(graph, told))
-    rule = Rule(
+    rule = SteppingRule(
         float(dt or 1.0),
         str(word or "euler"),
         None if reset == "per node" else RESETS.get(str(reset or "none")),
@@ -131,7 +131,7 @@ def _word(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def parameters(graph: Graph, name: str, rule: Rule) -> dict[str, FloatArray]:
+def parameters(graph: Graph, name: str, rule: SteppingRule) -> dict[str, FloatArray]:
     """The node's parameters with the ignored ones replaced by what the platform assumes."""
     neutral = {"r": 1.0, "v_reset": 0.0, "v_leak": 0.0}
     given = graph.nodes[name].params
@@ -139,7 +139,7 @@ def parameters(graph: Graph, name: str, rule: Rule) -> dict[str, FloatArray]:
     return {k: np.full((), neutral[k]) if k in ignored else v for k, v in given.items()}
 
 
-def reset_of(graph: Graph, name: str, rule: Rule) -> Reset:
+def reset_of(graph: Graph, name: str, rule: SteppingRule) -> Reset:
     """What the graph spells out, else the rule's, else the node's own word in its metadata."""
     about = graph.nodes[name].metadata
     if SPELLED not in about and rule.reset is not None:
@@ -150,7 +150,7 @@ def reset_of(graph: Graph, name: str, rule: Rule) -> Reset:
     return RESETS[word]
 
 
-def resets_late(graph: Graph, name: str, rule: Rule) -> bool:
+def resets_late(graph: Graph, name: str, rule: SteppingRule) -> bool:
     """Whether the platform, or else the node itself, subtracts with the next step's input; a
     CubaLIF of spyx, the only such platform, subtracts in the step of the spike."""
     if rule.reset is not None or SPELLED in graph.nodes[name].metadata:
@@ -159,7 +159,7 @@ def resets_late(graph: Graph, name: str, rule: Rule) -> bool:
     return bool(graph.nodes[name].metadata.get("reset_delay", False))
 
 
-def subtracted(graph: Graph, name: str, rule: Rule) -> FloatArray:
+def subtracted(graph: Graph, name: str, rule: SteppingRule) -> FloatArray:
     """What a reset of ``subtract`` takes from v: v_threshold - v_reset, unless the node says its
     own amount, which like its reset only counts where no option or profile says otherwise."""
     node, p = graph.nodes[name], parameters(graph, name, rule)
@@ -177,7 +177,7 @@ def subtracted(graph: Graph, name: str, rule: Rule) -> FloatArray:
 
 
 def decay_and_gain(
-    graph: Graph, name: str, rule: Rule, tau: FloatArray | None, r: FloatArray
+    graph: Graph, name: str, rule: SteppingRule, tau: FloatArray | None, r: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Decay and input gain of one first-order stage; *tau* None: no leak."""
     dt = rule.dt_seconds
@@ -198,7 +198,7 @@ def decay_and_gain(
     return decay, r * (1 - np.exp(-ratio) if rule.discretisation == "exact" else ratio)
 
 
-def delay_steps(graph: Graph, name: str, rule: Rule) -> int:
+def delay_steps(graph: Graph, name: str, rule: SteppingRule) -> int:
     """A Delay node in whole steps."""
     delay = np.asarray(graph.nodes[name].params["delay"])
     steps = delay / rule.dt_seconds
@@ -235,7 +235,7 @@ def _ask(graph: Graph, missing: tuple[str, ...]) -> None:
         )
 
 
-def _check(rule: Rule, reset: str) -> None:
+def _check(rule: SteppingRule, reset: str) -> None:
     if not (np.isfinite(rule.dt_seconds) and rule.dt_seconds > 0):
         raise ConfigError("dt", found=f"{rule.dt_seconds}", allowed="a positive number")
     if rule.discretisation not in DISCRETISATIONS:

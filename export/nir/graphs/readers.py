@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node, Shape
-from tssd.export.nir.graphs.profiles import Rule, decay_and_gain, parameters
+from tssd.export.nir.graphs.profiles import SteppingRule, decay_and_gain, parameters
 
 _WITHOUT_MODULE = ("I", "LI", "CubaLI", "Threshold", "Scale", "Delay")
 UNKNOWN = {  # node types for which a platform's import has no module
@@ -114,7 +114,7 @@ def _predecessors(graph: Graph, name: str) -> set[str]:
     return found
 
 
-def without_last_sum(graph: Graph, rule: Rule, platform: str) -> tuple[Graph, bool]:
+def without_last_sum(graph: Graph, rule: SteppingRule, platform: str) -> tuple[Graph, bool]:
     """*graph* without an integrator in front of its Output that forgets nothing, where *platform*
     knows none: the output then is what it would have added up. And whether it was so."""
     (last, *others) = graph.sources(graph.output)
@@ -138,7 +138,7 @@ def without_last_sum(graph: Graph, rule: Rule, platform: str) -> tuple[Graph, bo
     return replace(graph, nodes=nodes, edges=(*edges, (before[0], graph.output))), True
 
 
-def _gain_of_a_sum(graph: Graph, name: str, rule: Rule) -> FloatArray | None:
+def _gain_of_a_sum(graph: Graph, name: str, rule: SteppingRule) -> FloatArray | None:
     """The factor of an I, or of an LI without leak; None for anything else."""
     p = parameters(graph, name, rule)
     if graph.nodes[name].type not in ("I", "LI"):

@@ -25,13 +25,13 @@ from tssd.export.nir.graphs.graph import (
     FloatArray,
     Graph,
     Node,
-    Schedule,
+    StepOrder,
     by_distance,
     schedule,
 )
 from tssd.export.nir.graphs.profiles import (
     Answers,
-    Rule,
+    SteppingRule,
     decay_and_gain,
     delay_steps,
     parameters,
@@ -57,7 +57,7 @@ class Trace:
 def run(
     graph: Graph,
     inputs: FloatArray,
-    rule: Rule | Answers | None = None,
+    rule: SteppingRule | Answers | None = None,
     *,
     record: Sequence[str] = (),
     dtype: Literal["float64", "float32"] = "float64",
@@ -70,7 +70,7 @@ def run(
             found=f"shape {inputs.shape}",
             allowed=f"(time, batch, {', '.join(map(str, wanted))})",
         )
-    fixed = rule if isinstance(rule, Rule) else resolve(graph, rule)
+    fixed = rule if isinstance(rule, SteppingRule) else resolve(graph, rule)
     machine = _Machine(graph, fixed, torch.float32 if dtype == "float32" else torch.float64)
     kept: dict[str, list[Tensor]] = {name: [] for name in (*record, graph.output)}
     volts: dict[str, list[Tensor]] = {
@@ -94,7 +94,7 @@ class _Machine:
     """All state of a run; ``step`` advances it by one."""
 
     graph: Graph
-    rule: Rule
+    rule: SteppingRule
     dtype: torch.dtype
     v: dict[str, Tensor] = field(default_factory=dict)
     current: dict[str, Tensor] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class _Machine:
     queue: dict[str, list[Tensor]] = field(default_factory=dict)
     values: dict[str, Tensor] = field(default_factory=dict)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
-    order: Schedule = field(init=False)
+    order: StepOrder = field(init=False)
     sizes: dict[str, tuple[int, ...]] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from tssd.export.nir.graphs.graph import RESETTING, Edge, FloatArray, Graph, Nod
 from tssd.export.nir.graphs.profiles import (
     OWN_AMOUNT,
     SPELLED,
-    Rule,
+    SteppingRule,
     decay_and_gain,
     parameters,
     reset_of,
@@ -25,7 +25,7 @@ from tssd.export.nir.graphs.profiles import (
 from tssd.train.handover.float_network import Reset
 
 
-def fold_thresholds(graph: Graph, rule: Rule) -> Graph:
+def fold_thresholds(graph: Graph, rule: SteppingRule) -> Graph:
     """*graph* with every LI (I) that only a Threshold reads made one LIF (IF) with it; its
     metadata says ``subtract`` or ``none``."""
     for threshold in graph.of_type("Threshold"):
@@ -35,7 +35,7 @@ def fold_thresholds(graph: Graph, rule: Rule) -> Graph:
     return graph
 
 
-def _folded(graph: Graph, threshold: str, membrane: str, rule: Rule) -> Graph:
+def _folded(graph: Graph, threshold: str, membrane: str, rule: SteppingRule) -> Graph:
     if graph.targets(membrane) != [threshold]:
         raise graph.fault(f"node {membrane}", "a membrane that is read", "spikes only")
     reset = _soft_reset(graph, threshold, membrane, rule)
@@ -59,7 +59,7 @@ def _folded(graph: Graph, threshold: str, membrane: str, rule: Rule) -> Graph:
 
 
 def _soft_reset(
-    graph: Graph, threshold: str, membrane: str, rule: Rule
+    graph: Graph, threshold: str, membrane: str, rule: SteppingRule
 ) -> tuple[str, FloatArray | None] | None:
     """The Scale from the spikes to the membrane that is a reset, and the amount that it subtracts
     in the step of the spike; None: theta."""
@@ -84,7 +84,7 @@ def _soft_reset(
     return None
 
 
-def with_late_resets(graph: Graph, rule: Rule) -> Graph:
+def with_late_resets(graph: Graph, rule: SteppingRule) -> Graph:
     """Subtractions of theta a step late, which a node's metadata says, as those of theta / decay
     in the step of the spike; as feedback of their own where a neuron forgets at once.
     """

@@ -24,7 +24,7 @@ from tssd.export.nir.graphs.graph import NEURONS, RESETTING, FloatArray, Graph, 
 from tssd.export.nir.graphs.profiles import (
     OWN_AMOUNT,
     Answers,
-    Rule,
+    SteppingRule,
     decay_and_gain,
     delay_steps,
     parameters,
@@ -57,9 +57,11 @@ READOUT = "readout"
 COUNTING = ""  # stands for the readout that counts spikes, which is no node; no node is called so
 
 
-def to_float(graph: Graph, time_steps: int, answers: Answers | Rule | None = None) -> FloatNetwork:
+def to_float(
+    graph: Graph, time_steps: int, answers: Answers | SteppingRule | None = None
+) -> FloatNetwork:
     """The float network of *graph*; what cannot be taken over raises NetworkError."""
-    rule = answers if isinstance(answers, Rule) else resolve(graph, answers)
+    rule = answers if isinstance(answers, SteppingRule) else resolve(graph, answers)
     spelled = fold_thresholds(with_late_resets(graph, rule), rule)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         network = _Converter(spelled, rule).network(time_steps)
@@ -76,7 +78,7 @@ class _Way:
 
 
 class _Converter:
-    def __init__(self, graph: Graph, rule: Rule) -> None:
+    def __init__(self, graph: Graph, rule: SteppingRule) -> None:
         self.graph, self.rule = graph, rule
         self.synapses = _synapses(graph)  # neuron -> the LI or I that is its synapse
         delayed = [n for n in graph.of_type("Delay") if delay_steps(graph, n, rule)]

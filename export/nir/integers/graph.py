@@ -65,10 +65,10 @@ def to_nir(
     """The graph of *network*; NetworkError names what NIR has no node for."""
     if not (np.isfinite(dt_seconds) and dt_seconds > 0):
         raise NetworkError("dt_seconds", found=str(dt_seconds), allowed="a positive number")
-    return _Builder(network, mode, dt_seconds).build()
+    return _GraphBuilder(network, mode, dt_seconds).build()
 
 
-class _Builder:
+class _GraphBuilder:
     """Collects nodes and edges; ``entry`` and ``exit`` are a population's first and last node."""
 
     def __init__(self, network: IntNetwork, mode: NirMode, dt_seconds: float) -> None:

@@ -12,7 +12,7 @@ from strategies import random_conv_network, residual_network
 from tssd.calibration.int_network import Reset, interval
 from tssd.errors import DataError
 from tssd.hw_targets.chip.chips import load_chip
-from tssd.hw_targets.chip.spec import EnergyPj, Level
+from tssd.hw_targets.chip.spec import EnergyTablePj, Level
 from tssd.hw_targets.costs.bound import (
     barrier_ns,
     mean_load,
@@ -78,7 +78,7 @@ def test_pricing_is_linear_in_the_table_and_in_the_counts(seed: int, factor: flo
     counters = count(network, random_tally(network, seed), place(network, TIGHT), TIGHT)
     scaled = TIGHT
     for name in COLUMNS:
-        old: EnergyPj = TIGHT.energy_pj
+        old: EnergyTablePj = TIGHT.energy_pj
         scaled = scaled.with_value(f"energy_pj.{name}", getattr(old, name).value * factor)
     nominal = price(counters, TIGHT).total().nominal
     assert price(counters, scaled).total().nominal == pytest.approx(nominal * factor)

@@ -13,7 +13,7 @@ from strategies import random_conv_network, random_inputs
 from tssd.calibration.int_network import Reset
 from tssd.errors import TargetError
 from tssd.hw_targets.lava import engine, environment
-from tssd.hw_targets.lava.engine import Options
+from tssd.hw_targets.lava.engine import LavaOptions
 
 NETWORK = random_conv_network(1, Reset.HARD)
 
@@ -48,7 +48,7 @@ def test_past_its_time_it_is_ended_with_its_children(
     )
     stand_in(monkeypatch, tmp_path, script)
     with pytest.raises(TargetError, match=r"no result after 5 s\nstep 3 of 9"):
-        engine.run(NETWORK, random_inputs(NETWORK, 2), options=Options(limit_s=5))
+        engine.run(NETWORK, random_inputs(NETWORK, 2), options=LavaOptions(limit_s=5))
     assert ends(int(note.read_text()))
 
 
@@ -99,7 +99,7 @@ def test_a_child_that_outlives_a_failure_delays_nothing(
     child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
     stand_in(monkeypatch, tmp_path, f"import subprocess, sys; {child}; sys.exit('broken graph')")
     with pytest.raises(TargetError, match=r"exit 1\nbroken graph"):
-        engine.run(NETWORK, random_inputs(NETWORK, 2), options=Options(limit_s=60))
+        engine.run(NETWORK, random_inputs(NETWORK, 2), options=LavaOptions(limit_s=60))
 
 
 def test_netx_needs_a_file_for_each_network() -> None:

@@ -20,7 +20,7 @@ from tssd.train.loop.checkpoint import CHECKPOINT, load_net, read_checkpoint
 from tssd.train.loop.loop import train
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import build
-from tssd.train.networks.network import Run
+from tssd.train.networks.network import Unrolling
 
 ROOT = Path(__file__).parents[3]
 SMALL = TrainConfig(
@@ -226,4 +226,4 @@ def test_torchrun_trains_by_the_command(tmp_path: Path) -> None:
     assert done.stdout.count('"test":') == 1  # one process reports
     net, _ = load_net(tmp_path / "run")
     with torch.no_grad():
-        assert net.run(to_current(np.zeros((1, 1, 8, 8), np.uint8)), Run(1, 4))
+        assert net.run(to_current(np.zeros((1, 1, 8, 8), np.uint8)), Unrolling(1, 4))

@@ -16,7 +16,7 @@ from tssd.errors import ConfigError, FileFormatError, TrainingError
 from tssd.train.config import (
     Distance,
     Method,
-    Readout,
+    ReadoutLogit,
     TrainConfig,
     configure,
     parse_setting,
@@ -84,12 +84,12 @@ def test_task_readouts() -> None:
     labels = torch.tensor([1, 2, 3])
     found = {
         readout: losses(logits, None, labels, 4, TrainConfig(task_readout=readout)).task.item()
-        for readout in Readout
+        for readout in ReadoutLogit
     }
     expected = torch.nn.functional.cross_entropy(logits[:4].mean(0), labels).item()
-    assert found[Readout.STUDENT] == pytest.approx(expected)
-    mean = (found[Readout.STUDENT] + found[Readout.TEACHER]) / 2
-    assert found[Readout.BOTH] == pytest.approx(mean)
+    assert found[ReadoutLogit.STUDENT] == pytest.approx(expected)
+    mean = (found[ReadoutLogit.STUDENT] + found[ReadoutLogit.TEACHER]) / 2
+    assert found[ReadoutLogit.BOTH] == pytest.approx(mean)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle", "step"])

@@ -21,7 +21,7 @@ from tssd.train.losses.regularise import (
 )
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import build
-from tssd.train.networks.network import READOUT, Run
+from tssd.train.networks.network import READOUT, Unrolling
 from tssd.train.networks.strip import strip
 
 BASE = TrainConfig(
@@ -67,7 +67,7 @@ def test_reach_counts_the_synapses_of_the_deployed_network() -> None:
     found = costs(strip(net, images, 3), images)
     assert all(rate == 1 for rate in found.rates.values())
     connected = reach(net)
-    _, rates = net.run_with_rates(to_current(images), Run(2, 3))
+    _, rates = net.run_with_rates(to_current(images), Unrolling(2, 3))
     total = operations(rates, connected, 3).item() + 3 * connected["input"]
     assert total == pytest.approx(found.total_synops)
     assert connected[READOUT] == 0

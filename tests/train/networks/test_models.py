@@ -20,7 +20,7 @@ from tssd.train.handover.float_run import run
 from tssd.train.losses.distill import by_confidence, losses
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import MODELS, WEAK, build, readout, relay
-from tssd.train.networks.network import READOUT, Run, SpikingNet, scale_to_unit_current
+from tssd.train.networks.network import READOUT, SpikingNet, Unrolling, scale_to_unit_current
 from tssd.train.networks.neuron import NeuronModel
 from tssd.train.networks.stages import LinkSpec, StageSpec
 from tssd.train.networks.strip import strip
@@ -42,7 +42,7 @@ def awake(config: TrainConfig) -> SpikingNet:
     net.train()
     with torch.no_grad():
         for _ in range(60):
-            net.run(to_current(IMAGES), Run(len(IMAGES), 4))
+            net.run(to_current(IMAGES), Unrolling(len(IMAGES), 4))
     return net.eval()
 
 
@@ -85,7 +85,7 @@ def test_a_few_updates_lower_the_loss(model: str) -> None:
     labels = torch.arange(len(IMAGES))
     found = []
     for _ in range(6):
-        logits = net.run(to_current(IMAGES), Run(len(IMAGES), 2, 1, True), (READOUT, WEAK))
+        logits = net.run(to_current(IMAGES), Unrolling(len(IMAGES), 2, 1, True), (READOUT, WEAK))
         terms = losses(logits[READOUT], logits[WEAK], labels, 2, config)
         optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
@@ -123,7 +123,7 @@ def test_weak_classifiers_at_two_stages() -> None:
     config = replace(config_of("vgg-small"), weak_stage="conv2, conv4")
     net = awake(config).train()
     assert net.heads == ["weak", "weak2"]
-    logits = net.run(to_current(IMAGES), Run(8, 2, 1, True), net.readouts)
+    logits = net.run(to_current(IMAGES), Unrolling(8, 2, 1, True), net.readouts)
     heads = [logits[name] for name in net.heads]
     labels = torch.arange(8)
     both, first = (losses(logits[READOUT], h, labels, 2, config) for h in (heads, heads[:1]))

@@ -10,7 +10,13 @@ from tssd.errors import ConfigError, ContractError, NetworkError
 from tssd.train.config import TrainConfig, WeakDesign
 from tssd.train.handover.float_network import PopulationKind
 from tssd.train.networks.models import WEAK, build
-from tssd.train.networks.network import READOUT, Link, Run, SpikingNet, scale_to_unit_current
+from tssd.train.networks.network import (
+    READOUT,
+    SpikingNet,
+    StageLink,
+    Unrolling,
+    scale_to_unit_current,
+)
 from tssd.train.networks.neuron import lif_sequence
 from tssd.train.networks.strip import strip
 
@@ -34,7 +40,7 @@ def stepwise_logits(net: SpikingNet, images: torch.Tensor, steps: int) -> torch.
         for name in net.reachable([READOUT]):
             stage = net.stage(name)
             link = stage.links[0]
-            assert isinstance(link, Link)
+            assert isinstance(link, StageLink)
             data = link.weights(
                 data.flatten(1) if isinstance(link.weights, torch.nn.Linear) else data
             )
@@ -75,8 +81,8 @@ def test_head_and_tail_equal_one_long_run(model: str) -> None:
     net = net_of(model=model).eval()
     scale_to_unit_current(net, pixels(), 4)
     with torch.no_grad():
-        whole = net.run(pixels(), Run(6, 6))[READOUT]
-        split = net.run(pixels(), Run(6, 4, 2))[READOUT]
+        whole = net.run(pixels(), Unrolling(6, 6))[READOUT]
+        split = net.run(pixels(), Unrolling(6, 4, 2))[READOUT]
     torch.testing.assert_close(split, whole, rtol=0, atol=1e-5)
 
 
@@ -93,14 +99,14 @@ def test_statistics_come_from_the_head_alone() -> None:
     means = []
     for tail in (0, 3):
         net = net_of(model="vgg-small").train()
-        net.run(pixels(), Run(6, 2, tail, tail_gradient=True))
+        net.run(pixels(), Unrolling(6, 2, tail, tail_gradient=True))
         means.append({k: v for k, v in net.state_dict().items() if "running" in k})
     assert all(torch.equal(means[0][key], means[1][key]) for key in means[0])
 
 
 def test_a_free_tail_has_no_gradient() -> None:
     net = net_of(model="vgg-small").train()
-    logits = net.run(pixels(), Run(6, 2, 2))[READOUT]
+    logits = net.run(pixels(), Unrolling(6, 2, 2))[READOUT]
     assert logits.requires_grad
     parameters = list(net.stage("conv1").parameters())
     found = torch.autograd.grad(logits[2:].sum(), parameters, allow_unused=True)

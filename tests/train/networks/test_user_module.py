@@ -21,7 +21,7 @@ from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.loop import train
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import build
-from tssd.train.networks.network import READOUT, Run
+from tssd.train.networks.network import READOUT, Unrolling
 from tssd.train.networks.strip import strip
 from tssd.train.networks.user_module import UserNet
 
@@ -97,7 +97,7 @@ def test_spike_counts_are_logits() -> None:
     net = net_of("build_spikes", method=Method.CE)
     network = strip_module(net, IMAGES, 3)
     with torch.no_grad():
-        expected = net.run(to_current(IMAGES), Run(16, 3))[READOUT].mean(0).numpy()
+        expected = net.run(to_current(IMAGES), Unrolling(16, 3))[READOUT].mean(0).numpy()
     np.testing.assert_allclose(run(network, IMAGES.copy()).logits, expected, atol=1e-6)
 
 

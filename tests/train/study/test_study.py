@@ -13,7 +13,7 @@ from float_nets import images, small_vgg
 
 from tssd.commands.study import study as study_command
 from tssd.errors import ConfigError
-from tssd.train.config import Method, Readout, TrainConfig, configure
+from tssd.train.config import Method, ReadoutLogit, TrainConfig, configure
 from tssd.train.data.data_sets import load
 from tssd.train.data.events import TeacherFrames
 from tssd.train.handover.costs import Costs, costs
@@ -186,7 +186,7 @@ def test_variants_change_options_of_the_method_beside_both_controls() -> None:
         *("alpha=2.0,method=tsd", "spatial_steps=teacher", "flip=true"),
     ]
     assert found["alpha=2.0,method=tsd"] == replace(CONFIG, alpha=2.0, method=Method.TSD)
-    assert found["spatial_steps=teacher"].spatial_steps is Readout.TEACHER  # not its name
+    assert found["spatial_steps=teacher"].spatial_steps is ReadoutLogit.TEACHER  # not its name
 
 
 def test_a_variant_with_other_samples_than_the_controls_is_refused() -> None:

@@ -15,7 +15,7 @@ from tssd.calibration.int_network import Reset
 from tssd.errors import ConfigError, NetworkError
 from tssd.export.nir.graphs.dialects import DEFAULT_DT, TO_BE_ADDED, rewritten, write_for
 from tssd.export.nir.graphs.graph import Graph, Node
-from tssd.export.nir.graphs.profiles import PROFILES, RESETS, Answers, Profile, Rule
+from tssd.export.nir.graphs.profiles import PROFILES, RESETS, Answers, Profile, SteppingRule
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.readers import as_walked, late_edges, walk
 from tssd.export.nir.graphs.run import run
@@ -247,7 +247,7 @@ def test_several_spikes_in_a_step() -> None:
     theta, tau = graph.nodes["lif"].params["v_threshold"], graph.nodes["lif"].params["tau"]
     node = Node("IF", {"r": tau / tau, "v_threshold": 2 * theta, "v_reset": 0 * theta})
     graph = Graph({**graph.nodes, "lif": node}, graph.edges)
-    rule = Rule(1.0, "euler", Reset.SOFT, several=True)
+    rule = SteppingRule(1.0, "euler", Reset.SOFT, several=True)
     frames = np.array([7.0, 1.0, -9.0, 4.0])[:, None, None] * np.ones((4, 1, 3))
     found = run(graph, frames, rule, record=["lif"])
     np.testing.assert_array_equal(found.nodes["lif"][:, 0, 0], [3, 1, 0, 1])
