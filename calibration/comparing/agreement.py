@@ -10,17 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tssd.calibration.int_network import Activity, IntNetwork
-from tssd.calibration.integer import STATE_LIMIT, UNIT, IntArray
+from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.contracts import Contract, check
 from tssd.errors import DataError
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
-    FloatPopulation,
     PopulationKind,
-    Reset,
 )
 from tssd.train.handover.float_run import FloatActivity, ImageArray, run
 
@@ -119,30 +116,6 @@ class LayerAgreement:
     cosine: float | None
 
 
-@dataclass(frozen=True)
-class Divergence:
-    """The first slot, in processing order, in which float and integer spikes differ.
-
-    ``float_membrane`` and ``integer_membrane`` are after the reset, in float units.
-    """
-
-    layer: str
-    sample: int
-    step: int
-    neuron: tuple[int, ...]
-    float_spike: float
-    integer_spike: float
-    float_membrane: float
-    integer_membrane: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.layer}{list(self.neuron)}, sample {self.sample}, step {self.step}: float sent "
-            f"{self.float_spike:g} (membrane {self.float_membrane:.4f}), integer sent "
-            f"{self.integer_spike:g} (membrane {self.integer_membrane:.4f})"
-        )
-
-
 def layer_agreement(activity: FloatActivity, tally: Tally) -> tuple[LayerAgreement, ...]:
     """One row per population that spikes in both, in the order of the float network."""
     _check_same_run(activity, tally)
@@ -201,57 +174,3 @@ def accuracy_contract(
         f"at most {tolerance:g} lost",
         f"{len(lost)} samples",
     )
-
-
-def first_divergence(
-    network: FloatNetwork, integers: IntNetwork, wanted: FloatActivity, found: Activity
-) -> Divergence | None:
-    """The first LIF slot that differs (population, then sample, step, neuron); None if none does.
-
-    ``wanted`` needs its spikes kept, ``found`` its v.
-    """
-    for population in network.populations:
-        if population.kind is not PopulationKind.LIF:
-            continue
-        name = population.name
-        unlike = wanted.spikes[name] != found.spikes[name]
-        if unlike.any():
-            sample, step, *neuron = (int(i) for i in np.argwhere(np.swapaxes(unlike, 0, 1))[0])
-            slot = (step, sample, *neuron)
-            return Divergence(
-                name,
-                sample,
-                step,
-                tuple(neuron),
-                float(wanted.spikes[name][slot]),
-                float(found.spikes[name][slot]),
-                _after_reset(population, wanted, slot),
-                float(found.v[name][slot]) / (UNIT * integers.population(name).scale),
-            )
-    return None
-
-
-def _after_reset(
-    population: FloatPopulation, activity: FloatActivity, slot: tuple[int, ...]
-) -> float:
-    membrane = float(activity.membranes[population.name][slot])
-    spike = float(activity.spikes[population.name][slot])
-    if population.reset is Reset.HARD:
-        return membrane * (1 - spike)
-    lowered = np.broadcast_to(population.subtracted, population.shape)[slot[2:]]
-    return membrane - spike * float(lowered) * (population.reset is Reset.SOFT)
-
-
-def saturations(network: IntNetwork, activity: Activity) -> dict[str, int]:
-    """Slots in which v stood at an end of its 24 bits; needs v.
-
-    A saturated neuron that then fired with hard reset is not seen: its v is 0 either way.
-    """
-    found: dict[str, int] = {}
-    for population in network.populations:
-        if population.has_state:
-            v, ends = activity.v[population.name], STATE_LIMIT - 1
-            if population.reset is Reset.SOFT:
-                v = v + activity.spikes[population.name] * population.subtracted * UNIT
-            found[population.name] = int((np.abs(v) >= ends).sum())
-    return found

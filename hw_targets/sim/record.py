@@ -8,12 +8,10 @@ As a file (``.npz``): ``schema`` = "tssd-spikes/1", ``steps``, and for each popu
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tssd.atomic import written_whole
 from tssd.calibration.int_network import Activity, IntNetwork, depths, interval
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, refusing
@@ -88,14 +86,6 @@ def from_activity(network: IntNetwork, activity: Activity) -> SpikeRecord:
         neuron = np.ravel_multi_index(places[2:], dense.shape[2:])
         spikes[name] = np.column_stack([t + b * pace + depth[name], neuron])
     return SpikeRecord(pace * (samples - 1) + length_alone(network), spikes, {})
-
-
-def write_record(path: Path, record: SpikeRecord) -> None:
-    """Write *record* as ``.npz``."""
-    arrays: dict[str, Any] = {f"spikes/{name}": e for name, e in record.spikes.items()}
-    arrays |= {f"active/{name}": flags for name, flags in record.active.items()}
-    with written_whole(path) as part, part.open("wb") as file:  # under this very name
-        np.savez_compressed(file, schema=SCHEMA, steps=record.steps, **arrays)
 
 
 def read_record(path: Path, network: IntNetwork) -> SpikeRecord:

@@ -1,4 +1,4 @@
-"""Float against integer: counts, the first difference, saturation, one layer at a time."""
+"""Float against integer: counts, one layer at a time."""
 
 from dataclasses import replace
 
@@ -8,9 +8,7 @@ from float_nets import images, small_vgg
 
 from tssd.calibration.comparing.agreement import (
     accuracy_contract,
-    first_divergence,
     layer_agreement,
-    saturations,
 )
 from tssd.calibration.comparing.sensitivity import (
     accuracy_if_only_this_layer_is_quantized,
@@ -95,51 +93,6 @@ def test_the_loss_may_exceed_the_tolerance_by_chance_alone(
 def test_accuracy_of_other_samples_is_refused() -> None:
     with pytest.raises(DataError, match="found 9 samples against 10"):
         accuracy_contract(np.ones(10, bool), np.ones(9, bool))
-
-
-@pytest.mark.parametrize("reset", [Reset.SOFT, Reset.HARD])
-def test_the_first_divergence_is_the_first(reset: Reset) -> None:
-    network, integers, samples = pair(reset)
-    activity, found = both(network, integers, samples)
-    place = first_divergence(network, integers, activity, found)
-    assert place is not None
-    slot = (place.step, place.sample, *place.neuron)
-    unlike = activity.spikes[place.layer] != found.spikes[place.layer]
-    assert unlike[slot]
-    assert not unlike[:, : place.sample].any()
-    assert not unlike[: place.step, place.sample].any()
-    assert {place.float_spike, place.integer_spike} == {0.0, 1.0}
-    assert f"sample {place.sample}, step {place.step}: float sent" in str(place)
-    spikes = {name: s.astype(np.int64) for name, s in activity.spikes.items()}
-    assert first_divergence(network, integers, activity, replace(found, spikes=spikes)) is None
-
-
-def test_membranes_of_float_and_integer_are_in_the_same_units() -> None:
-    """Before anything differs the two membranes agree to the weights' rounding."""
-    network, integers, samples = pair()
-    activity, found = both(network, integers, samples)
-    flipped = found.spikes["conv1"].copy()
-    flipped[0, 0, 2, 3, 4] = 1 - flipped[0, 0, 2, 3, 4]
-    flipped[:, 0, :2] = activity.spikes["conv1"][:, 0, :2]
-    spikes = {**activity.spikes, "conv1": activity.spikes["conv1"].copy()}
-    spikes["conv1"][0, 0, 2, 3, 4] = 1 - flipped[0, 0, 2, 3, 4]
-    altered = replace(found, spikes={**found.spikes, "conv1": flipped})
-    place = first_divergence(network, integers, activity, altered)
-    assert place is not None
-    assert (place.layer, place.sample, place.step) == ("conv1", 0, 0)
-    assert place.float_membrane == pytest.approx(place.integer_membrane, abs=0.05)
-
-
-def test_saturated_membranes_are_counted() -> None:
-    network, integers, samples = pair()
-    assert set(saturations(integers, both(network, integers, samples)[1]).values()) == {0}
-    loud = replace(integers.populations[1], bias_exp=20)
-    populations = (integers.populations[0], loud, *integers.populations[2:])
-    shouting = replace(integers, populations=populations)
-    found = layerwise(shouting, encode(shouting, samples))
-    counts = saturations(shouting, found)
-    assert counts["conv1"] > 0
-    assert counts["conv2"] == 0
 
 
 @pytest.mark.parametrize("route", [BiasRoute.SCALE, BiasRoute.CONSTANT])

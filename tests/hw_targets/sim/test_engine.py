@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from spike_records import write_record
 from strategies import Case, cases, random_conv_network, random_inputs
 
 from tssd.calibration.int_network import InputCoding, Reset
@@ -17,7 +18,7 @@ from tssd.hw_targets.sim import engine
 from tssd.hw_targets.sim.engine import Run, run, run_record, time_record
 from tssd.hw_targets.sim.functional import simulate
 from tssd.hw_targets.sim.program import prepare
-from tssd.hw_targets.sim.record import from_activity, from_samples, read_record, write_record
+from tssd.hw_targets.sim.record import from_activity, from_samples, read_record
 
 CHIP = load_chip("loihi2")
 

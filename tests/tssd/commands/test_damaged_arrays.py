@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from netx_files import small_image_network, write_net
+from spike_records import write_record
 from strategies import random_conv_network, random_inputs
 
 from tssd.calibration.int_network import Reset
@@ -19,7 +20,7 @@ from tssd.errors import DataError, FileFormatError
 from tssd.export.bundle.folder import read_bundle, write_bundle
 from tssd.export.bundle.golden import make_golden
 from tssd.export.reading.arrays import read_arrays
-from tssd.hw_targets.sim.record import read_record, write_record
+from tssd.hw_targets.sim.record import read_record
 from tssd.hw_targets.sim.run_file import save_run
 from tssd.simulating.simulation import Request, simulate_bundle
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from spike_records import write_record
 from strategies import random_conv_network, random_inputs
 
 from tssd.calibration.int_network import Reset
@@ -17,7 +18,7 @@ from tssd.export.bundle.folder import write_bundle
 from tssd.export.bundle.golden import make_golden
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.placement import place
-from tssd.hw_targets.sim.record import SpikeRecord, write_record
+from tssd.hw_targets.sim.record import SpikeRecord
 from tssd.simulating.simulation import Request, simulate_bundle
 
 
