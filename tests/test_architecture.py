@@ -54,7 +54,10 @@ ROOMS = {
     ),
 }
 MOST_ENTRIES = 14  # of a folder, its own __init__ not counted
-GROUND_FLOOR = {"errors", "config", "contracts", "atomic", "compiling", "interrupts", "__version__"}
+GROUND_FLOOR = {
+    *("errors", "config", "contracts", "atomic", "compiling", "interrupts", "typed"),
+    "__version__",
+}
 
 
 def dotted(source: Path) -> set[str]:

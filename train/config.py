@@ -256,6 +256,8 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
         *((name, ">= 0", getattr(c, name) >= 0) for name in weights),
         *((name, "> 0", getattr(c, name) > 0) for name in positive),
         *((name, "0 to 1", 0 <= getattr(c, name) <= 1) for name in unit),
+        *((name, "<= 64", getattr(c, name) <= 64) for name in ("width", "depth")),
+        *((name, f"<= {MOST_STEPS}", getattr(c, name) <= MOST_STEPS) for name in STEPS),
         ("ema", "0 to 1, 1 excluded", 0 <= c.ema < 1),
         ("tau", "> 1 with learn_leak" if c.learn_leak else ">= 1", c.tau > 1 - (not c.learn_leak)),
         ("seed", ">= 0", c.seed >= 0),
@@ -286,6 +288,9 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
         ),
     ]
 
+
+MOST_STEPS = 10_000  # as many as a recording is cut into
+STEPS = ("student_steps", "teacher_steps", "warm_student_steps", "warm_teacher_steps")
 
 EVENT_PRESET: dict[str, Any] = {
     "model": "tiny",

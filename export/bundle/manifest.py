@@ -6,14 +6,18 @@ import platform
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tssd import __version__
+import msgspec
+
+from tssd import __version__, typed
 from tssd.calibration.int_network import IntNetwork
-from tssd.errors import UNREADABLE, FileFormatError, NetworkError, refusing
+from tssd.contracts import Status
+from tssd.errors import FileFormatError, NetworkError
 
 SCHEMA = "tssd-bundle/1"
 MANIFEST = "manifest.json"
+AGAIN = "export the network again"
 PACKAGES = ("numpy", "h5py", "nir", "onnx", "torch", "snntorch")
 
 
@@ -70,16 +74,49 @@ def to_text(table: Mapping[str, Any]) -> str:
         raise NetworkError("manifest", found=str(error), allowed="plain JSON values") from None
 
 
+class NetxPart(msgspec.Struct):
+    """Whether there is a ``network.net``, and why not."""
+
+    written: bool
+    reasons: list[str]
+
+
+class SourcePart(msgspec.Struct):
+    """What the bundle was made of: the data set and options of a training, as far as it says so."""
+
+    dataset: str | None = None
+    train: dict[str, Any] | None = None
+
+
+class ContractPart(msgspec.Struct, forbid_unknown_fields=True):
+    """A ``tssd.contracts.Contract``."""
+
+    name: str
+    status: Status
+    found: str | float | int | None
+    allowed: str | float | int | None
+    where: str | None
+
+
+class ManifestPart(msgspec.Struct):
+    """What readers of a bundle rely on; more keys are welcome."""
+
+    schema: Literal["tssd-bundle/1"]
+    files: dict[str, str]
+    netx: NetxPart
+    versions: dict[str, str]
+    target: str = "loihi2"
+    source: SourcePart = msgspec.field(default_factory=SourcePart)
+    contracts: list[ContractPart] = []
+    notes: list[str] = []
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of *folder*, with its schema and file names checked."""
-    table = read_json(folder / MANIFEST)
-    files = table.get("files")
-    if table.get("schema") != SCHEMA or not isinstance(files, dict):
-        raise FileFormatError(
-            str(folder / MANIFEST), found=f"schema {table.get('schema')!r}", allowed=SCHEMA
-        )
-    for name in files:
-        check_name(name, str(folder / MANIFEST))
+    """The manifest of *folder*, with its types and file names checked."""
+    path = folder / MANIFEST
+    table = read_json(path)
+    for name in typed.from_table(ManifestPart, table, str(path), hint=AGAIN).files:
+        check_name(name, str(path))
     return table
 
 
@@ -89,13 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise FileFormatError(
             str(path), found="no such file", hint="is this the folder that `tssd export` wrote?"
         )
-    with refusing(
-        UNREADABLE, FileFormatError, str(path), "no JSON", hint="export the network again"
-    ):
-        table = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(table, dict):
-        raise FileFormatError(str(path), found=type(table).__name__, allowed="a JSON object")
-    return table
+    return typed.from_json(dict[str, Any], path.read_bytes(), str(path), hint=AGAIN)
 
 
 def check_name(name: str, where: str) -> None:

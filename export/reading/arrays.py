@@ -74,6 +74,8 @@ def whole_numbers(arrays: Arrays, name: str) -> IntArray:
     array = arrays[name]
     if array.dtype.kind not in "iub":
         raise ValueError(f"{name}: {array.dtype} in place of whole numbers")
+    if array.size * 8 > MAX_BYTES:  # a byte of a file becomes eight
+        raise ValueError(f"{name}: {array.size:,} numbers")
     return array.astype(np.int64)
 
 

@@ -2,5 +2,5 @@
 
 ``spec`` is the value, ``chip_file`` reads the TOML, ``chips`` finds it by name; the files lie in
 ``loihi1/`` and ``loihi2/``. ``chip_copy`` puts a user's chip into a bundle,
-``chip_page`` prints all.
+``chip_page`` prints all, ``sizes`` says what is too large for any machine.
 """

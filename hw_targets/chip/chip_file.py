@@ -15,6 +15,7 @@ with a source that is not empty; ``low`` and ``high`` default to ``value``. ``us
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,8 @@ from tssd.hw_targets.chip.spec import (
 )
 
 HEAD = ("name", "title", "silicon", "calibrated_on", "extends", "sources", "barrier_follows", "fit")
+LARGEST = 10**15  # every whole number up to it is a float, too
+NAMED = r"\{([^{}]*)\}"  # a short name of [sources] inside a source text
 QUANTITY_KEYS = ("value", "low", "high", "unit", "source", "kind")
 # unit in a file -> (unit of a field, factor)
 UNITS = {
@@ -65,7 +68,8 @@ def parse_chip(table: Mapping[str, Any], where: str) -> ChipSpec:
         for key in table
         if key not in HEAD and key not in SECTIONS
     ]
-    sources = table.get("sources", {})
+    given = table.get("sources")
+    sources = given if isinstance(given, dict) else {}
     sections = {
         name: _section(name, cls, table.get(name), sources, mistakes)
         for name, cls in SECTIONS.items()
@@ -216,6 +220,8 @@ def _number_faults(label: str, numbers: list[Any]) -> Iterator[str]:
     bad = [n for n in numbers if isinstance(n, bool) or not isinstance(n, int | float)]
     if bad:
         yield f"{label}: found {bad[0]!r}; allowed: a number"
+    elif any(isinstance(n, int) and abs(n) > LARGEST for n in numbers):
+        yield f"{label}: found a number of more than 15 digits; allowed: up to {LARGEST}"
     elif not all(math.isfinite(n) and n >= 0 for n in numbers):
         worst = next(n for n in numbers if not (math.isfinite(n) and n >= 0))
         yield f"{label}: found {worst}; allowed: a finite number >= 0"
@@ -237,11 +243,12 @@ def _source(label: str, text: Any, sources: Mapping[str, str], mistakes: list[st
     if not isinstance(text, str) or not text.strip():
         mistakes.append(f"{label}: found source {text!r}; allowed: a text that names the origin")
         return ""
-    try:
-        return text.format_map(sources)
-    except (KeyError, ValueError, IndexError) as error:
-        mistakes.append(f"{label}: source {text!r} names no entry of [sources] ({error})")
+    names = re.findall(NAMED, text)  # not str.format, which a file could tell to fill the memory
+    unknown = [name for name in names if not isinstance(sources.get(name), str)]
+    if unknown:
+        mistakes.append(f"{label}: source {text!r} names no text {unknown[0]!r} of [sources]")
         return text
+    return re.sub(NAMED, lambda found: sources[found.group(1)], text)
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

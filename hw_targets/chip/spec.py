@@ -16,6 +16,7 @@ import numpy as np
 
 from tssd.calibration.precision import RANGES
 from tssd.errors import ConfigError, counted
+from tssd.hw_targets.chip.sizes import MUST_BE_POSITIVE, beyond_memory
 
 
 class Kind(StrEnum):
@@ -319,16 +320,6 @@ SECTIONS: dict[str, type] = {
     "host": Host,
 }
 OPTIONAL_SECTIONS = ("host",)
-MUST_BE_POSITIVE = {
-    "limits": ("neurons_per_core", "state_words_per_core", "synaptic_memory_per_core")
-    + ("axons_in_per_core", "axons_out_per_core", "neuron_groups_per_core")
-    + ("cores_per_chip", "chips"),
-    "mesh": ("width", "height", "cores_per_router", "chip_columns"),
-    "bits": ("memory_word",),
-    "time_ns": ("cycle",),
-    "link": ("bandwidth", "chip_bandwidth", "message"),
-    "buffers": ("link", "axon_in", "spike_out"),
-}
 # what the integer neuron can honour: a number beyond cannot act
 HONOURED: dict[str, tuple[int, int]] = {
     "limits.delay": RANGES["delay_max"],
@@ -356,6 +347,7 @@ def contradictions(spec: ChipSpec) -> Iterator[str]:
             if getattr(getattr(spec, section), name).value <= 0:
                 yield f"{section}.{name}: found 0; allowed: above 0"
     yield from _beyond_the_neuron(spec)
+    yield from beyond_memory(spec)
     mesh, limits = spec.mesh, spec.limits
     places = mesh.width.count * mesh.height.count * mesh.cores_per_router.count
     if limits.cores_per_chip.count > places:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from tssd import typed
 from tssd.calibration.int_network import IntNetwork, Projection, interval
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
@@ -34,8 +35,8 @@ class ProjectionCount:
 
     name: str
     kind: str  # dense, sparse or conv
-    synops: int
-    messages: int
+    synops: typed.Count
+    messages: typed.Count
 
 
 @dataclass(frozen=True, eq=False)

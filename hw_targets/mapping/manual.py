@@ -1,4 +1,4 @@
-"""A placement from the user's own file, checked against the same rules as ours.
+"""A placement from a file, a bundle's or the user's own, checked against the same rules as ours.
 
 The file is what ``Placement.to_json`` writes; ``hop_cost``, ``shapes`` and each core's ``use`` may
 be left out, they are computed:
@@ -11,36 +11,70 @@ A slice names its neurons by a box of channels, rows and columns, or by ``runs``
 ([[0, 100], [300, 400]]); ends are exclusive. Everything wrong is reported at once.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
+from tssd import typed
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
-from tssd.errors import UNREADABLE, FileFormatError, refusing
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fanout import box_of
 from tssd.hw_targets.mapping.memory import Need, need_of_box
 from tssd.hw_targets.mapping.mesh import hop_cost
 from tssd.hw_targets.mapping.partition import Slice, axons_out, network_fanouts
-from tssd.hw_targets.mapping.placement import SCHEMA, SITE, Placement, neurons_of, traffic
+from tssd.hw_targets.mapping.placement import SITE, Placement, neurons_of, traffic
 from tssd.hw_targets.mapping.rules import Finding, core_findings, network_findings, refuse
 
 PLACE = "give each core a place of its own on the chip's mesh"
+
+
+class CorePart(msgspec.Struct):
+    """Where a core sits."""
+
+    core: typed.Count
+    chip: typed.Count
+    x: typed.Count
+    y: typed.Count
+    slot: typed.Count
+
+
+Span = tuple[typed.Count, typed.Count]
+
+
+class SlicePart(msgspec.Struct):
+    """Neurons of a population on a core: a box, or runs of flat neurons."""
+
+    population: str
+    core: typed.Count
+    box: Annotated[list[Span], msgspec.Meta(min_length=3, max_length=3)] | None = None
+    runs: Annotated[list[Span], msgspec.Meta(min_length=1)] | None = None
+
+    def region(self) -> dict[str, list[Span]]:
+        """The one of both that there is, for ``neurons_of``."""
+        both = {"box": self.box, "runs": self.runs}
+        return {key: value for key, value in both.items() if value is not None}
+
+
+class PlacementPart(msgspec.Struct):
+    """The file; what else it holds is computed anew."""
+
+    schema: Literal["tssd-placement/1"]
+    cores: Annotated[list[CorePart], msgspec.Meta(min_length=1)]
+    slices: Annotated[list[SlicePart], msgspec.Meta(min_length=1)]
 
 
 def read_placement(
     path: Path, network: IntNetwork, chip: ChipSpec, tally: Tally | None = None
 ) -> Placement:
     """The placement in *path*; TargetError lists everything that is wrong with it."""
-    with refusing(UNREADABLE, FileFormatError, str(path), "no readable JSON"):
-        table = json.loads(path.read_text(encoding="utf-8"))
+    table = typed.from_json(dict[str, Any], path.read_bytes(), str(path))
     return manual_placement(table, network, chip, tally, str(path))
 
 
@@ -52,7 +86,8 @@ def manual_placement(
     where: str = "placement",
 ) -> Placement:
     """*table* (see the module) as a checked Placement."""
-    cores, entries = _lists(table, where)
+    part = typed.from_table(PlacementPart, table, where)
+    cores, entries = [msgspec.structs.asdict(core) for core in part.cores], part.slices
     findings = [*network_findings(network, chip), *_site_findings(cores, chip)]
     slices, wrong = _slices(entries, [c.get("core") for c in cores], network)
     findings += wrong
@@ -70,17 +105,6 @@ def manual_placement(
     placement = Placement(chip.name, shapes, tuple(slices), sites, tuple(needs), 0.0)
     cost = hop_cost(chip, traffic(network, placement, fanouts, tally), sites)
     return replace(placement, hop_cost=cost)
-
-
-def _lists(table: Any, where: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    found = table.get("schema") if isinstance(table, dict) else None
-    if found != SCHEMA:
-        raise FileFormatError(where, found=f"schema {found!r}", allowed=SCHEMA)
-    lists = [table.get(key) for key in ("cores", "slices")]
-    for key, value in zip(("cores", "slices"), lists, strict=True):
-        if not (isinstance(value, list) and value and all(isinstance(v, dict) for v in value)):
-            raise FileFormatError(where, found=f"no list of {key}", allowed=SCHEMA)
-    return lists[0] or [], lists[1] or []
 
 
 def _site_findings(cores: list[dict[str, Any]], chip: ChipSpec) -> Iterator[Finding]:
@@ -123,14 +147,14 @@ def _site_findings(cores: list[dict[str, Any]], chip: ChipSpec) -> Iterator[Find
 
 
 def _slices(
-    entries: list[dict[str, Any]], cores: list[Any], network: IntNetwork
+    entries: list[SlicePart], cores: list[Any], network: IntNetwork
 ) -> tuple[list[Slice], list[Finding]]:
     shapes = {p.name: p.shape for p in network.populations}
     slices: list[Slice] = []
     findings: list[Finding] = []
     pairs: Counter[tuple[str, int]] = Counter()
     for entry in entries:
-        name, core = str(entry.get("population")), entry.get("core", -1)
+        name, core = entry.population, entry.core
         if name not in shapes:
             known = ", ".join(shapes)
             findings.append(
@@ -142,7 +166,7 @@ def _slices(
             )
         else:
             pairs[name, core] += 1
-            slices += _slice(entry, name, core, shapes[name], findings)
+            slices += _slice(entry.region(), name, core, shapes[name], findings)
     findings += [
         Finding("a core holds one slice of a population", name, f"{n} on core {core}", "1", "join")
         for (name, core), n in pairs.items()

@@ -16,7 +16,6 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
-from tssd.errors import FileFormatError
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, sum_at
 from tssd.hw_targets.mapping.memory import Need
@@ -98,25 +97,6 @@ class Placement:
 
 
 SITE = ("chip", "x", "y", "slot")
-
-
-def from_table(table: Mapping[str, Any], where: str = "placement.json") -> Placement:
-    """The inverse of ``Placement.to_table``; FileFormatError for anything else."""
-    try:
-        if table["schema"] != SCHEMA:
-            raise FileFormatError(where, found=f"schema {table['schema']!r}", allowed=SCHEMA)
-        shapes = {str(name): tuple(int(n) for n in shape) for name, shape in table["shapes"]}
-        slices = tuple(
-            Slice(s["population"], int(s["core"]), neurons_of(s, shapes[s["population"]]))
-            for s in table["slices"]
-        )
-        sites = np.array([[c[key] for key in SITE] for c in table["cores"]], np.int64)
-        needs = tuple(Need(**c["use"]) for c in table["cores"])
-        return Placement(table["chip"], shapes, slices, sites, needs, float(table["hop_cost"]))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise FileFormatError(
-            where, found=f"a damaged placement ({error!r})", allowed=SCHEMA, hint="place again"
-        ) from None
 
 
 def place(

@@ -20,6 +20,7 @@ from tssd.hw_targets.sim.functional import SampleEvents
 
 SCHEMA = "tssd-spikes/1"
 MAX_STEPS = 1 << 24  # of a record: its times take some hundred bytes per step and core
+MAX_UPDATES = 1 << 32  # of one record: a byte each while it is timed
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,14 @@ def read_record(path: Path, network: IntNetwork) -> SpikeRecord:
         steps = whole_numbers(arrays, "steps").item()
     if not 1 <= steps <= MAX_STEPS:
         raise FileFormatError(str(path), found=f"{steps} steps", allowed=f"1 .. {MAX_STEPS:,}")
+    neurons = sum(population.neurons for population in network.populations)
+    if steps * neurons > MAX_UPDATES:
+        raise FileFormatError(
+            str(path),
+            found=f"{steps:,} steps of {neurons:,} neurons",
+            allowed=f"{MAX_UPDATES:,} updates at most",
+            hint="time a part of the samples",
+        )
     spikes, active = {}, {}
     for population in network.populations:
         name, neurons = population.name, population.neurons
@@ -120,6 +129,14 @@ def _events(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> 
             allowed=f"0 .. {steps - 1} and 0 .. {neurons - 1}",
         )
     checked: IntArray = events.astype(np.int64)
+    keys, times = np.unique(checked[:, 0] * neurons + checked[:, 1], return_counts=True)
+    if (times > 1).any():
+        step, neuron = divmod(int(keys[times.argmax()]), neurons)
+        raise FileFormatError(
+            where,
+            found=f"step {step}, neuron {neuron} {times.max()} times",
+            allowed="every spike once",
+        )
     return checked
 
 

@@ -1,21 +1,23 @@
 """A finished run as ``run.npz``: counters and times, so that it can be priced with another chip."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tssd import typed
 from tssd.atomic import written_whole
 from tssd.errors import FileFormatError, refusing
 from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
 from tssd.hw_targets.costs.counters import COLUMNS, Counters, ProjectionCount
-from tssd.hw_targets.sim.engine import Run
+from tssd.hw_targets.sim.engine import Mode, Run
 
 SCHEMA = "tssd-run/1"
+AGAIN = "tssd simulate ... --save run.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,47 +58,71 @@ def save_run(path: Path, run: Run, command: str | None = None) -> None:
         np.savez_compressed(file, head=json.dumps(head), **arrays)
 
 
+class Head(msgspec.Struct, forbid_unknown_fields=True):
+    """The run's facts beside its arrays."""
+
+    schema: Literal["tssd-run/1"]
+    chip: str
+    mode: Mode
+    command: str | None
+    chips: typed.Positive
+    us_per_inference: typed.Amount
+    samples: typed.Positive
+    time_steps: typed.Positive
+    populations: list[str]
+    cores: typed.Positive
+    slice_population: list[str]
+    projections: list[ProjectionCount]
+
+
 def load_run(path: Path) -> SavedRun:
     """Read what ``save_run`` wrote; FileFormatError for anything else."""
-    with refusing(
-        DAMAGE, FileFormatError, str(path), "no saved run", hint="tssd simulate ... --save run.npz"
-    ):
+    with refusing(DAMAGE, FileFormatError, str(path), "no saved run", hint=AGAIN):
         arrays = read_arrays(path)
-        head = json.loads(str(arrays["head"]))
-        if head["schema"] != SCHEMA:
-            raise FileFormatError(str(path), found=f"schema {head['schema']!r}", allowed=SCHEMA)
+        text = str(arrays["head"])
+    head = typed.from_json(Head, text, str(path), hint=AGAIN)
+    with refusing(DAMAGE, FileFormatError, str(path), "no saved run", hint=AGAIN):
         return SavedRun(
-            head["chip"],
-            head["mode"],
-            head.get("command"),
-            head["chips"],
-            head["us_per_inference"],
+            head.chip,
+            head.mode,
+            head.command,
+            head.chips,
+            head.us_per_inference,
             _counters(head, arrays),
-            arrays["step_ns"].astype(np.float64),
+            _times(arrays),
         )
 
 
-def _counters(head: Mapping[str, Any], arrays: Arrays) -> Counters:
+def _times(arrays: Arrays) -> NDArray[np.float64]:
+    times = arrays["step_ns"].astype(np.float64)
+    if times.ndim != 1 or not np.isfinite(times).all() or (times < 0).any():
+        raise ValueError("step_ns: not one time per step, finite and >= 0")
+    return times
+
+
+def _counters(head: Head, arrays: Arrays) -> Counters:
     """One value per slice in every column, and every slice of a population and a core there is."""
-    slices = len(head["slice_population"])
+    slices = len(head.slice_population)
     columns = {key: whole_numbers(arrays, key) for key in ("slice_core", *map(_key, COLUMNS))}
     for key, column in columns.items():
         if column.shape != (slices,):
             raise ValueError(f"{key}: shape {column.shape} for {slices} slices")
+        if slices and column.min() < 0:
+            raise ValueError(f"{key}: a count of {column.min()}")
     core = columns["slice_core"]
-    if head["samples"] < 1 or not set(head["slice_population"]) <= set(head["populations"]):
-        raise ValueError("slices of unknown populations, or no samples")
-    if slices and not 0 <= core.min() <= core.max() < head["cores"]:
-        raise ValueError(f"slices on cores {core.min()} .. {core.max()} of {head['cores']}")
+    if not set(head.slice_population) <= set(head.populations):
+        raise ValueError("slices of unknown populations")
+    if slices and core.max() >= head.cores:
+        raise ValueError(f"slices on cores {core.min()} .. {core.max()} of {head.cores}")
     return Counters(
-        head["samples"],
-        head["time_steps"],
-        tuple(head["populations"]),
-        head["cores"],
-        tuple(head["slice_population"]),
+        head.samples,
+        head.time_steps,
+        tuple(head.populations),
+        head.cores,
+        tuple(head.slice_population),
         core,
         {name: columns[_key(name)] for name in COLUMNS},
-        tuple(ProjectionCount(**p) for p in head["projections"]),
+        tuple(head.projections),
     )
 
 

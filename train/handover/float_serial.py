@@ -11,10 +11,12 @@ mean; a network without either is a ``tssd-float/1``.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
+from tssd import typed
 from tssd.errors import FileFormatError
 from tssd.train.handover.fields import array_names, arrays_of, newest, plain_from, plain_of
 from tssd.train.handover.float_network import (
@@ -24,13 +26,61 @@ from tssd.train.handover.float_network import (
     FloatPopulation,
     FloatProjection,
     Norm,
+    PopulationKind,
     ProjectionKind,
+    Reset,
 )
 from tssd.train.handover.input_map import InputMap
 
+AGAIN = "export the network again"
 SCHEMAS = ("tssd-float/1", "tssd-float/2")
 NORM_ARRAYS = ("mean", "variance", "gain", "shift")
 GEOMETRY = ("stride", "padding", "dilation")
+
+
+Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 28)]
+Step = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
+Edge = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]
+
+
+class FloatPopulationPart(msgspec.Struct, forbid_unknown_fields=True):
+    """Of a population, beside its arrays."""
+
+    name: str
+    shape: Annotated[list[Side], msgspec.Meta(min_length=1, max_length=3)]
+    kind: PopulationKind
+    reset: Reset
+
+
+class PoolPart(msgspec.Struct, forbid_unknown_fields=True):
+    """An ``AveragePool``."""
+
+    kernel: tuple[Step, Step]
+    stride: tuple[Step, Step]
+
+
+class FloatProjectionPart(msgspec.Struct, forbid_unknown_fields=True):
+    """Of a projection, beside its arrays."""
+
+    source: str
+    target: str
+    kind: ProjectionKind
+    groups: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
+    delay: Edge
+    pool: PoolPart | None
+    eps: Annotated[float, msgspec.Meta(ge=0)] | None
+    stride: tuple[Step, Step]
+    padding: tuple[Edge, Edge]
+    dilation: tuple[Step, Step]
+
+
+class FloatHeaderPart(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole header."""
+
+    schema: Literal["tssd-float/1", "tssd-float/2"]
+    time_steps: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
+    populations: list[FloatPopulationPart]
+    projections: list[FloatProjectionPart]
 
 
 def to_arrays(network: FloatNetwork) -> tuple[str, dict[str, FloatArray]]:
@@ -56,11 +106,8 @@ def from_arrays(
     header: str, arrays: Mapping[str, FloatArray], where: str = "float network"
 ) -> FloatNetwork:
     """The exact inverse; anything missing or of another schema raises FileFormatError."""
+    table: Any = msgspec.to_builtins(typed.from_json(FloatHeaderPart, header, where, hint=AGAIN))
     try:
-        table = json.loads(header)
-        if table["schema"] not in SCHEMAS:
-            found = f"schema {table['schema']!r}"
-            raise FileFormatError(where, found=found, allowed=", ".join(SCHEMAS))
         return FloatNetwork(
             tuple(_population(p, i, arrays) for i, p in enumerate(table["populations"])),
             tuple(_projection(j, i, arrays) for i, j in enumerate(table["projections"])),
@@ -72,7 +119,7 @@ def from_arrays(
             where,
             found=f"a damaged float model ({error!r})",
             allowed=", ".join(SCHEMAS),
-            hint="export the network again",
+            hint=AGAIN,
         ) from None
 
 

@@ -11,24 +11,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from tssd import __version__
+from tssd import __version__, typed
 from tssd.atomic import write_bytes
-from tssd.errors import UNREADABLE, FileFormatError, refusing
+from tssd.errors import FileFormatError, refusing
 from tssd.train.config import TrainConfig, recorded
 from tssd.train.networks.models import build
 from tssd.train.networks.network import SpikingNet
 from tssd.train.networks.user_module import check_named
 
 CHECKPOINT = "checkpoint.safetensors"
-HEADER = ("config", "input_shape", "classes", "position")
+Sides = Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]], msgspec.Meta(max_length=4)]
 FORMAT = "tssd-checkpoint-1"
+DAMAGED = "the file is damaged: use an earlier checkpoint or train again"
 DEPLOYED = "deployed."
 
 
@@ -36,10 +38,18 @@ DEPLOYED = "deployed."
 class Position:
     """Where a run stands: *epoch* epochs are done, and *batch* batches of the next one."""
 
-    epoch: int = 0
-    batch: int = 0
+    epoch: typed.Count = 0
+    batch: typed.Count = 0
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+HEADER: dict[str, Any] = {  # key -> what its JSON is
+    "config": dict[str, Any],
+    "input_shape": Sides,
+    "classes": Annotated[list[str], msgspec.Meta(min_length=1, max_length=100_000)],
+    "position": Position,
+}
 
 
 @dataclass(frozen=True)
@@ -96,11 +106,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise FileFormatError(
             str(path), found=f"format {header.get('format')!r}", allowed=repr(FORMAT)
         )
-    damage = (*UNREADABLE, KeyError, TypeError)
-    with refusing(damage, FileFormatError, str(path), "a damaged header"):
-        table, shape, classes, position = (json.loads(header[key]) for key in HEADER)
-        begun = Position(**position)
-    return Checkpoint(recorded(table, str(path)), tuple(shape), tuple(classes), begun, tensors)
+    missing = [key for key in HEADER if key not in header]
+    if missing:
+        raise FileFormatError(str(path), found=f"a header without {missing[0]}", allowed=FORMAT)
+    table, shape, classes, position = (
+        typed.from_json(kind, header[key], f"{path}: {key}") for key, kind in HEADER.items()
+    )
+    config = recorded(table, str(path))
+    return Checkpoint(config, tuple(shape), tuple(classes), position, tensors)
 
 
 def load_weights(
@@ -148,11 +161,35 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], where: str = CHECKPOINT
+) -> None:
     """Put ``optimizer.*`` of *tensors* back; learning rates come from the schedule."""
     state: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
-            _, index, key = name.split(".")
+            _, index, key = name.split(".", 2) if name.count(".") > 1 else ("", "", name)
+            if not index.isdecimal() or not torch.isfinite(value).all():
+                raise FileFormatError(
+                    f"{where}: tensor {name!r}", found="no state of an optimizer", hint=DAMAGED
+                )
             state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    with refusing((ValueError, KeyError, IndexError), FileFormatError, where, "another optimizer"):
+        _check_state(optimizer, state, where)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _check_state(
+    optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Any]], where: str
+) -> None:
+    """Every tensor of the state has one number, or as many as its parameter."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, entry in state.items():
+        for key, value in entry.items():
+            if value.numel() != 1 and value.shape != parameters[index].shape:
+                raise FileFormatError(
+                    f"{where}: tensor 'optimizer.{index}.{key}'",
+                    found=f"shape {tuple(value.shape)}",
+                    allowed=f"shape {tuple(parameters[index].shape)}",
+                    hint=DAMAGED,
+                )

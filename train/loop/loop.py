@@ -228,7 +228,7 @@ def _resume(
             allowed="the configuration the run was started with (its config.toml)",
         )
     load_weights(net, checkpoint.tensors, str(path))
-    load_optimizer(optimizer, checkpoint.tensors)
+    load_optimizer(optimizer, checkpoint.tensors, str(path))
     return checkpoint.position, checkpoint.tensors
 
 

@@ -15,6 +15,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import msgspec
+
+from tssd import typed
 from tssd.atomic import write_bytes
 from tssd.config import unknown_name
 from tssd.errors import ConfigError
@@ -26,7 +29,7 @@ from tssd.train.data.splits import ByteArray, Split
 from tssd.train.handover.costs import Costs, costs
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.evaluate import accuracies
-from tssd.train.loop.folder import begun
+from tssd.train.loop.folder import MANIFEST, begun
 from tssd.train.loop.loop import train
 from tssd.train.networks.strip import strip
 
@@ -173,12 +176,11 @@ def _varied(config: TrainConfig, text: str) -> tuple[str, TrainConfig]:
 
 def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
     """Make or finish the run in *folder*, unless it is done."""
-    path = folder / "manifest.json"
-    if not path.is_file():
+    if not (folder / MANIFEST).is_file():
         train(config, _framed(data, config), folder, resume=begun(folder))
         return
     # An option that did not exist when the run was made had its default.
-    then = {**TrainConfig().to_table(), **json.loads(path.read_text())["config"]}
+    then = {**TrainConfig().to_table(), **_manifest(folder).config}
     changed = [
         key for key, value in config.to_table().items() if then[key] != value and key not in CONDUCT
     ]
@@ -197,15 +199,31 @@ def _framed(data: Dataset, config: TrainConfig) -> Dataset:
     return data if as_read else recut(data, framing)
 
 
+class AccuracyPart(msgspec.Struct):
+    """Of a run's manifest."""
+
+    test_at_step: list[float]
+
+
+class RunManifestPart(msgspec.Struct):
+    """What is read again of a run's manifest."""
+
+    config: dict[str, Any]
+    accuracy: AccuracyPart
+
+
+def _manifest(folder: Path) -> RunManifestPart:
+    path = folder / MANIFEST
+    return typed.from_json(RunManifestPart, path.read_bytes(), str(path))
+
+
 def measured(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> Measurement:
     """Accuracy and costs of the run in *folder*, kept beside it."""
     path = folder / MEASURED
     if not path.is_file():
         table = _measure(folder, config, own, data)
         write_bytes(path, (json.dumps(table, indent=1) + "\n").encode())
-    table = json.loads(path.read_text())
-    spent = {int(steps): Costs(**cost) for steps, cost in table["costs"].items()}
-    return Measurement(tuple(table["at_step"]), spent)
+    return typed.from_json(Measurement, path.read_bytes(), str(path))
 
 
 def _measure(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> dict[str, Any]:
@@ -218,7 +236,7 @@ def _measure(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset)
         images = shown(data.test.first(COST_SAMPLES), config, steps)
         spent[steps] = asdict(costs(strip(net, images[:4], steps), images))
     # A run with a teacher was read out at every step when it ended.
-    at_step = json.loads((folder / "manifest.json").read_text())["accuracy"]["test_at_step"]
+    at_step = _manifest(folder).accuracy.test_at_step
     if len(at_step) < config.teacher_steps:
         at_step = accuracies(net, data.test, config.teacher_steps, framing)
     return {"at_step": at_step[: config.teacher_steps], "costs": spent}

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tssd.contracts import Contract, check, not_run
-from tssd.errors import FileFormatError
+from tssd.errors import FileFormatError, refusing
 
 LATENCY = "latency_us"
 PACE = "pace_us_per_step"
@@ -37,6 +37,7 @@ READINGS = {
     ENERGY: ("energy per inference at the pace", "uJ"),
 }  # row: (what it is, unit)
 SAMPLES = "samples"
+LONGEST = 18  # digits of a count: more do not fit 64 bits
 UNTOLD = ("time_us_per_step", "time_us", "us_per_inference")  # rows that do not say which time
 HEADERS = (["layer", "spikes"], ["layer", "spikes", "error"])
 
@@ -72,7 +73,7 @@ def read_log(path: Path) -> MeasuredLog:
 def parse_log(text: str, where: str) -> MeasuredLog:
     """The log in *text*; *where* names it in errors."""
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if _holds_data(line)]
-    rows = [(n, _cells(line)) for n, line in lines]
+    rows = [(n, _cells(line, f"{where}, line {n}")) for n, line in lines]
     if not rows or rows[0][1] not in HEADERS:
         found = ",".join(rows[0][1]) if rows else "nothing"
         raise FileFormatError(where, found=f"header {found!r}", allowed="layer,spikes[,error]")
@@ -151,8 +152,9 @@ def _holds_data(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line]))]
+def _cells(line: str, where: str) -> list[str]:
+    with refusing((csv.Error,), FileFormatError, where, "no CSV"):
+        return [cell.strip() for cell in next(csv.reader([line]))]
 
 
 def _row(cells: list[str], columns: int, where: str) -> tuple[str, str, str]:
@@ -163,8 +165,8 @@ def _row(cells: list[str], columns: int, where: str) -> tuple[str, str, str]:
 
 
 def _count(text: str, where: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise FileFormatError(where, found=f"count {text!r}", allowed="a whole number >= 0")
+    if not text.isascii() or not text.isdigit() or len(text) > LONGEST:
+        raise FileFormatError(where, found=f"count {text[:40]!r}", allowed="a whole number >= 0")
     return int(text)
 
 
@@ -174,9 +176,15 @@ def _reading(value: str, error: str, where: str) -> Reading:
         raise FileFormatError(
             where, found="no error", allowed="an error in the same unit or in percent, as 5%"
         )
-    if error.endswith("%"):
-        return Reading(size, size * _positive(error[:-1], where) / 100)
-    return Reading(size, _positive(error, where))
+    percent = error.endswith("%")
+    found = _positive(error.removesuffix("%"), where) * (size / 100 if percent else 1)
+    if not found <= size:
+        raise FileFormatError(
+            where,
+            found=f"an error of {error} of {value}",
+            allowed="at most the value itself: with more, everything would agree",
+        )
+    return Reading(size, found)
 
 
 def _positive(text: str, where: str) -> float:

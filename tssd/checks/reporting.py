@@ -10,7 +10,8 @@ from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs import bound, counters, energy
 from tssd.hw_targets.engines import engine_names
-from tssd.hw_targets.mapping.placement import Placement, from_table
+from tssd.hw_targets.mapping.manual import read_placement
+from tssd.hw_targets.mapping.placement import Placement
 from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
 from tssd.report.model import (
     MEASURED,
@@ -40,7 +41,7 @@ def build(
 ) -> Report:
     """The report of *bundle* on the chip it was placed for."""
     chip = bundled_chip(bundle.folder, bundle.manifest)
-    placement = read_placement(bundle)
+    placement = placement_of(bundle, chip)
     tallied, network = evaluation.tallies["integer"], bundle.network
     counted = counters.count(network, tallied, placement, chip)
     priced = energy.price(counted, chip)
@@ -75,7 +76,7 @@ def with_cycles(report: Report, bundle: Bundle, inputs: IntArray) -> Report:
     from tssd.simulating.simulation_report import simulated
 
     chip = bundled_chip(bundle.folder, bundle.manifest)
-    run = engine.run(bundle.network, inputs, read_placement(bundle), chip)
+    run = engine.run(bundle.network, inputs, placement_of(bundle, chip), chip)
     return add_simulation(report, simulated(run))
 
 
@@ -93,10 +94,9 @@ def with_measured(report: Report, log: MeasuredLog) -> Report:
     return replace(report, layers=layers, contracts=(*report.contracts, *rows))
 
 
-def read_placement(bundle: Bundle) -> Placement:
-    """The placement that the bundle carries."""
-    path = bundle.file(PLACEMENT)
-    return from_table(bundle.placement or {}, str(path))
+def placement_of(bundle: Bundle, chip: ChipSpec) -> Placement:
+    """The placement that the bundle carries, held against network and chip."""
+    return read_placement(bundle.file(PLACEMENT), bundle.network, chip)
 
 
 def constants(chip: ChipSpec) -> tuple[Constant, ...]:

@@ -6,12 +6,11 @@ fields can still be read; a missing or wrongly typed field is an error that name
 
 import dataclasses
 import json
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
-from tssd.errors import UNREADABLE, FileFormatError, refusing
+from tssd import typed
+from tssd.errors import FileFormatError
 from tssd.report.model import NETWORKS, SCHEMA, STAGES, Report
 
 OLDER = ("tssd-report/1",)  # the same fields, where every engine had to be among a fixed few
@@ -30,12 +29,11 @@ def to_json(report: Report) -> str:
 
 def from_json(text: str | bytes, where: str = "report.json") -> Report:
     """The report in *text*; anything missing or of another type raises FileFormatError."""
-    with refusing(UNREADABLE, FileFormatError, where, "no valid JSON"):
-        table = json.loads(text)
-    schema = table.get("schema") if isinstance(table, dict) else None
+    table = typed.from_json(dict[str, Any], text, where)
+    schema = table.get("schema")
     if schema not in (SCHEMA, *OLDER):
-        raise FileFormatError(where, found=f"schema {schema!r}", allowed=repr(SCHEMA))
-    report: Report = _read(Report, table | {"schema": SCHEMA}, where)
+        raise FileFormatError(where, found=f"schema {schema!r}"[:200], allowed=repr(SCHEMA))
+    report = typed.from_table(Report, table | {"schema": SCHEMA}, where)
     _check_columns(report, where)
     return report
 
@@ -51,64 +49,6 @@ def _check_columns(report: Report, where: str) -> None:
         if missing:
             allowed = "all required fields"
             raise FileFormatError(f"{where}.{place}", found=f"no {missing[0]!r}", allowed=allowed)
-
-
-def _read(hint: Any, value: Any, where: str) -> Any:
-    """*value* (parsed JSON) as the type *hint*."""
-    if hint is Any:
-        return value
-    if dataclasses.is_dataclass(hint):
-        return _read_dataclass(hint, value, where)
-    origin, options = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _read_union(options, value, where)
-    if origin is typing.Literal and value in options:
-        return value
-    if origin is tuple and isinstance(value, list):
-        return tuple(_read(options[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is Mapping and isinstance(value, dict):
-        return {key: _read(options[1], item, f"{where}.{key}") for key, item in value.items()}
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(hint, type) and isinstance(value, hint) and not isinstance(value, bool):
-        return value
-    raise FileFormatError(where, found=json.dumps(value)[:60], allowed=_words(hint))
-
-
-def _read_dataclass(hint: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise FileFormatError(where, found=json.dumps(value)[:60], allowed="an object")
-    hints = typing.get_type_hints(hint)
-    for entry in dataclasses.fields(hint):
-        optional = (
-            entry.default is not dataclasses.MISSING
-            or entry.default_factory is not dataclasses.MISSING
-        )
-        if entry.name not in value and not optional:
-            raise FileFormatError(where, found=f"no {entry.name!r}", allowed="all required fields")
-    known = {name: h for name, h in hints.items() if name in value}
-    return hint(**{name: _read(h, value[name], f"{where}.{name}") for name, h in known.items()})
-
-
-def _read_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    if value is None and type(None) in options:
-        return None
-    rest = [option for option in options if option is not type(None)]
-    for option in rest[:-1]:
-        try:
-            return _read(option, value, where)
-        except FileFormatError:
-            continue
-    return _read(rest[-1], value, where)
-
-
-def _words(hint: Any) -> str:
-    names = {float: "a number", int: "an integer", str: "a text"}
-    if typing.get_origin(hint) is typing.Literal:
-        return " or ".join(json.dumps(option) for option in typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
-        return "a list"
-    return names.get(hint, "an object")
 
 
 def _first_not_finite(value: Any, where: str) -> str:

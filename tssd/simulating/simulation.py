@@ -13,8 +13,8 @@ from tssd.export.reading.arrays import DAMAGE, read_arrays, whole_numbers
 from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.manual import read_placement
-from tssd.hw_targets.mapping.placement import Placement, from_table, place
+from tssd.hw_targets.mapping.manual import manual_placement, read_placement
+from tssd.hw_targets.mapping.placement import Placement, place
 from tssd.hw_targets.sim.engine import Mode, Run, run, run_record
 from tssd.hw_targets.sim.record import read_record
 
@@ -85,7 +85,8 @@ def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> Placement:
     own: Mapping[str, object] | None = bundle.placement
     if own is None or own.get("chip") != chip.name or moved:
         return place(bundle.network, chip)
-    return from_table(own, str(bundle.folder / "placement.json"))
+    where = str(bundle.folder / "placement.json")
+    return manual_placement(own, bundle.network, chip, where=where)
 
 
 def inputs_of(request: Request, bundle: Bundle) -> IntArray:

@@ -228,16 +228,23 @@ def test_changed_file_is_named(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
-        ("{", "no JSON"),
-        ("[]", "found list; allowed: a JSON object"),
+        ("{", "no valid JSON"),
+        ("[]", "found a list; allowed: an object"),
         ('{"schema": "tssd-bundle/9"}', "found schema 'tssd-bundle/9'"),
-        ('{"schema": "tssd-bundle/1", "files": {"../x": "0"}}', r"file name '\.\./x'"),
-        ('{"schema": "tssd-bundle/1", "files": {}}', "a manifest without network.nir"),
+        ({"files": {"../x": "0"}}, r"file name '\.\./x'"),
+        ({"files": {"x": 0}}, r"files\[...\]: found a whole number; allowed: a text"),
+        ({"files": {}}, "a manifest without network.nir"),
+        ({"netx": {"written": 1}}, "netx.written: found 1; allowed: true or false"),
+        ({"notes": "a"}, "notes: found 'a'; allowed: a list"),
+        ({"target": ["a"]}, "target: found a list; allowed: a text"),
+        ({"contracts": [{"name": "a"}]}, r"contracts\[0\]: found no status"),
     ],
 )
-def test_damaged_manifest(tmp_path: Path, manifest: str, words: str) -> None:
+def test_damaged_manifest(tmp_path: Path, manifest: str | dict[str, Any], words: str) -> None:
     export(tmp_path / "b")
-    (tmp_path / "b" / "manifest.json").write_text(manifest)
+    path = tmp_path / "b" / "manifest.json"
+    table = json.loads(path.read_text())
+    path.write_text(manifest if isinstance(manifest, str) else json.dumps(table | manifest))
     with pytest.raises(FileFormatError, match=words):
         read_bundle(tmp_path / "b")
 

@@ -1,6 +1,7 @@
 """Chip files: every number has unit, source and kind; every mistake is reported at once."""
 
 import copy
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_a_missing_section_and_an_unknown_source_are_named(table: dict[str, Any]
     table["link"]["bandwidth"]["source"] = "{nobody}, Table 1"
     with pytest.raises(ConfigError, match=r"\[buffers\]: found nothing") as caught:
         parse_chip(table, "mine.toml")
-    assert "'{nobody}, Table 1' names no entry of [sources]" in str(caught.value)
+    assert "'{nobody}, Table 1' names no text 'nobody' of [sources]" in str(caught.value)
 
 
 def test_one_number_can_be_changed() -> None:
@@ -151,3 +152,27 @@ def test_installed_packages_can_add_chips(tmp_path: Path, monkeypatch: pytest.Mo
 def test_unknown_chip_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'loihi2'"):
         load_chip("loihi3")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ('source = "', 'source = "{a:>2000000000}', "names no text 'a:>2000000000' of [sources]"),
+        ("value = ", f"value = {'9' * 400} # ", "found a number of more than 15 digits"),
+    ],
+)
+def test_a_number_cannot_take_the_memory(was: str, now: str, message: str) -> None:
+    """A format of 15 letters made a text of 2 GB."""
+    table = 'width = { value = 8, unit = "routers", kind = "assumed", source = "us" }'
+    text = f"name = 'x'\ntitle = 'x'\ncalibrated_on = []\n[mesh]\n{table.replace(was, now)}"
+    if "#" in now:
+        text = text.replace("# 8", "")
+    with pytest.raises(ConfigError) as caught:
+        parse_chip(tomllib.loads(text), "mine.toml")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mesh.width", "limits.chips", "buffers.link", "buffers.synapse"])
+def test_sizes_are_not_believed_before_memory_is_taken(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"found [\d,]+; allowed: up to"):
+        load_chip("loihi2").with_value(name, 1e9)

@@ -101,8 +101,10 @@ def test_all_mistakes_are_reported_together(table: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "no readable JSON"), ("[]", "schema None"), ('{"schema": "x"}', "schema 'x'"),
-     ('{"schema": "tssd-placement/1", "cores": []}', "no list of cores")],
+    [("{", "no valid JSON"), ("[]", "found a list; allowed: an object"),
+     ('{"schema": "x"}', "schema 'x'; allowed: tssd-placement/1"),
+     ('{"schema": "tssd-placement/1", "cores": []}', "cores: .* allowed: a list of a length >= 1"),
+     ('{"schema": "tssd-placement/1", "cores": [{"core": -1}]}', r"cores\[0\].core: found -1")],
 )  # fmt: skip
 def test_other_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "manual.json"

@@ -20,13 +20,13 @@ from tssd.calibration.int_network import (
     plain_population,
 )
 from tssd.calibration.integer import IntArray
-from tssd.errors import FileFormatError, TargetError
+from tssd.errors import TargetError
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.manual import manual_placement
 from tssd.hw_targets.mapping.mesh import distance, hop_cost, improve, in_order, sites
-from tssd.hw_targets.mapping.partition import partition
+from tssd.hw_targets.mapping.partition import Slice, partition
 from tssd.hw_targets.mapping.placement import (
-    from_table,
     place,
     placed_fanouts,
     traffic,
@@ -138,7 +138,7 @@ def test_placing_twice_gives_the_same_bytes_and_reads_back() -> None:
     chip = small_chip(neurons_per_core=20)
     first, second = place(network, chip, tally, seed=3), place(network, chip, tally, seed=3)
     assert first.to_json() == second.to_json()
-    again = from_table(first.to_table())
+    again = manual_placement(json.loads(first.to_json()), network, chip, tally)
     assert again.to_json() == first.to_json()
     for population in network.populations:
         assert np.array_equal(again.core_of(population.name), first.core_of(population.name))
@@ -148,24 +148,20 @@ def test_placing_twice_gives_the_same_bytes_and_reads_back() -> None:
 def test_scattered_neurons_survive_the_file() -> None:
     network = mlp(30, 8)
     placement = place(network, CHIP)
-    scattered = replace(placement.slices[0], neurons=np.array([0, 1, 2, 7, 8, 29]))
-    changed = replace(placement, slices=(scattered, *placement.slices[1:]))
+    scattered = np.array([0, 1, 2, 7, 8, 29])
+    others = np.setdiff1d(np.arange(30), scattered)
+    first = placement.slices[0]
+    moved = Slice(first.population, placement.cores, others)
+    changed = replace(
+        placement,
+        slices=(replace(first, neurons=scattered), moved, *placement.slices[1:]),
+        sites=np.concatenate([placement.sites, [[0, 7, 3, 3]]]),
+        needs=(*placement.needs, placement.needs[0]),
+    )
     assert '"runs": [[0, 3], [7, 9], [29, 30]]' in changed.to_json()
-    again = from_table(json.loads(changed.to_json()))
-    assert np.array_equal(again.slices[0].neurons, scattered.neurons)
-
-
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        ({}, "a damaged placement"),
-        ({"schema": "other/1"}, "schema 'other/1'"),
-        ({"schema": "tssd-placement/1", "shapes": []}, "KeyError"),
-    ],
-)
-def test_damaged_placements_are_refused(table: dict[str, object], message: str) -> None:
-    with pytest.raises(FileFormatError, match=message):
-        from_table(table)
+    again = manual_placement(json.loads(changed.to_json()), network, CHIP)
+    assert np.array_equal(again.slices[0].neurons, scattered)
+    assert np.array_equal(again.slices[1].neurons, others)
 
 
 def test_local_search_never_loses_to_the_plain_order() -> None:

@@ -120,6 +120,20 @@ def test_a_placement_that_names_a_core_twice_ends_in_exit_2(
     assert "a place holds one core: found 2 cores" in said
 
 
+@pytest.mark.parametrize("command", ["simulate", "verify"])
+def test_a_bundle_s_own_placement_is_believed_no_more(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two cores on one place are no chip, whoever wrote the file and its hash."""
+    network = random_conv_network(5, Reset.HARD, time_steps=3)
+    table = json.loads(place(network, load_chip("loihi2")).to_json())
+    table["cores"][1] |= {key: table["cores"][0][key] for key in ("chip", "x", "y", "slot")}
+    golden = make_golden(network, random_inputs(network, 1, 1))
+    write_bundle(tmp_path / "b", network, golden=golden, placement=table)
+    assert run(command, tmp_path / "b", *(["--against", "sim"] * (command == "verify"))) == 2
+    assert "a place holds one core: found 2 cores" in capsys.readouterr().err
+
+
 def test_a_network_that_cannot_fit_says_which_rule_which_layer_and_by_how_much(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

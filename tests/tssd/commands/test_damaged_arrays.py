@@ -1,6 +1,7 @@
 """Every command that reads .npz or .npy: a damaged file is one clear message and exit code 2."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from tssd.export.bundle.folder import read_bundle, write_bundle
 from tssd.export.bundle.golden import make_golden
 from tssd.export.reading.arrays import read_arrays
 from tssd.hw_targets.sim.record import read_record
-from tssd.hw_targets.sim.run_file import save_run
+from tssd.hw_targets.sim.run_file import load_run, save_run
 from tssd.simulating.simulation import Request, simulate_bundle
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -184,6 +185,55 @@ def test_a_record_of_no_or_endless_steps_is_refused(
     path.write_bytes(stored({**house.arrays["simulate --spikes"], "steps": np.array(steps)}))
     with pytest.raises(FileFormatError, match=f"found {steps} steps; allowed: 1 .. 16,777,216"):
         read_record(path, read_bundle(house.bundle).network)
+
+
+def test_a_spike_comes_once(house: House, tmp_path: Path) -> None:
+    arrays = dict(house.arrays["simulate --spikes"])
+    name = next(n for n, a in arrays.items() if n.startswith("spikes/") and len(a))
+    arrays[name] = np.concatenate([arrays[name], arrays[name][:1]])
+    (tmp_path / "r.npz").write_bytes(stored(arrays))
+    with pytest.raises(FileFormatError, match=rf"{name}: found step \d+, neuron \d+ 2 times"):
+        read_record(tmp_path / "r.npz", read_bundle(house.bundle).network)
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        ("counter/spike", -1, "counter/spike: a count of -1"),
+        ("slice_core", 10**6, "slices on cores"),
+        ("step_ns", np.nan, "step_ns: not one time per step"),
+    ],
+)
+def test_a_saved_run_holds_no_nonsense(
+    array: str, value: float, message: str, house: House, tmp_path: Path
+) -> None:
+    arrays = dict(house.arrays["simulate --price"])
+    assert array in arrays, sorted(arrays)
+    arrays[array] = arrays[array].copy()
+    arrays[array][0] = value
+    (tmp_path / "r.npz").write_bytes(stored(arrays))
+    with pytest.raises(FileFormatError, match=message):
+        load_run(tmp_path / "r.npz")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("samples", 0, "samples: found 0; allowed: a whole number >= 1"),
+        ("us_per_inference", -1.0, "us_per_inference: found -1"),
+        ("mode", "guess", "mode: found Invalid"),
+        ("cores", 1 << 70, "cores: found"),
+        ("more", 1, "found unknown more"),
+    ],
+)
+def test_a_saved_run_s_head_is_typed(
+    key: str, value: object, message: str, house: House, tmp_path: Path
+) -> None:
+    arrays = dict(house.arrays["simulate --price"])
+    head = json.loads(str(arrays["head"])) | {key: value}
+    (tmp_path / "r.npz").write_bytes(stored({**arrays, "head": np.array(json.dumps(head))}))
+    with pytest.raises(FileFormatError, match=message):
+        load_run(tmp_path / "r.npz")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -118,9 +118,10 @@ def test_names_that_fit_nothing_are_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("samples", "8"), r'report.json.samples: found "8"; allowed: an integer'),
-        (("layers", {}), "report.json.layers: found {}; allowed: a list"),
-        (("accuracy", None), "report.json.accuracy: found null"),
+        (("samples", "8"), "report.json: samples: found '8'; allowed: a whole number"),
+        (("layers", {}), "report.json: layers: found an object; allowed: a list"),
+        (("accuracy", None), "report.json: accuracy: found null; allowed: an object"),
+        (("totals", {}), "report.json: totals: found no cores"),
         (("schema", "tssd-report/9"), "schema 'tssd-report/9'"),
     ],
 )

@@ -124,7 +124,8 @@ def test_headers_out_of_range_are_refused(good: Path, family: str, key: str, val
     table = json.loads(read_private(good)[0])
     (table[family][1] if family else table)[key] = value
     with_header(good, json.dumps(table))
-    with pytest.raises(FileFormatError, match=f"/tssd/header.*{family}"):
+    no_json = isinstance(value, float)  # NaN and infinity
+    with pytest.raises(FileFormatError, match="/tssd/header.*" + ("JSON" if no_json else family)):
         read_nir(good)
 
 
