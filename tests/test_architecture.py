@@ -25,7 +25,7 @@ ROOMS = {
         ("recording",),
         ("outputs",),
         ("watch",),
-        ("feeding",),
+        ("feeding", "describe"),
         ("record",),
         ("network",),
         ("convert", "answers"),

@@ -131,6 +131,28 @@ def _over(net: Any, trains: Tensor) -> Any:
     return torch.stack(out)
 
 
+def over_last_axis(net: Any, x: Tensor) -> Any:
+    """Samples (channels, steps), as recordings of sensors often are."""
+    membrane, out = net.cell.init_leaky(), []
+    for t in range(x.shape[-1]):
+        sent, membrane = net.cell(net.into(x[:, :, t]), membrane)
+        out.append(sent)
+    return torch.stack(out, dim=-1)
+
+
+def in_windows(net: Any, x: Tensor) -> Any:
+    """Six neighbouring values in each step; a list comes back."""
+    membrane, out = net.cell.init_leaky(), []
+    for window in torch.split(x, 6, dim=1):
+        sent, membrane = net.cell(net.into(window), membrane)
+        out.append(sent)
+    return out
+
+
+def drawn_in_each_call(net: Any, x: Tensor) -> Any:
+    return net.cell(net.into(torch.bernoulli(x)))
+
+
 def two_branches(net: Any, x: Tensor) -> Any:
     """Normalised by hand, two convolutions side by side, a norm over both."""
     x = (x - 0.4) / 0.3
@@ -277,6 +299,20 @@ ODD: dict[str, Odd] = {
     ),
     "rate code by hand, at once": Odd(
         lambda: Made(own_trains, into=nn.Linear(36, 10), cell=free())
+    ),
+    "steps in the last axis": Odd(
+        lambda: Made(over_last_axis, into=nn.Linear(5, 10), cell=free()), (5, STEPS)
+    ),
+    "windows of a sample, a list returned": Odd(
+        lambda: Made(in_windows, into=nn.Linear(6, 10), cell=free()), (36,)
+    ),
+    "rate code in every call": Odd(
+        lambda: Made(drawn_in_each_call, into=nn.Linear(36, 10), cell=cell())
+    ),
+    "constants with an axis of samples": Odd(
+        lambda: dense(
+            cell(beta=torch.full((1, 12), 0.7), threshold=torch.linspace(0.2, 1, 12)[None])
+        )
     ),
     "latency code": Odd(lambda: Made(latency_code, into=nn.Linear(36, 10), cell=free())),
     "two branches, one norm": Odd(

@@ -80,7 +80,7 @@ def answers(run: OwnRun, output: Output, readout: Readout, groups: int | None) -
 
 
 def _returned(run: OwnRun, output: Output, readout: Readout) -> Tensor:
-    parts = [leaf(returned, output.place).detach().double() for returned in run.returned]
+    parts = [_tensor(leaf(returned, output.place)) for returned in run.returned]
     if output.over is not Over.EACH:
         return parts[0]
     steps = (
@@ -89,6 +89,12 @@ def _returned(run: OwnRun, output: Output, readout: Readout) -> Tensor:
         else parts[0].movedim(output.axis, 0)
     )
     return _over(steps, readout)
+
+
+def _tensor(part: Any) -> Tensor:
+    """A tensor, or a list of one for each step."""
+    whole: Tensor = torch.stack(list(part)) if isinstance(part, list | tuple) else part
+    return whole.detach().double()
 
 
 def _over(steps: Tensor, readout: Readout) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tssd.train.recording.recording import Handing
-from tssd.train.recording.tape.follow import Feed, Follower
+from tssd.train.recording.tape.follow import Follower
 from tssd.train.recording.tape.returned import Place, leaf, leaves
+from tssd.train.recording.tape.seen import Feed
 from tssd.train.recording.tape.values import Value
 from tssd.train.recording.watch import Place as Where
 from tssd.train.recording.watch import authors_errors

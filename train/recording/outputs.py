@@ -10,8 +10,9 @@ from torch import Tensor
 from tssd.train.recording.recording import Output, Over
 from tssd.train.recording.steps import Cut, Link, SiteStep, Sum, sums_differ
 from tssd.train.recording.tape.follow import Follower
+from tssd.train.recording.tape.gathers import reshape_op
 from tssd.train.recording.tape.returned import Place, leaf, leaves, name_of
-from tssd.train.recording.tape.values import ROWS, Followed, Op, Opaque, Term, Value
+from tssd.train.recording.tape.values import ROWS, Followed, IntArray, Op, Opaque, Term, Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +33,33 @@ def find_outputs(
 ) -> tuple[Output, ...]:
     """Every returned tensor that depends on the samples."""
     found = []
+    listed = _listed(follower, cut, returned[0]) if follower.runs == 1 else {}
+    for place, read in listed.items():
+        found.append(_described(place, read, sites, state=False))
     for place, first in leaves(returned[0]):
-        if follower.of(first) is None:
+        if follower.of(first) is None or place[:-1] in listed:
             continue
         if follower.runs > 1:
             read = _each_run(follower, cut, [leaf(r, place) for r in returned])
         else:
             read = _at_once(follower, cut, first)
-        about = _described(place, read, sites, place in handed_back)
+        about = _described(place, read, sites, state=place in handed_back)
         found.append(_behind_softmax(about, follower.of(first)))
     return tuple(found)
+
+
+def _listed(follower: Follower, cut: Cut, returned: Any) -> dict[Place, _Read]:
+    """Lists with one tensor for each step, as they are without torch.stack."""
+    found: dict[Place, _Read] = {}
+    for place in dict.fromkeys(place[:-1] for place, _ in leaves(returned) if place):
+        parts = leaf(returned, place)
+        whole = isinstance(parts, list | tuple) and len(parts) == cut.count > 1
+        if not whole or not all(isinstance(part, Tensor) for part in parts):
+            continue
+        step = _equal([_step_sum(cut, follower.of(p), t) for t, p in enumerate(parts)])
+        if isinstance(step, Sum):
+            found[place] = _Read(step, Over.EACH, 0)
+    return found
 
 
 def _each_run(follower: Follower, cut: Cut, tensors: Sequence[Tensor]) -> _Read:
@@ -95,8 +113,32 @@ def _at_once(follower: Follower, cut: Cut, tensor: Tensor) -> _Read:
             sums = [_step_sum(cut, part, t) for t, part in enumerate(parts)]
             return _Read(_equal(sums), Over.EACH, axis)
     if value.lead == (follower.batch,):
+        last = _steps_last(cut, value)
+        if last is not None:
+            return _Read(_equal(last), Over.EACH, tensor.dim() - 1)
         return _reduced(cut, value)
     return _Read(Opaque("an output that is neither per sample nor per step", "forward"), Over.EACH)
+
+
+def _steps_last(cut: Cut, value: Value) -> list[Sum | Opaque] | None:
+    """A stack along the last axis of the features: the part of every step, if it is one."""
+    if len(value.feat) < 2 or value.feat[-1] != cut.count or value.const is not None:
+        return None
+    inner = value.feat[:-1]
+    every = np.arange(int(np.prod(inner)), dtype=np.int64) * cut.count
+    parts: list[Sum | Opaque] = []
+    for t in range(cut.count):
+        mine = [term for term in value.terms if term.ops and _puts_at(term.ops[-1], every + t)]
+        terms = tuple(Term(x.rows, (*x.ops[:-1], reshape_op(inner))) for x in mine)
+        if not terms:
+            return None
+        parts.append(_step_sum(cut, Value(value.lead, inner, terms), t))
+    used = sum(len(part.links) for part in parts if isinstance(part, Sum))
+    return parts if used == len(value.terms) else None
+
+
+def _puts_at(op: Op, places: IntArray) -> bool:
+    return op.kind == "embed" and op.settings == (places.tobytes(),)
 
 
 def _steps_first(value: Value) -> bool:
@@ -136,7 +178,7 @@ def _of_step(cut: Cut, value: Value, t: int) -> Value | None:
     return Value(value.lead, value.feat, tuple(terms), const) if terms else None
 
 
-def _described(place: Place, read: _Read, sites: Sequence[SiteStep], state: bool) -> Output:
+def _described(place: Place, read: _Read, sites: Sequence[SiteStep], *, state: bool) -> Output:
     about = Output(name_of(place), "currents", "forward", (), read.over, place, state)
     step = read.step
     about = replace(about, step=step, axis=read.axis)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tssd.errors import ConfigError, DataError, NetworkError
+from tssd.train.recording.describe import entered_by, notes_of, sites_of
 from tssd.train.recording.feeding import (
     calls,
     first_arguments,
@@ -25,22 +26,19 @@ from tssd.train.recording.feeding import (
     seeded,
 )
 from tssd.train.recording.outputs import find_outputs
-from tssd.train.recording.recording import Handing, Recording, Site
+from tssd.train.recording.recording import Handing, Recording
 from tssd.train.recording.steps import (
     Cut,
     Difference,
-    SiteStep,
     Steps,
-    encoded_once,
     encoded_order,
-    entering_sources,
     find_steps,
-    refuse_current,
     refuse_differing,
     refuse_rule,
 )
-from tssd.train.recording.tape.follow import Feed, Follower
+from tssd.train.recording.tape.follow import Follower
 from tssd.train.recording.tape.neurons import is_neuron
+from tssd.train.recording.tape.seen import Feed
 from tssd.train.recording.tape.values import Interned, Opaque
 from tssd.train.recording.watch import (
     RaisedByModule,
@@ -143,7 +141,8 @@ def _ways(array: FloatSamples, frames: bool | None) -> list[tuple[Feed, ...]]:
             allowed="frames (samples, steps, *shape)",
         )
     still = () if frames else (Feed.STATIC_LOOP,)
-    ways = [(*still, *((Feed.BATCH_FIRST,) if timed else ()))]
+    cut = () if frames else (Feed.SLICES,)
+    ways = [(*still, *((Feed.BATCH_FIRST,) if timed else ()), *cut)]
     return [*ways, (Feed.TIME_FIRST,), (Feed.FRAME_BY_FRAME,)] if timed else ways
 
 
@@ -301,71 +300,19 @@ def _recording(run: _Run, time_steps: int | None) -> Recording:
             found="nothing returned that depends on the samples",
             allowed="spikes, membranes or currents",
         )
-    entered = _entered(follower, steps)
+    entered = entered_by(follower, steps)
     return Recording(
         steps.count,
         run.feed,
         entered.frames,
         entered.shape,
-        _sites(steps.sites),
+        sites_of(steps.sites),
         outputs,
         steps.sites,
         run.handing,
         entered.encoder,
-        _notes(steps, entered),
+        notes_of(steps, entered),
     )
-
-
-@dataclass(frozen=True)
-class _Entered:
-    frames: bool
-    shape: tuple[int, ...]
-    encoder: str | None
-
-
-def _entered(follower: Follower, steps: Steps) -> _Entered:
-    """What enters the chip: the samples, or what the module's own code makes of them."""
-    read = [s for call in follower.calls for s in entering_sources(follower, call.current)]
-    encoded = encoded_order(follower)
-    if encoded:
-        first = follower.sources[encoded[0]]
-        return _Entered(not encoded_once(follower), first.feat, f"{first.output} in forward")
-    if not read:
-        opaque = [c.current for c in follower.calls if isinstance(c.current, Opaque)]
-        if opaque:
-            raise refuse_current(opaque[0])
-        raise NetworkError(
-            "forward",
-            found="neurons that do not depend on the samples",
-            allowed="a network that reads its samples",
-        )
-    source = follower.sources[read[0]]
-    return _Entered(source.kind == "frame", source.feat, None)
-
-
-def _notes(steps: Steps, entered: _Entered) -> tuple[str, ...]:
-    notes = []
-    if entered.encoder:
-        notes.append(f"what enters is what {entered.encoder} makes of the samples")
-    forgets = [s.path for s in steps.sites if not s.keeps and s.state_fault is None]
-    if forgets and steps.count > 1:
-        named = ", ".join(forgets)
-        notes.append(f"{named}: the state starts from zero in every step, as your module runs it")
-    return tuple(notes)
-
-
-def _sites(steps: Sequence[SiteStep]) -> tuple[Site, ...]:
-    """Names of populations: the path, numbered where one neuron is called several times."""
-    paths = [s.path for s in steps]
-    found: list[Site] = []
-    for i, step in enumerate(steps):
-        plain = step.path.replace(".", "_") or "neuron"
-        if plain.isdigit() or plain in ("input", "readout", "output"):
-            plain = f"lif_{plain}"
-        if paths.count(step.path) > 1:
-            plain = f"{plain}_call{paths[: i + 1].count(step.path)}"
-        found.append(Site(step.path, plain, step.shape))
-    return tuple(found)
 
 
 def entering(
@@ -390,9 +337,9 @@ def entering(
 
 def encoded(module: nn.Module, recording: Recording, chunk: Tensor, seed: int) -> FloatSamples:
     """The frames of one batch."""
-    run = _run(module, like_weights(chunk, module), (recording.feed,), recording.time_steps, seed)[
-        0
-    ]
+    called = recording.feed is Feed.STATIC_STEPS  # found again after the first call
+    feed = Feed.STATIC_LOOP if called else recording.feed
+    run = _run(module, like_weights(chunk, module), (feed,), recording.time_steps, seed)[0]
     order = encoded_order(run.follower)
     kept = [run.follower.encoded[s].numpy() for s in order]
     found: FloatSamples = np.stack(kept, 1) if recording.frames else kept[0]

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tssd.train.recording.steps import SiteStep, Sum
-from tssd.train.recording.tape.follow import Feed
 from tssd.train.recording.tape.returned import Place
+from tssd.train.recording.tape.seen import Feed
 from tssd.train.recording.tape.values import Opaque, Shape
 
 

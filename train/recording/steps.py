@@ -14,8 +14,9 @@ from torch import Tensor
 
 from tssd.errors import NetworkError
 from tssd.train.recording.tape.elementwise import Window
-from tssd.train.recording.tape.follow import RANDOM, Call, Follower, Source
+from tssd.train.recording.tape.follow import RANDOM, Follower
 from tssd.train.recording.tape.neurons import Rule
+from tssd.train.recording.tape.seen import Call, Source
 from tssd.train.recording.tape.values import ROWS, Op, Opaque, Shape, Term, Value, same_ops
 
 
@@ -288,6 +289,8 @@ def refuse_rule(path: str, reason: str) -> NetworkError:
 
 def refuse_current(opaque: Opaque) -> NetworkError:
     """Values between neurons that no linear map says."""
+    if opaque.neuron:
+        return refuse_rule(opaque.path, opaque.reason)
     where = f"module {opaque.path}" if opaque.path else "forward"
     return NetworkError(
         where,

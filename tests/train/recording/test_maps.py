@@ -53,7 +53,7 @@ def convolutions(draw: st.DrawFn) -> tuple[nn.Conv2d, tuple[int, int, int]]:
     return layer, shape
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(convolutions())
 def test_a_convolution_is_found_from_what_it_does(
     made: tuple[nn.Conv2d, tuple[int, int, int]],

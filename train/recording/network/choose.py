@@ -2,6 +2,7 @@
 
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.recording.recording import Output, Over, Readout, Recording
+from tssd.train.recording.steps import refuse_rule
 from tssd.train.recording.tape.values import Opaque
 
 MEMBRANES = (Readout.MEMBRANE_LAST, Readout.MEMBRANE_SUM)
@@ -37,6 +38,8 @@ def chosen(recording: Recording, output: str | None = None) -> Output:
 
 def _readable(output: Output) -> Output:
     if output.fault is not None:
+        if isinstance(output.step, Opaque) and output.step.neuron:
+            raise refuse_rule(output.step.path, output.step.reason)
         where, found = output.name, output.fault
         if isinstance(output.step, Opaque) and output.step.path not in ("", "forward"):
             where, found = f"module {output.step.path}", output.step.reason

@@ -7,7 +7,6 @@ wrong meaning shows at the neurons: their samples are then not the samples of th
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from tssd.train.recording.tape.elementwise import Operation, Window
 from tssd.train.recording.tape.gathers import GATHERS, gathered
 from tssd.train.recording.tape.neurons import Rule
 from tssd.train.recording.tape.operations import linear
+from tssd.train.recording.tape.seen import Call, Feed, Source, StateFrom
 from tssd.train.recording.tape.values import (
     ROWS,
     Followed,
@@ -51,50 +51,6 @@ WORDS = {
     "ge": "a comparison",
     "le": "a comparison",
 }
-
-
-class Feed(StrEnum):
-    """How samples enter the module."""
-
-    STATIC_LOOP = "the whole sample, once; the module loops over time"
-    STATIC_STEPS = "the whole sample, in one call per step"
-    BATCH_FIRST = "frames (samples, steps, ...), once"
-    TIME_FIRST = "frames (steps, samples, ...), once"
-    FRAME_BY_FRAME = "one frame per call"
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What rows can come from. ``index``: the frame, the neuron's call, the encoded frame, or the
-    pool; ``output``: of a neuron, spk, syn or mem; of an encoder, what made it."""
-
-    kind: str  # input, frame, neuron, encoder, max
-    index: int
-    feat: Shape
-    output: str = ""
-    pooled: Value | None = None
-    window: Window | None = None
-
-
-@dataclass(frozen=True)
-class StateFrom:
-    """Where a neuron's state comes from: ``call`` None: from zero; ``changed``: why it is neither
-    zero nor what a call left."""
-
-    call: int | None = None
-    changed: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call of a neuron."""
-
-    path: str
-    rule: Rule | str
-    current: Followed
-    states: Mapping[str, StateFrom]
-    shape: Shape
-    run: int  # which call of the whole module
 
 
 @dataclass(eq=False)
@@ -207,6 +163,10 @@ class Follower:
         if not opaque:
             first = self.of(args[0]) if args and isinstance(args[0], Tensor) else None
             if name in GATHERS and isinstance(first, Value):
+                if self.feed is Feed.SLICES and self._whole(first):
+                    parts = self._slices(name, result, first, path)
+                    if parts is not None:
+                        return parts
                 return gathered(func, first, args[1:], options, path)
             followed = tuple(self._followed(a) for a in args)
             op = Operation(name, func, followed, options, result, path, self.intern, self)
@@ -273,6 +233,21 @@ class Follower:
         terms = (Term(rows[..., None]),)
         return Value(lead, tuple(result.shape[len(lead) :]), terms, plain=True)
 
+    def _whole(self, value: Value) -> bool:
+        """The samples as they came in."""
+        alone = len(value.terms) == 1 and not value.terms[0].ops and value.lead == (self.batch,)
+        source = self.sources[int(value.terms[0].rows.flat[0] // ROWS)] if alone else None
+        return source is not None and source.kind == "input"
+
+    def _slices(self, name: str, result: Any, value: Value, path: str) -> Any:
+        """Parts of every sample, each a frame of its own; None: the whole sample is kept."""
+        parts = list(result) if isinstance(result, list | tuple) else [result]
+        size = int(np.prod(value.shape))
+        if any(p.numel() >= size or p.shape[:1] != (self.batch,) for p in parts):
+            return None
+        made = [self._encoded(name, part, value, path) for part in parts]
+        return made if isinstance(result, list | tuple) else made[0]
+
     def _widened(self, value: Value, shape: Shape) -> Value:
         """*value* repeated to *shape*, where that is what the operation did to it."""
         if any(n not in (1, m) for n, m in zip(value.shape, shape, strict=True)):
@@ -302,7 +277,7 @@ class Follower:
             if not isinstance(tensor, Tensor) or tensor.dim() == 0 or len(tensor) != self.batch:
                 continue
             if output.startswith("?"):
-                self.bind(tensor, Opaque(str(rule), path))
+                self.bind(tensor, Opaque(str(rule), path, neuron=True))
                 continue
             self.sources.append(Source("neuron", number, tuple(tensor.shape[1:]), output))
             lead = (self.batch,)

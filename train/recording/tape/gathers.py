@@ -161,11 +161,12 @@ def concatenated(parts: Sequence[Value], axis: int, path: str) -> Followed:
         axis=at,
     )
     terms: list[Term] = []
-    const = torch.zeros(shape, dtype=torch.float64)
+    still = all(part.const is None for part in parts)
+    const = None if still else torch.zeros(shape, dtype=torch.float64)
     for part, place in zip(parts, places, strict=True):
         op = embed_op(place.reshape(-1), shape, path)
         terms += [term.then(op) for term in part.terms]
-        if part.const is not None:
+        if part.const is not None and const is not None:
             const = const + op.apply(part.const[None])[0]
     return Value(first.lead, shape, tuple(terms), const, all(p.plain for p in parts))
 

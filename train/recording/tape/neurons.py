@@ -215,6 +215,8 @@ def _with_recurrence(rule: Rule, module: Any, intern: Interned) -> Rule | str:
 
 
 def over(constant: Tensor, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A constant over a whole layer, as the neuron broadcasts it."""
+    """A constant over a whole layer, as the neuron broadcasts it; axes of one sample fall away."""
+    while constant.dim() > len(shape) and len(constant) == 1:
+        constant = constant[0]
     found: np.ndarray[Any, np.dtype[np.float64]] = np.broadcast_to(constant.numpy(), shape).copy()
     return found

@@ -73,12 +73,14 @@ class Value:
 @dataclass(frozen=True)
 class Opaque:
     """A value that no linear map says; ``random``: drawn, and not yet mixed with anything;
-    ``misplaced``: perhaps only because samples and steps were taken for each other."""
+    ``misplaced``: perhaps only because samples and steps were taken for each other; ``neuron``: of
+    a neuron without a counterpart."""
 
     reason: str
     path: str
     random: bool = False
     misplaced: bool = False
+    neuron: bool = False
     inside: "Value | None" = field(default=None, compare=False)  # of a softmax: what it orders
 
 
