@@ -15,7 +15,8 @@ from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder
 from tssd.export.onnx.ranges import EXACT_FLOAT32, OnnxRange
-from tssd.train.handover.geometry import Array, LinearMap, rows, turned
+from tssd.train.handover.fields import Array
+from tssd.train.handover.geometry import LinearMap, rows, turned
 
 DIGIT_BITS = 4  # weights too wide for one exact float32 sum are split into digits of 4 bits
 

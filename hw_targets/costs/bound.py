@@ -31,8 +31,8 @@ from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.mapping.mesh import MeshTraffic
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts, traffic
 from tssd.hw_targets.mapping.routes import link_time_ns, routes
+from tssd.train.handover.float_network import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 TERMS = ("neuron", "synapse", "memory", "link", "barrier")
 
 

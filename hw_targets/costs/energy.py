@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import LEVELS, ChipSpec, Quantity
 from tssd.hw_targets.costs.counters import Counters
+from tssd.train.handover.float_network import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 PARTS: dict[str, tuple[str, ...]] = {
     "synapse": ("synop_dense", "synop_sparse", "synop_conv"),
     "neuron": ("neuron_idle", "neuron_active"),

@@ -7,12 +7,11 @@ route in units of one E-W hop: |dX| + |dY| hop_ns / hop_ew + chips crossed x chi
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.train.handover.float_network import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 PASSES = 30  # of the local search; it stops earlier when no exchange helps
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec, Level
+from tssd.train.handover.float_network import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 EAST, WEST, NORTH, SOUTH = range(4)
 
 

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tssd.errors import NetworkError
+from tssd.train.handover.fields import Array
 from tssd.train.handover.float_network import AveragePool, ProjectionKind
 
 Shape = tuple[int, ...]
-Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 Pair = tuple[int, int]
 

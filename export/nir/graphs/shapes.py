@@ -6,8 +6,7 @@ import numpy as np
 
 from tssd.export.nir.graphs.graph import FloatArray, Graph
 from tssd.train.handover.float_network import FloatNetwork, FloatProjection, ProjectionKind
-
-Shape = tuple[int, ...]
+from tssd.train.handover.geometry import Shape
 
 
 def graph_shape(shape: Shape) -> Shape:

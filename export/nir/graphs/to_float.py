@@ -34,7 +34,6 @@ from tssd.export.nir.graphs.profiles import (
 )
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.shapes import (
-    Shape,
     check_range,
     fit,
     graph_shape,
@@ -52,6 +51,7 @@ from tssd.train.handover.float_network import (
     ProjectionKind,
     Reset,
 )
+from tssd.train.handover.geometry import Shape
 
 READOUT = "readout"
 COUNTING = ""  # stands for the readout that counts spikes, which is no node; no node is called so

@@ -36,7 +36,6 @@ from tssd.errors import NetworkError
 from tssd.export.nir.integers.metadata import graph_metadata, neuron_metadata
 from tssd.export.nir.integers.nodes import (
     DT_SECONDS,
-    FloatArray,
     bias_carrier,
     bias_node,
     float_exact,
@@ -46,6 +45,7 @@ from tssd.export.nir.integers.nodes import (
     synapse_node,
     weight_nodes,
 )
+from tssd.train.handover.float_network import FloatArray
 
 __all__ = ["DT_SECONDS", "NirMode", "to_nir"]
 

@@ -24,9 +24,8 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.nir.integers.metadata import synapse_metadata
+from tssd.train.handover.float_network import FloatArray
 from tssd.train.handover.geometry import LinearMap, Shape, check_shapes, matrix, where
-
-FloatArray = npt.NDArray[np.float64]
 
 DT_SECONDS = 1e-4  # what snnTorch 1.0.0, SpiNNaker2 and Lava assume for a NIR graph
 MOST_UNROLLED = 1 << 27  # values of a map that NIR has no node for, written out neuron by neuron
