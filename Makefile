@@ -7,9 +7,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
-	lava-env test-lava campaign-onnx campaign-nir campaign-fuzz \
-	bench-bits-in bench-booksim bench-chain bench-chips bench-door bench-events bench-exchange \
-	bench-lava bench-onnx \
+	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz \
+	bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
+	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
 	bench-search bench-front study-results
 
@@ -51,6 +51,9 @@ test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped withou
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/onnx/test_onnx_engine.py
 
+campaign-c: $(VENV)/.installed  ## 1,000 random networks as C under the sanitizers
+	$(BIN)/python -m pytest -q -m campaign tests/export/c
+
 campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on every engine
 	$(BIN)/python -m pytest -q -m campaign tests/export/nir/integers/test_nir_random.py
 
@@ -62,6 +65,9 @@ bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake,
 
 bench-bits-in: $(VENV)/.installed  ## bits of first layers; CIFAR=folder with the binary batches
 	$(BIN)/python -m benchmarks.bits_in $(if $(CIFAR),--cifar $(CIFAR))
+
+bench-c: $(VENV)/.installed  ## the exported C beside the torch and the simulator's engines; sizes
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.plain_c $(BUNDLES)
 
 bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the chain, training speed; trains what is missing
 	$(BIN)/python -m benchmarks.bench_chain --runs $(RUNS)

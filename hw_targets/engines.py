@@ -37,6 +37,14 @@ ENGINES: dict[str, Engine] = {
             cycles=True,
         ),
         Engine(
+            "c",
+            "the network as plain C99, compiled here",
+            "tssd.hw_targets.c.engine:opened",
+            install="apt-get install gcc",
+            states=VARIABLES,
+            presence="tssd.hw_targets.c.engine:presence",
+        ),
+        Engine(
             "lava",
             "a graph of Lava's processes, in Lava's runtime",
             "tssd.hw_targets.lava.engine:opened",

@@ -32,13 +32,13 @@ ROOMS = {
         ("agree",),
     ),
     "calibration": (("quantizing",), ("comparing",)),
-    "export": (("reading",), ("nir",), ("netx", "onnx"), ("bundle",)),
+    "export": (("reading",), ("nir",), ("c", "netx", "onnx"), ("bundle",)),
     "export/nir": (("integers",), ("graphs",)),
     "hw_targets": (
         ("chip",),
         ("mapping",),
         ("costs", "measured"),
-        ("gpu", "lava", "onnx", "sim"),
+        ("c", "gpu", "lava", "onnx", "sim"),
         ("engines",),
     ),
     "tssd": (

@@ -4,12 +4,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tssd.atomic import folder_written_whole
 from tssd.calibration.int_network import IntNetwork
 from tssd.chain.float_import import graph_of_model
 from tssd.chain.module_source import ModelSource
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, FileFormatError
 from tssd.export.bundle.folder import read_bundle
+from tssd.export.c.folder import write_c
 from tssd.export.netx.write import write_netx
 from tssd.export.nir.graphs.dialects import write_for
 from tssd.export.nir.graphs.graph import Graph
@@ -57,10 +59,28 @@ def convert_model(model: ModelSource, out: Path, form: FileForm) -> str | None:
     return None
 
 
+def convert_to_c(source: Path, folder: Path) -> str:
+    """The integers of a bundle or of a ``.nir`` of ours as C99 in the new *folder*; returns what
+    they take."""
+    check_free(folder)
+    network = _integers(source)
+    with folder_written_whole(folder, lambda: check_free(folder)) as part:
+        sizes = write_c(network, part, source.resolve().stem)
+    return (
+        f"{sizes.flash:,} bytes of constant tables, {sizes.ram:,} bytes of static arrays\n"
+        f"next: cc -std=c99 -O2 {folder}/network.c {folder}/main.c"
+    )
+
+
 def check_new(out: Path) -> None:
     """A known format, and nothing to overwrite."""
     if out.suffix not in FORMATS:
         raise unknown_name("--out", repr(out.name), out.suffix, FORMATS)
+    check_free(out)
+
+
+def check_free(out: Path) -> None:
+    """Nothing is there that would be overwritten."""
     if out.exists():
         raise FileFormatError(str(out), found="an existing file", hint="another name, or remove it")
 

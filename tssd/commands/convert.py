@@ -14,7 +14,8 @@ from tssd.export.nir.graphs.profiles import PROFILES
     epilog="Example: tssd convert build/fmnist --nir exact --out exact.nir",
 )
 @click.argument("source", type=click.Path(path_type=Path), required=False)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .nir or .net file.")
+@click.option("--out", type=click.Path(path_type=Path), help="A .nir or .net file.")
+@click.option("--c", "c_folder", type=click.Path(path_type=Path), help="A new folder for C99.")
 @bundle_options.nir_mode
 @click.option(
     "--dt",
@@ -32,7 +33,8 @@ from tssd.export.nir.graphs.profiles import PROFILES
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     source: Path | None,
-    out: Path,
+    out: Path | None,
+    c_folder: Path | None,
     nir_mode: str,
     dt: float,
     platform: str | None,
@@ -46,18 +48,31 @@ def command(
 
     --nir compatible writes LIF and IF nodes; whether they reset to zero or by subtraction only the
     metadata says. --nir exact spells a soft reset out in plain primitives. --for PLATFORM writes
-    what that platform's own import steps as meant, and no integers.
+    what that platform's own import steps as meant, and no integers. --c FOLDER writes the integers
+    as C99 without floats and allocation: network.h, network.c and main.c.
     """
-    from tssd.chain.conversion import FileForm, convert, convert_model
+    from tssd.chain.conversion import FileForm, convert, convert_model, convert_to_c
     from tssd.chain.module_source import ModelSource
     from tssd.export.nir.integers.graph import NirMode
 
     if (source is None) == (model is None):
         raise click.UsageError("give SOURCE or --model, one of them")
+    if (out is None) == (c_folder is None):
+        raise click.UsageError("give --out FILE or --c FOLDER, one of them")
+    if c_folder is not None:
+        if source is None:
+            raise click.UsageError("--c takes the integers of SOURCE, a bundle or a .nir of tssd")
+        _say(c_folder, convert_to_c(source, c_folder), as_json)
+        return
+    assert out is not None
     form = FileForm(NirMode(nir_mode), dt, platform)
     if source is not None:
-        note = convert(source, out, form)
+        _say(out, convert(source, out, form), as_json)
     else:
         note = convert_model(ModelSource(str(model), weights, input_shape), out, form)
+        _say(out, note, as_json)
+
+
+def _say(out: Path, note: str | None, as_json: bool) -> None:
     told = f"wrote {out}" + (f"; {note}" if note else "")
     terminal.say(json.dumps({"out": str(out), "note": note}) if as_json else told)

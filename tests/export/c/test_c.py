@@ -1,0 +1,177 @@
+"""The exported C is the network: every spike, current and membrane, under the sanitizers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import (
+    Case,
+    cases,
+    random_conv_network,
+    random_inputs,
+    random_lif,
+    readout,
+    recurrent_case,
+    residual_network,
+)
+
+from tssd.calibration.int_network import (
+    Activity,
+    InputCoding,
+    IntNetwork,
+    Projection,
+    ProjectionKind,
+    Reset,
+)
+from tssd.calibration.simulate import check_loops, layerwise
+from tssd.cli import cli
+from tssd.errors import FileFormatError, NetworkError, TargetError
+from tssd.export.bundle.folder import write_bundle
+from tssd.export.c.tables import needed, pack, table
+from tssd.hw_targets.c import engine
+from tssd.hw_targets.c.engine import compile_network, compiler, run
+from tssd.train.handover.geometry import output_shape
+
+SANITIZED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
+pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
+
+
+def check_equal(case: Case, flags: tuple[str, ...] = SANITIZED) -> None:
+    found = run(compile_network(case.network, flags), case.inputs)
+    wanted = layerwise(case.network, case.inputs)
+    for label in ("spikes", "u", "v"):
+        ours, theirs = getattr(found, label), getattr(wanted, label)
+        assert ours.keys() == theirs.keys()
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(ours[name], array, f"{label} of {name}")
+    np.testing.assert_array_equal(found.readout, wanted.readout)
+
+
+@settings(max_examples=12, deadline=None)
+@given(cases())
+def test_random_networks_are_equal_under_the_sanitizers(case: Case) -> None:
+    check_equal(case)
+
+
+@pytest.mark.campaign
+@settings(max_examples=1000, deadline=None)
+@given(cases())
+def test_a_thousand_random_networks(case: Case) -> None:
+    check_equal(case, ("-O1", *SANITIZED[1:]))
+
+
+@pytest.mark.parametrize("coding", [InputCoding.GRADED, InputCoding.SPIKES])
+def test_input_as_payloads_and_spikes(coding: InputCoding) -> None:
+    network = random_conv_network(5, Reset.SOFT, memory=True, coding=coding)
+    check_equal(Case(network, random_inputs(network, 5)))
+
+
+def test_input_as_bias_of_either_sign() -> None:
+    network, rng = random_conv_network(6, Reset.HARD), np.random.default_rng(6)
+    first = random_lif(rng, network.source.name, network.source.shape, Reset.HARD, memory=True)
+    biased = replace(
+        network,
+        populations=(first, *network.populations[1:]),
+        input_coding=InputCoding.BIAS,
+        input_max=4095,
+    )
+    shape = (network.time_steps, 3, *first.shape)
+    check_equal(Case(biased, rng.integers(-4095, 4096, shape)))
+
+
+def test_skips_delays_and_loops() -> None:
+    network = residual_network(1, Reset.HARD)
+    check_equal(Case(network, random_inputs(network, 1)))
+    seeds = (seed for seed in range(40) if _runs_layer_by_layer(recurrent_case(seed)))
+    check_equal(recurrent_case(next(seeds)))
+
+
+def _runs_layer_by_layer(case: Case) -> bool:
+    try:
+        check_loops(case.network)
+    except NetworkError:
+        return False
+    return any(j.is_loop for j in case.network.projections)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 7), st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_packed_values_come_back(bits: int, seed: int, size: int) -> None:
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    values = np.random.default_rng(seed).integers(low, high + 1, size)
+    packed = pack(values, bits).astype(np.int64)
+    for i, value in enumerate(values.tolist()):
+        bit = i * bits
+        both = packed[bit >> 3] | packed[(bit >> 3) + 1] << 8
+        code = int(both >> (bit & 7)) & ((1 << bits) - 1)
+        assert (code - (1 << bits) if code >= 1 << (bits - 1) else code) == value
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"),
+    [(0, 0, 1), (-1, 0, 1), (-1, 1, 2), (-2, 1, 2), (-127, 127, 8), (0, 128, 9)],
+)
+def test_bits_that_a_range_needs(low: int, high: int, bits: int) -> None:
+    assert needed(low, high) == bits
+
+
+def test_two_values_take_a_bit_each() -> None:
+    binary = table("w", np.where(np.arange(80) % 3 == 0, -1, 1))
+    assert (binary.bits, binary.bytes) == (1, 10)
+    assert table("w", np.full(80, 7)).bytes == 0
+
+
+def test_convert_writes_what_a_compiler_takes(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "b", random_conv_network(3, Reset.HARD))
+    out = tmp_path / "c"
+    done = CliRunner().invoke(cli, ["convert", str(tmp_path / "b"), "--c", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "bytes of constant tables" in done.output
+    assert sorted(path.name for path in out.iterdir()) == ["main.c", "network.c", "network.h"]
+    again = CliRunner().invoke(cli, ["convert", str(tmp_path / "b"), "--c", str(out)])
+    assert isinstance(again.exception, FileFormatError)
+    assert "found an existing file" in str(again.exception)
+
+
+def test_without_a_compiler_the_line_that_installs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "compiler", lambda: None)
+    assert engine.presence().fix == engine.INSTALL
+    with pytest.raises(TargetError, match="no C compiler\n  try: apt-get install gcc"):
+        compile_network(random_conv_network(1, Reset.HARD))
+
+
+def test_activity_has_the_shapes_of_the_definition() -> None:
+    network = random_conv_network(2, Reset.HARD)
+    found: Activity = run(compile_network(network), random_inputs(network, 2, batch=2))
+    assert found.readout.shape == (2, *network.readout.shape)
+
+
+@pytest.mark.parametrize(("stride", "groups"), [((2, 1), 1), ((3, 2), 2)])
+def test_transposed_convolution_spreads_its_source(stride: tuple[int, int], groups: int) -> None:
+    rng = np.random.default_rng(4)
+    first = random_conv_network(4, Reset.SOFT).source
+    shape = (2, 5, 4)
+    source = replace(first, shape=shape)
+    wide = Projection(
+        source.name,
+        "wide",
+        ProjectionKind.CONV2D_TRANSPOSED,
+        rng.integers(-90, 91, (4, 2 // groups, 3, 2)),
+        stride=stride,
+        padding=(1, 0),
+        groups=groups,
+    )
+    target = output_shape(wide, shape)
+    lif = random_lif(rng, "wide", target, Reset.SOFT)
+    last = readout("readout", 5, rng)
+    dense = rng.integers(-9, 10, (5, int(np.prod(target))))
+    network = IntNetwork(
+        (source, lif, last),
+        (wide, Projection("wide", "readout", ProjectionKind.DENSE, dense)),
+        4,
+    )
+    check_equal(Case(network, random_inputs(network, 7)))
