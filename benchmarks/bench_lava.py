@@ -27,8 +27,9 @@ from benchmarks.harness import Row, at_least, at_most, report, write  # noqa: E4
 from tssd.calibration.int_network import Activity, IntNetwork  # noqa: E402
 from tssd.calibration.integer import IntArray  # noqa: E402
 from tssd.calibration.simulate import chip_steps, pipelined, reference  # noqa: E402
+from tssd.chain.samples import bundle_samples  # noqa: E402
 from tssd.checks.engines import engines_of  # noqa: E402
-from tssd.checks.verification import VerifyOptions, load_samples  # noqa: E402
+from tssd.checks.verification import VerifyOptions  # noqa: E402
 from tssd.export.bundle.folder import Bundle, read_bundle  # noqa: E402
 from tssd.hw_targets.gpu import engine as gpu  # noqa: E402
 from tssd.hw_targets.lava import engine as lava  # noqa: E402
@@ -211,7 +212,7 @@ def bundle_rows(bundle: Bundle, ways: tuple[str, ...] = ("lava",)) -> list[Row]:
     """What verify --against lava compares, counted: both ways where the bundle has both."""
     options = VerifyOptions(ways, SAMPLES)
     engines, _ = engines_of(bundle, options.engines, options.device)
-    inputs = load_samples(bundle, options).inputs
+    inputs = bundle_samples(bundle, options.samples, None).inputs
     different = dict.fromkeys([engine.name for engine in engines], 0)
     for first in range(0, inputs.shape[1], AT_ONCE):
         part = inputs[:, first : first + AT_ONCE]

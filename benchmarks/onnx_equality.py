@@ -25,7 +25,7 @@ from benchmarks import harness  # noqa: E402
 from tssd.calibration.int_network import Activity, IntNetwork  # noqa: E402
 from tssd.calibration.integer import IntArray  # noqa: E402
 from tssd.calibration.simulate import layerwise  # noqa: E402
-from tssd.checks.verification import VerifyOptions, load_samples  # noqa: E402
+from tssd.chain.samples import bundle_samples  # noqa: E402
 from tssd.errors import NetworkError  # noqa: E402
 from tssd.export.bundle.folder import read_bundle  # noqa: E402
 from tssd.export.onnx.graph import scan_bytes, step_bytes  # noqa: E402
@@ -74,7 +74,7 @@ def compared(
 def bundle_rows(folder: Path, samples: int, traced: int) -> Iterator[harness.Row]:
     bundle = read_bundle(folder)
     network = bundle.network
-    inputs = load_samples(bundle, VerifyOptions(samples=samples)).inputs
+    inputs = bundle_samples(bundle, samples, None).inputs
     resets = "/".join(sorted({str(p.reset) for p in network.populations} - {"none"}))
     data = bundle.manifest.get("source", {}).get("dataset", "golden inputs")
     told = f"{COMMAND} {folder.name} --samples {samples} --traced {traced}"

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import click
 import pytest
+from docs_lines import PAGES, ROOT, commands, fences
 
 from tssd.cli import cli
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.M | re.S)
-INLINE = re.compile(r"`(tssd [^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 NAMES = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
@@ -51,23 +48,6 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
 def test_a_wrong_command_line_is_found(line: str, message: str) -> None:
     with pytest.raises((AssertionError, click.UsageError), match=message):
         parses(line)
-
-
-def fences(page: Path) -> list[tuple[str, str]]:
-    return [(kind.strip(), code) for kind, code in FENCE.findall(page.read_text(encoding="utf-8"))]
-
-
-def commands(page: Path) -> list[str]:
-    """Every `tssd ...` line of the fences that are not code of another language, and inline."""
-    lines = [
-        line.strip().removeprefix("$ ")
-        for kind, code in fences(page)
-        if kind in ("", "console", "sh", "bash", "text")
-        for line in code.replace("\\\n", " ").splitlines()
-    ]
-    text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    found = [line for line in lines if re.match(r"tssd [a-z]", line)] + INLINE.findall(text)
-    return [line for line in found if "..." not in line]
 
 
 def parses(line: str) -> None:

@@ -18,6 +18,7 @@ def run(out: Path, on_step: Step) -> Report:
     """Train into ``out/run``, export to ``out/bundle``, verify and report."""
     on_step("train with temporal-spatial self-distillation")
     train(configure(DATASET), load(DATASET), out / "run")
-    export_run(out / "run", out / "bundle", ExportOptions(), on_step=on_step)
+    options = ExportOptions(command="tssd export run")
+    export_run(out / "run", out / "bundle", options, on_step=on_step)
     on_step(f"verify {SAMPLES} samples, simulate, report")
     return verify(out / "bundle", VerifyOptions(ready_engines(), SAMPLES), lambda done: None)

@@ -55,6 +55,12 @@ def counter(label: str) -> Iterator[Callable[[int], None]]:
         yield lambda more: progress.advance(task, more)
 
 
+def line_without_bar(text: str) -> None:
+    """*text* on standard error where no bar can show it: in a file or a pipe."""
+    if not Console(stderr=True).is_terminal:
+        click.echo(text, err=True)
+
+
 def _progress(label: str, *more: TextColumn) -> Progress:
     console = Console(stderr=True)
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), *more, TimeRemainingColumn())

@@ -13,7 +13,8 @@ from lava_environment import needs_lava
 
 from tssd.chain.float_import import FloatSource, import_graph
 from tssd.chain.pipeline import ExportOptions, export_run
-from tssd.checks.verification import VerifyOptions, evaluate, load_samples
+from tssd.chain.samples import bundle_samples
+from tssd.checks.verification import VerifyOptions, evaluate
 from tssd.cli import main
 from tssd.export.bundle.folder import read_bundle
 from tssd.export.nir.graphs.profiles import Answers
@@ -70,7 +71,7 @@ def test_one_weight_changed_in_the_file_is_named(bundle: Path, tmp_path: Path) -
     with h5py.File(copy.file("network.net"), "r+") as file:
         kernel = file["layer/2/weight"]
         kernel[0] = -kernel[0]
-    rows = evaluate(copy, options, load_samples(copy, options)).contracts
+    rows = evaluate(copy, options, bundle_samples(copy, options.samples, None)).contracts
     failed = [c for c in rows if c.status == "fail"]
     assert [c.name for c in failed[:3]] == [f"netx: conv2 {x}" for x in ("spikes", "u", "v")]
     assert re.fullmatch(r"conv2 u\[0, \d+, \d+\], sample 0, step 0", failed[1].where or "")

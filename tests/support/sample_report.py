@@ -8,16 +8,19 @@ from tssd.calibration.int_network import IntNetwork, Reset
 from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, tally
 from tssd.contracts import check, not_run
-from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
+from tssd.report.assemble import Evidence, LayerCost, Times, assemble
 from tssd.report.model import (
     Constant,
     EnergyPj,
+    Fullest,
     Gpu,
     MeshCell,
     Parts,
     Provenance,
     Range,
     Report,
+    ShareInterval,
+    TestedAccuracy,
     TimelineStep,
 )
 
@@ -43,7 +46,7 @@ def sample_evidence() -> Evidence:
         target="loihi2-n3b",
         network=network,
         tallies={"integer": counted, "gpu": counted},
-        accuracy={"float": 0.915, "folded": 0.915, "integer": 0.9125, "gpu": 0.9125},
+        accuracy={"float": 1.0, "folded": 1.0, "integer": 0.875, "gpu": 0.875},
         costs=costs,
         contracts=(
             check("gpu: a spikes", True, "0 differences", "0 differences"),
@@ -59,9 +62,11 @@ def sample_evidence() -> Evidence:
             ("tssd verify build/residual",), {"tssd": "0.1.0"}, {"network.nir": "ab" * 32}
         ),
         float_spikes={p.name: counted.spikes(p.name) + 3 for p in network.populations[:-1]},
-        timing=Timing(
+        times=Times(
+            "cycle",
+            17.5,
             2.5,
-            10.0,
+            1e5,
             Range(1.0, 2.5, 2.8),
             "core 2 (b): synaptic operations",
             tuple(TimelineStep(i, 2.0 + (i % 3) / 2, "compute", "c2") for i in range(8)),
@@ -69,6 +74,11 @@ def sample_evidence() -> Evidence:
         ),
         cores=4,
         chips=1,
+        cores_there=128,
+        fullest=Fullest("memory bytes", 0.25, 2, "b"),
+        shown="first 8 of 360 test samples of digits",
+        intervals={"float": ShareInterval(0.676, 1.0), "integer": ShareInterval(0.529, 0.978)},
+        trained=TestedAccuracy(0.9417, 360),
         label="scaled estimate",
     )
 
@@ -89,10 +99,15 @@ def bare_report() -> Report:
             tallies={"integer": full.tallies["integer"]},
             accuracy={},
             float_spikes=None,
-            timing=Timing(),
+            times=Times(),
             gpu=Gpu(),
             cores=None,
             chips=None,
+            cores_there=None,
+            fullest=None,
+            shown=None,
+            intervals={},
+            trained=None,
             label=None,
         )
     )

@@ -12,7 +12,7 @@ import torch
 
 from tssd import __version__
 from tssd.atomic import write_bytes
-from tssd.errors import ConfigError
+from tssd.errors import UNREADABLE, ConfigError, FileFormatError, refusing
 from tssd.train.config import TrainConfig
 from tssd.train.data.data_sets import Dataset
 from tssd.train.loop.checkpoint import Position
@@ -52,6 +52,17 @@ def write_events(folder: Path, history: list[dict[str, float]]) -> None:
         for name, value in row.items():
             if name != "epoch":
                 writer.add_scalar(name, value, int(row["epoch"]))
+
+
+def tested(folder: Path) -> dict[str, float] | None:
+    """What the finished run in *folder* found on its whole test set: accuracy (0..1), samples."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    with refusing((*UNREADABLE, KeyError, TypeError), FileFormatError, str(path), "damaged"):
+        manifest = json.loads(path.read_bytes())
+        percent, samples = manifest["accuracy"]["test"], manifest["data"]["test"]
+        return {"accuracy": float(percent) / 100, "samples": int(samples)}
 
 
 def write_manifest(

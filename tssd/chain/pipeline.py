@@ -48,6 +48,7 @@ from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
 from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Reset
 from tssd.train.handover.float_run import ImageArray
 from tssd.train.loop.checkpoint import load_net
+from tssd.train.loop.record import tested
 from tssd.train.networks.strip import strip
 from tssd.train.networks.user_module import UserNet
 
@@ -76,6 +77,7 @@ class ExportOptions:
     nir_mode: str = NirMode.COMPATIBLE
     onnx: str = "integer"  # "float": the float network's graphs too
     quantize: QuantizeOptions = QuantizeOptions()
+    command: str | None = None  # that made these choices, for the report
 
     def __post_init__(self) -> None:
         check_device(self.device)
@@ -127,7 +129,12 @@ def export_run(
     else:
         stripped = strip(net, example, steps)
     logits = Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits")
-    source = {"train": checkpoint.config.to_table(), "dataset": dataset.name}
+    source = {
+        "train": checkpoint.config.to_table(),
+        "dataset": dataset.name,
+        "run": run.resolve().name,
+        "trained": tested(run),
+    }
     material = _material(dataset, options)
     deployable = deploy(stripped, material, options, on_step, (logits,))
     return write(deployable, material, out, options, source, force=force, on_step=on_step)
@@ -252,7 +259,12 @@ def write_placed(
         network,
         placement=placement.to_table(),
         golden=make_golden(network, inputs),
-        manifest_extra={"target": load_chip(options.target).name, "seed": options.seed, **about},
+        manifest_extra={
+            "target": load_chip(options.target).name,
+            "seed": options.seed,
+            **({} if options.command is None else {"command": options.command}),
+            **about,
+        },
         extra_files={**(files or {}), **kit_files(network), **chip_files(options.target)},
         nir_mode=NirMode(options.nir_mode),
         force=force,
@@ -305,7 +317,8 @@ def _counted(
 
 def _table(options: ExportOptions) -> dict[str, Any]:
     """Options as plain values; a placement file is named, not located."""
-    table = {k: v for k, v in vars(options).items() if k not in ("quantize", "placement", "device")}
+    own = ("quantize", "placement", "device", "command")
+    table = {k: v for k, v in vars(options).items() if k not in own}
     table["quantize"] = {k: str(v) for k, v in vars(options.quantize).items()}
     table["placement"] = options.placement.name if options.placement else None
     table["target"] = Path(options.target).name

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.stats import binomtest
 
 from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
@@ -15,8 +16,10 @@ from tssd.calibration.simulate import reference
 from tssd.calibration.tally import Tally, merge, tally
 from tssd.checks.verify import Quantity, compare_activities
 from tssd.contracts import Contract
+from tssd.report.model import ShareInterval
 
 ALL_EQUAL = "0 differences"
+CONFIDENCE = 0.95
 BATCH = 16  # samples whose full activity is held at once
 
 
@@ -33,7 +36,8 @@ class EngineUnderTest:
 class Evaluation:
     """``accuracy``: stage to fraction or None; ``tallies``: engine to its event counts;
     ``float_spikes``: population to the float network's total, or None where it did not run;
-    ``only_quantized``: population to the accuracy with only its integers, all others float."""
+    ``only_quantized``: population to the accuracy with only its integers, all others float;
+    ``intervals``: stage to where its accuracy lies, given this number of samples."""
 
     samples: int
     time_steps: int
@@ -43,6 +47,7 @@ class Evaluation:
     contracts: tuple[Contract, ...]
     only_quantized: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    intervals: Mapping[str, ShareInterval] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -75,6 +80,13 @@ def compare_engines(
 def accuracy(tallied: Tally, labels: IntArray | None) -> float | None:
     """Fraction of right classes; None where there are no labels."""
     return None if labels is None else float(np.mean(tallied.classes() == labels))
+
+
+def wilson(share: float, samples: int) -> ShareInterval:
+    """Where the share lies with 95 % confidence, of *samples* drawn at random (Wilson, 1927)."""
+    right = round(share * samples)
+    found = binomtest(right, samples).proportion_ci(CONFIDENCE, method="wilson")
+    return ShareInterval(float(found.low), float(found.high))
 
 
 def first_failures(rows: list[Contract]) -> tuple[Contract, ...]:

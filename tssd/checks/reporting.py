@@ -3,29 +3,23 @@
 from dataclasses import replace
 
 from tssd.calibration.integer import IntArray
+from tssd.chain.samples import Samples, samples_hash
 from tssd.checks.evaluation import Evaluation
-from tssd.checks.measured import ENERGY, PACE, MeasuredLog, compare_log
+from tssd.checks.measured import ENERGY, LATENCY, PACE, MeasuredLog, compare_log
+from tssd.checks.origin import origin
 from tssd.export.bundle.folder import PLACEMENT, Bundle
 from tssd.hw_targets.chip.chip_copy import bundled_chip
+from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs import bound, counters, energy
 from tssd.hw_targets.engines import engine_names
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
-from tssd.report.assemble import Evidence, LayerCost, Timing, assemble
-from tssd.report.model import (
-    MEASURED,
-    Constant,
-    EnergyPj,
-    Gpu,
-    Parts,
-    Provenance,
-    Range,
-    Report,
-)
-from tssd.report.simulated import BOUND_NOTE, add_simulation
+from tssd.report.assemble import Evidence, Times, assemble
+from tssd.report.costs import fullest, layer_costs
+from tssd.report.model import MEASURED, Constant, Gpu, Provenance, Range, Report, TestedAccuracy
+from tssd.report.simulated import ACTIVE_NOTE, BOUND_NOTE, add_simulation, standing
 
-PART_NAMES = ("synapse", "neuron", "spike", "noc")
 USED_SECTIONS = ("time_ns", "link", "energy_pj", "power_w")  # what time and energy rest on
 NOTE = (
     "Energy and time are counts multiplied by the constants below. They estimate a chip; "
@@ -34,17 +28,13 @@ NOTE = (
 
 
 def build(
-    bundle: Bundle,
-    evaluation: Evaluation,
-    device: str,
-    command: str,
+    bundle: Bundle, evaluation: Evaluation, device: str, command: str, samples: Samples
 ) -> Report:
-    """The report of *bundle* on the chip it was placed for."""
+    """The report of *bundle* on the chip it was placed for; *command* made the evaluation."""
     chip = bundled_chip(bundle.folder, bundle.manifest)
     placement = placement_of(bundle, chip)
     tallied, network = evaluation.tallies["integer"], bundle.network
     counted = counters.count(network, tallied, placement, chip)
-    priced = energy.price(counted, chip)
     us_per_step = bound.us_per_step(network, tallied, counted, placement, chip)
     evidence = Evidence(
         name=bundle.folder.resolve().name,
@@ -53,45 +43,89 @@ def build(
         tallies=evaluation.tallies,
         accuracy=evaluation.accuracy,
         engines=engine_names(),
-        costs=_costs(counted, priced, placement),
+        costs=layer_costs(counted, placement, chip),
         contracts=evaluation.contracts,
         constants=constants(chip),
-        provenance=Provenance((command,), bundle.manifest["versions"], bundle.manifest["files"]),
+        provenance=_provenance(bundle, evaluation, command, samples, chip),
         float_spikes=evaluation.float_spikes,
         only_quantized=evaluation.only_quantized,
-        timing=_timing(chip, placement, us_per_step, counted.time_steps),
+        times=_times(chip, placement, us_per_step, counted.time_steps),
         gpu=Gpu(device=device if "gpu" in evaluation.tallies else None),
         cores=placement.cores,
         chips=placement.chips,
+        cores_there=placement.chips * chip.cores,
+        fullest=fullest(placement, chip),
         dataset=bundle.manifest.get("source", {}).get("dataset"),
+        shown=samples.shown,
+        intervals=evaluation.intervals,
+        trained=trained(bundle),
         label="scaled estimate" if chip.name.startswith("loihi2") else None,
-        notes=(NOTE, BOUND_NOTE, *bundle.manifest.get("notes", ()), *evaluation.notes),
+        notes=(
+            *(NOTE, BOUND_NOTE, ACTIVE_NOTE),
+            *bundle.manifest.get("notes", ()),
+            *evaluation.notes,
+        ),
     )
     return assemble(evidence)
 
 
-def with_cycles(report: Report, bundle: Bundle, inputs: IntArray) -> Report:
-    """*report* with step times, bottlenecks and loads of a cycle simulation of *inputs*."""
+def trained(bundle: Bundle) -> TestedAccuracy | None:
+    """What training found on its whole test set, where the export knew."""
+    table = bundle.manifest.get("source", {}).get("trained")
+    return None if table is None else TestedAccuracy(table["accuracy"], table["samples"])
+
+
+def _provenance(
+    bundle: Bundle, evaluation: Evaluation, command: str, samples: Samples, chip: ChipSpec
+) -> Provenance:
+    """How the bundle was made, and how this evaluation of it is made again."""
+    return Provenance(
+        (*origin(bundle), command),
+        bundle.manifest["versions"],
+        bundle.manifest["files"],
+        dict.fromkeys(evaluation.tallies, command),
+        fingerprint(chip),
+        samples_hash(samples.inputs),
+    )
+
+
+def with_cycles(report: Report, bundle: Bundle, inputs: IntArray, command: str) -> Report:
+    """*report* with step times, bottlenecks, loads and costs of a cycle simulation of *inputs*."""
     from tssd.hw_targets.sim import engine
     from tssd.simulating.simulation_report import simulated
 
     chip = bundled_chip(bundle.folder, bundle.manifest)
     run = engine.run(bundle.network, inputs, placement_of(bundle, chip), chip)
-    return add_simulation(report, simulated(run))
+    return add_simulation(report, simulated(run, command))
 
 
-def with_measured(report: Report, log: MeasuredLog) -> Report:
-    """*report* with the contracts against a log from a chip."""
+def with_measured(report: Report, log: MeasuredLog, command: str) -> Report:
+    """*report* with the contracts against a log from a chip; *command* reads the log."""
     spikes = {layer.name: layer.spikes["integer"] or 0 for layer in report.layers}
-    total = report.totals.energy_uj_per_inference.total
-    cycles = bool(report.timeline)  # else its time is a lower bound, which no chip need meet
-    figures = {PACE: report.totals.us_per_step, ENERGY: None if total is None else total.nominal}
-    rows = compare_log(log, spikes, report.samples, figures if cycles else {})
+    cycles = report.totals.timing == "cycle"  # no chip need meet a lower bound
+    rows = compare_log(log, spikes, report.samples, _figures(report) if cycles else {})
     layers = tuple(
         replace(layer, spikes={**layer.spikes, MEASURED: log.spikes.get(layer.name)})
         for layer in report.layers
     )
-    return replace(report, layers=layers, contracts=(*report.contracts, *rows))
+    others = tuple(c for c in report.contracts if not c.name.startswith(f"{MEASURED}:"))
+    return replace(
+        report,
+        layers=layers,
+        contracts=(*others, *rows),
+        provenance=standing(report, {MEASURED: command}),
+    )
+
+
+def _figures(report: Report) -> dict[str, float | None]:
+    """The figures of the report that a log may give."""
+    totals = report.totals
+    energy = totals.energy_uj_per_inference.total
+    return {
+        LATENCY: totals.latency_us,
+        PACE: totals.us_per_step,
+        ENERGY: None if energy is None else energy.nominal,
+    }
 
 
 def placement_of(bundle: Bundle, chip: ChipSpec) -> Placement:
@@ -108,37 +142,14 @@ def constants(chip: ChipSpec) -> tuple[Constant, ...]:
     )
 
 
-def _costs(
-    counted: counters.Counters, priced: energy.Energy, placement: Placement
-) -> dict[str, LayerCost]:
-    synops, updates = counted.synops(), counted.neuron_updates()
-    messages, samples = counted.by_population("message_out"), counted.samples
-    used = {name: {s.core for s in placement.of(name)} for name in counted.populations}
-    return {
-        name: LayerCost(
-            synops=synops[name] / samples,
-            neuron_updates=updates[name] / samples,
-            messages=messages[name] / samples,
-            energy_pj=_energy_pj(priced, name, samples),
-            cores=len(cores),
-            memory_bytes=sum(placement.needs[core].memory_bytes for core in cores),
-        )
-        for name, cores in used.items()
-    }
-
-
-def _energy_pj(priced: energy.Energy, name: str, samples: int) -> EnergyPj:
-    whole = priced.layer(name).scaled(1 / samples)
-    parts = {part: priced.layer(name, part).nominal / samples for part in PART_NAMES}
-    return EnergyPj(whole.low, whole.nominal, whole.high, Parts(**parts))
-
-
-def _timing(chip: ChipSpec, placement: Placement, us_per_step: float, time_steps: int) -> Timing:
-    """The published lower bound from mean counts, until a simulation says more."""
-    time_us, cores = us_per_step * time_steps, placement.cores
-    static = energy.static_pj(chip, placement.chips, time_us, cores).scaled(1e-6)
-    return Timing(
+def _times(chip: ChipSpec, placement: Placement, us_per_step: float, steps: int) -> Times:
+    """The published lower bound from mean counts, until a simulation says more; *steps* from one
+    sample to the next. It says nothing about a latency."""
+    us = us_per_step * steps
+    static = energy.static_pj(chip, placement.chips, us, placement.cores).scaled(1e-6)
+    return Times(
+        timing="bound",
         us_per_step=us_per_step,
-        us_per_inference=us_per_step * time_steps,
+        inferences_per_s=1e6 / us,
         static_uj=Range(static.low, static.nominal, static.high),
     )

@@ -1,9 +1,9 @@
 """Bundle x samples x engines -> Evaluation: every contract that can be checked from a bundle."""
 
+import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,21 +12,20 @@ from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_i
 from tssd.calibration.int_network import IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_loops, reference
-from tssd.chain.entering import encoder_of, entry_of, folded_network, sample_shape
-from tssd.chain.own_data import data_of
-from tssd.chain.user_samples import load_samples as load_user_samples
+from tssd.chain.entering import folded_network
+from tssd.chain.samples import Samples, bundle_samples
 from tssd.checks import reporting
 from tssd.checks.engines import engines_of
-from tssd.checks.evaluation import Evaluation, accuracy, compare_engines
+from tssd.checks.evaluation import Evaluation, accuracy, compare_engines, wilson
 from tssd.checks.measured import read_log
 from tssd.contracts import Contract, check
-from tssd.errors import DataError, NetworkError
+from tssd.errors import NetworkError
 from tssd.export.bundle.folder import Bundle, check_golden, read_bundle
 from tssd.export.nir.integers.roundtrip import check_file
 from tssd.hw_targets.engines import engine_names, find_engine
+from tssd.report.keeping import keep
 from tssd.report.model import STAGES, Report
-from tssd.report.store import write_report
-from tssd.train.config import TrainConfig, configure
+from tssd.report.store import found_report, write_report
 from tssd.train.handover.float_file import FLOAT_FILE
 from tssd.train.handover.float_file import read as read_float
 from tssd.train.handover.float_run import ImageArray
@@ -43,28 +42,23 @@ class VerifyOptions:
     measured: Path | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """What an evaluation runs on: inputs (T, B, *shape), images and labels where known."""
-
-    inputs: IntArray
-    images: ImageArray | None
-    labels: IntArray | None
-    notes: tuple[str, ...] = ()
-
-
 def verify(
     folder: Path, options: VerifyOptions, on_batch: Callable[[int], None] = lambda done: None
 ) -> Report:
-    """Evaluate the bundle in *folder* and leave the report in ``report/``."""
+    """Evaluate the bundle in *folder* and leave the report in ``report/``.
+
+    What other engines found before on the same samples stays in it.
+    """
     bundle = read_bundle(folder)
-    samples = load_samples(bundle, options)
+    samples = bundle_samples(bundle, options.samples, options.data)
     evaluation = evaluate(bundle, options, samples, on_batch)
-    report = reporting.build(bundle, evaluation, options.device, _command(folder, options))
+    line = command_line(folder, options)
+    report = reporting.build(bundle, evaluation, options.device, line, samples)
     if any(find_engine(name).cycles for name in options.engines):
-        report = reporting.with_cycles(report, bundle, samples.inputs)
+        report = reporting.with_cycles(report, bundle, samples.inputs, line)
+    report = keep(report, found_report(folder))
     if options.measured is not None:
-        report = reporting.with_measured(report, read_log(options.measured))
+        report = reporting.with_measured(report, read_log(options.measured), line)
     write_report(folder, report)
     return report
 
@@ -95,6 +89,7 @@ def evaluate(
         (*rows, *side.contracts, *compared, *missing),
         side.only_quantized,
         samples.notes,
+        {name: wilson(x, samples.inputs.shape[1]) for name, x in found.items() if x is not None},
     )
 
 
@@ -109,43 +104,14 @@ def _quick(network: IntNetwork) -> Runner:
     return run
 
 
-def _command(folder: Path, options: VerifyOptions) -> str:
-    engines = ",".join(options.engines)
-    return f"tssd verify {folder.name} --against {engines} --samples {options.samples}"
-
-
-def load_samples(bundle: Bundle, options: VerifyOptions) -> Samples:
-    """The first test samples of the bundle's data set, or of the user's file; its golden inputs
-    without either."""
-    name, count = bundle.manifest.get("source", {}).get("dataset"), options.samples
-    if name is not None:
-        data = data_of(_trained(bundle.manifest["source"]), options.data)
-        shown = data.test.first(count)
-        return _samples(bundle, shown.images[:], shown.labels)
-    if options.data is not None:
-        found = load_user_samples(options.data, sample_shape(bundle), entry_of(bundle))
-        labels = None if found.labels is None else found.labels[:count]
-        return replace(_samples(bundle, found.images[:count], labels), notes=found.notes)
-    return Samples(check_has_golden(bundle)[:, :count], None, None)
-
-
-def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None) -> Samples:
-    return Samples(encoder_of(bundle)(images), images, labels)
-
-
-def _trained(source: Mapping[str, Any]) -> TrainConfig:
-    """How the network was trained, which says how it sees recordings of events."""
-    table = source.get("train", {})
-    return configure(table.get("dataset", source["dataset"]), None, table)
-
-
-def check_has_golden(bundle: Bundle) -> IntArray:
-    """The golden inputs, which stand in where a bundle names no data set."""
-    if bundle.golden is None:
-        raise DataError(
-            str(bundle.folder), found="neither a data set nor golden inputs", hint="export again"
-        )
-    return bundle.golden.inputs
+def command_line(folder: Path, options: VerifyOptions) -> str:
+    """The command that does this again, beside the bundle: every option not at its default."""
+    words = ["tssd", "verify", folder.resolve().name, "--against", ",".join(options.engines)]
+    words += ["--samples", str(options.samples)]
+    words += [] if options.device == "cpu" else ["--device", options.device]
+    for name, path in (("--data", options.data), ("--measured", options.measured)):
+        words += [] if path is None else [name, str(path)]
+    return shlex.join(words)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What every command that writes a bundle asks for and prints."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.export.bundle.folder import Bundle
 
 Command = Callable[..., None]
+ACCURACY = "FloatNetwork -> IntNetwork: accuracy"  # the contract that holds the integers' accuracy
 
 
 nir_mode = click.option(
@@ -151,6 +153,26 @@ def answers(command: Command) -> Command:
     )
 
 
+def typed() -> str:
+    """The command line that is running, as it was typed but for --out: it is kept in the bundle,
+    which may be anywhere, and names files and folders by their last part."""
+    context = click.get_current_context()
+    words = ["tssd", str(context.info_name)]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if name in ("out", "force", "as_json") or not given:
+            continue
+        value = context.params[name]
+        words += [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+        words += [] if value is True else [_last_part(value)]
+    return shlex.join(words)
+
+
+def _last_part(value: object) -> str:
+    return value.resolve().name if isinstance(value, Path) else str(value).rpartition("/")[2]
+
+
 def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     for option in reversed(options):
         command = option(command)
@@ -188,9 +210,12 @@ def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
         terminal.say(f"{row['name']:<12} {row['kind']:<8} {'x'.join(map(str, row['shape']))}")
     for note in bundle.manifest.get("notes", ()):
         terminal.say(f"note: {note}")
+    for row in bundle.manifest.get("contracts", ()):
+        if row["name"] == ACCURACY and row["found"] is not None:
+            terminal.say(f"accuracy of the integers: {row['found']}, of {row['where']}")
     terminal.say(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
     reasons = bundle.manifest["netx"]["reasons"]
     if reasons:
         more = f" (and {len(reasons) - 1} more in manifest.json)" if len(reasons) > 1 else ""
         terminal.say(f"no network.net: {reasons[0].splitlines()[0]}{more}")
-    terminal.say(f"next: tssd verify {out} --against gpu,onnx")
+    terminal.say(f"next: tssd verify {out} --against gpu,onnx,sim")

@@ -38,11 +38,13 @@ def command(out: Path, as_json: bool) -> None:
     report = run(out, steps.start)
     steps.done()
     if as_json:
-        click.echo(json.dumps({"out": str(out), "accuracy": report.accuracy}))
+        about = {"out": str(out), "samples": report.samples, "accuracy": report.accuracy}
+        click.echo(json.dumps(about))
         return
     from tssd.commands.report import overview
 
     click.echo(terminal.to_text(overview(report)))
+    terminal.say(words.accuracy_line(report))
     for sentence in words.findings(report):
         terminal.say(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))

@@ -45,7 +45,8 @@ def command(
     steps = ProgressSteps(quiet=as_json)
     own = {key: choices.pop(key) for key in (*MODULE_ONLY, "time_steps")}
     coding = bundle_options.coding_of(choices.pop("coding"))
-    options = ExportOptions(**choices, input_coding=coding)
+    command = bundle_options.typed()
+    options = ExportOptions(**choices, input_coding=coding, command=command)
     if run is not None:
         given = [f"--{key.replace('_', '-')}" for key in MODULE_ONLY if own[key] is not None]
         if given:

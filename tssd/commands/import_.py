@@ -50,7 +50,8 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule")))
     coding = bundle_options.coding_of(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
-    options = ImportOptions(**own, coding=coding, answers=answers, export=ExportOptions(**choices))
+    export = ExportOptions(**choices, command=bundle_options.typed())
+    options = ImportOptions(**own, coding=coding, answers=answers, export=export)
     steps = ProgressSteps(quiet=as_json)
     bundle = import_bundle(path, out, options, force=force, on_step=steps.start)
     steps.done()

@@ -28,6 +28,7 @@ def command(bundle: Path, as_json: bool) -> None:
         click.echo(json.dumps({"files": [str(path) for path in paths]}))
         return
     click.echo(terminal.to_text(overview(report)))
+    terminal.say(words.accuracy_line(report))
     for sentence in words.findings(report):
         terminal.say(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))

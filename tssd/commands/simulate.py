@@ -33,8 +33,14 @@ timing_option = click.option(
     epilog="Example: tssd simulate build/fmnist --samples 16 --trace chip.json",
 )
 @click.argument("bundle", type=PATH)
-@click.option("--samples", type=click.IntRange(1), help="How many samples; all without it.")
-@click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    help="How many test samples; without it the golden ones, 64 with --data.",
+)
+@click.option("--data", type=PATH, help="Data files; of an import: .npz.")
+@click.option("--inputs", type=PATH, help="Samples of your own: an .npz with the array `inputs`.")
+@click.option("--into-report", is_flag=True, help="Enter the report with other samples than its.")
 @click.option("--spikes", type=PATH, help="Time this spike record instead of simulating spikes.")
 @timing_option
 @click.option("--chip", help="A chip's name or file; else the one the bundle was placed on.")
@@ -56,7 +62,9 @@ timing_option = click.option(
 def command(
     bundle: Path,
     samples: int | None,
+    data: Path | None,
     inputs: Path | None,
+    into_report: bool,
     spikes: Path | None,
     timing: Literal["cycle", "bound"],
     chip: str | None,
@@ -77,8 +85,8 @@ def command(
     from tssd.hw_targets.sim import summary
     from tssd.hw_targets.sim.run_file import save_run
     from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
-    from tssd.simulating.simulation import Request, simulate_bundle
-    from tssd.simulating.simulation_report import record
+    from tssd.simulating.simulation import Request, prepared, simulate
+    from tssd.simulating.simulation_report import enter
 
     if price_with is not None:
         _print_price(bundle, price_with, as_json)
@@ -87,10 +95,11 @@ def command(
         if path is not None:
             check_writable(path, option)
     request = Request(
-        bundle, samples, inputs, spikes, placement, chip, parse_settings(settings), timing
+        bundle, samples, inputs, data, spikes, placement, chip, parse_settings(settings), timing
     )
+    ready = prepared(request)
     with counter("simulating") as done:
-        run = simulate_bundle(request, done)
+        run = simulate(ready, done)
     if trace is not None:
         first = slowest_step(run) if trace_from is None else trace_from
         write_text(trace, chrome_trace(run, first, trace_steps))
@@ -98,15 +107,19 @@ def command(
         write_text(counters, summary.counters_csv(run))
     if save is not None:
         save_run(save, run, request.command)
-    plain = not (settings or placement or spikes)  # else it is not the bundle's own run
-    added = record(bundle, run, request.command) if plain else ()
+    entered = enter(ready, run, into_report)
     if as_json:
-        click.echo(json.dumps({"command": request.command, **as_table(run)}))
-    else:
-        _print_run(run)
-        for path in (trace, counters, save, *added):
-            if path is not None:
-                terminal.say(f"wrote {path}")
+        about = {"command": request.command, "not_in_report": entered.why_not}
+        click.echo(json.dumps({**about, **as_table(run)}))
+        return
+    _print_run(run)
+    if ready.samples is not None:
+        terminal.say(f"samples: {ready.samples.shown}")
+    for path in (trace, counters, save, *entered.files):
+        if path is not None:
+            terminal.say(f"wrote {path}")
+    if entered.why_not is not None:
+        terminal.say(f"not entered into the report: {entered.why_not}")
 
 
 def parse_settings(texts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tssd.commands.training_help import TrainingCommand
 from tssd.interrupts import Interrupted
 
 if TYPE_CHECKING:
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=TrainingCommand,
     epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study",
 )
-@click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")
-@click.option("--model", help="tiny, vgg-small, resnet-18 ...: docs/training.md.")
+@click.option("--dataset", help="A name listed below; digits without it.")
+@click.option("--model", help="A name listed below.")
 @click.option("--epochs", type=int, help="Passes over the training samples.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this condition; repeatable.")
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     metavar="KEY=V,KEY=V",
     help="Instead of methods: the configured one with these options; repeatable.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option below.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the data files.")

@@ -7,22 +7,26 @@ from typing import Any
 import click
 
 from tssd import terminal
+from tssd.commands.training_help import TrainingCommand
 from tssd.interrupts import Interrupted
-from tssd.progress import noted_bar
+from tssd.progress import line_without_bar, noted_bar
 
 
-@click.command(epilog="Example: tssd train --dataset digits --epochs 10 --out runs/digits")
-@click.option("--dataset", help="digits, fashion-mnist, n-mnist ...: docs/training.md.")
-@click.option("--model", help="tiny, vgg-small, resnet-18 ..., or your own: pkg.module:build.")
+@click.command(
+    cls=TrainingCommand,
+    epilog="Example: tssd train --dataset digits --epochs 10 --out runs/digits",
+)
+@click.option("--dataset", help="A name listed below; digits without it.")
+@click.option("--model", help="A name listed below, or your own: pkg.module:build.")
 @click.option("--epochs", type=int, help="Passes over the training samples.")
 @click.option("--batch-size", type=int, help="Samples of one update.")
 @click.option("--lr", type=float, help="Largest learning rate.")
 @click.option("--seed", type=int, help="Of everything that is drawn at random.")
-@click.option("--method", help="ce, tet, tsd, ssd, tssd, s2w or w2s.")
+@click.option("--method", help="A name listed below.")
 @click.option("--reset", help="soft or hard.")
 @click.option("--student-steps", type=int, help="T_s, the steps of one inference.")
 @click.option("--teacher-steps", type=int, help="T_t, the steps of the teacher.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other option.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option below.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder.")
 @click.option(
@@ -75,7 +79,10 @@ def train(
 
         def show(epoch: int, batch: int, means: dict[str, float]) -> None:
             note = f"epoch {epoch + 1}/{config.epochs} loss {means['loss']:.3f}"
-            bar(epoch * batches + batch, f"{note} train {means['train_accuracy']:.1f} %")
+            note += f" train {means['train_accuracy']:.1f} %"
+            bar(epoch * batches + batch, note)
+            if batch == batches:
+                line_without_bar(note)
 
         try:
             outcome = train_run(
@@ -94,7 +101,8 @@ def train(
     accuracy = outcome.accuracy
     terminal.say(
         f"{config.model} on {config.dataset}: test {accuracy['test']:.2f} % at T = "
-        f"{config.student_steps} (validation {accuracy['val']:.2f} %); run folder {out}"
+        f"{config.student_steps} (validation {accuracy['val']:.2f} %); run folder {out}\n"
+        f"next: tssd export {out} --out build/{out.resolve().name}"
     )
 
 

@@ -42,7 +42,8 @@ def command(
 
     The outcome is kept in BUNDLE/report for tssd report.
     """
-    from tssd.checks.verification import VerifyOptions, verify
+    from tssd.checks.verification import VerifyOptions, command_line, verify
+    from tssd.report import words
 
     options = VerifyOptions(tuple(against.split(",")), samples, device, data, measured)
     with bar("verifying", samples) as show:
@@ -51,6 +52,16 @@ def command(
         click.echo(json.dumps([asdict(contract) for contract in report.contracts]))
     else:
         click.echo(terminal.contracts_text(report.contracts))
+        terminal.say(words.accuracy_line(report))
+        earlier = [
+            part
+            for part, line in report.provenance.stands.items()
+            if line != command_line(bundle, options)
+        ]
+        if earlier:
+            terminal.say(f"kept from earlier runs on the same samples: {', '.join(earlier)}")
         terminal.say(f"the report: {bundle / 'report' / 'report.html'}")
+        if report.totals.timing == "bound":
+            terminal.say(f"next: tssd simulate {bundle} --samples {report.samples}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)

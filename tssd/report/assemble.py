@@ -21,14 +21,18 @@ from tssd.report.model import (
     Constant,
     EnergyPj,
     EnergyUj,
+    Fullest,
     Gpu,
     LayerRow,
     MeshCell,
     Provenance,
     Range,
     Report,
+    ShareInterval,
     Spikes,
+    TestedAccuracy,
     TimelineStep,
+    Timing,
     Totals,
 )
 
@@ -49,11 +53,14 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
-class Timing:
-    """What the simulator adds; all None or empty where it did not run."""
+class Times:
+    """Latency and pace, as ``model.Totals`` explains them, and what a simulator adds; all None or
+    empty where nothing was timed."""
 
+    timing: Timing | None = None
+    latency_us: float | None = None
     us_per_step: float | None = None
-    us_per_inference: float | None = None
+    inferences_per_s: float | None = None
     static_uj: Range | None = None
     bottleneck: str | None = None
     timeline: tuple[TimelineStep, ...] = ()
@@ -85,11 +92,16 @@ class Evidence:
     float_spikes: Mapping[str, int] | None = None
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     only_quantized: Mapping[str, float] = field(default_factory=dict)
-    timing: Timing = Timing()
+    times: Times = Times()
     gpu: Gpu = Gpu()
     cores: int | None = None
     chips: int | None = None
+    cores_there: int | None = None
+    fullest: Fullest | None = None
     dataset: str | None = None
+    shown: str | None = None
+    intervals: Mapping[str, ShareInterval] = field(default_factory=dict)
+    trained: TestedAccuracy | None = None
     label: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -99,7 +111,7 @@ def assemble(evidence: Evidence) -> Report:
     _check(evidence)
     reference = evidence.tallies["integer"]
     layers = tuple(_layer(evidence, name) for name in _names(evidence.network))
-    timing = evidence.timing
+    times = evidence.times
     return Report(
         network=evidence.name,
         target=evidence.target,
@@ -113,10 +125,13 @@ def assemble(evidence: Evidence) -> Report:
         constants=evidence.constants,
         provenance=evidence.provenance,
         dataset=evidence.dataset,
+        shown=evidence.shown,
+        intervals=evidence.intervals,
+        trained=evidence.trained,
         label=evidence.label,
-        bottleneck=timing.bottleneck,
-        timeline=timing.timeline,
-        mesh=timing.mesh,
+        bottleneck=times.bottleneck,
+        timeline=times.timeline,
+        mesh=times.mesh,
         notes=evidence.notes,
     )
 
@@ -187,16 +202,20 @@ def totals_uj(layers: Sequence[LayerRow], static: Range | None) -> EnergyUj:
 
 
 def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
-    reference, timing = evidence.tallies["integer"], evidence.timing
+    reference, times = evidence.tallies["integer"], evidence.times
     events = sum(reference.spikes(layer.name) for layer in layers)
     return Totals(
         cores=evidence.cores,
         chips=evidence.chips,
         synops=float(sum(cost.synops for cost in evidence.costs.values())),
         spikes=events / reference.samples,
-        us_per_step=timing.us_per_step,
-        us_per_inference=timing.us_per_inference,
-        energy_uj_per_inference=totals_uj(layers, timing.static_uj),
+        timing=times.timing,
+        latency_us=times.latency_us,
+        us_per_step=times.us_per_step,
+        inferences_per_s=times.inferences_per_s,
+        energy_uj_per_inference=totals_uj(layers, times.static_uj),
+        cores_there=evidence.cores_there,
+        fullest=evidence.fullest,
     )
 
 

@@ -26,6 +26,7 @@ def render_html(report: Report) -> str:
             timeline=view.timeline(report),
             heat=view.heat(report),
             words=words,
+            watts=words.power_w(report),
             counted=counted,
         )
     )

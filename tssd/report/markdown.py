@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
+from tssd.errors import counted
 from tssd.report import words
 from tssd.report.model import LayerRow, Report
 
 
 def render_markdown(report: Report) -> str:
     """The report as GitHub-flavoured Markdown; what was not run says so."""
-    samples = f"{report.samples} sample{'' if report.samples == 1 else 's'}"
-    head = f"# {_safe(report.network)} on {_safe(report.target)}\n\n{samples}, "
-    head += f"{report.time_steps} time steps"
-    head += f", {report.dataset}" if report.dataset else ""
+    head = f"# {_safe(report.network)} on {_safe(report.target)}\n\n"
+    head += f"{counted(report.samples, 'sample')}, {report.time_steps} time steps"
+    head += f", {_safe(report.shown or report.dataset or '')}".rstrip(", ")
     head += f"; time and energy: {report.label}" if report.label else ""
     sections = [
         head + ".",
@@ -41,8 +41,19 @@ def _section(title: str, body: str) -> str:
 
 
 def _accuracy(report: Report) -> str:
-    values = [words.percent(share) for share in report.accuracy.values()]
-    return markdown_table(tuple(report.accuracy), [values], right=0)
+    """Share, samples that are right, and interval of every stage and engine."""
+    rows = [
+        (
+            name,
+            words.percent(share),
+            "" if share is None else words.right(share, report.samples),
+            words.interval(report.intervals.get(name)),
+        )
+        for name, share in report.accuracy.items()
+    ]
+    table = markdown_table(("", "accuracy", "samples", "interval"), rows, right=1)
+    trained = words.in_training(report)
+    return f"{table}\n\nThe network itself: {trained}." if trained else table
 
 
 def _contracts(report: Report) -> str:
@@ -88,23 +99,38 @@ def _layer(layer: LayerRow) -> list[str]:
 
 def _totals(report: Report) -> str:
     totals, uj = report.totals, report.totals.energy_uj_per_inference
+    limit = {"bound": "lower bound of the time", "cycle": "simulated by cycles"}
+    how = limit.get(totals.timing or "", "")
+    watts = words.power_w(report)
     rows = [
-        ("cores", words.number(totals.cores), ""),
+        ("cores", words.cores(totals), words.fullest(totals)),
         ("chips", words.number(totals.chips), ""),
         ("synaptic operations per inference", words.number(totals.synops), ""),
         ("spikes per inference", words.number(totals.spikes), ""),
-        ("time per step", words.duration(totals.us_per_step), ""),
-        ("time per inference", words.duration(totals.us_per_inference), ""),
+        ("latency: one sample alone, first input to answer", words.duration(totals.latency_us), ""),
+        (
+            "pace: inferences per second, samples back to back",
+            words.number(totals.inferences_per_s),
+            how,
+        ),
+        ("pace: time per step", words.duration(totals.us_per_step), how),
+        ("power at this pace", words.power(None if watts is None else watts.nominal), ""),
     ]
     for name in ("dynamic", "static", "total"):
         known = getattr(uj, name)
         nominal = words.energy(None if known is None else 1e6 * known.nominal)
-        rows.append((f"{name} energy", nominal, words.energy_range(known) if known else ""))
+        rows.append(
+            (
+                f"{name} energy per inference at this pace",
+                nominal,
+                words.energy_range(known) if known else "",
+            )
+        )
     gpu = report.gpu
     rows.append((f"GPU latency ({gpu.device or 'no device'})", words.duration(gpu.latency_us), ""))
     nvml = None if gpu.energy_uj_per_inference is None else 1e6 * gpu.energy_uj_per_inference
     rows.append(("GPU energy per inference", words.energy(nvml), gpu.how or ""))
-    return markdown_table(("", "value", "low .. high"), rows, right=1)
+    return markdown_table(("", "value", "low .. high, or how"), rows, right=1)
 
 
 def _constants(report: Report) -> str:

@@ -21,6 +21,7 @@ Kind = Literal["measured", "published", "derived", "assumed"]
 KINDS: tuple[Kind, ...] = ("measured", "published", "derived", "assumed")
 
 
+Timing = Literal["cycle", "bound"]
 # share of samples classified correctly (0..1), by stage and engine
 Accuracy = Mapping[str, float | None]
 # events of one population over all samples and steps, by who counted them
@@ -90,16 +91,52 @@ class EnergyUj:
 
 
 @dataclass(frozen=True)
+class Fullest:
+    """The resource that leaves the least room on any core: its share of what a core has."""
+
+    resource: str
+    share: float
+    core: int
+    layers: str
+
+
+@dataclass(frozen=True)
 class Totals:
-    """The whole network; synops and spikes are means per inference."""
+    """The whole network; synops and spikes are means per inference.
+
+    ``timing``: whether the times are of a simulation by cycles or a lower bound.
+    ``latency_us``: one sample alone on the chip, from its first input to its answer.
+    ``us_per_step`` and ``inferences_per_s``: the pace, samples back to back in the steady state;
+    static energy is that of one inference at this pace, of all ``cores_there`` on the chips.
+    """
 
     cores: int | None
     chips: int | None
     synops: float | None
     spikes: float | None
+    timing: Timing | None
+    latency_us: float | None
     us_per_step: float | None
-    us_per_inference: float | None
+    inferences_per_s: float | None
     energy_uj_per_inference: EnergyUj
+    cores_there: int | None = None
+    fullest: Fullest | None = None
+
+
+@dataclass(frozen=True)
+class ShareInterval:
+    """Where a share lies with 95 % confidence, given its samples (Wilson's interval)."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TestedAccuracy:
+    """What training found on its whole test set, before anything was deployed."""
+
+    accuracy: float
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -147,11 +184,19 @@ class MeshCell:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How to get the same numbers again."""
+    """How to get the same numbers again.
+
+    ``commands`` make what stands in the report, in their order; ``stands`` names the one behind
+    each part (an engine, ``time``). ``chip`` and ``inputs``: SHA-256 of the chip's numbers and of
+    the samples, so that only what belongs together is put together.
+    """
 
     commands: tuple[str, ...]
     versions: Mapping[str, str]
     hashes: Mapping[str, str]
+    stands: Mapping[str, str] = field(default_factory=dict)
+    chip: str | None = None
+    inputs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +215,9 @@ class Report:
     constants: tuple[Constant, ...]
     provenance: Provenance
     dataset: str | None = None
+    shown: str | None = None  # which samples: "first 64 of 360 test samples of digits"
+    intervals: Mapping[str, ShareInterval] = field(default_factory=dict)  # of each accuracy
+    trained: TestedAccuracy | None = None
     label: str | None = None  # how far the cost figures may be trusted, e.g. "scaled estimate"
     bottleneck: str | None = None
     timeline: tuple[TimelineStep, ...] = ()

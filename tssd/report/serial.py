@@ -13,7 +13,7 @@ from tssd import typed
 from tssd.errors import FileFormatError
 from tssd.report.model import NETWORKS, SCHEMA, STAGES, Report
 
-OLDER = ("tssd-report/1",)  # the same fields, where every engine had to be among a fixed few
+OLDER = "tssd-report/1"  # its times depended on the number of samples: not to be read as today's
 
 
 def to_json(report: Report) -> str:
@@ -31,9 +31,11 @@ def from_json(text: str | bytes, where: str = "report.json") -> Report:
     """The report in *text*; anything missing or of another type raises FileFormatError."""
     table = typed.from_json(dict[str, Any], text, where)
     schema = table.get("schema")
-    if schema not in (SCHEMA, *OLDER):
-        raise FileFormatError(where, found=f"schema {schema!r}"[:200], allowed=repr(SCHEMA))
-    report = typed.from_table(Report, table | {"schema": SCHEMA}, where)
+    if schema != SCHEMA:
+        hint = "tssd verify writes it anew" if schema == OLDER else None
+        found = f"schema {schema!r}"[:200]
+        raise FileFormatError(where, found=found, allowed=repr(SCHEMA), hint=hint)
+    report = typed.from_table(Report, table, where)
     _check_columns(report, where)
     return report
 

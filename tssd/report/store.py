@@ -29,6 +29,14 @@ def write_report(bundle: Path, report: Report) -> tuple[Path, ...]:
     return paths
 
 
+def found_report(bundle: Path) -> Report | None:
+    """The report in *bundle* if there is one that this version reads."""
+    try:
+        return read_report(bundle)
+    except FileFormatError:
+        return None
+
+
 def read_report(bundle: Path) -> Report:
     """The report that ``tssd verify`` or ``tssd simulate`` left in *bundle*."""
     if not bundle.is_dir():

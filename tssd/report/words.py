@@ -3,7 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tssd.report.model import ENERGY_PARTS, KINDS, Constant, LayerRow, Range, Report
+from tssd.errors import counted
+from tssd.report.model import (
+    ENERGY_PARTS,
+    KINDS,
+    Constant,
+    LayerRow,
+    Range,
+    Report,
+    ShareInterval,
+    Totals,
+)
 
 NOT_RUN = "not run"
 PART_WORDS = {
@@ -15,6 +25,7 @@ PART_WORDS = {
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _ENERGY = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 _TIME = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"), (1e-3, "ns"))
+_POWER = ((1.0, "W"), (1e-3, "mW"), (1e-6, "µW"))
 _MEMORY = ((2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 
 
@@ -62,11 +73,75 @@ def percent(share: float | None, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def points(share: float | None, against: float | None) -> str | None:
-    """The difference of two shares in percentage points; None if one was not run."""
+def difference(share: float | None, against: float | None, samples: int) -> str | None:
+    """How many of *samples* more or fewer are right than in float; None if one was not run."""
     if share is None or against is None:
         return None
-    return f"{100 * (share - against):+.2f} points".replace("-", "\N{MINUS SIGN}")
+    more = round(share * samples) - round(against * samples)
+    if not more:
+        return "as many right as float"
+    return f"{abs(more):,} {'more' if more > 0 else 'fewer'} right than float"
+
+
+def right(share: float | None, samples: int) -> str:
+    """``59 of 64 right``."""
+    return NOT_RUN if share is None else f"{round(share * samples):,} of {samples:,} right"
+
+
+def interval(found: ShareInterval | None) -> str:
+    """The 95 % confidence interval of a share."""
+    return (
+        "" if found is None else f"95 % interval {100 * found.low:.1f} .. {percent(found.high, 1)}"
+    )
+
+
+def in_training(report: Report) -> str:
+    """What training found on its whole test set, or empty."""
+    if report.trained is None:
+        return ""
+    return f"{percent(report.trained.accuracy)} of all {report.trained.samples:,} in training"
+
+
+def accuracy_line(report: Report) -> str:
+    """The accuracy of the integers with its samples and its interval, in one line."""
+    share = report.accuracy["integer"]
+    if share is None:
+        return "accuracy of the integers: not known, the samples have no labels"
+    parts = (
+        f"{percent(share)}, {right(share, report.samples)}",
+        interval(report.intervals.get("integer")),
+        difference(share, report.accuracy["float"], report.samples),
+        in_training(report),
+    )
+    return f"accuracy of the integers: {'; '.join(part for part in parts if part)}"
+
+
+def power(value_w: float | None) -> str:
+    """A power given in W with the unit that suits its size."""
+    return _scaled(value_w, _POWER)
+
+
+def power_w(report: Report) -> Range | None:
+    """All of the energy of an inference at the pace of inferences."""
+    uj, pace = report.totals.energy_uj_per_inference.total, report.totals.inferences_per_s
+    if uj is None or pace is None:
+        return None
+    return Range(*(1e-6 * pace * energy_uj for energy_uj in (uj.low, uj.nominal, uj.high)))
+
+
+def cores(totals: Totals) -> str:
+    """``6 of 128``: cores in use, and cores on the chips in use."""
+    if totals.cores is None or totals.cores_there is None:
+        return number(totals.cores)
+    return f"{totals.cores:,} of {totals.cores_there:,}"
+
+
+def fullest(totals: Totals) -> str:
+    """The resource that leaves the least room, or empty."""
+    full = totals.fullest
+    if full is None:
+        return ""
+    return f"fullest: {full.resource}, {percent(full.share, 0)} of core {full.core} ({full.layers})"
 
 
 def size(shape: Sequence[int]) -> str:
@@ -93,7 +168,7 @@ def findings(report: Report) -> tuple[str, ...]:
         _costliest_layer(report.layers),
         _costliest_part(report.layers),
         _static_share(report),
-        _slowest_layer(report.layers),
+        _slowest_layer(report),
         _pace(report),
         _drift(report.layers),
         _spread(report),
@@ -110,14 +185,19 @@ def kinds(constants: Sequence[Constant]) -> str:
 
 
 def _pace(report: Report) -> str:
-    """How long the simulated steps took and what held them up."""
-    if not report.bottleneck:
-        return ""
-    totals, cause = report.totals, f"Bottleneck of the simulated run: {report.bottleneck}"
-    if totals.us_per_step is None or totals.us_per_inference is None:
-        return f"{cause}."
-    step, whole = duration(totals.us_per_step), duration(totals.us_per_inference)
-    return f"{cause}; {step} per step, {whole} per inference."
+    """Latency and pace by their names, what holds the steps up, and the power at this pace."""
+    totals, watts = report.totals, power_w(report)
+    if totals.us_per_step is None:
+        return f"Bottleneck: {report.bottleneck}." if report.bottleneck else ""
+    step, pace = duration(totals.us_per_step), number(totals.inferences_per_s)
+    drawn = "" if watts is None else f", {power(watts.nominal)}"
+    limit = f"; limited by {report.bottleneck}" if report.bottleneck else ""
+    if totals.timing == "bound":
+        return f"A lower bound of the time: {step} per step, {pace} inferences per second{limit}."
+    return (
+        f"Latency {duration(totals.latency_us)}: one sample alone. Pace: {pace} inferences per"
+        f" second, {step} per step{drawn}, samples back to back{limit}."
+    )
 
 
 def _costliest_layer(layers: Sequence[LayerRow]) -> str:
@@ -146,24 +226,49 @@ def _costliest_part(layers: Sequence[LayerRow]) -> str:
 
 
 def _static_share(report: Report) -> str:
-    uj = report.totals.energy_uj_per_inference
+    """Static power's share, what it is charged for, and whether advice follows from that choice."""
+    totals, uj = report.totals, report.totals.energy_uj_per_inference
     if uj.static is None or uj.total is None or not uj.total.nominal:
         return ""
     share = uj.static.nominal / uj.total.nominal
-    lever = (
-        "shorter steps save more than fewer spikes"
-        if share > 0.5
-        else ("fewer spikes save more than shorter steps")
+    said = f"Static power is {percent(share, 0)} of an inference's energy"
+    advice = _lever(share)
+    if totals.cores is None or not totals.cores_there:
+        return f"{said}: {advice}."
+    whole = _share_of_whole_chips(report)
+    said += f", {percent(whole, 0)} of it charged for {counted(totals.chips or 1, 'whole chip')}"
+    said += f" though {cores(totals)} cores are in use"
+    used = uj.static.nominal * (1 - whole + whole * totals.cores / totals.cores_there)
+    part = used / (used + uj.total.nominal - uj.static.nominal)
+    if _lever(part) == advice:
+        return f"{said} ({percent(part, 0)} for these cores alone): {advice} either way."
+    return (
+        f"{said}. For these cores alone it would be {percent(part, 0)}: that {advice}"
+        " follows from charging the whole chip, and from nothing else."
     )
-    return f"Static power is {percent(share, 0)} of an inference's energy: {lever}."
 
 
-def _slowest_layer(layers: Sequence[LayerRow]) -> str:
-    timed = [layer for layer in layers if layer.time_share is not None]
+def _share_of_whole_chips(report: Report) -> float:
+    """How much of the static power the chip file charges for chips, the rest for their cores."""
+    watts = {c.name: c.value for c in report.constants}
+    chips = watts.get("power_w.static_per_chip", 0.0) * (report.totals.chips or 1)
+    in_use = watts.get("power_w.static_per_core", 0.0) * (report.totals.cores or 0)
+    return chips / (chips + in_use) if chips + in_use else 1.0
+
+
+def _lever(static_share: float) -> str:
+    if static_share > 0.5:
+        return "shorter steps save more than fewer spikes"
+    return "fewer spikes save more than shorter steps"
+
+
+def _slowest_layer(report: Report) -> str:
+    timed = [layer for layer in report.layers if layer.time_share is not None]
     if not timed:
         return ""
     top = max(timed, key=lambda layer: layer.time_share or 0.0)
-    return f"{top.name} sets the pace for {percent(top.time_share, 0)} of the simulated time."
+    time = "the time of the bound" if report.totals.timing == "bound" else "the simulated time"
+    return f"{top.name} sets the pace for {percent(top.time_share, 0)} of {time}."
 
 
 def _drift(layers: Sequence[LayerRow]) -> str:

@@ -2,16 +2,18 @@
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
-from tssd.errors import ConfigError, DataError, FileFormatError, refusing
+from tssd.chain.samples import Samples, bundle_samples, golden_samples
+from tssd.errors import ConfigError, DataError, FileFormatError, counted, refusing
 from tssd.export.bundle.folder import Bundle, read_bundle
 from tssd.export.reading.arrays import DAMAGE, read_arrays, whole_numbers
 from tssd.hw_targets.chip.chip_copy import bundled_chip
-from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.chip.chips import CHIPS, load_chip
+from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.manual import manual_placement, read_placement
 from tssd.hw_targets.mapping.placement import Placement, place
@@ -19,16 +21,22 @@ from tssd.hw_targets.sim.engine import Mode, Run, run, run_record
 from tssd.hw_targets.sim.record import read_record
 
 SECTIONS_OF_PLACEMENT = ("mesh", "limits", "bits")  # a change there needs a new placement
+USUAL_SAMPLES = 64  # of a data set, as tssd verify takes them
 ALIASES = {"noc.buffer": "buffers.link"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to simulate: everything but the bundle has a default."""
+    """What to simulate: everything but the bundle has a default.
+
+    Samples are those of ``inputs``; else the first ones of the data set, with files in ``data``;
+    else, where they are enough, the golden inputs of the bundle.
+    """
 
     bundle: Path
     samples: int | None = None
     inputs: Path | None = None
+    data: Path | None = None
     spikes: Path | None = None
     placement: Path | None = None
     chip: str | None = None
@@ -41,6 +49,7 @@ class Request:
         options = {
             "--samples": self.samples,
             "--inputs": self.inputs,
+            "--data": self.data,
             "--spikes": self.spikes,
             "--placement": self.placement,
             "--chip": self.chip,
@@ -54,60 +63,118 @@ class Request:
         return shlex.join(words)
 
 
-def simulate_bundle(request: Request, progress: Callable[[int], None] | None = None) -> Run:
-    """Read the bundle, place it where needed, simulate."""
+@dataclass(frozen=True, eq=False)
+class ReadySimulation:
+    """A request with everything read; ``samples`` is None where spikes were given."""
+
+    request: Request
+    bundle: Bundle
+    chip: ChipSpec
+    placement: Placement
+    samples: Samples | None
+
+
+def prepared(request: Request) -> ReadySimulation:
+    """Read the bundle and its samples, place it where needed."""
     bundle = read_bundle(request.bundle)
     chip = chip_of(request, bundle)
     placement = placement_of(request, bundle, chip)
-    network = bundle.network
-    if request.spikes is not None:
-        record = read_record(request.spikes, network)
-        return run_record(network, record, placement, chip, request.mode, progress=progress)
-    inputs = inputs_of(request, bundle)
-    return run(network, inputs, placement, chip, request.mode, progress)
+    samples = None if request.spikes is not None else samples_of(request, bundle)
+    return ReadySimulation(request, bundle, chip, placement, samples)
+
+
+def simulate(ready: ReadySimulation, progress: Callable[[int], None] | None = None) -> Run:
+    """Run what is *ready*."""
+    request, network = ready.request, ready.bundle.network
+    if ready.samples is not None:
+        inputs = ready.samples.inputs
+        return run(network, inputs, ready.placement, ready.chip, request.mode, progress)
+    assert request.spikes is not None
+    record = read_record(request.spikes, network)
+    return run_record(network, record, ready.placement, ready.chip, request.mode, progress=progress)
+
+
+def simulate_bundle(request: Request, progress: Callable[[int], None] | None = None) -> Run:
+    """Read, place where needed, simulate."""
+    return simulate(prepared(request), progress)
 
 
 def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
-    """The chip asked for, else the one the bundle was placed on, with the settings applied."""
+    """The chip asked for, else the one the bundle was placed on, with the settings applied.
+
+    A name that comes with tssd, or a file, is that chip, whatever the bundle's own is called.
+    """
     own = bundled_chip(bundle.folder, bundle.manifest)
-    placed = str((bundle.placement or {}).get("chip", own.name))
-    chip = own if (request.chip or placed) == own.name else load_chip(request.chip or placed)
+    wanted = request.chip or str((bundle.placement or {}).get("chip", own.name))
+    elsewhere = request.chip is not None and (wanted in CHIPS or Path(wanted).is_file())
+    chip = own if wanted == own.name and not elsewhere else load_chip(wanted)
     for name, value in request.settings:
         chip = chip.with_value(ALIASES.get(name, name), value)
     return chip
 
 
 def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> Placement:
-    """The manual placement, the bundle's own if it is for this chip, or a new one."""
+    """The manual placement, the bundle's own if *chip* can hold it as its own chip does, or a new
+    one."""
     if request.placement is not None:
         return read_placement(request.placement, bundle.network, chip)
-    moved = any(name.split(".")[0] in SECTIONS_OF_PLACEMENT for name, _ in request.settings)
     own: Mapping[str, object] | None = bundle.placement
-    if own is None or own.get("chip") != chip.name or moved:
+    if own is None or own.get("chip") != chip.name or not _holds_alike(bundle, chip):
         return place(bundle.network, chip)
     where = str(bundle.folder / "placement.json")
     return manual_placement(own, bundle.network, chip, where=where)
 
 
-def inputs_of(request: Request, bundle: Bundle) -> IntArray:
-    """(T, B, *shape): from ``--inputs``, else the bundle's golden inputs."""
-    network = bundle.network
+def _holds_alike(bundle: Bundle, chip: ChipSpec) -> bool:
+    """Whether *chip* has the numbers of the bundle's own chip that a placement rests on."""
+    own = chip_of(Request(bundle.folder), bundle)
+    ours, theirs = (fingerprint(c, SECTIONS_OF_PLACEMENT) for c in (own, chip))
+    return ours == theirs
+
+
+def samples_of(request: Request, bundle: Bundle) -> Samples:
+    """The samples to run, as ``Request`` says."""
+    network, count = bundle.network, request.samples
+    if count is not None and count < 1:
+        raise ConfigError("--samples", found=str(count), allowed="1 or more")
     if request.inputs is not None:
         inputs = _read_inputs(request.inputs, network.time_steps, len(network.source.shape))
+        shown = f"{counted(inputs.shape[1], 'sample')} of your own {request.inputs.name}"
+        found = Samples(inputs, None, None, shown)
+    elif request.data is not None or _from_data_set(bundle, count):
+        found = bundle_samples(bundle, count or USUAL_SAMPLES, request.data)
     elif bundle.golden is not None:
-        inputs = bundle.golden.inputs
+        found = golden_samples(bundle)
     else:
         raise DataError(
             str(request.bundle), found="no golden inputs in the bundle", hint="give --inputs x.npz"
         )
-    check_inputs(network, inputs)
-    if request.samples is not None:
-        if not 1 <= request.samples <= inputs.shape[1]:
-            raise ConfigError(
-                "--samples", found=str(request.samples), allowed=f"1 .. {inputs.shape[1]}"
-            )
-        inputs = inputs[:, : request.samples]
-    return inputs
+    check_inputs(network, found.inputs)
+    return _first(found, count)
+
+
+def _from_data_set(bundle: Bundle, count: int | None) -> bool:
+    """Whether *count* samples are more than the golden ones, and there is a data set."""
+    known = bundle.manifest.get("source", {}).get("dataset") is not None
+    golden = 0 if bundle.golden is None else bundle.golden.inputs.shape[1]
+    return known and (golden == 0 or (count or 0) > golden)
+
+
+def _first(samples: Samples, count: int | None) -> Samples:
+    """The first *count* of *samples*; more than there are raise ConfigError."""
+    there = samples.inputs.shape[1]
+    if count is None or count == there:
+        return samples
+    if count > there:
+        raise ConfigError(
+            "--samples",
+            found=str(count),
+            allowed=f"1 .. {there}",
+            hint=f"there are {samples.shown}; --data or --inputs brings others",
+        )
+    return replace(
+        samples, inputs=samples.inputs[:, :count], shown=f"first {count} of {samples.shown}"
+    )
 
 
 def _read_inputs(path: Path, time_steps: int, rank: int) -> IntArray:

@@ -1,11 +1,13 @@
 """The whole chain on real digits: train, export, verify, report; and how it refuses bad input."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tssd.checks.verification import VerifyOptions, evaluate, load_samples
+from tssd.chain.samples import bundle_samples
+from tssd.checks.verification import VerifyOptions, evaluate
 from tssd.cli import main
 from tssd.export.bundle.folder import read_bundle
 from tssd.report.store import read_report
@@ -75,6 +77,90 @@ def test_report_writes_three_files(bundle: Path, capsys: pytest.CaptureFixture[s
     assert {Path(name).suffix for name in files} == {".html", ".json", ".md"}
 
 
+def test_what_engines_found_on_the_same_samples_stays(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """verify, simulate and verify again on the same samples: one report of all of them."""
+    assert tssd("verify", bundle, "--against", "gpu,onnx", "--samples", 9) == 0
+    first = read_report(bundle)
+    assert first.totals.timing == "bound"
+    assert first.totals.latency_us is None
+    capsys.readouterr()
+    assert tssd("simulate", bundle, "--samples", 9) == 0
+    assert "first 9 of 360 test samples of digits" in capsys.readouterr().out
+    second = read_report(bundle)
+    assert second.totals.timing == "cycle"
+    assert second.totals.latency_us is not None
+    assert tssd("verify", bundle, "--against", "sim", "--samples", 9) == 0
+    assert tssd("verify", bundle, "--against", "gpu", "--samples", 9) == 0
+    shown = capsys.readouterr().out
+    assert "kept from earlier runs on the same samples: onnx, sim" in shown
+    third = read_report(bundle)
+    assert third.totals == second.totals
+    assert third.layers[1].spikes["onnx"] == third.layers[1].spikes["integer"]
+    assert all(third.accuracy[e] == third.accuracy["integer"] for e in ("gpu", "onnx", "sim"))
+    train, export, *ran = third.provenance.commands
+    assert train.startswith("tssd train --dataset digits --epochs 3")
+    assert export == "tssd export run --tolerance 5.0 --out bundle"
+    assert [line.partition(" --samples")[0] for line in ran] == [
+        "tssd verify bundle --against gpu",
+        "tssd verify bundle --against gpu,onnx",
+        "tssd verify bundle --against sim",
+    ]
+    assert tssd("verify", bundle, "--against", "gpu", "--samples", 8) == 0
+    assert read_report(bundle).accuracy["onnx"] is None  # other samples: nothing is mixed
+
+
+def test_other_samples_and_bounds_say_why_they_do_not_enter(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tssd("verify", bundle, "--against", "sim", "--samples", 6) == 0
+    before = read_report(bundle)
+    capsys.readouterr()
+    assert tssd("simulate", bundle) == 0
+    golden = capsys.readouterr().out
+    assert "not entered into the report: it is about other samples (first 6 of 360" in golden
+    assert tssd("simulate", bundle, "--samples", 6, "--timing", "bound") == 0
+    assert "which a lower bound does not replace" in capsys.readouterr().out
+    assert read_report(bundle) == before
+    assert tssd("simulate", bundle, "--into-report") == 0
+    assert any("4 golden samples" in note for note in read_report(bundle).notes)
+
+
+def test_accuracy_carries_its_samples_and_interval(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tssd("verify", bundle, "--samples", 40) == 0
+    report = read_report(bundle)
+    share, found = report.accuracy["integer"], report.intervals["integer"]
+    assert share is not None
+    z = 1.959964  # Wilson's interval by hand
+    centre, half = share + z * z / 80, z * ((share * (1 - share) + z * z / 160) / 40) ** 0.5
+    assert (found.low, found.high) == pytest.approx(
+        ((centre - half) / (1 + z * z / 40), (centre + half) / (1 + z * z / 40)), abs=1e-6
+    )
+    manifest = json.loads((bundle.parent / "run" / "manifest.json").read_text())
+    assert report.trained is not None
+    assert report.trained.accuracy == pytest.approx(manifest["accuracy"]["test"] / 100)
+    assert report.trained.samples == 360
+    shown = capsys.readouterr().out
+    assert f"{round(40 * share)} of 40 right; 95 % interval" in shown
+    assert "of all 360 in training" in shown
+
+
+@pytest.mark.slow
+def test_the_lines_of_a_report_make_it_again(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tssd("verify", bundle, "--against", "gpu,sim", "--samples", 5) == 0
+    monkeypatch.chdir(tmp_path)
+    for line in read_report(bundle).provenance.commands:
+        assert tssd(*shlex.split(line)[1:]) == 0
+    names = ("report.json", "report.html", "report.md")
+    again, first = (folder / "report" for folder in (tmp_path / "bundle", bundle))
+    assert [(again / n).read_text() for n in names] == [(first / n).read_text() for n in names]
+
+
 def test_the_same_run_gives_the_same_bytes(run: Path, bundle: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     assert tssd("export", run, "--out", again, "--tolerance", 5, "--json") == 0
@@ -90,7 +176,7 @@ def test_a_wrong_engine_fails_and_is_named(bundle: Path) -> None:
     assert damaged.golden is not None
     damaged.golden.readout[0, 0] += 1
     options = VerifyOptions(samples=4)
-    evaluation = evaluate(damaged, options, load_samples(damaged, options))
+    evaluation = evaluate(damaged, options, bundle_samples(damaged, options.samples, None))
     failed = [row for row in evaluation.contracts if row.status == "fail"]
     assert [row.name for row in failed] == ["golden answers"]
     assert not evaluation.passed

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tssd.export.nir.integers.write import write_nir
 from tssd.hw_targets.chip.chip_copy import CHIP_FILE, bundled_chip, to_toml
 from tssd.hw_targets.chip.chip_file import parse_chip
 from tssd.hw_targets.chip.chips import CHIPS, chip_table, find_chip, load_chip
+from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.mapping.placement import place
 from tssd.simulating.simulation import Request, simulate_bundle
 
@@ -69,6 +71,29 @@ def test_a_bundle_carries_the_users_chip_and_needs_no_other_file(
     (out / CHIP_FILE).write_text(MINE)
     with pytest.raises(FileFormatError, match=r"chip.toml: found SHA-256"):
         read_bundle(out)
+
+
+def test_a_chip_is_compared_by_its_numbers_not_by_its_name(tmp_path: Path) -> None:
+    """A file of the packaged chip's name is another chip, and needs a placement of its own."""
+    network = random_conv_network(5, Reset.HARD, time_steps=3)
+    golden = make_golden(network, random_inputs(network, 1, 1))
+    placed = place(network, load_chip("loihi2"))
+    write_bundle(tmp_path / "b", network, placement=placed.to_table(), golden=golden)
+    small = (
+        "\n[limits]\nneurons_per_core"
+        ' = { value = 40, unit = "neurons", kind = "assumed", source = "what if" }\n'
+    )
+    name = load_chip("loihi2").name
+    head = f'name = "{name}"\ntitle = "x"\ncalibrated_on = []\nextends = "loihi2"\n'
+    (tmp_path / "mine.toml").write_text(head + small)
+    own = simulate_bundle(Request(tmp_path / "b"))
+    other = simulate_bundle(Request(tmp_path / "b", chip=str(tmp_path / "mine.toml")))
+    assert own.chip.name == other.chip.name == name
+    assert fingerprint(own.chip) != fingerprint(other.chip)
+    assert own.placement.to_json() == placed.to_json()
+    assert other.placement.cores > own.placement.cores
+    assert max(need.neurons for need in other.placement.needs) <= 40
+    assert fingerprint(replace(other.chip, name="y", title="y")) == fingerprint(other.chip)
 
 
 def test_a_packaged_chip_is_only_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tssd.contracts import check
 from tssd.report import view, words
 from tssd.report.html import render_html
 from tssd.report.markdown import render_markdown
-from tssd.report.model import Range, Report, TimelineStep
+from tssd.report.model import Constant, EnergyUj, Range, Report, ShareInterval, TimelineStep
 
 REPORTS = pytest.mark.parametrize("report", [full_report(), bare_report()], ids=["full", "bare"])
 VOID = {"meta", "br", "line", "rect", "circle", "path"}
@@ -78,7 +78,7 @@ def test_every_layer_contract_and_constant_is_shown() -> None:
         for constant in report.constants:
             assert constant.source in text
             assert constant.kind in text
-        assert "91.25 %" in text
+        assert "87.50 %" in text
 
 
 def test_sections_of_the_simulator_appear_only_when_it_ran() -> None:
@@ -174,8 +174,13 @@ def test_the_hottest_place_of_the_mesh_is_named() -> None:
         (words.duration(0.2), "200 ns"),
         (words.memory(2048), "2 KiB"),
         (words.percent(0.00001), "under 0.01 %"),
-        (words.points(0.91, 0.915), "\N{MINUS SIGN}0.50 points"),
-        (words.points(None, 0.915), None),
+        (words.difference(59 / 64, 60 / 64, 64), "1 fewer right than float"),
+        (words.difference(61 / 64, 59 / 64, 64), "2 more right than float"),
+        (words.difference(0.5, 0.5, 64), "as many right as float"),
+        (words.difference(None, 0.915, 64), None),
+        (words.right(59 / 64, 64), "59 of 64 right"),
+        (words.interval(ShareInterval(0.8298, 0.9662)), "95 % interval 83.0 .. 96.6 %"),
+        (words.power(0.291), "291 mW"),
         (words.energy_range(Range(0.001, 1, 2)), "1 nJ .. 2 µJ"),
     ],
 )
@@ -189,14 +194,68 @@ def test_findings_name_the_layer_that_costs_most() -> None:
     costly = replace(layer, energy_pj=replace(layer.energy_pj, nominal=1e9))
     layers = (*report.layers[:2], costly, *report.layers[3:])
     assert words.findings(replace(report, layers=layers))[0].startswith("b takes 100 % of")
-    less_static = replace(
-        report.totals.energy_uj_per_inference,
-        static=Range(0.1, 0.2, 0.3),
-        total=Range(1, 2, 3),
+
+
+@pytest.mark.parametrize(
+    ("static_uj", "sentence"),
+    [
+        (
+            0.2,
+            "Static power is 10 % of an inference's energy, 100 % of it charged for 1 whole"
+            " chip though 4 of 128 cores are in use (under 1 % for these cores alone):"
+            " fewer spikes save more than shorter steps either way.",
+        ),
+        (
+            198.2,
+            "Static power is 99 % of an inference's energy, 100 % of it charged for 1 whole"
+            " chip though 4 of 128 cores are in use (77 % for these cores alone):"
+            " shorter steps save more than fewer spikes either way.",
+        ),
+        (
+            18.2,
+            "Static power is 91 % of an inference's energy, 100 % of it charged for 1 whole"
+            " chip though 4 of 128 cores are in use. For these cores alone it would be"
+            " 24 %: that shorter steps save more than fewer spikes follows from charging the"
+            " whole chip, and from nothing else.",
+        ),
+    ],
+)
+def test_advice_says_when_it_follows_from_charging_the_whole_chip(
+    static_uj: float, sentence: str
+) -> None:
+    report, dynamic_uj = full_report(), 1.8
+    uj = [Range(x, x, x) for x in (dynamic_uj, static_uj, dynamic_uj + static_uj)]
+    totals = replace(report.totals, energy_uj_per_inference=EnergyUj(*uj))
+    assert sentence in words.findings(replace(report, totals=totals))
+
+
+def test_what_is_charged_by_the_core_is_not_called_the_chips() -> None:
+    """40 mW a chip and 10 mW for each of 4 cores: half of it follows from the whole chip."""
+    report = full_report()
+    chip, core = (
+        Constant(f"power_w.static_per_{of}", value, "W", "x", "measured")
+        for of, value in (("chip", 0.04), ("core", 0.01))
     )
-    totals = replace(report.totals, energy_uj_per_inference=less_static)
-    text = " ".join(words.findings(replace(report, totals=totals)))
-    assert "Static power is 10 % of an inference's energy: fewer spikes save more" in text
+    text = " ".join(words.findings(replace(report, constants=(chip, core))))
+    assert "50 % of it charged for 1 whole chip though 4 of 128 cores are in use" in text
+
+
+def test_the_first_screen_names_each_figure_by_what_it_is() -> None:
+    """Nothing there depends on how many samples were asked for without saying how many."""
+    report = full_report()
+    tiles = re.findall(r'<div class="tile.*?</div>', render_html(report))
+    texts = [" | ".join(re.findall(r">([^<>]+)<", tile)) for tile in tiles]
+    assert texts[0] == (
+        "Accuracy of the integers | 87.50 % | 7 of 8 right | 95 % interval 52.9 .. 97.8 %"
+        " | 94.17 % of all 360 in training"
+    )
+    assert texts[2] == "Latency | 17.5 µs | one sample alone, first input to answer"
+    assert texts[3] == "Pace | 100,000 per second | samples back to back | 2.5 µs per step"
+    assert texts[7].startswith("Cores | 4 of 128 | 1 chip, ")
+    assert texts[7].endswith("fullest: memory bytes, 25 % of core 2 (b)")
+    uj = report.totals.energy_uj_per_inference.total
+    assert uj is not None
+    assert texts[5] == f"Power | {words.power(uj.nominal * 0.1)} | 1 chip, at this pace"
 
 
 def test_markdown_tables_keep_their_columns() -> None:

@@ -1,0 +1,82 @@
+"""The samples that a bundle is run on: which they are, and how to tell them from others."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssd.calibration.integer import IntArray
+from tssd.chain.entering import encoder_of, entry_of, sample_shape
+from tssd.chain.own_data import data_of
+from tssd.chain.user_samples import load_samples as load_user_samples
+from tssd.errors import DataError, counted
+from tssd.export.bundle.folder import Bundle
+from tssd.train.config import TrainConfig, configure
+from tssd.train.handover.float_run import ImageArray
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs (T, B, *shape), images and labels where known; ``shown``: which they are, in words."""
+
+    inputs: IntArray
+    images: ImageArray | None
+    labels: IntArray | None
+    shown: str
+    notes: tuple[str, ...] = ()
+
+
+def bundle_samples(bundle: Bundle, count: int, data: Path | None) -> Samples:
+    """The first test samples of the bundle's data set, or of the user's file; its golden inputs
+    without either."""
+    name = bundle.manifest.get("source", {}).get("dataset")
+    if name is not None:
+        found = data_of(_trained(bundle.manifest["source"]), data)
+        part = found.test.first(count)
+        shown = f"first {len(part)} of {len(found.test)} test samples of {name}"
+        return _samples(bundle, part.images[:], part.labels, shown)
+    if data is not None:
+        own = load_user_samples(data, sample_shape(bundle), entry_of(bundle))
+        labels = None if own.labels is None else own.labels[:count]
+        amount = min(count, len(own.images))
+        shown = f"first {amount} of {counted(len(own.images), 'sample')} of your {data.name}"
+        return replace(_samples(bundle, own.images[:count], labels, shown), notes=own.notes)
+    return golden_samples(bundle, count)
+
+
+def golden_samples(bundle: Bundle, count: int | None = None) -> Samples:
+    """The golden inputs, which stand in where a bundle names no data set."""
+    if bundle.golden is None:
+        raise DataError(
+            str(bundle.folder), found="neither a data set nor golden inputs", hint="export again"
+        )
+    inputs = bundle.golden.inputs[:, :count]
+    origin = bundle.manifest.get("golden_inputs")
+    shown = counted(inputs.shape[1], "golden sample") + (f" ({origin})" if origin else "")
+    return Samples(inputs, None, None, shown)
+
+
+def samples_hash(inputs: IntArray) -> str:
+    """SHA-256 of inputs (T, B, *shape), each sample's frames once if they are all the same."""
+    steps, count, *shape = inputs.shape
+    whole = hashlib.sha256(f"{steps} {count} {shape}".encode())
+    for b in range(count):
+        frames = inputs[:, b]
+        still = inputs.strides[0] == 0 or bool((frames == frames[:1]).all())
+        part = np.ascontiguousarray(frames[:1] if still else frames, dtype="<i8")
+        whole.update(b"still" if still else b"moving")
+        whole.update(part.tobytes())
+    return whole.hexdigest()
+
+
+def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None, shown: str) -> Samples:
+    return Samples(encoder_of(bundle)(images), images, labels, shown)
+
+
+def _trained(source: Mapping[str, Any]) -> TrainConfig:
+    """How the network was trained, which says how it sees recordings of events."""
+    table = source.get("train", {})
+    return configure(table.get("dataset", source["dataset"]), None, table)

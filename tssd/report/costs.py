@@ -1,0 +1,53 @@
+"""Counters priced with a chip's table -> what each layer of a report costs, per inference."""
+
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.costs.counters import Counters
+from tssd.hw_targets.costs.energy import Energy, price
+from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.mapping.rules import RESOURCES
+from tssd.report.assemble import LayerCost
+from tssd.report.model import ENERGY_PARTS, EnergyPj, Fullest, Parts
+
+RESOURCE_WORDS = {
+    "state_words": "state memory",
+    "memory_bytes": "synaptic memory",
+    "axons_in": "input axons",
+    "axons_out": "output axons",
+    "groups": "populations",
+}
+
+
+def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict[str, LayerCost]:
+    """Population to its cost: means over the samples of *counted*."""
+    synops, updates = counted.synops(), counted.neuron_updates()
+    messages, samples = counted.by_population("message_out"), counted.samples
+    used = {name: {s.core for s in placement.of(name)} for name in counted.populations}
+    priced = price(counted, chip)
+    return {
+        name: LayerCost(
+            synops=synops[name] / samples,
+            neuron_updates=updates[name] / samples,
+            messages=messages[name] / samples,
+            energy_pj=_energy_pj(priced, name, samples),
+            cores=len(cores),
+            memory_bytes=sum(placement.needs[core].memory_bytes for core in cores),
+        )
+        for name, cores in used.items()
+    }
+
+
+def fullest(placement: Placement, chip: ChipSpec) -> Fullest:
+    """The resource of a core that is used up most, and where."""
+    share, name, core = max(
+        (getattr(need, name) / limit(chip).value, name, core)
+        for core, need in enumerate(placement.needs)
+        for name, _, limit, _ in RESOURCES
+    )
+    layers = dict.fromkeys(s.population for s in placement.slices if s.core == core)
+    return Fullest(RESOURCE_WORDS.get(name, name), share, core, ", ".join(layers))
+
+
+def _energy_pj(priced: Energy, name: str, samples: int) -> EnergyPj:
+    whole = priced.layer(name).scaled(1 / samples)
+    parts = {part: priced.layer(name, part).nominal / samples for part in ENERGY_PARTS}
+    return EnergyPj(whole.low, whole.nominal, whole.high, Parts(**parts))
