@@ -7,27 +7,27 @@ weights but no data, so the samples that the scales are fitted to come from the 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tssd.calibration.comparing.levels import rounding_note
 from tssd.chain.module_source import ModelSource
 from tssd.chain.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
+from tssd.chain.platform_notes import differing, platform_notes
 from tssd.chain.user_samples import UserSamples, load_samples
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.manifest import sha256
 from tssd.export.bundle.place import check_place
 from tssd.export.nir.graphs.from_snntorch import DT_SECONDS, from_snntorch
-from tssd.export.nir.graphs.graph import RESETTING, Graph
-from tssd.export.nir.graphs.profiles import PROFILES, Answers, SteppingRule, resolve
+from tssd.export.nir.graphs.graph import FloatArray, Graph
+from tssd.export.nir.graphs.profiles import Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.read import read_graph
-from tssd.export.nir.graphs.run import run
-from tssd.export.nir.graphs.to_float import to_float
+from tssd.export.nir.graphs.to_float import no_delay_refused, to_float
 from tssd.export.nir.integers.graph import NirMode
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import presented
+from tssd.train.handover.float_run import ImageArray, presented
 from tssd.train.handover.input_map import plain_map
 from tssd.train.handover.mapped_input import with_input_map
 
@@ -72,6 +72,8 @@ def export_graph(
 ) -> Bundle:
     """The bundle of *graph*; *told* goes into the manifest."""
     rule = resolve(graph, source.answers)
+    if rule.twice:
+        _refuse_no_delay(graph, rule, source)
     stripped = to_float(graph, source.time_steps, rule)
     shape = stripped.populations[0].shape
     if source.calibration is None:
@@ -86,8 +88,9 @@ def export_graph(
     traced, stripped = stripped, with_input_map(stripped, samples.entry)
     deployable = deploy(stripped, material, options, on_step)
     about = {**told, "rule": {k: str(v) for k, v in asdict(rule).items()}}
+    seen = _frames(source, stripped, material.calibration)
     notes = (
-        *_several_spikes(graph, rule, source, stripped, material),
+        *platform_notes(graph, rule, source.answers, seen),
         *_rounding(traced, stripped, samples),
     )
     return write(
@@ -95,31 +98,25 @@ def export_graph(
     )
 
 
-def _several_spikes(
-    graph: Graph,
-    rule: SteppingRule,
-    source: FloatSource,
-    stripped: FloatNetwork,
-    material: Material,
-) -> tuple[str, ...]:
-    """What a platform whose neurons send several spikes in a step would send more."""
-    name = source.answers.profile
-    if name is None or not PROFILES[name].several:
-        return ()
-    levels = material.calibration[:NOTED_SAMPLES]
-    values = (stripped.entry or plain_map(stripped.populations[0].shape)).to_values(levels)
-    seen = presented(stripped, values)
-    frames = np.broadcast_to(seen, (source.time_steps, *seen.shape[1:])).copy()
-    neurons = graph.of_type(*RESETTING)
-    one, several = (
-        sum(float(x.sum()) for x in run(graph, frames, told, record=neurons).nodes.values())
-        for told in (rule, replace(rule, several=True))
-    )
-    return (
-        f"{name} sends several spikes in a step where v reaches a multiple of the threshold; here "
-        f"a neuron sends one: {one:,.0f} spikes instead of {several:,.0f} on {frames.shape[1]} "
-        "calibration samples",
-    )
+def _frames(source: FloatSource, network: FloatNetwork, levels: ImageArray) -> FloatArray:
+    """The first samples as the graph is given them, (T, B, *input shape)."""
+    entry = network.entry or plain_map(network.populations[0].shape)
+    seen = presented(network, entry.to_values(levels[:NOTED_SAMPLES]))
+    frames: FloatArray = np.broadcast_to(seen, (source.time_steps, *seen.shape[1:])).copy()
+    return frames
+
+
+def _refuse_no_delay(graph: Graph, rule: SteppingRule, source: FloatSource) -> NoReturn:
+    """No integer neuron has that reset: told with the slots in which the plain one differs."""
+    plain = replace(rule, twice=False)
+    network = to_float(graph, source.time_steps, plain)
+    if source.calibration is None:
+        raise no_delay_refused(graph)
+    samples = load_samples(source.calibration, network.populations[0].shape)
+    mapped = with_input_map(network, samples.entry)
+    frames = _frames(source, mapped, samples.images)
+    slots, whole = differing(graph, rule, plain, frames)
+    raise no_delay_refused(graph, f": {slots:,} of {whole:,} slots differ from a plain subtract")
 
 
 def _rounding(network: FloatNetwork, mapped: FloatNetwork, samples: UserSamples) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from tssd import terminal
 from tssd.errors import ConfigError
-from tssd.export.nir.graphs.profiles import DISCRETISATIONS, PROFILES
+from tssd.export.nir.graphs.profiles import DISCRETISATIONS, GAINS, PROFILES, TIMED
 
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.calibration.int_network import InputCoding
@@ -148,7 +148,15 @@ def answers(command: Command) -> Command:
             "--rule", type=click.Choice(DISCRETISATIONS), help="Discretisation of the graph."
         ),
         click.option(
-            "--reset", type=click.Choice(["zero", "subtract", "none"]), help="Reset rule."
+            "--reset",
+            type=click.Choice(["zero", "subtract", "none", *TIMED]),
+            help="Reset rule; of snnTorch: subtract-late is its default, subtract-no-delay its "
+            "reset_delay=False.",
+        ),
+        click.option(
+            "--gain",
+            type=click.Choice(GAINS),
+            help="Whether r, w_in and dt / tau scale the input (graph), or it counts as it is.",
         ),
     )
 

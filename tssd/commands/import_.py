@@ -9,7 +9,7 @@ from tssd.commands import bundle_options
 from tssd.progress import ProgressSteps
 
 FLOAT_ONLY = (
-    *("calibration", "profile", "dt", "rule", "reset", "pooling", "weight_bits", "device"),
+    *("calibration", "profile", "dt", "rule", "reset", "gain", "pooling", "weight_bits", "device"),
     *("calibration_samples", "check_samples", "tolerance_points", "onnx"),
 )
 NETX_ONLY = ("time_steps", "coding")  # an integer .nir says both
@@ -47,7 +47,7 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
         kind = "an integer network" if path.suffix == ".nir" else "a .net"
         idle = FLOAT_ONLY + (NETX_ONLY if path.suffix == ".nir" else ())
         bundle_options.refuse_idle(idle, f"what {kind} leaves open: see tssd import --help")
-    answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule")))
+    answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule", "gain")))
     coding = bundle_options.coding_of(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
     export = ExportOptions(**choices, command=bundle_options.typed())

@@ -37,7 +37,8 @@ def command(path: Path, svg: Path | None, as_json: bool, **told: Any) -> None:
 
     if svg is not None:
         check_writable(svg, "--svg")
-    found = inspect(path, Answers(*(told[key] for key in ("profile", "dt", "reset", "rule"))))
+    said = (told[key] for key in ("profile", "dt", "reset", "rule", "gain"))
+    found = inspect(path, Answers(*said))
     if svg is not None:
         write_text(svg, to_svg(found))
     click.echo(json.dumps(asdict(found)) if as_json else to_text(found))

@@ -150,6 +150,8 @@ def _neuron(
             raise graph.fault(f"node {name}", "a leak voltage", f"none, for {platform}")
     if node.type in RESETTING:
         theta = p["v_threshold"] + _half_step(graph, name, rule)
+        if profile.inclusive != rule.inclusive:  # one float64 step tells > from >=
+            theta = np.nextafter(theta, np.inf if profile.inclusive else -np.inf)
         out |= {"v_threshold": (theta - p["v_reset"]) * factor, "v_reset": np.zeros(())}
     shape = np.broadcast_shapes(*(np.shape(x) for x in (*p.values(), *out.values())))
     whole = {

@@ -6,11 +6,16 @@
 
 with w_in for r in a synapse. ``gain = unit`` leaves dt/tau, r and w_in out: the input counts as it
 is. Reset acts in the step of the spike: ``zero`` v <- v_reset, ``subtract`` v <- v - (v_threshold
-- v_reset), or the node's own ``reset_by``, ``none``. Firing is strict, v > v_threshold.
+- v_reset), or the node's own ``reset_by``, ``none``. Firing is strict, v > v_threshold, unless the
+platform's is not. Two resets are snnTorch's, theta = v_threshold - v_reset:
+
+    subtract-late       reset_delay=True, its default: theta goes with the next step's input
+    subtract-no-delay   reset_delay=False: w = decay v + gain I, s = [w - theta [v > theta] > theta]
+                        and v <- w - theta s: where v stayed above theta, w is compared lowered
 
 A profile names the platform that made the graph and stands for what that platform's own import
-does (sources: the code of norse 1.1.0, sinabs 3.1.3, rockpool 3.1.0, spyx 1.0.0, snntorch 1.0.0
-and the LIF traces published with the NIR repository at commit 7232ada).
+does (sources: the code of norse 1.1.0, sinabs 3.1.3, rockpool 3.1.0, spyx 1.0.0, snntorch 1.0.0,
+spikingjelly 2.0.0 and the LIF traces published with the NIR repository at commit 7232ada).
 """
 
 from dataclasses import dataclass
@@ -24,6 +29,8 @@ from tssd.export.nir.graphs.graph import DYNAMIC, RESETTING, FloatArray, Graph
 from tssd.train.handover.float_network import Reset
 
 DISCRETISATIONS = ("euler", "exact", "mixed")
+NO_DELAY = "subtract-no-delay"
+LATE = "subtract-late"
 RESETS = {
     "zero": Reset.HARD,
     "hard": Reset.HARD,
@@ -31,6 +38,8 @@ RESETS = {
     "soft": Reset.SOFT,
     "none": Reset.NONE,
 }
+TIMED = {LATE: Reset.SOFT, NO_DELAY: Reset.SOFT}  # said by an option, not by a node
+GAINS = ("graph", "unit")
 SPELLED = "reset_in_the_graph"  # set where a feedback loop was recognised
 OWN_AMOUNT = "reset_by"  # what a node subtracts, in the unit of its voltage, if not its threshold
 
@@ -47,6 +56,10 @@ class SteppingRule:
     if_gain: str = "graph"  # "unit": the input of I and IF counts as it is
     late: bool = False  # a subtraction comes with the next step's input
     several: bool = False  # a spike for each threshold that v holds; an IF stays above -v_threshold
+    late_cuba: bool = False  # so does that of a CubaLIF
+    twice: bool = False  # subtract-no-delay
+    inclusive: bool = False  # fires at v >= v_threshold
+    back_empty: bool = False  # maps on a way back give nothing in the first step, not even a bias
 
 
 @dataclass(frozen=True)
@@ -61,21 +74,29 @@ class Profile:
     if_gain: str = "graph"
     late: bool = False
     several: bool = False  # told of, not done: a neuron of a chip sends one spike in a step
+    inclusive: bool = False
+    back_empty: bool = False  # told of, not done: a bias of a chip acts from the first step
 
 
 PROFILES: dict[str, Profile] = {
     "snntorch": Profile("euler", "zero", 1e-4, ignores=("v_reset",)),
-    "norse": Profile("euler", "zero", None, ignores=("r", "v_reset"), if_gain="unit"),
-    "sinabs": Profile(
-        "mixed", "subtract", 1.0, gain="unit", ignores=("r", "v_reset"), several=True
+    "norse": Profile(
+        "euler", "zero", None, ignores=("r", "v_reset"), if_gain="unit", back_empty=True
     ),
+    "sinabs": Profile(
+        *("mixed", "subtract", 1.0, "unit"),
+        ignores=("r", "v_reset"),
+        several=True,
+        back_empty=True,
+    ),
+    "spikingjelly": Profile("euler", "zero", 1e-4, inclusive=True, back_empty=True),
     "rockpool": Profile("mixed", "subtract", None, ignores=("v_reset",), several=True),
     "spyx": Profile(
         "euler", "subtract", None, "unit", ignores=("r", "v_leak", "v_reset"), late=True
     ),
     "lava": Profile("euler", "zero", 1e-4, ignores=("v_leak",)),
     "nengo": Profile("exact", "zero", None),
-    "spinnaker2": Profile("euler", "zero", 1e-4, gain="unit"),
+    "spinnaker2": Profile("euler", "zero", 1e-4),  # divides thresholds by the gain: the same spikes
 }
 
 
@@ -87,6 +108,7 @@ class Answers:
     dt_seconds: float | None = None
     reset: str | None = None
     rule: str | None = None
+    gain: str | None = None
 
 
 def resolve(graph: Graph, answers: Answers | None = None) -> SteppingRule:
@@ -95,15 +117,19 @@ def resolve(graph: Graph, answers: Answers | None = None) -> SteppingRule:
     told = answers or Answers()
     profile = _profile(told.profile)
     dt, word, reset = _said(graph, told)
-    _ask(graph, unsaid(graph, told))
+    _ask(graph, unsaid(graph, told), told.profile)
     rule = SteppingRule(
         float(dt or 1.0),
         str(word or "euler"),
-        None if reset == "per node" else RESETS.get(str(reset or "none")),
-        profile.gain if profile else "graph",
+        None if reset == "per node" else (RESETS | TIMED).get(str(reset or "none")),
+        told.gain or (profile.gain if profile else "graph"),
         profile.ignores if profile else (),
-        profile.if_gain if profile else "graph",
-        profile.late if profile and told.reset is None else False,
+        told.gain or (profile.if_gain if profile else "graph"),
+        reset == LATE or (profile.late if profile and told.reset is None else False),
+        late_cuba=reset == LATE,
+        twice=reset == NO_DELAY,
+        inclusive=profile.inclusive if profile else False,
+        back_empty=profile.back_empty if profile else False,
     )
     _check(rule, str(reset or "none"))
     return rule
@@ -151,11 +177,11 @@ def reset_of(graph: Graph, name: str, rule: SteppingRule) -> Reset:
 
 
 def resets_late(graph: Graph, name: str, rule: SteppingRule) -> bool:
-    """Whether the platform, or else the node itself, subtracts with the next step's input; a
-    CubaLIF of spyx, the only such platform, subtracts in the step of the spike."""
+    """Whether the rule, or else the node itself, subtracts with the next step's input; a CubaLIF
+    of spyx, the only such platform, subtracts in the step of the spike."""
     if rule.reset is not None or SPELLED in graph.nodes[name].metadata:
-        cuba = graph.nodes[name].type == "CubaLIF"
-        return rule.late and not cuba and SPELLED not in graph.nodes[name].metadata
+        late = rule.late and (rule.late_cuba or graph.nodes[name].type != "CubaLIF")
+        return late and SPELLED not in graph.nodes[name].metadata
     return bool(graph.nodes[name].metadata.get("reset_delay", False))
 
 
@@ -224,14 +250,22 @@ def needs(graph: Graph) -> set[str]:
     return wanted
 
 
-def _ask(graph: Graph, missing: tuple[str, ...]) -> None:
+NORSE_DT = (
+    "--dt: what norse stepped the graph with, 1e-3 by default; for a file of its own to_nir that "
+    "squared, 1e-6, since it writes tau = dt / tau_mem_inv"
+)
+
+
+def _ask(graph: Graph, missing: tuple[str, ...], profile: str | None) -> None:
     if missing:
         options = {"dt": "--dt SECONDS", "rule": "--rule euler", "reset": "--reset zero"}
         raise ConfigError(
             graph.where,
             found=f"a graph that does not say its {', '.join(missing)}, and no option that does",
             allowed="; ".join(options[name] for name in missing),
-            hint=f"or name the platform that made it: --profile {'|'.join(PROFILES)}",
+            hint=NORSE_DT
+            if profile == "norse" and "dt" in missing
+            else f"or name the platform that made it: --profile {'|'.join(PROFILES)}",
         )
 
 
@@ -240,8 +274,10 @@ def _check(rule: SteppingRule, reset: str) -> None:
         raise ConfigError("dt", found=f"{rule.dt_seconds}", allowed="a positive number")
     if rule.discretisation not in DISCRETISATIONS:
         raise unknown_name("rule", repr(rule.discretisation), rule.discretisation, DISCRETISATIONS)
-    if reset not in (*RESETS, "per node"):
-        raise unknown_name("reset", repr(reset), reset, [*RESETS, "per node"])
+    if reset not in (*RESETS, *TIMED, "per node"):
+        raise unknown_name("reset", repr(reset), reset, [*RESETS, *TIMED, "per node"])
+    if rule.gain not in GAINS:
+        raise unknown_name("gain", repr(rule.gain), rule.gain, GAINS)
 
 
 def _profile(name: str | None) -> Profile | None:

@@ -1,10 +1,11 @@
 """What the imports of other platforms leave out or evaluate in another order than the graph says.
 
-Sources: norse 1.1.0, sinabs 3.1.3, snntorch 1.0.0, spyx 1.0.0, nirtorch 2.6. norse and sinabs build
-their model by ``nirtorch.load``: a node without a module goes with its edges, and without a word;
-the rest runs in the order of a walk from the input, depth first, each node before its successors;
-an edge from a node that comes later in the walk brings the value of the step before; what the last
-node of the walk gives is the output. spyx follows one edge from each node.
+Sources: norse 1.1.0, sinabs 3.1.3, snntorch 1.0.0, spikingjelly 2.0.0, spyx 1.0.0, nirtorch 2.6.
+norse and sinabs build their model by ``nirtorch.load``: a node without a module goes with its
+edges, and without a word; the rest runs in the order of a walk from the input, depth first, each
+node before its successors; an edge from a node that comes later in the walk brings the value of the
+step before, and nothing in the first; what the last node of the walk gives is the output. spyx
+follows one edge from each node.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,14 +13,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node, Shape
-from tssd.export.nir.graphs.profiles import SteppingRule, decay_and_gain, parameters
+from tssd.export.nir.graphs.graph import (
+    DYNAMIC,
+    LINEAR,
+    Edge,
+    FloatArray,
+    Graph,
+    Node,
+    Shape,
+    schedule,
+)
+from tssd.export.nir.graphs.profiles import PROFILES, SteppingRule, decay_and_gain, parameters
 
 _WITHOUT_MODULE = ("I", "LI", "CubaLI", "Threshold", "Scale", "Delay")
 UNKNOWN = {  # node types for which a platform's import has no module
     "norse": (*_WITHOUT_MODULE, "AvgPool2d", "Conv1d"),
     "sinabs": ("I", "CubaLI", "CubaLIF", "Threshold", "Scale", "Delay", "AvgPool2d"),
     "snntorch": (*_WITHOUT_MODULE, "Conv1d"),
+    "spikingjelly": (*_WITHOUT_MODULE, "SumPool2d"),
     "spyx": (*_WITHOUT_MODULE, "AvgPool2d", "Conv1d"),
 }
 WALKERS = ("norse", "sinabs")
@@ -86,8 +97,45 @@ def check_read(graph: Graph, platform: str) -> None:
             raise graph.fault(
                 f"node {name}", "LIF neurons of an image", "in a row: the import of sinabs fails"
             )
+    if platform == "spikingjelly":
+        _check_uniform(graph)
+    if PROFILES[platform].back_empty:
+        _check_back(graph, platform)
     if platform in WALKERS:
         _check_walk(graph, platform)
+
+
+def _check_uniform(graph: Graph) -> None:
+    """spikingjelly takes one number per parameter, no groups, and no leak to another voltage."""
+    for name in graph.of_type(*DYNAMIC):
+        for label, value in graph.nodes[name].params.items():
+            if np.any(value != np.asarray(value).flat[0]):
+                raise graph.fault(
+                    f"node {name}", f"a {label} per neuron", "one for the layer, for spikingjelly"
+                )
+        p = graph.nodes[name].params
+        if np.any(p.get("v_leak", 0.0) != p.get("v_reset", 0.0)):
+            raise graph.fault(f"node {name}", "a leak voltage", "none, for spikingjelly")
+    for name in graph.of_type("Conv1d", "Conv2d"):
+        if graph.nodes[name].params["groups"] != 1:
+            raise graph.fault(f"node {name}", "groups", "none, for spikingjelly")
+
+
+def _check_back(graph: Graph, platform: str) -> None:
+    """A bias on a way back, which is left out in the first step."""
+    for _, head in schedule(graph).feedback:
+        stack = [head]
+        while stack:
+            name = stack.pop()
+            if graph.nodes[name].type not in LINEAR:
+                continue
+            if np.any(graph.nodes[name].params.get("bias", 0.0)):
+                raise graph.fault(
+                    f"node {name}",
+                    "a bias on the way back of a recurrent connection",
+                    f"the neuron's own: {platform} leaves it out in the first step",
+                )
+            stack += graph.targets(name)
 
 
 def _check_walk(graph: Graph, platform: str) -> None:

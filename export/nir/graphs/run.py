@@ -1,8 +1,8 @@
 """Run a NIR graph step by step in torch: the reference of every import and every export.
 
     neuron   v = d (v - v_leak) + v_leak + g I       (cuba: first i = a i + w S, then I = i)
-    fires    v > v_threshold; reset in the same step as the rule says, or, where the node says
-             ``reset_delay``, subtracted with the next step's input
+    fires    v > v_threshold (>= where the rule says so); reset in the same step as the rule says,
+             or, where the node or the rule says so, subtracted with the next step's input
 
 A run starts from the state after a reset: v = v_reset where there is one, else 0; currents,
 delays and feedback edges start at 0. float64 is the reference; float32 follows torch models.
@@ -101,6 +101,7 @@ class _Machine:
     owed: dict[str, Tensor] = field(default_factory=dict)  # late resets
     queue: dict[str, list[Tensor]] = field(default_factory=dict)
     values: dict[str, Tensor] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)  # maps without a value in the first step
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
     order: StepOrder = field(init=False)
     sizes: dict[str, tuple[int, ...]] = field(init=False)
@@ -134,6 +135,10 @@ class _Machine:
             total: Tensor | None = None
             if name in self.values:
                 continue
+            if self._is_empty(name, first=not previous):
+                self.empty.add(name)
+                self.values[name] = self._silence(name, frame)
+                continue
             for source in self.graph.sources(name):
                 late = (source, name) in self.order.feedback
                 value = previous.get(source) if late else self.values[source]
@@ -143,6 +148,13 @@ class _Machine:
             self.values[name] = self._evaluate(name, frame if total is None else total)
         self._push()
         return self.values
+
+    def _is_empty(self, name: str, first: bool) -> bool:
+        """Whether *name* is a map on a way back that a platform leaves out in the first step."""
+        if not (first and self.rule.back_empty and self.graph.nodes[name].type in LINEAR):
+            return False
+        sources = self.graph.sources(name)
+        return all((s, name) in self.order.feedback or s in self.empty for s in sources)
 
     def _sum(self, name: str, a: Tensor, b: Tensor) -> Tensor:
         if a.shape != b.shape and 1 not in (a.numel(), b.numel()):
@@ -215,7 +227,10 @@ class _Machine:
             v = v - self.owed[name]
         if self.rule.several:
             return self._several(name, node, v)
-        fired = v > at["v_threshold"]
+        if self.rule.twice and at["how"] is Reset.SOFT:
+            fired = v - (self.v[name] > at["v_threshold"]) * at["subtracted"] > at["v_threshold"]
+        else:
+            fired = v >= at["v_threshold"] if self.rule.inclusive else v > at["v_threshold"]
         if at["how"] is Reset.HARD:
             v = torch.where(fired, at["v_reset"].expand_as(v), v)
         elif at["how"] is Reset.SOFT:

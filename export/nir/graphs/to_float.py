@@ -8,19 +8,21 @@ With decay d, input gain g and v measured from v_reset,
 so the weights stay as they are. With a synaptic current (CubaLIF, CubaLI, or an LI straight into a
 neuron) g is the product of both gains, and the synapse's decay becomes ``synapse_decay``.
 
-Firing is strict here and inclusive in FloatNetwork: thresholds move up by one float64 step. A
-network that ends in spiking neurons gets a readout that counts their spikes; an integrator in front
-of the Output, leaky or not, is the readout. What has no counterpart is refused by node name.
+Firing is strict here (for most rules) and inclusive in FloatNetwork: thresholds move up by one
+float64 step. A network that ends in spiking neurons gets a readout that counts their spikes; an
+integrator in front of the Output, leaky or not, is the readout. What has no counterpart is refused
+by node name.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, count
 
 import numpy as np
 
 from tssd.calibration.quantizing.fold import with_lateness
+from tssd.errors import NetworkError
 from tssd.export.nir.graphs.graph import NEURONS, RESETTING, FloatArray, Graph, schedule
+from tssd.export.nir.graphs.names import population_names
 from tssd.export.nir.graphs.profiles import (
     OWN_AMOUNT,
     Answers,
@@ -62,11 +64,23 @@ def to_float(
 ) -> FloatNetwork:
     """The float network of *graph*; what cannot be taken over raises NetworkError."""
     rule = answers if isinstance(answers, SteppingRule) else resolve(graph, answers)
+    if rule.twice:
+        raise no_delay_refused(graph)
     spelled = fold_thresholds(with_late_resets(graph, rule), rule)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         network = _Converter(spelled, rule).network(time_steps)
     check_range(graph, network)
     return network
+
+
+def no_delay_refused(graph: Graph, counted: str = "") -> NetworkError:
+    """snnTorch's reset_delay=False has no integer neuron; *counted*: how often that matters."""
+    return graph.fault(
+        "the reset",
+        f"snnTorch's subtract with reset_delay=False{counted}",
+        "subtract-late (reset_delay=True), subtract, zero, none",
+        "train with reset_delay=True, its default; or --reset subtract, if those may differ",
+    )
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ class _Converter:
         self.shapes = run(graph, silent, rule).shapes
         ends = self.graph.sources(self.graph.output)
         self.last = ends[0] if len(ends) == 1 and self._reads_out(ends[0]) else COUNTING
-        self.names = self._population_names()
+        self.names = population_names(graph, self.last, READOUT)
 
     def network(self, time_steps: int) -> FloatNetwork:
         populations = [self._plain("input", graph_shape(self.shapes[self.graph.input]))]
@@ -139,21 +153,6 @@ class _Converter:
                 "into one population or remove the connection",
             )
 
-    def _population_names(self) -> dict[str, str]:
-        """Input becomes ``input``, what is read out ``readout``; others keep their node's name, or
-        that with a number where it is taken."""
-        last = self.last
-        names = {self.graph.input: "input", last: READOUT}
-        taken = {"input", READOUT}
-        for name in self.graph.of_type(*NEURONS):
-            if name == last:
-                continue
-            plain = name.replace("/", "_")
-            plain = f"lif_{plain}" if plain.isdigit() or plain in ("input", READOUT) else plain
-            names[name] = free_name(plain, taken)
-            taken.add(names[name].replace(".", "_"))
-        return names
-
     def _reads_out(self, name: str) -> bool:
         """A neuron that never fires and only feeds the Output."""
         plain = self.graph.nodes[name].type in ("I", "LI", "CubaLI")
@@ -202,11 +201,15 @@ class _Converter:
             PopulationKind.LIF if fires else PopulationKind.READOUT,
             reset,
             decay=fit(decay, node_shape, shape),
-            threshold=fit(np.nextafter(threshold, np.inf), node_shape, shape),
+            threshold=fit(self._inclusive(threshold), node_shape, shape),
             bias=fit((1 - decay) * (leak - v_reset) / gain, node_shape, shape),
             synapse_decay=None if memory is None else fit(memory, node_shape, shape),
             reset_by=None if amount is None else fit(amount, node_shape, shape),
         )
+
+    def _inclusive(self, threshold: FloatArray) -> FloatArray:
+        """The threshold to be met, for one that must be passed unless the rule says otherwise."""
+        return threshold if self.rule.inclusive else np.nextafter(threshold, np.inf)
 
     def _comparison(self, name: str) -> FloatPopulation:
         """A bare Threshold: a neuron that forgets at once and needs no reset."""
@@ -376,13 +379,6 @@ class _Converter:
         rows = full[:, 0]
         bias = None if built.bias is None else built.bias * rows
         return replace(built, weight=built.weight * rows[:, None, None, None], bias=bias)
-
-
-def free_name(wanted: str, taken: Container[str]) -> str:
-    """*wanted*, or *wanted* with the first number that makes it a new one, also where a dot counts
-    as ``_`` (files have no dots in names)."""
-    names = chain([wanted], (f"{wanted}_{i}" for i in count(2)))
-    return next(name for name in names if name.replace(".", "_") not in taken)
 
 
 def _synapses(graph: Graph) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Float networks from elsewhere become bundles like any other: NIR graphs, snnTorch modules."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,69 @@ def test_several_spikes_in_a_step_are_told_and_counted(tmp_path: Path) -> None:
     assert "6 spikes instead of 20 on 2 calibration samples" in " ".join(shown.split())
     quiet = tssd(*told, "--profile", "norse", "--dt", 1, "--out", tmp_path / "c").output
     assert "note:" not in quiet
+
+
+def snntorch_graph(folder: Path) -> tuple[object, ...]:
+    """Two layers without a word on their reset, as snnTorch writes them, and their samples."""
+    rng = np.random.default_rng(0)
+
+    def cells(n: int, beta: float, theta: float) -> Node:
+        tau = 1e-4 / (1 - beta)
+        full = {"tau": tau, "r": tau / 1e-4, "v_leak": 0.0, "v_threshold": theta, "v_reset": 0.0}
+        return Node("LIF", {k: np.full((n,), v) for k, v in full.items()})
+
+    nodes = {
+        "input": Node("Input", {"shape": (16,)}),
+        "a": Node("Linear", {"weight": rng.normal(0.05, 0.2, (12, 16))}),
+        "b": cells(12, 0.8, 0.5),
+        "c": Node("Linear", {"weight": rng.normal(0, 0.4, (4, 12))}),
+        "d": cells(4, 0.9, 0.3),
+        "output": Node("Output", {"shape": (4,)}),
+    }
+    names = list(nodes)
+    graph = Graph(nodes, tuple(zip(names[:-1], names[1:], strict=True)))
+    write_graph(graph, folder / "s.nir", Answers("snntorch"))
+    np.savez(folder / "x.npz", inputs=rng.integers(0, 256, (48, 16)).astype(np.uint8))
+    given = ("--profile", "snntorch", "--calibration", folder / "x.npz", "--time-steps", 8)
+    return ("import", folder / "s.nir", *given)
+
+
+def test_an_unsaid_reset_of_snntorch_is_told_with_what_its_default_gives(tmp_path: Path) -> None:
+    told = snntorch_graph(tmp_path)
+    (note,) = answer(*told, "--out", tmp_path / "zero")["notes"]
+    assert "taken as zero, as its own import does" in note
+    late = answer(*told, "--reset", "subtract-late", "--out", tmp_path / "late")
+    assert [p["reset"] for p in late["populations"]] == ["none", "soft", "soft", "none"]
+    assert not any("snntorch writes no reset" in note for note in late.get("notes", ()))
+    assert read_bundle(tmp_path / "late").network.populations[1].reset_by is not None
+    rows = answer("verify", tmp_path / "late", "--against", "gpu,onnx,sim", "--samples", 2)
+    assert {row["status"] for row in rows} <= {"pass", "not run"}
+
+
+def test_a_reset_that_no_chip_has_is_refused_with_the_slots_that_would_differ(
+    tmp_path: Path,
+) -> None:
+    told = (*snntorch_graph(tmp_path), "--reset", "subtract-no-delay", "--out", tmp_path / "b")
+    with pytest.raises(NetworkError, match=r"reset_delay=False: [1-9]\d* of 1,024 slots differ"):
+        CliRunner().invoke(
+            cli, [str(a) for a in told], catch_exceptions=False, standalone_mode=False
+        )
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_bias_that_a_platform_leaves_out_once_is_told(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 2, (8, 20, 5)) * 255
+    np.savez(tmp_path / "x.npz", inputs=x.astype(np.uint8))
+    graph = read_graph(GOLDEN / "spikingjelly_back.nir")
+    calm = {}
+    for name, node in graph.nodes.items():  # no bias that fires before data arrives
+        bias = {"bias": -np.abs(node.params["bias"])} if "bias" in node.params else {}
+        calm[name] = replace(node, params={**node.params, **bias})
+    write_graph(replace(graph, nodes=calm), tmp_path / "n.nir", Answers("spikingjelly"))
+    told = ("import", tmp_path / "n.nir", "--profile", "spikingjelly")
+    given = ("--calibration", tmp_path / "x.npz", "--time-steps", 20, "--out", tmp_path / "b")
+    (note,) = answer(*told, *given)["notes"]
+    assert "spikingjelly leaves the bias of a recurrent connection out in the first step" in note
 
 
 @pytest.mark.slow

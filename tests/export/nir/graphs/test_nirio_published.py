@@ -50,6 +50,13 @@ def test_lif_spikes_and_membrane_as_published(
     np.testing.assert_allclose(unit * got.v["1"][:, 0, 0], published[:, 1], atol=tolerance)
 
 
+def test_spinnaker2_sends_four_spikes_as_published() -> None:
+    """It counts the input as it is and divides the threshold by the gain; not both undone."""
+    drive = trace("snntorch")[:, 0].reshape(-1, 1, 1)
+    got = run(read_graph(GOLDEN / "lif_norse.nir"), drive, Answers(profile="spinnaker2"))
+    assert steps(got.output) == [460, 510, 710, 760]
+
+
 def test_rockpool_graph_as_snntorch_and_as_rockpool_run_it() -> None:
     drive = trace("snntorch")[:, 0].reshape(-1, 1, 1)
     graph = read_graph(GOLDEN / "lif_rockpool.nir")
