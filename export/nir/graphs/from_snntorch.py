@@ -18,6 +18,7 @@ one module, loops over time, cat, products, unknown modules, quantised states, i
 import copy
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from torch.nn import functional
 
 from tssd.export.nir.graphs.fx_layers import LAYERS, NodeValue, Shape, fault, flatten, without_norms
 from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node
+from tssd.export.nir.graphs.profiles import NO_DELAY_OF
 from tssd.export.nir.integers.graph import NirMode
 from tssd.train.networks.trace import trace
 
@@ -269,6 +271,9 @@ class _Walker:
             into = self.add(f"{name}_synapse", "LI", entry, **self._leak(alpha))
         first = into if isinstance(module, SYNAPTIC) else None
         membrane = self._membrane(name, reset, module.reset_delay, into, beta, theta)
+        if f"{name}_above" in self.nodes:  # what a later stage calls it by
+            about = {NO_DELAY_OF: path}
+            self.nodes[f"{name}_above"] = replace(self.nodes[f"{name}_above"], metadata=about)
         spikes = self._graded(name, path, module, shape)
         if isinstance(module, RECURRENT):
             self._recurrent(name, path, module, spikes, first or membrane, shape)

@@ -41,6 +41,7 @@ RESETS = {
 TIMED = {LATE: Reset.SOFT, NO_DELAY: Reset.SOFT}  # said by an option, not by a node
 GAINS = ("graph", "unit")
 SPELLED = "reset_in_the_graph"  # set where a feedback loop was recognised
+NO_DELAY_OF = "reset_delay_false_of"  # on a node that spells subtract-no-delay: the module's path
 OWN_AMOUNT = "reset_by"  # what a node subtracts, in the unit of its voltage, if not its threshold
 
 

@@ -89,6 +89,21 @@ def run(
     return Trace(arrays[graph.output], {name: arrays[name] for name in record}, v, shapes)
 
 
+def matrix(
+    graph: Graph, rule: Rule, nodes: Sequence[str], shape: tuple[int, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """(weights (out, in), bias (out,)) of a run of linear *nodes* over inputs of *shape*, counted
+    in C order: what they make of zeros is the bias, what of each unit vector a column."""
+    machine = _Machine(graph, rule, torch.float64)
+    size = int(np.prod(shape))
+    x = torch.cat([torch.zeros((1, size)), torch.eye(size)]).to(torch.float64)
+    x = x.reshape(size + 1, *shape)
+    for name in nodes:
+        x = machine._linear(name, graph.nodes[name], x)
+    rows = x.reshape(size + 1, -1).numpy()
+    return (rows[1:] - rows[0]).T.copy(), rows[0].copy()
+
+
 @dataclass
 class _Machine:
     """All state of a run; ``step`` advances it by one."""

@@ -15,7 +15,7 @@ by node name.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tssd.errors import NetworkError
 from tssd.export.nir.graphs.graph import NEURONS, RESETTING, FloatArray, Graph, schedule
 from tssd.export.nir.graphs.names import population_names
 from tssd.export.nir.graphs.profiles import (
+    NO_DELAY_OF,
     OWN_AMOUNT,
     Answers,
     SteppingRule,
@@ -35,28 +36,17 @@ from tssd.export.nir.graphs.profiles import (
     subtracted,
 )
 from tssd.export.nir.graphs.run import run
-from tssd.export.nir.graphs.shapes import (
-    check_range,
-    fit,
-    graph_shape,
-    identity,
-    pair,
-    pool_gain,
-)
+from tssd.export.nir.graphs.shapes import check_range, fit, graph_shape
 from tssd.export.nir.graphs.thresholds import fold_thresholds, with_late_resets
+from tssd.export.nir.graphs.ways import COUNTING, READOUT, Projections, Way
 from tssd.train.handover.float_network import (
-    AveragePool,
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
     PopulationKind,
-    ProjectionKind,
     Reset,
 )
 from tssd.train.handover.geometry import Shape
-
-READOUT = "readout"
-COUNTING = ""  # stands for the readout that counts spikes, which is no node; no node is called so
 
 
 def to_float(
@@ -66,6 +56,9 @@ def to_float(
     rule = answers if isinstance(answers, SteppingRule) else resolve(graph, answers)
     if rule.twice:
         raise no_delay_refused(graph)
+    for node in graph.nodes.values():
+        if NO_DELAY_OF in node.metadata:
+            raise no_delay_refused(graph, where=str(node.metadata[NO_DELAY_OF]))
     spelled = fold_thresholds(with_late_resets(graph, rule), rule)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         network = _Converter(spelled, rule).network(time_steps)
@@ -73,22 +66,15 @@ def to_float(
     return network
 
 
-def no_delay_refused(graph: Graph, counted: str = "") -> NetworkError:
+def no_delay_refused(graph: Graph, counted: str = "", where: str = "the reset") -> NetworkError:
     """snnTorch's reset_delay=False has no integer neuron; *counted*: how often that matters."""
     return graph.fault(
-        "the reset",
+        where,
         f"snnTorch's subtract with reset_delay=False{counted}",
-        "subtract-late (reset_delay=True), subtract, zero, none",
-        "train with reset_delay=True, its default; or --reset subtract, if those may differ",
+        "subtract with reset_delay=True, its default; zero; none",
+        "train with reset_delay=True; or, if these slots may differ, with a plain subtraction "
+        "(--reset subtract, for a graph)",
     )
-
-
-@dataclass(frozen=True)
-class _Way:
-    """Linear nodes from one neuron (or the Input) to the next."""
-
-    source: str
-    nodes: tuple[str, ...]
 
 
 class _Converter:
@@ -102,6 +88,7 @@ class _Converter:
         ends = self.graph.sources(self.graph.output)
         self.last = ends[0] if len(ends) == 1 and self._reads_out(ends[0]) else COUNTING
         self.names = population_names(graph, self.last, READOUT)
+        self.build = Projections(graph, rule, self.shapes, self.names)
 
     def network(self, time_steps: int) -> FloatNetwork:
         populations = [self._plain("input", graph_shape(self.shapes[self.graph.input]))]
@@ -111,11 +98,13 @@ class _Converter:
                 populations.append(self._neuron(name))
                 for way in self._ways(name):
                     self._check_forward(way, name, populations)
-                    projections.append(self._projection(way, name))
+                    projections.append(self.build.projection(way, name))
         if self.last == COUNTING:
             shape = (int(np.prod(self.shapes[self.graph.output])),)
             populations.append(self._plain(self.names[COUNTING], shape, PopulationKind.READOUT))
-            projections += [self._projection(w, COUNTING) for w in self._ways(self.graph.output)]
+            projections += [
+                self.build.projection(w, COUNTING) for w in self._ways(self.graph.output)
+            ]
         self._check_readout(populations)
         late = [0 if j.is_loop else j.delay for j in projections]
         network = FloatNetwork(tuple(populations), tuple(projections), time_steps)
@@ -142,7 +131,7 @@ class _Converter:
             network, populations=tuple(populations.values()), projections=tuple(projections)
         )
 
-    def _check_forward(self, way: _Way, target: str, known: list[FloatPopulation]) -> None:
+    def _check_forward(self, way: Way, target: str, known: list[FloatPopulation]) -> None:
         """A way may lead back to its own neuron, but to no earlier one."""
         if self.names[way.source] not in {p.name for p in known}:
             raise self.graph.fault(
@@ -249,7 +238,7 @@ class _Converter:
                 "the class is the largest membrane after the last step",
             )
 
-    def _ways(self, target: str) -> Iterator[_Way]:
+    def _ways(self, target: str) -> Iterator[Way]:
         """Every way back from *target* to a neuron or the Input."""
         entry = self.synapses.get(target, target)
         stack: list[tuple[str, tuple[str, ...]]] = [(s, ()) for s in self.graph.sources(entry)]
@@ -257,128 +246,9 @@ class _Converter:
             name, nodes = stack.pop(0)
             kind = self.graph.nodes[name].type
             if kind in NEURONS or kind == "Input":
-                yield _Way(name, nodes)
+                yield Way(name, nodes)
             else:
                 stack += [(s, (name, *nodes)) for s in self.graph.sources(name)]
-
-    def _projection(self, way: _Way, target: str) -> FloatProjection:
-        shape = graph_shape(self.shapes[way.source])
-        built = FloatProjection(
-            self.names[way.source], self.names[target], ProjectionKind.DENSE, np.zeros((0, 0))
-        )
-        here, started = shape, False
-        for name in way.nodes:
-            built, here, started = self._append(built, name, here, started)
-        if built.is_loop:  # a feedback edge takes one step, and so does a Delay of one
-            built = replace(built, delay=max(built.delay - 1, 0))
-        if not started:
-            built = identity(built, here)
-        goal = target or self.graph.output
-        wanted = graph_shape(self.shapes[goal])
-        if built.kind.spatial and (here != wanted or self.names[target] == READOUT):
-            raise self.graph.fault(
-                f"way {way.source} -> {target}",
-                f"a convolution of shape {here} into {wanted}",
-                "an Affine or Linear into a flat population",
-            )
-        return built
-
-    def _append(
-        self, built: FloatProjection, name: str, here: Shape, started: bool
-    ) -> tuple[FloatProjection, Shape, bool]:
-        """One more linear node at the end of the way."""
-        node, after = self.graph.nodes[name], graph_shape(self.shapes[name])
-        p = node.params
-        if node.type == "Flatten":
-            return built, after if not started else here, started
-        if node.type == "Delay":
-            steps = delay_steps(self.graph, name, self.rule)
-            if steps and built.bias is not None and np.any(built.bias):
-                raise self.graph.fault(
-                    f"node {name}",
-                    "a bias in front of a Delay",
-                    "a bias behind it, or none: a bias of the chip acts from the first step",
-                )
-            return replace(built, delay=built.delay + steps), here, started
-        if node.type == "Scale":
-            if np.all(p["scale"] == 1):
-                return built, here, started
-            plain = built if started else identity(built, here)
-            return self._scaled(plain, name, after), after, True
-        if started:
-            raise self.graph.fault(
-                f"node {name}", "a second linear map without a neuron between", "one per projection"
-            )
-        if node.type in ("SumPool2d", "AvgPool2d"):
-            return self._pooled(built, name), after, False
-        if node.type in ("Affine", "Linear"):
-            weight = self._pool_weight(built, p["weight"])
-            bias = None if "bias" not in p else np.broadcast_to(p["bias"], weight.shape[:1]).copy()
-            return replace(built, weight=weight, bias=bias), after, True
-        return self._convolution(built, name, here), after, True
-
-    def _pool_weight(self, built: FloatProjection, weight: FloatArray) -> FloatArray:
-        """A sum pool is an average pool with weights k times as large, kept in ``groups``."""
-        return weight * pool_gain(built)
-
-    def _pooled(self, built: FloatProjection, name: str) -> FloatProjection:
-        p = self.graph.nodes[name].params
-        kernel, stride = pair(p["kernel_size"]), pair(p["stride"])
-        if built.pool is not None or any(p["padding"]):
-            raise self.graph.fault(
-                f"node {name}", "padding, or two pools in a row", "one plain pool"
-            )
-        summed = self.graph.nodes[name].type == "SumPool2d"
-        gain = np.full((1, 1), float(kernel[0] * kernel[1]) if summed else 1.0)
-        return replace(built, pool=AveragePool(kernel, stride), weight=gain)
-
-    def _convolution(self, built: FloatProjection, name: str, here: Shape) -> FloatProjection:
-        node = self.graph.nodes[name]
-        p, weight = node.params, node.params["weight"]
-        line = node.type == "Conv1d"
-        weight = weight[:, :, None, :] if line else weight
-        gap = pair(p["dilation"], line, 1)
-        padding = self._padding(name, weight.shape[2:], gap, line)
-        bias = np.broadcast_to(p["bias"], weight.shape[:1]).copy()
-        return replace(
-            built,
-            kind=ProjectionKind.CONV2D,
-            weight=self._pool_weight(built, weight),
-            bias=bias,
-            stride=pair(p["stride"], line, 1),
-            padding=padding,
-            dilation=gap,
-            groups=p["groups"],
-        )
-
-    def _padding(
-        self, name: str, kernel: tuple[int, ...], gap: tuple[int, int], line: bool
-    ) -> tuple[int, int]:
-        word = self.graph.nodes[name].params["padding"]
-        if not isinstance(word, str):
-            return pair(word, line, 0)
-        if word == "valid":
-            return (0, 0)
-        total = [g * (k - 1) for g, k in zip(gap, kernel, strict=True)]
-        if any(n % 2 for n in total):
-            raise self.graph.fault(
-                f"node {name}", "padding 'same' of an even kernel", "padding equal on both sides"
-            )
-        return (total[0] // 2, total[1] // 2)
-
-    def _scaled(self, built: FloatProjection, name: str, after: Shape) -> FloatProjection:
-        """A Scale after the map: into rows or output channels."""
-        scale = np.broadcast_to(self.graph.nodes[name].params["scale"], self.shapes[name])
-        if not built.kind.spatial:
-            rows = scale.reshape(-1)
-            bias = None if built.bias is None else built.bias * rows
-            return replace(built, weight=built.weight * rows[:, None], bias=bias)
-        full = scale.reshape(after[0], -1)
-        if np.any(full != full[:, :1]):
-            raise self.graph.fault(f"node {name}", "a scale per pixel", "one scale per channel")
-        rows = full[:, 0]
-        bias = None if built.bias is None else built.bias * rows
-        return replace(built, weight=built.weight * rows[:, None, None, None], bias=bias)
 
 
 def _synapses(graph: Graph) -> dict[str, str]:

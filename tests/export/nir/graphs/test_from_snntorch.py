@@ -10,7 +10,10 @@ import torch
 from snntorch_nets import NETS, Explicit, Net
 from torch import Tensor, nn
 
-from tssd.calibration.quantizing.fold import fold
+from tssd.calibration.precision import Precision
+from tssd.calibration.quantizing.fold import align, fold
+from tssd.calibration.quantizing.observe import observe
+from tssd.calibration.quantizing.quantize import quantize
 from tssd.errors import NetworkError
 from tssd.export.nir.graphs.from_snntorch import from_snntorch
 from tssd.export.nir.graphs.graph import FloatArray
@@ -40,10 +43,10 @@ def prepared(net: Net) -> nn.Module:
     return module
 
 
-def simulated(module: nn.Module, inputs: Tensor) -> FloatArray:
+def simulated(module: nn.Module, inputs: Tensor, batch: int = BATCH) -> FloatArray:
     """snnTorch itself, in float64."""
     module = module.double()
-    states = [torch.zeros(BATCH, 12, dtype=torch.float64)] * 2
+    states = [torch.zeros(batch, 12, dtype=torch.float64)] * 2
     out = []
     with torch.no_grad():
         for x in inputs:
@@ -80,8 +83,42 @@ def test_round_trip_is_identical_or_refused(net: Net, tmp_path: Path) -> None:
     assert np.mean(expected != 0) > 0.005
 
 
+DEPLOYED = 48  # of the 74; the others are refused in the module's words
+
+
 def test_the_matrix_has_74_networks() -> None:
     assert len({net.name for net in NETS}) == 74
+    refused = [net for net in NETS if net.refusal is not None or "subtract-False" in net.name]
+    assert len(refused) == 74 - DEPLOYED
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
+@pytest.mark.parametrize("net", [n for n in NETS if n.refusal is None], ids=lambda n: n.name)
+def test_the_matrix_ends_at_the_integers(net: Net) -> None:
+    """Deployed, with the float network's spikes those of snnTorch, or refused by module."""
+    module = prepared(net)
+    graph = from_snntorch(module, net.shape)
+    if "subtract-False" in net.name:
+        with pytest.raises(NetworkError, match=r"snnTorch module: \w+: .*reset_delay=False"):
+            to_float(graph, TIME)
+        return
+    network = fold(to_float(graph, TIME))
+    shape = network.populations[0].shape
+    images = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.uint8)
+    ours = float_run.run(network, images, dtype="float64", keep_spikes=True)
+    frames = np.broadcast_to(images.reshape(4, *net.shape) / 255, (TIME, 4, *net.shape))
+    expected = simulated(module, torch.tensor(frames.copy()), 4)
+    if net.name.startswith("readout"):
+        np.testing.assert_allclose(ours.logits * TIME, expected[-1], atol=1e-9)
+    else:
+        last = ours.spikes[network.populations[-2].name]
+        factor = 1.0 if net.name != "graded" else last.max() / max(expected.max(), 1e-9)
+        np.testing.assert_array_equal(last, expected * factor)
+    integers = quantize(align(network), Precision(), observe(align(network), images))
+    assert [p.name for p in integers.populations] == [p.name for p in align(network).populations]
+
+
+TIME = 12
 
 
 def test_training_mode_is_refused() -> None:
