@@ -90,7 +90,7 @@ def run(
 
 
 def matrix(
-    graph: Graph, rule: Rule, nodes: Sequence[str], shape: tuple[int, ...]
+    graph: Graph, rule: SteppingRule, nodes: Sequence[str], shape: tuple[int, ...]
 ) -> tuple[FloatArray, FloatArray]:
     """(weights (out, in), bias (out,)) of a run of linear *nodes* over inputs of *shape*, counted
     in C order: what they make of zeros is the bias, what of each unit vector a column."""

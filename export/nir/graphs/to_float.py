@@ -85,6 +85,8 @@ class _Converter:
         self.order = schedule(graph, delayed)
         silent = np.zeros((1, 1, *graph.nodes[graph.input].params["shape"]))
         self.shapes = run(graph, silent, rule).shapes
+        if not graph.of_type(*RESETTING, "Threshold"):
+            raise graph.fault("nodes", "no neuron that fires", "one or more, as LIF or IF")
         ends = self.graph.sources(self.graph.output)
         self.last = ends[0] if len(ends) == 1 and self._reads_out(ends[0]) else COUNTING
         self.names = population_names(graph, self.last, READOUT)

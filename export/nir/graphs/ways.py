@@ -12,7 +12,7 @@ import numpy as np
 
 from tssd.errors import NetworkError
 from tssd.export.nir.graphs.graph import FloatArray, Graph
-from tssd.export.nir.graphs.profiles import Rule, delay_steps
+from tssd.export.nir.graphs.profiles import SteppingRule, delay_steps
 from tssd.export.nir.graphs.run import matrix
 from tssd.export.nir.graphs.shapes import graph_shape, identity, pair, pool_gain
 from tssd.train.handover.float_network import AveragePool, FloatProjection, ProjectionKind
@@ -52,7 +52,7 @@ class Projections:
     """Builds a projection from each way; ``shapes`` of all nodes, ``names`` of populations."""
 
     graph: Graph
-    rule: Rule
+    rule: SteppingRule
     shapes: Mapping[str, Shape]
     names: Mapping[str, str]
 
@@ -156,6 +156,13 @@ class Projections:
         if node.type in ("SumPool2d", "AvgPool2d"):
             return self._pooled(built, name), after, False
         if node.type in ("Affine", "Linear"):
+            if len(self.shapes[self.graph.sources(name)[0]]) > 1:
+                raise self.graph.fault(
+                    f"node {name}",
+                    f"{node.type} on an input of shape {here}",
+                    "a row: NIR's maps have no other",
+                    "a Flatten in front of it",
+                )
             weight = self._pool_weight(built, p["weight"])
             bias = None if "bias" not in p else np.broadcast_to(p["bias"], weight.shape[:1]).copy()
             return replace(built, weight=weight, bias=bias), after, True

@@ -100,3 +100,22 @@ def test_a_bias_in_front_of_a_delay_is_refused_in_a_run_too() -> None:
     graph = chain((7,), first, Node("Delay", {"delay": np.full(6, 1.0)}), second)
     with pytest.raises(NetworkError, match="node 1_Delay: found a bias in front of a Delay"):
         to_float(graph, STEPS, TOLD)
+
+
+def test_a_matrix_on_an_image_is_refused() -> None:
+    """It would act on the columns alone; a network that is flattened first says otherwise."""
+    linear = Node("Linear", {"weight": np.ones((5, 4))})
+    graph = chain((2, 3, 4), linear, Node("Flatten", {"start_dim": 0, "end_dim": -1}), out=(30,))
+    with pytest.raises(NetworkError, match=r"node 0_Linear: found Linear on .*\n.*a Flatten"):
+        to_float(graph, STEPS, TOLD)
+
+
+def test_a_graph_without_a_neuron_is_refused() -> None:
+    nodes = {
+        "input": Node("Input", {"shape": (4,)}),
+        "a": Node("Linear", {"weight": np.ones((3, 4))}),
+        "output": Node("Output", {"shape": (3,)}),
+    }
+    graph = Graph(nodes, (("input", "a"), ("a", "output")))
+    with pytest.raises(NetworkError, match="no neuron that fires"):
+        to_float(graph, STEPS, TOLD)
