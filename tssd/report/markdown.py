@@ -1,8 +1,9 @@
 """Report -> Markdown: the same figures as tables, for a README, a pull request or a terminal."""
 
+import re
 from collections.abc import Iterable, Sequence
 
-from tssd.errors import counted
+from tssd.errors import counted, visible
 from tssd.report import words
 from tssd.report.model import LayerRow, Report
 
@@ -143,8 +144,9 @@ def _constants(report: Report) -> str:
 
 
 def _provenance(report: Report) -> str:
-    commands = "\n".join(f"    {command}" for command in report.provenance.commands)
-    versions = ", ".join(f"{name} {v}" for name, v in sorted(report.provenance.versions.items()))
+    commands = "\n".join(f"    {visible(command)}" for command in report.provenance.commands)
+    told = sorted(report.provenance.versions.items())
+    versions = _safe(", ".join(f"{name} {v}" for name, v in told))
     return f"{commands}\n\nVersions: {versions or 'not recorded'}."
 
 
@@ -161,5 +163,6 @@ def _count(value: int | None) -> str:
 
 
 def _safe(cell: object) -> str:
-    """Text that neither ends a table cell nor becomes a tag."""
-    return str(cell).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Text that neither ends a table cell nor becomes a tag, a link or a picture."""
+    plain = visible(str(cell).replace("\n", " "))
+    return re.sub(r"[\\|]|\](?=[(\[:])", r"\\\g<0>", plain).replace("<", "&lt;")

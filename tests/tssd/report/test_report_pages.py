@@ -264,3 +264,16 @@ def test_markdown_tables_keep_their_columns() -> None:
         lines = [line for line in block.splitlines() if line.startswith("|")]
         counts = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
         assert len(counts) <= 1
+
+
+def test_a_foreign_name_is_no_markdown() -> None:
+    """Neither a link, a picture or a tag, nor the end of a cell or of a code block."""
+    name = "a\\|b [x](http://evil) ![](http://evil) <b>\x1b[2J"
+    commands = ("tssd verify b\n# another head",)
+    report = full_report()
+    report = replace(report, network=name, provenance=replace(report.provenance, commands=commands))
+    page = render_markdown(report)
+    head = page.splitlines()[0]
+    escaped = r"a\\\|b [x\](http://evil) ![\](http://evil) &lt;b>\\x1b[2J"
+    assert head.startswith(f"# {escaped} on ")
+    assert r"    tssd verify b\n# another head" in page.splitlines()
