@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from tssd.contracts import Contract, check
+from tssd.errors import counted
 from tssd.train.handover.float_layers import current, delayed, layers, project
 from tssd.train.handover.float_network import (
     FloatNetwork,
@@ -93,7 +94,7 @@ class ModuleAgreement:
             found = f"{100 * self.same_class:.2f} % of the classes are the same"
             name = "your snnTorch module, its maximum pools swapped"
             return check(name, True, found, "reported")
-        tied = f", {self.ties:,} ties" if self.ties else ""
+        tied = f", {counted(self.ties, 'tie')}" if self.ties else ""
         found = f"{self.differing:,} of {self.slots:,} spikes differ{tied}"
         if self.output_difference > self.output_allowed:
             found += f", the output by {self.output_difference:.3g}"
