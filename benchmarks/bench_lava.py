@@ -212,7 +212,7 @@ def bundle_rows(bundle: Bundle, ways: tuple[str, ...] = ("lava",)) -> list[Row]:
     """What verify --against lava compares, counted: both ways where the bundle has both."""
     options = VerifyOptions(ways, SAMPLES)
     engines, _ = engines_of(bundle, options.engines, options.device)
-    inputs = bundle_samples(bundle, options.samples, None).inputs
+    inputs = bundle_samples(bundle, options.samples, None).inputs.whole()
     different = dict.fromkeys([engine.name for engine in engines], 0)
     for first in range(0, inputs.shape[1], AT_ONCE):
         part = inputs[:, first : first + AT_ONCE]

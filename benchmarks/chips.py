@@ -143,7 +143,7 @@ def pilotnet_rows(cycle: Run, bound: Run, role: str) -> list[Row]:
 def busiest(run: Run, steps: list[int]) -> str:
     """The layer whose cores are the busiest in *steps*."""
     cores = run.timing.core[steps, :, COUNTER_NAMES.index("synapse_busy")].argmax(axis=1)
-    return ", ".join(sorted({run.layer_of_core(int(core)) for core in cores}))
+    return ", ".join(sorted({run.layer_of_core(int(run.timing.cores[i])) for i in cores}))
 
 
 def qp_rows() -> list[Row]:

@@ -74,7 +74,7 @@ def compared(
 def bundle_rows(folder: Path, samples: int, traced: int) -> Iterator[harness.Row]:
     bundle = read_bundle(folder)
     network = bundle.network
-    inputs = bundle_samples(bundle, samples, None).inputs
+    inputs = bundle_samples(bundle, samples, None).inputs.whole()
     resets = "/".join(sorted({str(p.reset) for p in network.populations} - {"none"}))
     data = bundle.manifest.get("source", {}).get("dataset", "golden inputs")
     told = f"{COMMAND} {folder.name} --samples {samples} --traced {traced}"

@@ -9,12 +9,44 @@ SPIKES  a still image is a deterministic rate code: step t (from 1) spikes where
 BIAS    is computed off-chip by a front end: see ``calibration.quantizing.front_end``.
 """
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, NetworkError
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, over_steps
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Network inputs that are coded when they are taken, so that a large set needs no more memory
+    than a small one. ``part(first, last)`` gives (T, last - first, *input shape)."""
+
+    samples: int
+    part: Callable[[int, int], IntArray]
+
+    def batches(self, size: int) -> Iterator[tuple[int, IntArray]]:
+        """All samples in order, ``size`` at a time, with the number of the first."""
+        for first in range(0, self.samples, size):
+            yield first, self.part(first, min(first + size, self.samples))
+
+    def first(self, count: int) -> "Inputs":
+        """The first *count* of them."""
+        return Inputs(count, self.part)
+
+    def whole(self) -> IntArray:
+        """(T, samples, *input shape)."""
+        return self.part(0, self.samples)
+
+
+def as_inputs(inputs: IntArray | Inputs) -> Inputs:
+    """Arrays (T, B, *input shape), which are coded already, too."""
+    if isinstance(inputs, Inputs):
+        return inputs
+    return Inputs(inputs.shape[1], lambda first, last: inputs[:, first:last])
 
 
 def encode(network: IntNetwork, images: ImageArray) -> IntArray:

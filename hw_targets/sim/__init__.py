@@ -2,6 +2,6 @@
 
 ``engine`` is the door: it runs a placed network. ``program`` and ``functional`` find its spikes,
 ``plan`` and ``machine`` lay it out for ``timing``, which counts cycles; ``kernels/`` is the
-compiled part. ``record`` and ``run_file`` are its files, ``summary`` its figures, ``trace`` its
-picture.
+compiled part. ``streaming`` feeds it a few samples at a time. ``record`` and ``run_file`` are its
+files, ``summary`` its figures, ``trace`` its picture.
 """

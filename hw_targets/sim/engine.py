@@ -5,28 +5,32 @@ message through every queue, ``bound`` takes the largest of five terms. Steps ar
 barrier, hence independent: they run in threads, and the result does not depend on how many.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tssd.calibration.encode import Inputs, as_inputs
 from tssd.calibration.int_network import IntNetwork, interval
 from tssd.calibration.integer import IntArray
-from tssd.calibration.tally import Tally
+from tssd.calibration.tally import Tally, merge
 from tssd.errors import ConfigError
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters, count
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
-from tssd.hw_targets.sim.functional import SampleEvents, activity, simulate
+from tssd.hw_targets.sim import functional
+from tssd.hw_targets.sim.functional import Progress, SampleEvents
 from tssd.hw_targets.sim.kernels import layout
 from tssd.hw_targets.sim.kernels import steps_kernel as sk
 from tssd.hw_targets.sim.machine import wire
 from tssd.hw_targets.sim.plan import Plan, make_plan
 from tssd.hw_targets.sim.program import prepare
-from tssd.hw_targets.sim.record import SpikeRecord, in_a_ring, length_alone, one_at_a_time
+from tssd.hw_targets.sim.record import SpikeRecord, cut, length_alone, one_at_a_time
+from tssd.hw_targets.sim.streaming import Ring
 from tssd.hw_targets.sim.threads import available_cores
 from tssd.hw_targets.sim.timing import EVENTS_PER_MESSAGE, NOTHING, raise_if_stuck
 
@@ -45,22 +49,23 @@ WORDS = {
 LATE = ("late neuron", "late synapse", "late traffic")  # in the kernel's order
 WAITING = 1.25  # a step longer than its largest term by this factor is limited by waiting
 BLOCK = 16  # steps that one thread takes at a time
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class StepTiming:
     """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the terms of the
     bound in cycles, and the machine core or channel at which each is largest; ``core`` (steps,
-    cores, 8) counters named by ``layout.COUNTER_NAMES``; ``links`` (channels,) busy cycles in all
-    steps. ``late`` (steps, 2): what the step's last work waited for (``LATE``), and at which core;
-    of no meaning in a bound."""
+    cores, 8) counters named by ``layout.COUNTER_NAMES``, of the machine cores ``cores``: those that
+    hold neurons, the others do nothing; ``links`` (channels,) busy cycles in all steps. ``late``
+    (steps, 2): what the step's last work waited for (``LATE``), and at which core; of no meaning in
+    a bound."""
 
     mode: Mode
     cycle_ns: float
     cycles: IntArray
     terms: IntArray
     where: IntArray
+    cores: IntArray
     core: IntArray
     links: IntArray
     messages: int
@@ -96,22 +101,29 @@ class StepTiming:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run: record of spikes, their tally, event counters per slice, and times.
+    """A finished run: the tally of its spikes, event counters per slice, and times.
 
-    ``record`` and ``timing`` are the steady state of the samples (``in_a_ring``), or a record that
-    somebody gave. ``alone_us`` (samples,): how long each sample takes alone on the chip, from its
-    first input to its answer; None for a given record, which does not say where a sample begins.
+    ``timing`` is of the steady state of the samples (``streaming.Ring``), or of a record that
+    somebody gave; ``spikes_of`` gives some of its ``steps`` again. ``alone_us`` (samples,): how
+    long each sample takes alone on the chip, from its first input to its answer; None for a given
+    record, which does not say where a sample begins.
     """
 
     network: IntNetwork
     placement: Placement
     chip: ChipSpec
     plan: Plan
-    record: SpikeRecord
+    steps: int
+    spikes_of: Callable[[range], SpikeRecord]
     tally: Tally
     counters: Counters
     timing: StepTiming
     alone_us: NDArray[np.float64] | None = None
+
+    @property
+    def record(self) -> SpikeRecord:
+        """The spikes of all steps, in memory."""
+        return self.spikes_of(range(self.steps))
 
     @property
     def latency_us(self) -> float | None:
@@ -121,7 +133,7 @@ class Run:
     @property
     def us_per_inference(self) -> float:
         """The pace: from one answer to the next in the steady state; all of a given record."""
-        return self.timing.us_per_step * self.record.steps / self.tally.samples
+        return self.timing.us_per_step * self.steps / self.tally.samples
 
     def layer_of_core(self, core: int) -> str:
         """The populations on a machine core."""
@@ -135,33 +147,73 @@ class Run:
 
 def run(
     network: IntNetwork,
-    inputs: IntArray,
+    inputs: IntArray | Inputs,
     placement: Placement,
     chip: ChipSpec,
     mode: Mode = "cycle",
     progress: Progress | None = None,
 ) -> Run:
     """Simulate ``inputs`` (T, B, *input shape) on one chip: each sample alone, and all of them in
-    the steady state."""
-    samples = simulate(prepare(network), inputs, progress)
-    done = activity(network, samples)
-    events = {name: np.count_nonzero(s, axis=(0, 1)) for name, s in done.spikes.items()}
-    tally = Tally(inputs.shape[1], network.time_steps, events, done.readout)
-    steady = in_a_ring(network, samples)
-    timed = run_record(network, steady, placement, chip, mode, tally, progress)
-    return replace(timed, alone_us=latencies_us(timed, samples, progress))
+    the steady state. What is held for each is a row of times per step, whatever the network."""
+    ring = Ring(prepare(network), as_inputs(inputs))
+    fanouts = placed_fanouts(network, placement)
+    plan = make_plan(network, placement, chip, fanouts)
+    times: list[StepTiming] = []
+    alone: list[NDArray[np.float64]] = []
+    tallies: list[Tally] = []  # one, of all parts so far
+    active: list[Mapping[str, IntArray]] = []  # the same
+    for samples, record in ring.parts(progress):
+        times.append(time_record(plan, record, mode, progress))
+        tallies = [merge([*tallies, functional.tally_of(network, samples)])]
+        active = [_summed([*active, _active(record)])]
+        alone.append(latencies_us(network, plan, samples, mode, progress))
+    updates = active_updates(network, active[0], ring.steps)
+    counted = count(network, tallies[0], placement, chip, updates, fanouts, interval(network))
+    return Run(
+        network, placement, chip, plan, ring.steps, ring.record, tallies[0], counted,
+        joined(times), np.concatenate(alone),
+    )  # fmt: skip
+
+
+def _active(record: SpikeRecord) -> dict[str, IntArray]:
+    """Active updates of each neuron in all steps, where the record knows them."""
+    return {name: flags.sum(axis=0) for name, flags in record.active.items()}
+
+
+def _summed(parts: Sequence[Mapping[str, IntArray]]) -> dict[str, IntArray]:
+    return {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]}
+
+
+def joined(parts: Sequence[StepTiming]) -> StepTiming:
+    """Stretches of steps of one machine as one: a step does not depend on the others."""
+
+    def over(label: str) -> IntArray:
+        return np.concatenate([getattr(part, label) for part in parts])
+
+    return replace(
+        parts[0],
+        cycles=over("cycles"),
+        terms=over("terms"),
+        where=over("where"),
+        core=over("core"),
+        late=over("late"),
+        links=np.sum([part.links for part in parts], axis=0),
+        messages=sum(part.messages for part in parts),
+        events=sum(part.events for part in parts),
+    )
 
 
 def latencies_us(
-    run: Run, samples: list[dict[str, SampleEvents]], progress: Progress | None = None
+    network: IntNetwork,
+    plan: Plan,
+    samples: list[dict[str, SampleEvents]],
+    mode: Mode,
+    progress: Progress | None = None,
 ) -> NDArray[np.float64]:
-    """(samples,): how long each takes alone on the chip, in us; a few at a time, for the memory."""
-    found = []
-    for first in range(0, len(samples), BLOCK):
-        record = one_at_a_time(run.network, samples[first : first + BLOCK])
-        step_us = time_record(run.plan, record, run.timing.mode, progress).step_us
-        found.append(step_us.reshape(-1, length_alone(run.network)).sum(axis=1))
-    return np.concatenate(found)
+    """(samples,): how long each takes alone on the chip, in us."""
+    step_us = time_record(plan, one_at_a_time(network, samples), mode, progress).step_us
+    found: NDArray[np.float64] = step_us.reshape(-1, length_alone(network)).sum(axis=1)
+    return found
 
 
 def run_record(
@@ -180,9 +232,11 @@ def run_record(
     apart = record.steps if tally is None else interval(network)
     if tally is None:
         tally = tally_of(network, record)
-    active = active_updates(network, record, tally.samples * apart)
+    active = active_updates(network, _active(record), tally.samples * apart)
     counted = count(network, tally, placement, chip, active, fanouts, apart)
-    return Run(network, placement, chip, plan, record, tally, counted, timing)
+    return Run(
+        network, placement, chip, plan, record.steps, partial(cut, record), tally, counted, timing
+    )
 
 
 def tally_of(network: IntNetwork, record: SpikeRecord) -> Tally:
@@ -196,15 +250,15 @@ def tally_of(network: IntNetwork, record: SpikeRecord) -> Tally:
 
 
 def active_updates(
-    network: IntNetwork, record: SpikeRecord, everything: int
+    network: IntNetwork, active: Mapping[str, IntArray], everything: int
 ) -> dict[str, IntArray] | None:
-    """Active updates of each neuron over the run, where the record knows them; *everything*: all
-    updates of a neuron."""
-    if not record.active:
+    """Active updates of each neuron over the run from those *active* (neurons,) that a record
+    knows; *everything*: all updates of a neuron."""
+    if not active:
         return None
     return {
-        p.name: record.active[p.name].sum(axis=0).reshape(p.shape)
-        if p.name in record.active
+        p.name: active[p.name].reshape(p.shape)
+        if p.name in active
         else np.full(p.shape, everything)
         for p in network.populations
     }
@@ -228,9 +282,19 @@ def time_record(
     terms, where = r[:, sk.R_TERMS : sk.R_WHERE], r[:, sk.R_WHERE : sk.R_LATE]
     events, messages = int(r[:, sk.R_EVENTS].sum()), int(r[:, sk.R_MESSAGES].sum())
     cycle_ns = plan.machine.cycle_ns
-    late = r[:, sk.R_LATE :]
+    late, used = r[:, sk.R_LATE :], np.unique(plan.slice_core)
     return StepTiming(
-        mode, cycle_ns, r[:, sk.R_CYCLES], terms, where, job.core, links, messages, events, late
+        mode,
+        cycle_ns,
+        r[:, sk.R_CYCLES],
+        terms,
+        where,
+        used,
+        job.core[:, used],
+        links,
+        messages,
+        events,
+        late,
     )
 
 

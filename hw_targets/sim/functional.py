@@ -24,12 +24,14 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs
+from tssd.calibration.tally import Tally
 from tssd.hw_targets.engine import Setting, prepared
 from tssd.hw_targets.sim import program as programs
 from tssd.hw_targets.sim.kernels import functional_kernel as k
 from tssd.hw_targets.sim.program import Numbers, Program, ProgramLayer
 from tssd.hw_targets.sim.threads import available_cores
 
+Progress = Callable[[int], None]
 _RESETS = {Reset.HARD: k.HARD, Reset.SOFT: k.SOFT, Reset.NONE: k.NONE}
 
 
@@ -57,7 +59,7 @@ class _Sent:
 def simulate(
     program: Program,
     inputs: IntArray,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     record: bool = False,
 ) -> list[dict[str, SampleEvents]]:
     """Run ``inputs`` (T, B, *shape): per sample, what each population did.
@@ -229,9 +231,22 @@ def activity(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> Act
             v[population.name] = np.stack([e.v for e in mine], axis=1).reshape(
                 dense.shape[:2] + shape
             )
+    return Activity(spikes, _readout(network, samples), u, v)
+
+
+def tally_of(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> Tally:
+    """The events of *samples*, neuron by neuron, without arrays over time."""
+    sent = {p.name: [s[p.name].spikes[:, 1] for s in samples] for p in network.populations}
+    events = {
+        p.name: np.bincount(np.concatenate(sent[p.name]), minlength=p.neurons).reshape(p.shape)
+        for p in network.populations
+    }
+    return Tally(len(samples), network.time_steps, events, _readout(network, samples))
+
+
+def _readout(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> IntArray:
     last = network.readout
-    readout = np.stack([s[last.name].v[-1] for s in samples]).reshape(-1, *last.shape)
-    return Activity(spikes, readout, u, v)
+    return np.stack([s[last.name].v[-1] for s in samples]).reshape(-1, *last.shape)
 
 
 def opened(setting: Setting) -> Runner:

@@ -39,14 +39,22 @@ def from_samples(network: IntNetwork, samples: list[dict[str, SampleEvents]]) ->
     return _laid(network, samples, apart, apart * (len(samples) - 1) + length_alone(network))
 
 
-def in_a_ring(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> SpikeRecord:
-    """The steady state: the samples back to back, again and again, over one round.
+def ring_part(
+    network: IntNetwork, samples: list[dict[str, SampleEvents]], before: int
+) -> SpikeRecord:
+    """A stretch of the steady state, samples back to back: from the first step of sample *before*
+    to the first step after the last one's.
 
-    Chip step t stands for t, t + round, t + 2 round, ...: every layer works in every step, on the
-    end of one sample or on the next, and no step fills or drains the pipeline.
+    The first *before* samples (``reach``) are there for what they still do in these steps: every
+    layer works in every step, on the end of one sample or on the next.
     """
     apart = interval(network)
-    return _laid(network, samples, apart, apart * len(samples))
+    return _laid(network, samples, apart, apart * (len(samples) - before), before)
+
+
+def reach(network: IntNetwork) -> int:
+    """How many samples before it can still be in the chip when a sample begins."""
+    return (length_alone(network) - 1) // interval(network)
 
 
 def one_at_a_time(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> SpikeRecord:
@@ -61,20 +69,41 @@ def length_alone(network: IntNetwork) -> int:
 
 
 def _laid(
-    network: IntNetwork, samples: list[dict[str, SampleEvents]], apart: int, steps: int
+    network: IntNetwork,
+    samples: list[dict[str, SampleEvents]],
+    apart: int,
+    steps: int,
+    before: int = 0,
 ) -> SpikeRecord:
-    """Sample b begins in chip step b x *apart*; what passes the last of *steps* comes round."""
+    """Sample b begins in chip step (b - *before*) x *apart*; steps 0 .. *steps* - 1 are kept."""
     spikes: dict[str, IntArray] = {}
     active: dict[str, NDArray[np.bool_]] = {}
     for name, depth in depths(network).items():
-        start = [b * apart + depth for b in range(len(samples))]
+        start = [(b - before) * apart + depth for b in range(len(samples))]
         events = [sample[name].spikes[:, :2] for sample in samples]
         moved = [e + np.array([at, 0]) for e, at in zip(events, start, strict=True)]
-        spikes[name] = np.concatenate(moved) % np.array([steps, np.iinfo(np.int64).max])
+        spikes[name] = _within(np.concatenate(moved), steps)
         active[name] = np.zeros((steps, network.population(name).neurons), np.bool_)
         for sample, at in zip(samples, start, strict=True):
-            active[name][np.arange(at, at + network.time_steps) % steps] = sample[name].active
+            row, end = max(at, 0), min(at + network.time_steps, steps)
+            if row < end:
+                active[name][row:end] = sample[name].active[row - at : end - at]
     return SpikeRecord(steps, spikes, active)
+
+
+def _within(events: IntArray, steps: int) -> IntArray:
+    """The events of steps 0 .. *steps* - 1."""
+    return events[(events[:, 0] >= 0) & (events[:, 0] < steps)]
+
+
+def cut(record: SpikeRecord, steps: range) -> SpikeRecord:
+    """Some steps of *record*, counted from the first of them."""
+    begin = np.array([steps.start, 0])
+    return SpikeRecord(
+        len(steps),
+        {name: _within(events - begin, len(steps)) for name, events in record.spikes.items()},
+        {name: flags[steps.start : steps.stop] for name, flags in record.active.items()},
+    )
 
 
 def from_activity(network: IntNetwork, activity: Activity) -> SpikeRecord:

@@ -151,8 +151,9 @@ def time_shares(run: Run) -> dict[str, float]:
     busiest core's slowest stage is busy longest."""
     stages = [layout.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
     busy = run.timing.core[..., stages].max(axis=2)  # steps, cores
+    at = np.searchsorted(run.timing.cores, run.plan.slice_core)
     charged = np.zeros((len(busy), len(run.plan.populations)), np.int64)
-    for name, core in zip(run.plan.slice_population, run.plan.slice_core, strict=True):
+    for name, core in zip(run.plan.slice_population, at, strict=True):
         i = run.plan.populations.index(name)
         charged[:, i] = np.maximum(charged[:, i], busy[:, core])
     winner = charged.argmax(axis=1)
@@ -164,7 +165,7 @@ def time_shares(run: Run) -> dict[str, float]:
 def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
     """The run in a few figures, priced with *chip* (its own by default)."""
     chip = run.chip if chip is None else chip
-    samples, recorded = run.tally.samples, run.record.steps
+    samples, recorded = run.tally.samples, run.steps
     static = static_pj(chip, run.placement.chips, run.us_per_inference, run.placement.cores)
     return RunTotals(
         run.latency_us,
@@ -187,11 +188,11 @@ def counters_csv(run: Run) -> str:
     names = [f"{name}_ns" for name in layout.COUNTER_NAMES]
     writer.writerow(["step", "step_ns", "core", "x", "y", "layer", *names])
     machine, cycle = run.plan.machine, run.timing.cycle_ns
-    for core in sorted(set(run.plan.slice_core.tolist())):
+    for i, core in enumerate(run.timing.cores.tolist()):
         router = core // machine.cores_per_router
         place = [core, router % machine.columns, router // machine.columns, run.layer_of_core(core)]
-        for step in range(run.record.steps):
-            spent = [round(c * cycle, 4) for c in run.timing.core[step, core].tolist()]
+        for step in range(run.steps):
+            spent = [round(c * cycle, 4) for c in run.timing.core[step, i].tolist()]
             whole = round(int(run.timing.cycles[step]) * cycle, 4)
             writer.writerow([step, whole, *place, *spent])
     return out.getvalue()

@@ -23,20 +23,22 @@ STAGES = {
 
 def chrome_trace(run: Run, first: int = 0, count: int = 4) -> str:
     """The steps ``first .. first + count - 1`` as JSON text."""
-    if not 0 <= first < run.record.steps or count < 1:
+    if not 0 <= first < run.steps or count < 1:
         raise ConfigError(
             "trace",
             found=f"{count} steps from {first}",
-            allowed=f"within 0 .. {run.record.steps - 1}",
+            allowed=f"within 0 .. {run.steps - 1}",
         )
     events: list[dict[str, Any]] = [_name(CORES, "cores"), _name(LINKS, "links")]
     events.append(_name(STEPS, "steps"))
     tracks: dict[tuple[int, int], str] = {}
     begin, cycle_us = 0, run.timing.cycle_ns / 1e3
-    for step in range(first, min(first + count, run.record.steps)):
+    steps = range(first, min(first + count, run.steps))
+    record = run.spikes_of(steps)
+    for i, step in enumerate(steps):
         length = int(run.timing.cycles[step])
         events.append(_slice(STEPS, 0, f"step {step}", begin, length, cycle_us))
-        for kind, place, start, cycles in trace_step(run.plan, run.record, step).tolist():
+        for kind, place, start, cycles in trace_step(run.plan, record, i).tolist():
             process, track, name = _track(run, kind, place)
             tracks[process, track] = name
             label = name if kind == kernel.LOG_LINK else STAGES[kind]

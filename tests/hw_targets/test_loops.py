@@ -148,7 +148,8 @@ def test_synops_of_a_loop_are_counted_in_the_step_of_the_spike() -> None:
     assert run.counters.synops() == {"input": 0, "lif": samples + spikes, "readout": 3 * spikes}
 
     busy = run.timing.core[:, :, COUNTER_NAMES.index("synapse_busy")]
-    (home,) = run.plan.slice_core[[n == "lif" for n in run.plan.slice_population]]
+    (core,) = run.plan.slice_core[[n == "lif" for n in run.plan.slice_population]]
+    home = run.timing.cores.tolist().index(core)
     once = np.maximum(*synapse_cycles(np.ones(1, np.int64), "sparse", CHIP)).item()
     window = np.arange(1, 1 + steps)  # of the first sample: depth 1
     arriving = np.zeros(run.record.steps, np.int64)

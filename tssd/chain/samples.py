@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tssd.calibration.encode import Inputs, as_inputs
 from tssd.calibration.integer import IntArray
 from tssd.chain.entering import encoder_of, entry_of, sample_shape
 from tssd.chain.own_data import data_of
@@ -17,12 +18,15 @@ from tssd.export.bundle.folder import Bundle
 from tssd.train.config import TrainConfig, configure
 from tssd.train.handover.float_run import ImageArray
 
+AT_ONCE = 64  # samples coded together where each is looked at alone
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Inputs (T, B, *shape), images and labels where known; ``shown``: which they are, in words."""
+    """Inputs, coded part by part; images and labels where known; ``shown``: which they are, in
+    words."""
 
-    inputs: IntArray
+    inputs: Inputs
     images: ImageArray | None
     labels: IntArray | None
     shown: str
@@ -56,24 +60,28 @@ def golden_samples(bundle: Bundle, count: int | None = None) -> Samples:
     inputs = bundle.golden.inputs[:, :count]
     origin = bundle.manifest.get("golden_inputs")
     shown = counted(inputs.shape[1], "golden sample") + (f" ({origin})" if origin else "")
-    return Samples(inputs, None, None, shown)
+    return Samples(as_inputs(inputs), None, None, shown)
 
 
-def samples_hash(inputs: IntArray) -> str:
+def samples_hash(inputs: IntArray | Inputs) -> str:
     """SHA-256 of inputs (T, B, *shape), each sample's frames once if they are all the same."""
-    steps, count, *shape = inputs.shape
-    whole = hashlib.sha256(f"{steps} {count} {shape}".encode())
-    for b in range(count):
-        frames = inputs[:, b]
-        still = inputs.strides[0] == 0 or bool((frames == frames[:1]).all())
-        part = np.ascontiguousarray(frames[:1] if still else frames, dtype="<i8")
-        whole.update(b"still" if still else b"moving")
-        whole.update(part.tobytes())
+    given = as_inputs(inputs)
+    steps, _, *shape = given.part(0, min(1, given.samples)).shape
+    whole = hashlib.sha256(f"{steps} {given.samples} {shape}".encode())
+    for _, part in given.batches(AT_ONCE):
+        for b in range(part.shape[1]):
+            frames = part[:, b]
+            still = part.strides[0] == 0 or bool((frames == frames[:1]).all())
+            kept = np.ascontiguousarray(frames[:1] if still else frames, dtype="<i8")
+            whole.update(b"still" if still else b"moving")
+            whole.update(kept.tobytes())
     return whole.hexdigest()
 
 
 def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None, shown: str) -> Samples:
-    return Samples(encoder_of(bundle)(images), images, labels, shown)
+    encode = encoder_of(bundle)
+    inputs = Inputs(len(images), lambda first, last: encode(images[first:last]))
+    return Samples(inputs, images, labels, shown)
 
 
 def _trained(source: Mapping[str, Any]) -> TrainConfig:

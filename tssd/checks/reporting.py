@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tssd.calibration.integer import IntArray
+from tssd.calibration.encode import Inputs
 from tssd.chain.samples import Samples, samples_hash
 from tssd.checks.evaluation import Evaluation
 from tssd.checks.measured import ENERGY, LATENCY, PACE, MeasuredLog, compare_log
@@ -89,7 +89,7 @@ def _provenance(
     )
 
 
-def with_cycles(report: Report, bundle: Bundle, inputs: IntArray, command: str) -> Report:
+def with_cycles(report: Report, bundle: Bundle, inputs: Inputs, command: str) -> Report:
     """*report* with step times, bottlenecks, loads and costs of a cycle simulation of *inputs*."""
     from tssd.hw_targets.sim import engine
     from tssd.simulating.simulation_report import simulated

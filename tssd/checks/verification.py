@@ -22,6 +22,7 @@ from tssd.contracts import Contract, check
 from tssd.errors import NetworkError
 from tssd.export.bundle.folder import Bundle, check_golden, read_bundle
 from tssd.export.nir.integers.roundtrip import check_file
+from tssd.hw_targets.engine import Setting, look, start
 from tssd.hw_targets.engines import engine_names, find_engine
 from tssd.report.keeping import keep
 from tssd.report.model import STAGES, Report
@@ -74,14 +75,16 @@ def evaluate(
     rows = [*_recorded(bundle), *check_file(bundle.network, bundle.file("network.nir"))]
     if bundle.golden is not None:
         rows += [_summary("golden answers", check_golden(bundle, _quick(bundle.network)))]
-    tallies, compared = compare_engines(bundle.network, samples.inputs, engines, on_batch)
+    tallies, compared = compare_engines(
+        bundle.network, samples.inputs, engines, on_batch, _stand_in(bundle, options)
+    )
     found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
     side = NOTHING_FLOAT
     if samples.images is not None and FLOAT_FILE in bundle.manifest["files"]:
         side = _float_side(bundle, samples.images, samples.labels, options)
     found |= side.accuracy
     return Evaluation(
-        samples.inputs.shape[1],
+        samples.inputs.samples,
         bundle.network.time_steps,
         {name: found.get(name) for name in (*STAGES, *engine_names())},
         tallies,
@@ -89,7 +92,7 @@ def evaluate(
         (*rows, *side.contracts, *compared, *missing),
         side.only_quantized,
         samples.notes,
-        {name: wilson(x, samples.inputs.shape[1]) for name, x in found.items() if x is not None},
+        {name: wilson(x, samples.inputs.samples) for name, x in found.items() if x is not None},
     )
 
 
@@ -102,6 +105,14 @@ def _quick(network: IntNetwork) -> Runner:
     from tssd.hw_targets.gpu.engine import run
 
     return run
+
+
+def _stand_in(bundle: Bundle, options: VerifyOptions) -> Runner | None:
+    """The compiled functional engine, unless it is itself under test or cannot run here."""
+    compiled = find_engine("sim")
+    if compiled.name in options.engines or look(compiled).state == "missing":
+        return None
+    return start(compiled, Setting(bundle))
 
 
 def command_line(folder: Path, options: VerifyOptions) -> str:

@@ -144,7 +144,7 @@ def as_table(run: "Run") -> dict[str, Any]:
         "chip": run.chip.name,
         "timing": run.timing.mode,
         "samples": run.tally.samples,
-        "steps": run.record.steps,
+        "steps": run.steps,
         "totals": asdict(summary.totals(run)),
         "layers": [asdict(layer) for layer in summary.layers(run)],
         "bottleneck": summary.totals(run).bottleneck,

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tssd.calibration.encode import as_inputs
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
-from tssd.chain.samples import Samples, bundle_samples, golden_samples
+from tssd.chain.samples import AT_ONCE, Samples, bundle_samples, golden_samples
 from tssd.errors import ConfigError, DataError, FileFormatError, counted, refusing
 from tssd.export.bundle.folder import Bundle, read_bundle
 from tssd.export.reading.arrays import DAMAGE, read_arrays, whole_numbers
@@ -140,7 +141,7 @@ def samples_of(request: Request, bundle: Bundle) -> Samples:
     if request.inputs is not None:
         inputs = _read_inputs(request.inputs, network.time_steps, len(network.source.shape))
         shown = f"{counted(inputs.shape[1], 'sample')} of your own {request.inputs.name}"
-        found = Samples(inputs, None, None, shown)
+        found = Samples(as_inputs(inputs), None, None, shown)
     elif request.data is not None or _from_data_set(bundle, count):
         found = bundle_samples(bundle, count or USUAL_SAMPLES, request.data)
     elif bundle.golden is not None:
@@ -149,7 +150,8 @@ def samples_of(request: Request, bundle: Bundle) -> Samples:
         raise DataError(
             str(request.bundle), found="no golden inputs in the bundle", hint="give --inputs x.npz"
         )
-    check_inputs(network, found.inputs)
+    for _, part in found.inputs.batches(AT_ONCE):
+        check_inputs(network, part)
     return _first(found, count)
 
 
@@ -162,7 +164,7 @@ def _from_data_set(bundle: Bundle, count: int | None) -> bool:
 
 def _first(samples: Samples, count: int | None) -> Samples:
     """The first *count* of *samples*; more than there are raise ConfigError."""
-    there = samples.inputs.shape[1]
+    there = samples.inputs.samples
     if count is None or count == there:
         return samples
     if count > there:
@@ -173,7 +175,7 @@ def _first(samples: Samples, count: int | None) -> Samples:
             hint=f"there are {samples.shown}; --data or --inputs brings others",
         )
     return replace(
-        samples, inputs=samples.inputs[:, :count], shown=f"first {count} of {samples.shown}"
+        samples, inputs=samples.inputs.first(count), shown=f"first {count} of {samples.shown}"
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tssd.calibration.encode import Inputs
 from tssd.calibration.integer import IntArray
 from tssd.chain.samples import samples_hash
 from tssd.errors import ConfigError
@@ -63,7 +64,7 @@ def enter(ready: ReadySimulation, run: Run, asked: bool) -> Recorded:
 def record(
     bundle: Path,
     run: Run,
-    inputs: IntArray,
+    inputs: IntArray | Inputs,
     shown: str,
     command: str | None = None,
     asked: bool = False,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from networks import mlp
 from strategies import Case, cases, random_conv_network, random_inputs
 
+from tssd.calibration.encode import as_inputs
 from tssd.calibration.int_network import IntNetwork, Reset, depths, interval
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.chips import load_chip
@@ -17,7 +18,8 @@ from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.sim.engine import Mode, Run, run, run_record, time_record
 from tssd.hw_targets.sim.functional import simulate
 from tssd.hw_targets.sim.program import prepare
-from tssd.hw_targets.sim.record import SpikeRecord, from_samples, in_a_ring
+from tssd.hw_targets.sim.record import SpikeRecord, from_samples
+from tssd.hw_targets.sim.streaming import Ring
 from tssd.hw_targets.sim.summary import steps, totals
 
 CHIP = load_chip("loihi2")
@@ -89,8 +91,9 @@ def test_figures_of_a_set_do_not_drift_with_filling_and_draining() -> None:
 
 def test_every_sample_keeps_its_own_events_in_the_ring() -> None:
     network = random_conv_network(2, Reset.HARD, time_steps=4)
-    samples = simulate(prepare(network), random_inputs(network, 3, 3))
-    ring, line = in_a_ring(network, samples), from_samples(network, samples)
+    program, inputs = prepare(network), random_inputs(network, 3, 3)
+    whole = Ring(program, as_inputs(inputs))
+    ring, line = whole.record(range(whole.steps)), from_samples(network, simulate(program, inputs))
     assert ring.steps == interval(network) * 3
     for name, spikes in line.spikes.items():
         wrapped = spikes.copy()

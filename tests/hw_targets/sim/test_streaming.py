@@ -1,0 +1,90 @@
+"""Samples taken a few at a time: the same figures, bit for bit, and no memory that grows."""
+
+import tracemalloc
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import mlp
+from strategies import Case, cases, random_inputs
+
+from tssd.calibration.encode import Inputs, as_inputs
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.mapping.placement import place
+from tssd.hw_targets.sim import streaming
+from tssd.hw_targets.sim.engine import Run, StepTiming, run, run_record
+from tssd.hw_targets.sim.trace import chrome_trace
+
+CHIP = load_chip("loihi2")
+
+
+def in_parts_of(size: int, case: Case) -> Run:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "SAMPLES", size)
+        return run(case.network, case.inputs, place(case.network, CHIP), CHIP)
+
+
+@given(cases(), st.integers(1, 3))
+@settings(max_examples=15, deadline=None)
+def test_the_size_of_the_parts_changes_no_figure(case: Case, size: int) -> None:
+    inputs = np.concatenate([case.inputs, case.inputs[:, ::-1], case.inputs], axis=1)
+    whole, parts = (in_parts_of(n, replace(case, inputs=inputs)) for n in (inputs.shape[1], size))
+    for field in fields(StepTiming):
+        one, other = (getattr(r.timing, field.name) for r in (whole, parts))
+        np.testing.assert_array_equal(one, other, err_msg=field.name)
+    np.testing.assert_array_equal(whole.alone_us, parts.alone_us)
+    np.testing.assert_array_equal(whole.tally.readout, parts.tally.readout)
+    for name, events in whole.tally.events.items():
+        np.testing.assert_array_equal(events, parts.tally.events[name])
+    for name, column in whole.counters.columns.items():
+        np.testing.assert_array_equal(column, parts.counters.columns[name])
+
+
+@given(cases(), st.data())
+@settings(max_examples=10, deadline=None)
+def test_steps_of_the_ring_asked_for_again_are_the_same(case: Case, data: st.DataObject) -> None:
+    done = in_parts_of(2, case)
+    first = data.draw(st.integers(0, done.steps - 1))
+    last = data.draw(st.integers(first + 1, done.steps))
+    some = run_record(case.network, done.spikes_of(range(first, last)), done.placement, CHIP).timing
+    np.testing.assert_array_equal(some.cycles, done.timing.cycles[first:last])
+    np.testing.assert_array_equal(some.core, done.timing.core[first:last])
+    again = run_record(case.network, done.record, done.placement, CHIP)
+    assert chrome_trace(again, first, last - first) == chrome_trace(done, first, last - first)
+
+
+def test_memory_does_not_grow_with_the_samples() -> None:
+    """Three times as many: one part at a time is coded, and little more is held at any moment."""
+    network = mlp(400, 300, 10)
+    shown = random_inputs(network, 0, 1)
+    placement = place(network, CHIP)
+
+    def most(samples: int) -> int:
+        asked: list[int] = []
+
+        def part(first: int, last: int) -> np.ndarray:
+            asked.append(last - first)
+            return np.repeat(shown, last - first, axis=1)
+
+        tracemalloc.start()
+        run(network, Inputs(samples, part), placement, CHIP, "bound")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert max(asked) <= streaming.SAMPLES
+        return peak
+
+    most(streaming.SAMPLES)  # what is compiled and kept
+    once, thrice = most(2 * streaming.SAMPLES), most(6 * streaming.SAMPLES)
+    per_step = 2 * (14 + 8 * placement.cores) * 8 * 2  # two rows, of this and of the alone run
+    assert thrice - once < 4 * streaming.SAMPLES * network.time_steps * per_step
+
+
+def test_held_inputs_are_given_as_they_are() -> None:
+    network = mlp(5, 3)
+    inputs = random_inputs(network, 0, 5)
+    parts = list(as_inputs(inputs).batches(2))
+    assert [first for first, _ in parts] == [0, 2, 4]
+    np.testing.assert_array_equal(np.concatenate([part for _, part in parts], axis=1), inputs)
+    np.testing.assert_array_equal(as_inputs(inputs).whole(), inputs)
