@@ -175,6 +175,16 @@ REFUSED: dict[Callable[[Net, Tensor], Any], str] = {
 }
 
 
+@pytest.mark.parametrize("name", ["snntorch_nets", "torch_nets", "tssd_nets"])
+def test_a_branch_is_seen_whatever_the_authors_file_is_called(name: str) -> None:
+    """snnTorch's own checks of its input are no branches of the author; a like name is not it."""
+    code = "def step(net, x): return net.plain(x if x.sum() > 0 else -x)"
+    names: dict[str, Any] = {"__name__": name}
+    exec(code, names)
+    with pytest.raises(TssdError, match="values of the samples that become Python numbers"):
+        through(Net(names["step"]))
+
+
 def samples(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((9, 8), np.float32)
 

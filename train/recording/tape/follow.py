@@ -327,9 +327,9 @@ def _asked_by_snntorch() -> bool:
     """Whether snnTorch itself, checking what it was given, turned a value into a number."""
     frame = sys._getframe(1)
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if not name.startswith(("torch", "tssd.train.recording")):
-            return bool(name.startswith("snntorch"))
+        package = frame.f_globals.get("__name__", "").split(".")
+        if package[0] != "torch" and package[:3] != ["tssd", "train", "recording"]:
+            return bool(package[0] == "snntorch")
         if frame.f_back is None:
             break
         frame = frame.f_back
