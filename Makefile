@@ -8,6 +8,7 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel docs results clean \
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz \
+	campaign-mutants bench-memory \
 	bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
@@ -60,6 +61,9 @@ campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on ever
 campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled processes
 	$(BIN)/python -m benchmarks.exchange_fuzz
 
+campaign-mutants: $(VENV)/.installed  ## small wrong changes, and whether the tests notice; goes on; MINUTES=60
+	$(BIN)/python -m benchmarks.mutants --minutes $(or $(MINUTES),60)
+
 bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake, a C++ compiler, git)
 	$(BIN)/python -m benchmarks.booksim
 
@@ -89,6 +93,9 @@ bench-platforms: $(VENV)/.installed  ## our NIR files read by norse, sinabs, roc
 
 bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
 	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
+
+bench-memory: $(VENV)/.installed  ## peak memory of 10,000 samples, simulated and compared
+	$(BIN)/python -m benchmarks.memory
 
 bench-onnx: $(VENV)/.installed  ## ONNX beside the definition on BUNDLES' test sets and 1,000 networks
 	$(BIN)/python -m benchmarks.onnx_equality $(BUNDLES)

@@ -387,3 +387,16 @@ def test_reader_takes_no_memory_bomb(good: Path) -> None:
         file.create_dataset("layer/1/weight", (1 << 24, 3, 3, 3), np.int8)
     with pytest.raises(FileFormatError, match="as many as are stored"):
         read_netx(good)
+
+
+@pytest.mark.parametrize("bias", [(0, 5, 0), (5, 0, -7), (0, 0, 3)])
+def test_a_layer_with_some_biases_of_zero_keeps_the_others(
+    tmp_path: Path, bias: tuple[int, ...]
+) -> None:
+    network = pooled()
+    mantissas = np.array(bias)
+    last = replace(network.readout, bias_mant=mantissas)
+    write_netx(replace(network, populations=(*network.populations[:-1], last)), tmp_path / "n.net")
+    layer = read_netx(tmp_path / "n.net")[-1]
+    assert layer.bias is not None
+    np.testing.assert_array_equal(layer.bias, mantissas << (last.bias_exp - 6))
