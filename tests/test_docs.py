@@ -11,6 +11,8 @@ from docs_lines import PAGES, ROOT, commands, fences
 from tssd.cli import cli
 
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+STAGES = "train|calibration|export|hw_targets|tssd|tests|docs|benchmarks"
+PLACE = re.compile(rf"`((?:{STAGES})/[\w./-]*)`")
 NAMES = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -34,6 +36,22 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
     for target, _ in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" not in target and not target.startswith("mailto:"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/extend.md"])
+def test_every_file_that_is_named_exists(name: str) -> None:
+    """A module may stand without its suffix."""
+    places = PLACE.findall((ROOT / name).read_text(encoding="utf-8"))
+    assert places
+    missing = [x for x in places if not (ROOT / x).exists() and not (ROOT / f"{x}.py").exists()]
+    assert not missing
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r": ([\w/-]+\.md)$", text, re.M)
+    pages = [x.relative_to(ROOT / "docs").as_posix() for x in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted(pages)
 
 
 @pytest.mark.parametrize(
