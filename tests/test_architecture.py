@@ -33,7 +33,7 @@ ROOMS = {
     ),
     "calibration": (("quantizing",), ("comparing",)),
     "export": (("reading",), ("nir",), ("c", "netx", "onnx"), ("bundle",)),
-    "export/nir": (("integers",), ("graphs",)),
+    "export/nir": (("integers",), ("graphs",), ("from_float",)),
     "hw_targets": (
         ("chip",),
         ("mapping",),
@@ -47,6 +47,7 @@ ROOMS = {
         ("simulating",),
         ("checks",),
         ("inspecting",),
+        ("live",),
         ("demo",),
         ("commands",),
         ("cli",),

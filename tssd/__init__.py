@@ -1,6 +1,29 @@
 """tssd: from a self-distilled spiking network to a neuromorphic chip.
 
-Importing the package loads neither torch nor numba; each stage is imported on use.
+    net = tssd.export(module, samples, labels, target="loihi2", out="build/x")
+
+takes a snnTorch module from Python (``tssd.live``). Importing the package loads neither torch nor
+numba; each stage is imported on use.
 """
 
+import types
+from typing import TYPE_CHECKING, Any
+
+import tssd.export as _stage  # before anyone else imports it
+
+if TYPE_CHECKING:
+    from tssd.live.exporting import Exported
+
 __version__ = "0.1.0"
+
+
+class _Stage(types.ModuleType):
+    """``tssd.export`` is a stage of the chain, and what it does, called: ``tssd.live``'s export."""
+
+    def __call__(self, *given: Any, **options: Any) -> "Exported":
+        from tssd.live.exporting import export
+
+        return export(*given, **options)
+
+
+_stage.__class__ = _Stage

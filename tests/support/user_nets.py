@@ -62,6 +62,12 @@ def build_sigmoid() -> nn.Module:
     return nn.Sequential(OrderedDict(act=nn.Sigmoid(), rest=Small()))
 
 
+def build_layer_norm() -> nn.Module:
+    """Every neuron's current depends on all of its layer's: no chip of this kind says that."""
+    layers = (nn.Flatten(), nn.Linear(64, 32), nn.LayerNorm(32), leaky(), nn.Linear(32, 10))
+    return nn.Sequential(*layers)
+
+
 def build_spikes() -> nn.Module:
     """Spike counts as logits."""
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), leaky())

@@ -21,13 +21,12 @@ from typing import Any
 
 import snntorch
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.networks.network import READOUT, SpikingNet, Unrolling
 from tssd.train.networks.neuron import NeuronModel
-from tssd.train.networks.trace import trace
 
 
 class WeakHead(nn.Module):
@@ -182,29 +181,6 @@ class UserNet(SpikingNet):
                     )
         if not neurons:
             raise NetworkError("module", found="no spiking neuron", allowed="snntorch neurons")
-
-    def deployed(self) -> fx.GraphModule:
-        """The module without what its first output does not depend on, in inference mode.
-
-        Raises NetworkError where forward cannot be followed (data-dependent control flow).
-        """
-        graph = trace(self.module)
-        for node in graph.nodes:
-            if node.op == "output" and isinstance(node.args[0], tuple | list):
-                node.args = (node.args[0][0],)
-        alone = fx.GraphModule(self.module, graph)
-        alone.graph.eliminate_dead_code()
-        alone.recompile()
-        alone.delete_all_unused_submodules()
-        alone.eval()
-        return alone
-
-    def stripped_logits(self, images: Tensor, steps: int) -> Tensor:
-        """Step logits of the deployed module, to compare with those of the whole."""
-        alone = UserNet(self.deployed(), self.input_shape, self.classes).eval()
-        with torch.no_grad():
-            logits: Tensor = alone(images, steps)
-        return logits
 
 
 class _keep:

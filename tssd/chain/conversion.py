@@ -6,13 +6,15 @@ from pathlib import Path
 
 from tssd.atomic import folder_written_whole
 from tssd.calibration.int_network import IntNetwork
-from tssd.chain.float_import import graph_of_model
+from tssd.chain.module_export import proofs, with_samples
 from tssd.chain.module_source import ModelSource
+from tssd.chain.own_module import ModuleReading, take_over
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, FileFormatError
 from tssd.export.bundle.folder import read_bundle
 from tssd.export.c.folder import write_c
 from tssd.export.netx.write import write_netx
+from tssd.export.nir.from_float import from_float
 from tssd.export.nir.graphs.dialects import write_for
 from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.read import read_graph
@@ -21,6 +23,7 @@ from tssd.export.nir.integers.graph import NirMode
 from tssd.export.nir.integers.read import read_nir
 from tssd.export.nir.integers.write import write_nir
 
+DRAWN = 16  # samples that are drawn where none are given
 FORMATS = (".nir", ".net")
 
 
@@ -47,16 +50,23 @@ def convert(source: Path, out: Path, form: FileForm) -> str | None:
     return None
 
 
-def convert_model(model: ModelSource, out: Path, form: FileForm) -> str | None:
-    """The user's snnTorch module as a ``.nir`` of float weights; returns as ``convert`` does."""
+def convert_model(
+    model: ModelSource, samples: str | None, reading: ModuleReading, out: Path, form: FileForm
+) -> str | None:
+    """The user's snnTorch module as a ``.nir`` of float weights, after it was found equal to it on
+    *samples* (None: drawn at random); returns as ``convert`` does."""
     check_new(out)
     if out.suffix != ".nir":
         raise ConfigError("--out", found=out.name, allowed="a .nir file, for a float module")
-    graph = graph_of_model(model, form.mode, form.dt_seconds)
+    given, reading = with_samples(model, samples, reading, DRAWN)
+    taken = take_over(model.load(), given.as_seen(), reading)
+    told = "; ".join(f"{row.name}: {row.found}" for row in proofs(taken, given))
+    graph = from_float(taken.network, form.dt_seconds, form.mode)
     if form.platform is not None:
-        return write_for(graph, out, form.platform)
+        more = write_for(graph, out, form.platform)
+        return told + (f"; {more}" if more else "")
     write_graph(graph, out)
-    return None
+    return told
 
 
 def convert_to_c(source: Path, folder: Path) -> str:

@@ -1,7 +1,7 @@
 """A float network from elsewhere becomes a bundle: calibrated, quantized, placed, recorded.
 
-Two ways in, one way on: a NIR graph of any tool, or a snnTorch module of the user. They bring
-weights but no data, so the samples that the scales are fitted to come from the user.
+A NIR graph of any tool brings weights but no data, so the samples that the scales are fitted to
+come from the user.
 """
 
 from collections.abc import Mapping
@@ -12,20 +12,16 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tssd.calibration.comparing.levels import rounding_note
-from tssd.chain.module_source import ModelSource
 from tssd.chain.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
 from tssd.chain.platform_notes import differing, platform_notes
 from tssd.chain.user_samples import UserSamples, load_samples
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.manifest import sha256
-from tssd.export.bundle.place import check_place
-from tssd.export.nir.graphs.from_snntorch import DT_SECONDS, from_snntorch
 from tssd.export.nir.graphs.graph import FloatArray, Graph
 from tssd.export.nir.graphs.profiles import Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.to_float import no_delay_refused, to_float
-from tssd.export.nir.integers.graph import NirMode
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import ImageArray, presented
 from tssd.train.handover.input_map import plain_map
@@ -91,7 +87,7 @@ def export_graph(
     seen = _frames(source, stripped, material.calibration)
     notes = (
         *platform_notes(graph, rule, source.answers, seen),
-        *_rounding(traced, stripped, samples),
+        *rounding(traced, stripped, samples),
     )
     return write(
         deployable, material, out, options, about, notes=notes, force=force, on_step=on_step
@@ -119,7 +115,7 @@ def _refuse_no_delay(graph: Graph, rule: SteppingRule, source: FloatSource) -> N
     raise no_delay_refused(graph, f": {slots:,} of {whole:,} slots differ from a plain subtract")
 
 
-def _rounding(network: FloatNetwork, mapped: FloatNetwork, samples: UserSamples) -> tuple[str, ...]:
+def rounding(network: FloatNetwork, mapped: FloatNetwork, samples: UserSamples) -> tuple[str, ...]:
     """What the levels of the input cost, on a few samples."""
     if samples.values is None:
         return ()
@@ -140,38 +136,3 @@ def material_of(samples: UserSamples, options: ExportOptions) -> Material:
     return Material(
         images[:half], images[checked], labels[checked], images[half : half + GOLDEN_SAMPLES]
     )
-
-
-# ---------------------------------------------------------------- a module of the user
-
-
-def export_model(
-    model: ModelSource,
-    out: Path,
-    source: FloatSource,
-    options: ExportOptions,
-    *,
-    force: bool = False,
-    on_step: Step = lambda text: None,
-) -> Bundle:
-    """The bundle of the user's snnTorch module."""
-    given = (model.weights, source.calibration, options.placement, Path(options.target))
-    check_place(out, force, given)
-    on_step("trace the module")
-    told: dict[str, Any] = {"model": model.name}
-    if model.weights is not None:
-        told |= {"weights": model.weights.name, "sha256": sha256(model.weights)}
-    graph = graph_of_model(model)
-    return export_graph(graph, out, source, options, told, force=force, on_step=on_step)
-
-
-def graph_of_model(
-    model: ModelSource, mode: NirMode = NirMode.EXACT, dt_seconds: float = DT_SECONDS
-) -> Graph:
-    """Its graph of one step; what is not proven is refused by the path of the module."""
-    text = model.input_shape or ""
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise ConfigError("--input-shape", found=repr(text), allowed="C,H,W or N, as in 1,28,28")
-    shape = tuple(int(part) for part in parts)
-    return from_snntorch(model.load(), shape, dt_seconds, mode)

@@ -1,5 +1,6 @@
 """A snnTorch module of the user: by its importable name or in hand, with its weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,13 @@ from typing import Any
 from torch import nn
 
 from tssd.chain.weights import load_weights
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, NetworkError
 from tssd.train.networks.user_module import import_named
+
+AUTHORS = (  # what an author's own code raises
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, NameError, OSError),
+    *(NotImplementedError, RuntimeError, SyntaxError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,18 @@ class ModelSource:
     weights: Path | None = None
     input_shape: str | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape that ``input_shape`` says, if anything."""
+        if self.input_shape is None:
+            return None
+        parts = self.input_shape.replace("x", ",").split(",")
+        if not all(part.strip().isdecimal() and int(part) for part in parts):
+            raise ConfigError(
+                "--input-shape", found=repr(self.input_shape), allowed="C,H,W or N, as in 1,28,28"
+            )
+        return tuple(int(part) for part in parts)
+
     def load(self) -> nn.Module:
         """The module with its weights, in inference mode."""
         return load_module(self.name, self.weights)
@@ -26,6 +44,14 @@ class ModelSource:
 
 def load_module(name: str, weights: Path | None) -> nn.Module:
     """``pkg.module:build`` called (or a module found there), with *weights*, in inference mode."""
+    module = named_module(name)
+    if weights is not None:
+        load_weights(module, weights)
+    return module.eval()
+
+
+def named_module(name: str) -> nn.Module:
+    """What ``pkg.module:build`` leads to: the module itself, or what a function returns."""
     if not all(name.partition(":")):
         raise ConfigError("--model", found=repr(name), allowed="package.module:function")
     try:
@@ -34,9 +60,29 @@ def load_module(name: str, weights: Path | None) -> nn.Module:
         raise ConfigError(
             "--model", found=f"{name!r} ({error})", allowed="a module that can be imported"
         ) from None
-    module: Any = found() if callable(found) and not isinstance(found, nn.Module) else found
+    except AUTHORS as error:
+        raise _authors(f"import of {name.partition(':')[0]}", error) from None
+    is_made = isinstance(found, nn.Module) or not callable(found)
+    module: Any = found if is_made else _built(name, found)
     if not isinstance(module, nn.Module):
         raise ConfigError("--model", found=type(module).__name__, allowed="a torch module")
-    if weights is not None:
-        load_weights(module, weights)
-    return module.eval()
+    return module
+
+
+def _built(name: str, build: Callable[[], Any]) -> Any:
+    try:
+        return build()
+    except AUTHORS as error:
+        raise _authors(name, error) from None
+
+
+def _authors(where: str, error: Exception) -> NetworkError:
+    said = (str(error).splitlines() or [""])[0]
+    needs = isinstance(error, TypeError) and "required positional argument" in said
+    return NetworkError(
+        where,
+        found=f"raised by your module: {type(error).__name__}: {said}",
+        hint="a function without arguments that returns it: def build(): return Net(...)"
+        if needs
+        else None,
+    )

@@ -25,7 +25,7 @@ from tssd.calibration.quantizing.scales import Options as QuantizeOptions
 from tssd.calibration.quantizing.scales import Scales, choose
 from tssd.calibration.tally import Tally
 from tssd.chain.own_data import data_of
-from tssd.chain.users_module import strip_module
+from tssd.chain.users_module import take_over_trained, trained_accuracy
 from tssd.contracts import Contract, not_run, require
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle, write_bundle
@@ -55,6 +55,7 @@ from tssd.train.networks.user_module import UserNet
 Step = Callable[[str], None]
 GOLDEN_SAMPLES = 4
 PLACEMENT_SAMPLES = 64
+COMPARED_SAMPLES = 256  # of those to check with
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,7 @@ def export_run(
     on_step("strip the weak classifiers")
     net, checkpoint = load_net(run, module)
     dataset = data_of(checkpoint.config, data)
-    example, steps = dataset.train.images[:8], checkpoint.config.student_steps
-    if isinstance(net, UserNet):
-        stripped = strip_module(net, example, steps)
-    else:
-        stripped = strip(net, example, steps)
-    logits = Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits")
+    steps = checkpoint.config.student_steps
     source = {
         "train": checkpoint.config.to_table(),
         "dataset": dataset.name,
@@ -136,7 +132,16 @@ def export_run(
         "trained": tested(run),
     }
     material = _material(dataset, options)
-    deployable = deploy(stripped, material, options, on_step, (logits,))
+    proofs: tuple[Contract, ...]
+    if isinstance(net, UserNet):
+        taken = take_over_trained(net, compared(material), steps)
+        stripped, source = taken.network, source | dict(taken.told())
+        proofs = (taken.agreement.contract(), trained_accuracy(net, run, dataset.val, steps))
+        require(proofs)
+    else:
+        stripped = strip(net, dataset.train.images[:8], steps)
+        proofs = (Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits"),)
+    deployable = deploy(stripped, material, options, on_step, proofs)
     return write(deployable, material, out, options, source, force=force, on_step=on_step)
 
 
@@ -280,6 +285,12 @@ def accuracy_contract(
         return not_run("FloatNetwork -> IntNetwork: accuracy", "the samples have no labels")
     found = counted.classes() == wanted
     return agreement.accuracy_contract(folding.after == wanted, found, options.tolerance_points)
+
+
+def compared(material: Material) -> ImageArray:
+    """The samples on which a user's module is compared with its network."""
+    parts = (material.calibration, material.checked[:COMPARED_SAMPLES])
+    return np.concatenate(parts)
 
 
 def _material(dataset: Dataset, options: ExportOptions) -> Material:

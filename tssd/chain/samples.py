@@ -41,14 +41,32 @@ def bundle_samples(bundle: Bundle, count: int, data: Path | None) -> Samples:
         found = data_of(_trained(bundle.manifest["source"]), data)
         part = found.test.first(count)
         shown = f"first {len(part)} of {len(found.test)} test samples of {name}"
-        return _samples(bundle, part.images[:], part.labels, shown)
+        return samples_of(bundle, part.images[:], part.labels, shown)
     if data is not None:
         own = load_user_samples(data, sample_shape(bundle), entry_of(bundle))
+        _check_enters(bundle, data, own.images)
         labels = None if own.labels is None else own.labels[:count]
         amount = min(count, len(own.images))
         shown = f"first {amount} of {counted(len(own.images), 'sample')} of your {data.name}"
-        return replace(_samples(bundle, own.images[:count], labels, shown), notes=own.notes)
+        return replace(samples_of(bundle, own.images[:count], labels, shown), notes=own.notes)
     return golden_samples(bundle, count)
+
+
+def _check_enters(bundle: Bundle, path: Path, images: ImageArray) -> None:
+    """What a user's module makes of its samples enters the chip, not the samples; frames for each
+    step are no still image."""
+    source = bundle.manifest.get("source", {})
+    frames = images.ndim == len(sample_shape(bundle)) + 2
+    encoder, wanted = source.get("encoder"), bool(source.get("frames"))
+    if (encoder and not (wanted and frames)) or (wanted and not frames):
+        raise DataError(
+            str(path),
+            found="frames" if frames else "still samples",
+            allowed=f"what enters: the frames (N, T, ...) that {encoder} makes of samples"
+            if encoder
+            else "frames (N, T, ...), as those of the export",
+            hint="without --data the bundle's own golden inputs are verified",
+        )
 
 
 def golden_samples(bundle: Bundle, count: int | None = None) -> Samples:
@@ -78,7 +96,8 @@ def samples_hash(inputs: IntArray | Inputs) -> str:
     return whole.hexdigest()
 
 
-def _samples(bundle: Bundle, images: ImageArray, labels: IntArray | None, shown: str) -> Samples:
+def samples_of(bundle: Bundle, images: ImageArray, labels: IntArray | None, shown: str) -> Samples:
+    """*images* as they enter the bundle."""
     encode = encoder_of(bundle)
     inputs = Inputs(len(images), lambda first, last: encode(images[first:last]))
     return Samples(inputs, images, labels, shown)

@@ -4,7 +4,7 @@ inputs   (N, *input shape), or frames (N, T, *input shape), on the 256 levels of
 labels   (N,), whole numbers
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,9 @@ def load_samples(path: Path | str, shape: Shape, entry: InputMap | None = None) 
 
 def fitting(given: Given, shape: Shape, entry: InputMap | None = None) -> UserSamples:
     """*given* as samples of *shape*, or frames of it, on the levels of ``entry``; of a map that
-    holds them all without one."""
+    holds them all without one. A series (channels, length) enters a chip as an image of one row."""
+    if len(shape) == 3 and shape[1] == 1:
+        given = _as_rows(given, shape)
     check_shape(given, shape, frames=given.inputs.ndim == len(shape) + 2)
     pixels = given.unit == BYTE_MAX
     made = entry or (plain_map(shape) if pixels else input_map(given.as_seen(), shape))
@@ -48,6 +50,14 @@ def fitting(given: Given, shape: Shape, entry: InputMap | None = None) -> UserSa
     outside = made.outside(seen)
     notes = (f"{given.origin}: {outside}: they are held at its ends",) if outside else ()
     return UserSamples(made.to_bytes(seen), given.labels, made, seen, notes)
+
+
+def _as_rows(given: Given, shape: Shape) -> Given:
+    found = given.inputs.shape
+    rows = found[-2:] == (shape[0], shape[2]) and len(found) in (3, 4)
+    if not rows or found[1:] == shape:
+        return given
+    return replace(given, inputs=given.inputs[..., None, :])
 
 
 def load_integers(path: Path, shape: Shape, time_steps: int) -> IntArray:

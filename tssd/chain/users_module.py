@@ -1,26 +1,50 @@
-"""A trained user's module as a FloatNetwork: what the first output depends on, read by torch.fx."""
+"""A user's module that was trained here: read from what it does, as any module of a user is.
 
-import torch
+Its first output is the network's, whatever else it returns: weak classifiers are left behind. The
+class is the mean over the steps, as in training.
+"""
 
-from tssd.contracts import check, require
-from tssd.export.nir.graphs.from_snntorch import from_snntorch
-from tssd.export.nir.graphs.to_float import to_float
-from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray
-from tssd.train.networks.coding import to_current
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tssd.chain.own_module import ACCURACY, ModuleReading, Taken, module_accuracy, taken_from
+from tssd.contracts import Contract, not_run
+from tssd.errors import NetworkError
+from tssd.train.data.splits import Split
+from tssd.train.handover.float_run import PIXEL_MAX, ImageArray
+from tssd.train.loop.evaluate import accuracies
 from tssd.train.networks.user_module import UserNet
+from tssd.train.recording.record import record
+from tssd.train.recording.recording import Readout
 
 
-def float_of_module(net: UserNet, time_steps: int) -> FloatNetwork:
-    """The populations and projections; what has no counterpart is refused by its module path."""
-    return to_float(from_snntorch(net.deployed(), net.input_shape), time_steps)
+def take_over_trained(net: UserNet, images: ImageArray, time_steps: int) -> Taken:
+    """The network of *net*'s module, compared with it on *images*."""
+    frames = images.ndim == len(net.input_shape) + 2
+    shown = images[:, :time_steps] if frames else images
+    values = shown.astype(np.float32) / np.float32(PIXEL_MAX)
+    module = net.module.eval()
+    recording = record(module, values, time_steps=time_steps, frames=frames)
+    if recording.encoder is not None:
+        raise NetworkError(
+            "module",
+            found=recording.encoder,
+            allowed="samples that enter as they are",
+            hint="tssd export --model, which deploys behind what the module makes of its samples",
+        )
+    first = recording.outputs[0]
+    mean = Readout.MEMBRANE_SUM if first.what == "membrane" else None
+    reading = replace(ModuleReading(), output=first.name, readout=mean)
+    return taken_from(module, values, reading, recording)
 
 
-def strip_module(net: UserNet, example: ImageArray, time_steps: int) -> FloatNetwork:
-    """The same, after the logits with and without heads were found equal bit for bit."""
-    images = to_current(example)
-    with torch.no_grad():
-        whole = net.eval()(images, time_steps)
-    differing = int((whole != net.stripped_logits(images, time_steps)).sum())
-    require([check("logits with and without heads", differing == 0, differing, 0, "output")])
-    return float_of_module(net, time_steps)
+def trained_accuracy(net: UserNet, run: Path, val: Split, time_steps: int) -> Contract:
+    """The module's own accuracy beside the one that its training recorded."""
+    path = run / "manifest.json"
+    if not path.is_file():
+        return not_run(ACCURACY, "the training run did not come to its end")
+    recorded = float(json.loads(path.read_text(encoding="utf-8"))["accuracy"]["val"])
+    return module_accuracy(accuracies(net, val, time_steps)[-1], recorded, len(val))

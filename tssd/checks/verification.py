@@ -18,7 +18,7 @@ from tssd.checks import reporting
 from tssd.checks.engines import engines_of
 from tssd.checks.evaluation import Evaluation, accuracy, compare_engines, wilson
 from tssd.checks.measured import read_log
-from tssd.contracts import Contract, check
+from tssd.contracts import OWN_MODULE, Contract, check
 from tssd.errors import NetworkError
 from tssd.export.bundle.folder import Bundle, check_golden, read_bundle
 from tssd.export.nir.integers.roundtrip import check_file
@@ -44,14 +44,18 @@ class VerifyOptions:
 
 
 def verify(
-    folder: Path, options: VerifyOptions, on_batch: Callable[[int], None] = lambda done: None
+    folder: Path,
+    options: VerifyOptions,
+    on_batch: Callable[[int], None] = lambda done: None,
+    samples: Samples | None = None,
 ) -> Report:
-    """Evaluate the bundle in *folder* and leave the report in ``report/``.
+    """Evaluate the bundle in *folder*, on *samples* or those that *options* name, and leave the
+    report in ``report/``.
 
     What other engines found before on the same samples stays in it.
     """
     bundle = read_bundle(folder)
-    samples = bundle_samples(bundle, options.samples, options.data)
+    samples = samples or bundle_samples(bundle, options.samples, options.data)
     evaluation = evaluate(bundle, options, samples, on_batch)
     line = command_line(folder, options)
     report = reporting.build(bundle, evaluation, options.device, line, samples)
@@ -161,9 +165,10 @@ def _float_side(
 
 
 def _recorded(bundle: Bundle) -> list[Contract]:
-    """What only the export could check (the network with its heads), as it was found there."""
+    """What only the export could check (a user's module, the network with its heads), as it was
+    found there."""
     rows = [Contract(**row) for row in bundle.manifest.get("contracts", [])]
-    return [row for row in rows if row.name == "SpikingNet -> stripped"]
+    return [r for r in rows if r.name.startswith(OWN_MODULE) or r.name == "SpikingNet -> stripped"]
 
 
 def _summary(name: str, rows: list[Contract]) -> Contract:

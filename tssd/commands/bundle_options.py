@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from tssd import terminal
+from tssd.contracts import OWN_MODULE
 from tssd.errors import ConfigError
 from tssd.export.nir.graphs.profiles import DISCRETISATIONS, GAINS, PROFILES, TIMED
 
@@ -40,7 +41,49 @@ def model(command: Command) -> Command:
             "--weights", type=click.Path(path_type=Path), help="Its .pt or .safetensors file."
         ),
         click.option(
-            "--input-shape", metavar="C,H,W", help="Its input, of one sample and one step."
+            "--input-shape", metavar="C,H,W", help="Its input of one step; else as the samples are."
+        ),
+    )
+
+
+READOUTS = ("count", "last-step", "membrane-last", "membrane-sum", "membrane-max")
+
+
+def reading(command: Command) -> Command:
+    """How a module of the user is read, and the samples on which it is compared."""
+    return _with(
+        command,
+        click.option(
+            "--samples",
+            "--calibration",
+            "samples",
+            metavar="X.NPZ",
+            help="Samples to compare and calibrate on: .npz with 'inputs' (and 'labels'), .npy, or "
+            "PKG.MODULE:DATA_SET.",
+        ),
+        click.option(
+            "--time-steps",
+            type=click.IntRange(1),
+            help="Steps of one sample; a module with a loop and frames say it themselves.  "
+            "[default: 16]",
+        ),
+        click.option("--output", metavar="NAME", help="Which of several outputs is the answer."),
+        click.option(
+            "--readout",
+            type=click.Choice(READOUTS),
+            help="How the class is read from it; else as the module's output says.",
+        ),
+        click.option(
+            "--population",
+            type=click.IntRange(1),
+            metavar="CLASSES",
+            help="The outputs are groups of neurons, one group for each of so many classes.",
+        ),
+        click.option(
+            "--swap-max-pool",
+            is_flag=True,
+            help="Deploy a maximum pooling of currents behind its neuron instead; told what it "
+            "costs.",
         ),
     )
 
@@ -216,6 +259,12 @@ def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
         return
     for row in rows:
         terminal.say(f"{row['name']:<12} {row['kind']:<8} {'x'.join(map(str, row['shape']))}")
+    source = bundle.manifest.get("source", {})
+    if "read_out" in source:
+        terminal.say(f"{source['time_steps']} time steps; read-out: {source['read_out']}")
+    for contract in bundle.manifest.get("contracts", ()):
+        if contract["name"].startswith(OWN_MODULE):
+            terminal.say(f"{contract['name']}: {contract['found']}")
     for note in bundle.manifest.get("notes", ()):
         terminal.say(f"note: {note}")
     for row in bundle.manifest.get("contracts", ()):

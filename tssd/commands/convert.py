@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,6 +31,7 @@ from tssd.export.nir.graphs.profiles import PROFILES
     help="Write tau, r and thresholds as this platform's import reads them.",
 )
 @bundle_options.model
+@bundle_options.reading
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     source: Path | None,
@@ -41,10 +43,13 @@ def command(
     model: str | None,
     weights: Path | None,
     input_shape: str | None,
+    samples: str | None,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Write the integers of SOURCE (a bundle, or a .nir of tssd) or, with --model, your own
-    snnTorch module as one file that other tools read.
+    snnTorch module as one file that other tools read. The module is compared with what is written
+    on --samples, or, with --input-shape alone, on samples drawn at random.
 
     --nir compatible writes LIF and IF nodes; whether they reset to zero or by subtraction only the
     metadata says. --nir exact spells a soft reset out in plain primitives. --for PLATFORM writes
@@ -53,10 +58,13 @@ def command(
     """
     from tssd.chain.conversion import FileForm, convert, convert_model, convert_to_c
     from tssd.chain.module_source import ModelSource
+    from tssd.chain.own_module import reading_of
     from tssd.export.nir.integers.graph import NirMode
 
     if (source is None) == (model is None):
         raise click.UsageError("give SOURCE or --model, one of them")
+    if source is not None and any([weights, input_shape, samples, *reading.values()]):
+        raise click.UsageError("a module's weights, samples and read-out: only with --model")
     if (out is None) == (c_folder is None):
         raise click.UsageError("give --out FILE or --c FOLDER, one of them")
     if c_folder is not None:
@@ -69,8 +77,8 @@ def command(
     if source is not None:
         _say(out, convert(source, out, form), as_json)
     else:
-        note = convert_model(ModelSource(str(model), weights, input_shape), out, form)
-        _say(out, note, as_json)
+        module = ModelSource(str(model), weights, input_shape)
+        _say(out, convert_model(module, samples, reading_of(**reading), out, form), as_json)
 
 
 def _say(out: Path, note: str | None, as_json: bool) -> None:

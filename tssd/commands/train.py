@@ -108,10 +108,12 @@ def train(
 
 def _check_users_module(config: Any, dataset: Any) -> None:
     """Refuse before the training what could not be exported after it."""
-    from tssd.chain.users_module import float_of_module
+    from tssd.chain.users_module import take_over_trained
+    from tssd.contracts import require
     from tssd.train.networks.models import build
     from tssd.train.networks.user_module import UserNet
 
     net = build(config, dataset.shape, len(dataset.classes))
     if isinstance(net, UserNet):
-        float_of_module(net, config.student_steps)
+        shown = dataset.train.images[:8]
+        require([take_over_trained(net, shown, config.student_steps).agreement.contract()])

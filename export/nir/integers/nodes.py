@@ -162,12 +162,12 @@ def plain_weight(network: IntNetwork, index: int) -> npt.NDArray[Any]:
             return squared(ungrouped(weight, projection.groups), projection)[0]
         case ProjectionKind.CONV2D_TRANSPOSED:
             ends = (network.population(x).shape for x in (projection.source, projection.target))
-            return _unrolled(replace(projection, weight=weight), *ends)
+            return unrolled(replace(projection, weight=weight), *ends)
         case _:
             assert_never(projection.kind)
 
 
-def _unrolled(projection: LinearMap, source: Shape, target: Shape) -> npt.NDArray[Any]:
+def unrolled(projection: LinearMap, source: Shape, target: Shape) -> npt.NDArray[Any]:
     """A map as a kernel (C, source neurons, H, W) over an image of one pixel, whose every output
     looks through a tap of its own: NIR has no transposed convolution."""
     neurons, size = math.prod(source), math.prod(source) * max(math.prod(source), math.prod(target))

@@ -10,12 +10,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tssd.chain.users_module import float_of_module, strip_module
+from tssd.chain.users_module import take_over_trained
 from tssd.cli import cli
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.config import Method, TrainConfig
 from tssd.train.data.data_sets import Dataset, load
 from tssd.train.handover.costs import costs
+from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import run
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.loop import train
@@ -37,6 +38,14 @@ def net_of(function: str, **changes: Any) -> UserNet:
     return net
 
 
+def proved(net: UserNet, steps: int) -> FloatNetwork:
+    """The network of the module, after every neuron was found to fire as in it."""
+    taken = take_over_trained(net, IMAGES, steps)
+    assert taken.agreement.differing == 0
+    assert taken.agreement.slots > 0
+    return taken.network
+
+
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     data = load("digits")
@@ -55,7 +64,7 @@ def test_heads_are_found_trained_and_left_behind(
     assert outcome.position.history[0]["spatial"] > 0
     net, _ = load_net(tmp_path, config.model)
     assert isinstance(net, UserNet)
-    network = strip_module(net, IMAGES, 2)
+    network = proved(net, 2)
     assert [p.name for p in network.populations] == ["input", "lif1", "lif2", READOUT]
     with torch.no_grad():
         expected = net(to_current(IMAGES), 2).mean(0).numpy()
@@ -87,15 +96,22 @@ def test_the_reset_that_comes_a_step_late_is_exported() -> None:
     net = net_of("build_late_reset").eval()
     with torch.no_grad():
         expected = net(to_current(IMAGES), 4).mean(0).numpy()
-    activity = run(float_of_module(net, 4), IMAGES)
+    activity = run(proved(net, 4), IMAGES)
     agreeing = np.isclose(activity.logits, expected, rtol=0, atol=1e-4).all(axis=1)
     assert agreeing.mean() >= 0.75
     assert activity.spike_total("lif1") > 0
 
 
+def test_a_subtraction_that_is_not_delayed_is_exported() -> None:
+    net = net_of("build_soft").eval()
+    with torch.no_grad():
+        expected = net(to_current(IMAGES), 4).mean(0).numpy()
+    np.testing.assert_allclose(run(proved(net, 4), IMAGES).logits, expected, atol=1e-4)
+
+
 def test_spike_counts_are_logits() -> None:
     net = net_of("build_spikes", method=Method.CE)
-    network = strip_module(net, IMAGES, 3)
+    network = proved(net, 3)
     with torch.no_grad():
         expected = net.run(to_current(IMAGES), Unrolling(16, 3))[READOUT].mean(0).numpy()
     np.testing.assert_allclose(run(network, IMAGES.copy()).logits, expected, atol=1e-6)
@@ -104,8 +120,8 @@ def test_spike_counts_are_logits() -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("build_soft", "recurrence between populations"),
-        ("build_sigmoid", r"(?s)module act.*Sigmoid"),
+        ("build_layer_norm", r"(?s)module 2.*(layer|Layer)"),
+        ("build_sigmoid", r"(?s)module: found sigmoid in forward.*export --model"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_before_training(

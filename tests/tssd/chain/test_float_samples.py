@@ -8,14 +8,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from tssd.chain.float_import import graph_of_model
-from tssd.chain.module_source import ModelSource
+from tssd.chain.module_source import load_module
+from tssd.chain.own_module import ModuleReading, take_over
 from tssd.chain.torch_module import load
 from tssd.cli import cli
 from tssd.errors import DataError
 from tssd.export.bundle.folder import read_bundle
-from tssd.export.nir.graphs.profiles import Answers, resolve
-from tssd.export.nir.graphs.to_float import to_float
 from tssd.train.handover.float_file import FLOAT_FILE, read
 from tssd.train.handover.float_network import FloatArray
 from tssd.train.handover.float_run import run
@@ -60,14 +58,15 @@ def test_the_map_is_recorded_beside_the_integers_and_the_floats(bundle: Path) ->
 
 
 def test_the_deployed_network_is_the_module_on_its_own_numbers(bundle: Path) -> None:
-    """Float on levels and integers against the trace of the module, in the author's units."""
-    graph = graph_of_model(ModelSource("user_models:default", None, "8"))
-    traced = to_float(graph, STEPS, resolve(graph, Answers()))
+    """Float on levels and integers against what was read from it, in the author's units."""
     values = sensors(64, 0)
-    wanted = run(traced, values, dtype="float64", keep_spikes=True)
+    module = load_module("user_models:default", None)
+    taken = take_over(module, values.astype(np.float32), ModuleReading(time_steps=STEPS))
+    assert taken.agreement.holds
+    wanted = run(taken.network, values, dtype="float64", keep_spikes=True)
     with torch.no_grad():
-        for module, room in ((load(bundle), 0.01), (load(bundle, exact=True), 0.04)):
-            found = module.spikes(module.inputs(values))
+        for deployed, room in ((load(bundle), 0.01), (load(bundle, exact=True), 0.04)):
+            found = deployed.spikes(deployed.inputs(values))
             firing = [name for name in wanted.spikes if name in found and name != "input"]
             assert firing
             for name in firing:

@@ -77,6 +77,15 @@ def test_recordings_give_frames() -> None:
     assert found.images.max() == 255
 
 
+@pytest.mark.parametrize("channels", [1, 6])
+def test_a_series_enters_as_an_image_of_one_row(channels: int) -> None:
+    wanted = (channels, 1, 128)
+    for shape in ((5, channels, 128), (5, *wanted)):
+        assert fitting(gather(np.zeros(shape)), wanted).images.shape == (5, *wanted)
+    frames = fitting(gather(np.zeros((5, 7, channels, 128))), wanted).images
+    assert frames.shape == (5, 7, *wanted)
+
+
 def test_targets_that_are_no_classes_are_no_labels() -> None:
     assert gather(user_sets.Recordings("values")).labels is None
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from float_nets import dense, images, lif, small_residual, small_vgg, stateless
 
-from tssd.export.nir.graphs.from_float import from_float
+from tssd.export.nir.from_float import from_float
 from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run
@@ -19,7 +19,9 @@ from tssd.train.handover import float_run
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
+    FloatProjection,
     PopulationKind,
+    ProjectionKind,
     Reset,
 )
 
@@ -63,6 +65,8 @@ NETWORKS = {
     "hard": small_vgg(1, Reset.HARD),
     "soft": small_vgg(2, Reset.SOFT),
     "soft-by": with_neurons(small_vgg(3, Reset.SOFT), reset_by=one(1.7)),
+    "late": with_neurons(small_vgg(9, Reset.SOFT), reset_by=one(2.0)),
+    "bias": with_neurons(small_vgg(8, Reset.SOFT), bias=one(0.2)),
     "none": with_neurons(small_vgg(4, Reset.SOFT), reset=Reset.NONE),
     "no-leak": with_neurons(small_vgg(5, Reset.HARD), decay=one(1.0)),
     "memory": with_neurons(small_residual(6, Reset.SOFT), synapse_decay=one(0.6), bias=one(0.1)),
@@ -99,7 +103,7 @@ def test_every_neuron_of_the_file_fires_as_in_the_network(
         assert 0.01 < spikes.mean() < 0.99
         np.testing.assert_array_equal(spikes, expected.spikes[neuron], err_msg=neuron)
     kinds = {node.type for node in graph.nodes.values()}
-    spelled = mode is NirMode.EXACT and name.startswith(("soft", "rec", "mem"))
+    spelled = mode is NirMode.EXACT and name.startswith(("soft", "rec", "mem", "bias", "late"))
     assert ("Threshold" in kinds) == (spelled or name == "none")
     assert ("IF" in kinds) == (name == "no-leak")
 
@@ -113,7 +117,7 @@ def test_the_output_adds_up_to_the_readout(name: str) -> None:
     np.testing.assert_allclose(whole.reshape(logits.shape) / network.time_steps, logits, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["hard", "soft", "soft-by", "skip"])
+@pytest.mark.parametrize("name", ["hard", "soft", "soft-by", "late", "bias", "skip"])
 def test_the_file_comes_back_as_the_same_network(name: str, tmp_path: Path) -> None:
     network = NETWORKS[name]
     write_graph(from_float(network), tmp_path / "n.nir")
@@ -126,6 +130,39 @@ def test_the_file_comes_back_as_the_same_network(name: str, tmp_path: Path) -> N
     for p in network.populations[1:-1]:
         np.testing.assert_array_equal(found.spikes[p.name], wanted.spikes[p.name], err_msg=p.name)
     np.testing.assert_allclose(found.logits, wanted.logits, atol=1e-9)
+
+
+def test_a_subtraction_of_theta_over_decay_is_said_as_late() -> None:
+    said = {
+        name: [
+            (node.metadata.get("reset_delay"), "reset_by" in node.metadata)
+            for node in from_float(NETWORKS[name], mode=NirMode.COMPATIBLE).nodes.values()
+            if node.type == "LIF"
+        ]
+        for name in ("late", "soft-by", "soft")
+    }
+    assert set(said["late"]) == {(True, False)}
+    assert set(said["soft-by"]) == {(False, True)}
+    assert set(said["soft"]) == {(False, False)}
+
+
+def test_a_transposed_convolution_is_written_out() -> None:
+    rng = RNG(3)
+    image, small = stateless("input", (2, 3, 3), PopulationKind.INPUT), (3, 5, 5)
+    weight = rng.normal(0, 1, (3, 2, 3, 3))
+    kind = ProjectionKind.CONV2D_TRANSPOSED
+    up = FloatProjection(
+        "input", "n", kind, weight, np.ones(3) * 0.1, stride=(2, 2), padding=(1, 1)
+    )
+    network = FloatNetwork(
+        (image, lif("n", small, Reset.SOFT), stateless("readout", (4,), PopulationKind.READOUT)),
+        (up, dense(rng, "n", "readout", (75, 4))),
+        6,
+    )
+    found = activity(from_float(network), network)
+    expected = float_run.run(network, samples(network), dtype="float64", keep_spikes=True)
+    assert found.nodes["n"].mean() > 0.01
+    np.testing.assert_array_equal(found.nodes["n"], expected.spikes["n"])
 
 
 def test_names_that_are_taken_or_not_allowed_get_others() -> None:

@@ -2,7 +2,8 @@
 r = tau / dt).
 
     hard reset              LIF (no leak: IF)
-    soft reset              COMPATIBLE: LIF or IF, its reset and amount told by metadata
+    soft reset              COMPATIBLE: LIF or IF, its reset and amount told by metadata; an amount
+                            of theta / decay is snnTorch's default, theta a step late
                             EXACT: LI -> Threshold -> Scale(-decay reset_by) -> LI
     no reset                LI -> Threshold
     synaptic memory         an LI in front
@@ -11,6 +12,7 @@ Firing is inclusive in a FloatNetwork and strict in NIR: thresholds go down by o
 readout that forgets nothing is left out: what it adds up leaves by the Output, step by step.
 """
 
+from dataclasses import replace
 from typing import Any, assert_never
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node
 from tssd.export.nir.graphs.profiles import OWN_AMOUNT
 from tssd.export.nir.integers.graph import NirMode
+from tssd.export.nir.integers.nodes import unrolled
 from tssd.train.handover.compose import fold_norm
 from tssd.train.handover.float_network import (
     FloatNetwork,
@@ -29,6 +32,7 @@ from tssd.train.handover.float_network import (
 )
 
 DT_SECONDS = 1e-4
+SAME = 1e-12  # relative difference of two float64 ways to one amount
 FOREVER = 2.0**60  # tau in steps of a neuron that does not leak: 1 - 1 / FOREVER == 1
 
 
@@ -36,7 +40,40 @@ def from_float(
     network: FloatNetwork, dt_seconds: float = DT_SECONDS, mode: NirMode = NirMode.EXACT
 ) -> Graph:
     """The graph of one step of *network*."""
-    return _Writer(network, dt_seconds, mode).graph()
+    return _Writer(with_carried_biases(network), dt_seconds, mode).graph()
+
+
+def with_carried_biases(network: FloatNetwork) -> FloatNetwork:
+    """A neuron's own bias joins a projection that can hold it, so that an Affine or Conv2d node
+    says it: not behind synaptic memory, nor where it differs within a channel of an image."""
+    projections = [fold_norm(j) for j in network.projections]
+    populations = []
+    for p in network.populations:
+        bias = _full(p.bias, p).reshape(p.shape[0], -1)
+        at = _carrier(network, p) if bias.any() else None
+        if at is not None:
+            j = projections[at]
+            dense = not j.kind.spatial
+            if dense or not (bias != bias[:, :1]).any():
+                added = bias.reshape(-1) if dense else bias[:, 0]
+                projections[at] = replace(j, bias=added if j.bias is None else j.bias + added)
+                p = replace(p, bias=0 * p.bias)
+        populations.append(p)
+    return FloatNetwork(tuple(populations), tuple(projections), network.time_steps)
+
+
+def _carrier(network: FloatNetwork, p: FloatPopulation) -> int | None:
+    """The projection that acts in every step of *p* and passes no memory."""
+    if p.synapse_decay is not None:
+        return None
+    return next(
+        (
+            i
+            for i, j in enumerate(network.projections)
+            if j.target == p.name and not j.is_loop and not j.delay
+        ),
+        None,
+    )
 
 
 class _Writer:
@@ -102,8 +139,8 @@ class _Writer:
         spelled = p.reset is Reset.NONE or (p.reset is Reset.SOFT and self.mode is NirMode.EXACT)
         if not spelled:
             about: dict[str, Any] = {"reset": "zero" if p.reset is Reset.HARD else "subtract"}
-            about["reset_delay"] = False
-            if p.reset_by is not None:
+            about["reset_delay"] = _subtracts_late(p, theta)
+            if p.reset_by is not None and not about["reset_delay"]:
                 about[OWN_AMOUNT] = _full(p.reset_by, p)
             rule = {"v_threshold": theta, "v_reset": np.zeros(p.shape)}
             kind, leak = self._leak(p.decay, p)
@@ -115,7 +152,8 @@ class _Writer:
         last = self._add(name, "Threshold", membrane, threshold=theta)
         if p.reset is Reset.SOFT:
             amount = p.threshold if p.reset_by is None else p.reset_by
-            scale = -_full(p.decay, p) * _full(amount, p)
+            late = _subtracts_late(p, theta)
+            scale = -theta if late else -_full(p.decay, p) * _full(amount, p)
             back = self._add(f"{name}_reset", "Scale", last, scale=scale)
             self.edges.append((back, membrane))
         return [*before, membrane][0], last
@@ -161,25 +199,62 @@ class _Writer:
         if j.pool is not None:
             pool = {"kernel_size": j.pool.kernel, "stride": j.pool.stride, "padding": (0, 0)}
             last = self._add(f"{label}_pool", "AvgPool2d", last, **pool)
-        if j.kind is ProjectionKind.DENSE and len(source.shape) > 1:
-            last = self._add(f"{label}_flatten", "Flatten", last, start_dim=0, end_dim=-1)
-        last = self._map(label, fold_norm(j), last)
+        last = self._map(label, j, last, source.shape)
         self.edges.append((last, self.entry[j.target]))
 
-    def _map(self, label: str, j: FloatProjection, source: str) -> str:
-        """The weights, with the projection's bias."""
+    def _map(self, label: str, j: FloatProjection, source: str, shape: tuple[int, ...]) -> str:
+        """The weights, with the projection's bias, on a *source* of *shape*."""
         match j.kind:
-            case ProjectionKind.DENSE if j.bias is None:
-                return self._add(label, "Linear", source, weight=j.weight)
             case ProjectionKind.DENSE:
-                return self._add(label, "Affine", source, weight=j.weight, bias=j.bias)
+                return self._dense(label, j, source, shape)
             case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
                 bias = np.zeros(len(j.weight)) if j.bias is None else j.bias
                 geometry = {"stride": j.stride, "padding": j.padding, "dilation": j.dilation}
-                given = {"weight": j.weight, "bias": bias, "groups": j.groups, **geometry}
-                return self._add(label, "Conv2d", source, **given)
+                return self._conv(label, source, j.weight, bias, groups=j.groups, **geometry)
+            case ProjectionKind.CONV2D_TRANSPOSED:
+                ends = (self.network.population(x).shape for x in (j.source, j.target))
+                kernel = unrolled(j, *ends)
+                bias = np.zeros(len(kernel)) if j.bias is None else j.bias
+                around = (kernel.shape[2] - 1, kernel.shape[3] - 1)
+                pixels = self._pixels(f"{label}_pixels", source, shape)
+                return self._conv(label, pixels, kernel, bias, padding=around)
             case _:
                 assert_never(j.kind)
+
+    def _dense(self, label: str, j: FloatProjection, source: str, shape: tuple[int, ...]) -> str:
+        if len(shape) > 1:
+            source = self._add(f"{label}_flatten", "Flatten", source, start_dim=0, end_dim=-1)
+        if j.bias is None:
+            return self._add(label, "Linear", source, weight=j.weight)
+        return self._add(label, "Affine", source, weight=j.weight, bias=j.bias)
+
+    def _pixels(self, label: str, source: str, shape: tuple[int, ...]) -> str:
+        """(C, H, W) -> (C H W, 1, 1): NIR has no transposed convolution, so one is written out."""
+        neurons = int(np.prod(shape))
+        one = np.eye(neurons).reshape(neurons, *shape)
+        return self._conv(label, source, one, np.zeros(neurons), padding=(0, 0))
+
+    def _conv(
+        self,
+        label: str,
+        source: str,
+        weight: FloatArray,
+        bias: FloatArray,
+        *,
+        padding: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
+    ) -> str:
+        geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return self._add(label, "Conv2d", source, weight=weight, bias=bias, **geometry)
+
+
+def _subtracts_late(p: FloatPopulation, theta: FloatArray) -> bool:
+    """Whether the reset subtracts theta in the step after the spike: theta / decay in its own."""
+    if p.reset is not Reset.SOFT or p.reset_by is None:
+        return False
+    return np.allclose(_full(p.decay, p) * _full(p.reset_by, p), theta, rtol=SAME, atol=0)
 
 
 def _full(parameter: FloatArray, p: FloatPopulation) -> FloatArray:

@@ -1,0 +1,227 @@
+"""``tssd.export``: a module and samples in memory -> a bundle on disk, and what to do with it.
+
+net = tssd.export(module, samples, labels, target="loihi2", out="build/x")
+net.verify()        every engine against the integer definition
+net.simulate()      time and energy on the simulated chip
+net.report()        report.html, shown in a notebook
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from tssd.calibration.int_network import InputCoding
+from tssd.chain.module_export import export_module, most_of
+from tssd.chain.module_source import named_module
+from tssd.chain.own_module import reading_of
+from tssd.chain.pipeline import ExportOptions
+from tssd.chain.samples import samples_of
+from tssd.chain.user_data import gather
+from tssd.chain.user_samples import UserSamples
+from tssd.chain.weights import load_weights
+from tssd.checks.verification import VerifyOptions, verify
+from tssd.errors import counted
+from tssd.export.bundle.folder import Bundle
+from tssd.hw_targets.sim import summary
+from tssd.hw_targets.sim.engine import Run
+from tssd.live.tables import Shown, ShownTable, frame
+from tssd.report import words
+from tssd.report.model import Report
+from tssd.report.store import read_report, write_report
+from tssd.simulating.simulation import Request, prepared, simulate
+from tssd.simulating.simulation_report import enter
+
+ENGINES = ("gpu", "onnx", "sim")
+
+
+def export(
+    module: nn.Module | str,
+    samples: Any,
+    labels: Any = None,
+    *,
+    target: str = "loihi2",
+    out: str | Path,
+    weights: str | Path | None = None,
+    time_steps: int | None = None,
+    output: str | None = None,
+    readout: str | None = None,
+    population: int | None = None,
+    swap_max_pool: bool = False,
+    input_coding: Literal["auto", "graded", "spikes", "bias"] = "auto",
+    force: bool = False,
+    options: ExportOptions | None = None,
+) -> "Exported":
+    """The bundle of *module* (or of ``pkg.module:build``) in the folder *out*.
+
+    *samples*: arrays (N, ...), or frames (N, T, ...); a torch Dataset, a tonic data set or a file.
+    The other arguments are the options of ``tssd export --model``; what is wrong raises as there.
+    """
+    coding = None if input_coding == "auto" else InputCoding(input_coding)
+    chosen = replace(options or ExportOptions(), target=target, input_coding=coding)
+    reading = reading_of(output, readout, population, swap_max_pool, time_steps)
+    own = named_module(module) if isinstance(module, str) else module
+    if weights is not None:
+        load_weights(own, Path(weights))
+    most = most_of(chosen)
+    given = gather(samples, labels, most, chosen.seed).part(slice(most))
+    told = {"model": module if isinstance(module, str) else type(module).__name__}
+    with inference(own):
+        made = export_module(own, given, reading, Path(out), chosen, told, force=force)
+    return Exported(made.bundle, made.samples)
+
+
+@contextmanager
+def inference(module: nn.Module) -> Iterator[None]:
+    """*module* in inference mode, and then as it was."""
+    was = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in was:
+            part.training = training
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Exported(Shown):
+    """A bundle, and the samples that it was checked on."""
+
+    bundle: Bundle
+    samples: UserSamples
+
+    @property
+    def folder(self) -> Path:
+        """Where the bundle lies."""
+        return self.bundle.folder
+
+    def verify(
+        self, against: Sequence[str] = ENGINES, samples: int = 64, device: str = "cpu"
+    ) -> "Verified":
+        """Every contract of the bundle; the engines *against* the integer definition."""
+        images, known = self.samples.images[:samples], self.samples.labels
+        labels = None if known is None else known[:samples]
+        told = f"{counted(len(images), 'sample')} of yours"
+        shown = samples_of(self.bundle, images, labels, told)
+        options = VerifyOptions(tuple(against), len(images), device)
+        return Verified(verify(self.folder, options, samples=shown))
+
+    def simulate(
+        self, samples: int | None = None, timing: Literal["cycle", "bound"] = "cycle"
+    ) -> "SimulatedChip":
+        """Time and energy on the simulated chip, of the bundle's golden inputs."""
+        ready = prepared(Request(self.folder, samples, mode=timing))
+        run = simulate(ready)
+        enter(ready, run, asked=True)
+        return SimulatedChip(run)
+
+    def report(self) -> "Reported":
+        """The report of what was verified and simulated, as files beside the bundle."""
+        report = read_report(self.folder)
+        return Reported(report, tuple(write_report(self.folder, report)))
+
+    def table(self) -> ShownTable:
+        network, manifest = self.bundle.network, self.bundle.manifest
+        lines = [
+            f"{self.folder}: {counted(network.time_steps, 'time step')} on {manifest['target']}",
+            f"read-out: {manifest['source']['read_out']}",
+            *(f"{c['name']}: {c['found']}" for c in manifest["contracts"] if c["found"]),
+            *(f"note: {note}" for note in manifest.get("notes", ())),
+        ]
+        rows = tuple(
+            (p.name, str(p.kind), words.size(p.shape), f"{p.neurons:,}", str(p.reset))
+            for p in network.populations
+        )
+        names = ("layer", "kind", "shape", "neurons", "reset")
+        records = tuple(
+            {"layer": p.name, "kind": str(p.kind), "shape": p.shape, "neurons": p.neurons}
+            for p in network.populations
+        )
+        return ShownTable(tuple(lines), names, rows, records, right=("neurons",))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Verified(Shown):
+    """The contracts that were checked; ``report`` is everything that was found."""
+
+    report: Report
+
+    @property
+    def passed(self) -> bool:
+        """Whether none failed."""
+        return all(c.status != "fail" for c in self.report.contracts)
+
+    def table(self) -> ShownTable:
+        rows = tuple(
+            (c.name, c.status, "" if c.found is None else c.found, c.where or "")
+            for c in self.report.contracts
+        )
+        ran = {name: value for name, value in self.report.accuracy.items() if value is not None}
+        told = ", ".join(f"{name} {words.percent(value)}" for name, value in ran.items())
+        failed = sum(c.status == "fail" for c in self.report.contracts)
+        lines = (
+            f"{counted(len(rows), 'contract')}, {failed} failed, on "
+            f"{counted(self.report.samples, 'sample')}",
+            *([f"accuracy: {told}"] if told else []),
+        )
+        records = tuple(asdict(c) for c in self.report.contracts)
+        return ShownTable(lines, ("contract", "result", "found", "where"), rows, records)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SimulatedChip(Shown):
+    """A simulated run."""
+
+    run: Run
+
+    def table(self) -> ShownTable:
+        total, layers = summary.totals(self.run), summary.layers(self.run)
+        lines = (
+            f"{self.run.chip.title}: {counted(total.cores, 'core')}, timing {self.run.timing.mode}",
+            f"latency {words.duration(total.latency_us)}, pace "
+            f"{words.number(total.inferences_per_s)} inferences per second; limited by "
+            f"{total.bottleneck}",
+            f"energy per inference: dynamic {_energy(total.dynamic_pj)}, "
+            f"static {_energy(total.static_pj)}",
+        )
+        rows = tuple(
+            (
+                x.name,
+                x.cores,
+                words.number(x.spikes),
+                words.number(x.synops),
+                words.energy(x.energy_pj.nominal),
+                words.percent(x.time_share, 1),
+            )
+            for x in layers
+        )
+        names = ("layer", "cores", "spikes", "synops", "energy", "time")
+        return ShownTable(lines, names, rows, tuple(asdict(x) for x in layers), right=names[1:])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reported:
+    """The report and its files; a notebook shows its findings and the way to the HTML page."""
+
+    report: Report
+    paths: tuple[Path, ...]
+
+    def __repr__(self) -> str:
+        written = ", ".join(str(path) for path in self.paths)
+        return "\n".join([*words.findings(self.report), f"wrote {written}"])
+
+    def _repr_html_(self) -> str:
+        sentences = "".join(f"<li>{s}</li>" for s in words.findings(self.report))
+        links = ", ".join(f'<a href="{p.as_posix()}">{p.name}</a>' for p in self.paths)
+        return f"<ul>{sentences}</ul><p>{links}</p>"
+
+    def to_frame(self) -> Any:
+        """The layers of the report as a ``pandas.DataFrame``."""
+        return frame([asdict(layer) for layer in self.report.layers])
+
+
+def _energy(pj: Any) -> str:
+    return f"{words.energy(pj.nominal)} ({words.energy(pj.low)} .. {words.energy(pj.high)})"
