@@ -156,9 +156,10 @@ $(VENV)/.docs: $(VENV)/.installed
 	$(PIP) -e '.[docs]'
 	touch $@
 
-wheel: $(VENV)/.installed  ## source distribution and wheel in dist/
+wheel: $(VENV)/.installed  ## source distribution and wheel in dist/, checked for an index
 	rm -rf build/lib dist
 	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
 
 clean:  ## what can be made again
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
@@ -57,3 +59,38 @@ def test_the_source_distribution_holds_each_source_once(dist: Path) -> None:
     assert len(names) == len(set(names))
     assert "train/handover/float_network.py" in names
     assert "tssd/train/handover/float_network.py" not in names
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_without_the_repository(dist: Path, tmp_path: Path) -> None:
+    """In an environment of its own, which sees this one's packages behind its own: the package is
+    the wheel's, the command is there, chips and templates are found."""
+    venv.create(tmp_path / "env")
+    (python,) = (tmp_path / "env").glob("*/python")
+    paths = {"base": str(tmp_path / "env"), "platbase": str(tmp_path / "env")}
+    site = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
+        wheel.extractall(site)
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n" + _other_places())
+    script = (
+        "import tssd, sys; from pathlib import Path; from importlib.metadata import version\n"
+        f"assert Path(tssd.__file__).is_relative_to({str(site)!r}), tssd.__file__\n"
+        "assert version('tssd') == tssd.__version__\n"
+        "from tssd.cli import main; main(sys.argv[1:])"
+    )
+    for words in (["--version"], ["targets", "show", "loihi2"], ["doctor"]):
+        ran = subprocess.run(
+            [python, "-c", script, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr[-2000:]
+        assert ran.stdout.strip()
+
+
+def _other_places() -> str:
+    """Site folders that this environment reaches beside its own, the checkout left out."""
+    found = [x for x in sys.path if x.endswith("site-packages")]
+    return "\n".join(found) + "\n"
