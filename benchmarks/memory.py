@@ -10,6 +10,7 @@ import argparse
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -84,7 +85,7 @@ def compare(net: IntNetwork, inputs: Inputs) -> None:
     from tssd.hw_targets.sim.functional import activity, simulate
 
     ready = program.prepare(net)
-    engine = EngineUnderTest("gpu", torch_run, ("spikes", "u", "v"))
+    engine = EngineUnderTest("gpu", partial(torch_run, states=True), ("spikes", "u", "v"))
     _, rows = compare_engines(
         net,
         inputs,

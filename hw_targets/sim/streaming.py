@@ -14,7 +14,7 @@ from tssd.hw_targets.sim.functional import Progress, SampleEvents, simulate
 from tssd.hw_targets.sim.program import Program
 from tssd.hw_targets.sim.record import SpikeRecord, cut, reach, ring_part
 
-SAMPLES = 64  # held at once
+SAMPLES = 32  # held at once
 
 Samples = list[dict[str, SampleEvents]]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import dense, lif, mlp
+from networks import dense, lif, mlp, random_tally
 
 from tssd.calibration.int_network import (
     InputCoding,
@@ -15,11 +15,18 @@ from tssd.calibration.int_network import (
     plain_population,
 )
 from tssd.hw_targets.chip.chips import load_chip
-from tssd.hw_targets.costs.bound import barrier_ns, message_bits, runs_microcode, step_bound
+from tssd.hw_targets.costs.bound import (
+    barrier_ns,
+    mean_bound,
+    message_bits,
+    runs_microcode,
+    step_bound,
+)
+from tssd.hw_targets.costs.counters import count
 from tssd.hw_targets.mapping.fanout import Box
 from tssd.hw_targets.mapping.memory import conv_axons, conv_bytes, dense_bytes, need_of_box
 from tssd.hw_targets.mapping.partition import _inner_box, _largest_sum, _tiles
-from tssd.hw_targets.mapping.placement import place
+from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic
 
 CHIP = load_chip("loihi2")
 WORD = CHIP.bits.memory_word.count
@@ -148,3 +155,19 @@ def test_the_largest_sum_is_that_of_the_fullest_tile() -> None:
         tiles = [tuple(slice(*span) for span in box) for box in _tiles((2, 3, 5), block)]
         assert _largest_sum(values, block) == max(values[tile].sum() for tile in tiles)
         assert sum(values[tile].size for tile in tiles) == values.size
+
+
+def test_the_link_term_is_the_heaviest_link_and_nothing_where_nothing_is_sent() -> None:
+    """Every message of a step over one link at most; of unused links there are many."""
+    network = mlp(12, 9, 4)
+    chip = CHIP.with_value("limits.neurons_per_core", 3)
+    placement, tally = place(network, chip), random_tally(network, 0)
+    silent = replace(tally, events={name: 0 * events for name, events in tally.events.items()})
+    found = []
+    for seen in (tally, silent):
+        widths = {p.name: message_bits(network, p, chip) for p in network.populations}
+        bits = traffic(network, placement, placed_fanouts(network, placement), seen, widths)
+        bound = mean_bound(network, count(network, seen, placement, chip), bits, placement, chip)
+        found.append(float(bound.terms_ns["link"]))
+    assert found[0] > 0
+    assert found[1] == 0
