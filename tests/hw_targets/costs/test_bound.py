@@ -15,6 +15,7 @@ from tssd.calibration.int_network import (
     plain_population,
 )
 from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.chip.spec import Curve
 from tssd.hw_targets.costs.bound import (
     barrier_ns,
     mean_bound,
@@ -72,7 +73,10 @@ def test_every_term_can_be_the_bottleneck(term: str) -> None:
 
 def test_barriers_grow_with_routers_and_with_the_sides_of_an_array_of_chips() -> None:
     """Cores of one router count once, of the fullest chip alone; a chip more is one hop more."""
-    chip = CHIP.with_value("mesh.chip_columns", 2)
+    unit = CHIP.time_ns.barrier.points[0]
+    rising = Curve((1, 10), (unit, replace(unit, low=2e3, value=3e3, high=4e3)))
+    chip = replace(CHIP, time_ns=replace(CHIP.time_ns, barrier=rising))
+    chip = chip.with_value("mesh.chip_columns", 2)
     routers = [(0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 1, 1)]
 
     def barrier(*more: tuple[int, int, int]) -> float:
