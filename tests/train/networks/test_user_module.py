@@ -175,7 +175,7 @@ def test_from_the_command_to_a_bundle(tmp_path: Path) -> None:
     arguments = ["train", "--model", "user_nets:build", "--out", run_folder, "--json", *settings]
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert json.loads(result.output)["test"] > 30
+    assert json.loads(result.stdout)["test"] > 30
     words = ["export", run_folder, "--model", "user_nets:build", "--out", bundle]
     result = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output

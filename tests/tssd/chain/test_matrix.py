@@ -57,14 +57,8 @@ def samples(net: Net) -> Given:
 READING = ModuleReading(time_steps=STEPS, frames=False)
 
 
-UNNOTICED = pytest.mark.xfail(reason="a branch on the input alone is not noticed yet")
-
-
 @pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
-@pytest.mark.parametrize(
-    "net",
-    [pytest.param(n, marks=[UNNOTICED] * (n.name == "branching"), id=n.name) for n in NETS],
-)
+@pytest.mark.parametrize("net", NETS, ids=lambda n: n.name)
 def test_every_network_is_proved_or_refused(net: Net) -> None:
     module, given = prepared(net), samples(net)
     if net.name in REFUSED:
