@@ -8,7 +8,7 @@ import numpy as np
 
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, static_pj
+from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj, static_pj
 from tssd.hw_targets.sim.engine import LATE, TERMS, WORDS, Run
 from tssd.hw_targets.sim.kernels import layout
 
@@ -176,7 +176,8 @@ def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
         run.placement.chips,
         run.timing.messages / recorded,
         sum(run.counters.synops().values()) / recorded,
-        price(run.counters, chip).total().scaled(1 / samples),
+        price(run.counters, chip).total().scaled(1 / samples)
+        + running_pj(chip, run.placement.chips, run.us_per_inference),
         static,
     )
 

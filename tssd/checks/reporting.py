@@ -16,7 +16,7 @@ from tssd.hw_targets.engines import engine_names
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.report.assemble import Evidence, Times, assemble
-from tssd.report.costs import fullest, layer_costs
+from tssd.report.costs import energy_trust, fullest, layer_costs, stepping
 from tssd.report.model import MEASURED, Constant, Gpu, Provenance, Range, Report, TestedAccuracy
 from tssd.report.simulated import ACTIVE_NOTE, BOUND_NOTE, add_simulation, standing
 
@@ -49,7 +49,7 @@ def build(
         provenance=_provenance(bundle, evaluation, command, samples, chip),
         float_spikes=evaluation.float_spikes,
         only_quantized=evaluation.only_quantized,
-        times=_times(chip, placement, us_per_step, counted.time_steps),
+        times=_times(chip, placement, us_per_step, counted),
         gpu=Gpu(device=device if "gpu" in evaluation.tallies else None),
         cores=placement.cores,
         chips=placement.chips,
@@ -142,14 +142,18 @@ def constants(chip: ChipSpec) -> tuple[Constant, ...]:
     )
 
 
-def _times(chip: ChipSpec, placement: Placement, us_per_step: float, steps: int) -> Times:
-    """The published lower bound from mean counts, until a simulation says more; *steps* from one
-    sample to the next. It says nothing about a latency."""
-    us = us_per_step * steps
+def _times(
+    chip: ChipSpec, placement: Placement, us_per_step: float, counted: counters.Counters
+) -> Times:
+    """The published lower bound from mean counts, until a simulation says more. It says nothing
+    about a latency."""
+    us = us_per_step * counted.time_steps  # from one sample to the next
     static = energy.static_pj(chip, placement.chips, us, placement.cores).scaled(1e-6)
     return Times(
         timing="bound",
         us_per_step=us_per_step,
         inferences_per_s=1e6 / us,
         static_uj=Range(static.low, static.nominal, static.high),
+        stepping_uj=stepping(chip, placement.chips, us),
+        trust=energy_trust(counted, chip, placement.chips, us),
     )

@@ -20,6 +20,7 @@ from tssd.report.model import (
     STAGES,
     Constant,
     EnergyPj,
+    EnergyTrust,
     EnergyUj,
     Fullest,
     Gpu,
@@ -65,6 +66,8 @@ class Times:
     bottleneck: str | None = None
     timeline: tuple[TimelineStep, ...] = ()
     mesh: tuple[MeshCell, ...] = ()
+    stepping_uj: Range | None = None
+    trust: EnergyTrust | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,14 +194,17 @@ def _spikes(evidence: Evidence, name: str) -> Spikes:
     return {source: counts.get(source) for source in (*NETWORKS, *evidence.engines, MEASURED)}
 
 
-def totals_uj(layers: Sequence[LayerRow], static: Range | None) -> EnergyUj:
-    """Dynamic energy of all *layers* in uJ, *static* in uJ, and their sum where both are known."""
+def totals_uj(layers: Sequence[LayerRow], times: Times) -> EnergyUj:
+    """Dynamic energy of all *layers* and of stepping in uJ, static energy, and their sum where both
+    are known."""
+    static, stepping = times.static_uj, times.stepping_uj
     dynamic = Range(
         low=sum(layer.energy_pj.low for layer in layers) / PICO_PER_MICRO,
         nominal=sum(layer.energy_pj.nominal for layer in layers) / PICO_PER_MICRO,
         high=sum(layer.energy_pj.high for layer in layers) / PICO_PER_MICRO,
     )
-    return EnergyUj(dynamic, static, None if static is None else _add(dynamic, static))
+    dynamic = dynamic if stepping is None else _add(dynamic, stepping)
+    return EnergyUj(dynamic, static, None if static is None else _add(dynamic, static), stepping)
 
 
 def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
@@ -213,7 +219,8 @@ def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
         latency_us=times.latency_us,
         us_per_step=times.us_per_step,
         inferences_per_s=times.inferences_per_s,
-        energy_uj_per_inference=totals_uj(layers, times.static_uj),
+        energy_uj_per_inference=totals_uj(layers, times),
+        trust=times.trust,
         cores_there=evidence.cores_there,
         fullest=evidence.fullest,
     )

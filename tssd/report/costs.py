@@ -2,11 +2,12 @@
 
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters
-from tssd.hw_targets.costs.energy import Energy, price
+from tssd.hw_targets.costs.energy import Energy, price, running_pj
+from tssd.hw_targets.costs.interval import trust
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import RESOURCES
 from tssd.report.assemble import LayerCost
-from tssd.report.model import ENERGY_PARTS, EnergyPj, Fullest, Parts
+from tssd.report.model import ENERGY_PARTS, EnergyPj, EnergyTrust, Fullest, Parts, Range
 
 RESOURCE_WORDS = {
     "state_words": "state memory",
@@ -34,6 +35,32 @@ def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict
         )
         for name, cores in used.items()
     }
+
+
+def stepping(chip: ChipSpec, chips: int, time_us: float) -> Range:
+    """uJ that *chips* chips take for stepping over *time_us*, whatever the network does."""
+    taken = running_pj(chip, chips, time_us).scaled(1e-6)
+    return Range(taken.low, taken.nominal, taken.high)
+
+
+def energy_trust(
+    counted: Counters, chip: ChipSpec, chips: int, time_us: float
+) -> EnergyTrust | None:
+    """How good the energy of *counted* is, *time_us* an inference; None where the chip file was not
+    fitted to measured runs."""
+    found = trust(counted, chip, chips, time_us * counted.samples)
+    if found is None:
+        return None
+    return EnergyTrust(
+        found.runs,
+        found.silicon,
+        found.median,
+        found.worst,
+        found.factor,
+        found.coverage,
+        found.dominant,
+        found.not_told,
+    )
 
 
 def fullest(placement: Placement, chip: ChipSpec) -> Fullest:

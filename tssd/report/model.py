@@ -88,6 +88,27 @@ class EnergyUj:
     dynamic: Range | None = None
     static: Range | None = None
     total: Range | None = None
+    stepping: Range | None = None  # of the dynamic energy: chips that step, whatever they do
+
+
+@dataclass(frozen=True)
+class EnergyTrust:
+    """How good the dynamic energy is: what the fit behind the chip file promises.
+
+    ``median_error`` and ``worst_error``: |predicted / measured - 1| over readings whose run was
+    left out of the fit, None for one run alone. ``factor``: 90 % of such readings are promised
+    within it; ``coverage``: the share of them that was. ``dominant``: the price that most of this energy
+    rests on; ``not_told``: prices that no measured run tells.
+    """
+
+    readings: int
+    silicon: str
+    median_error: float | None
+    worst_error: float | None
+    factor: float
+    coverage: float | None
+    dominant: str
+    not_told: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -119,6 +140,7 @@ class Totals:
     us_per_step: float | None
     inferences_per_s: float | None
     energy_uj_per_inference: EnergyUj
+    trust: EnergyTrust | None = None
     cores_there: int | None = None
     fullest: Fullest | None = None
 

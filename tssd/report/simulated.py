@@ -51,7 +51,8 @@ def add_simulation(report: Report, run: Simulated) -> Report:
         latency_us=times.latency_us,
         us_per_step=times.us_per_step,
         inferences_per_s=times.inferences_per_s,
-        energy_uj_per_inference=totals_uj(layers, times.static_uj),
+        energy_uj_per_inference=totals_uj(layers, times),
+        trust=times.trust,
     )
     return replace(
         report,

@@ -168,6 +168,7 @@ def findings(report: Report) -> tuple[str, ...]:
         _costliest_layer(report.layers),
         _costliest_part(report.layers),
         _static_share(report),
+        energy_trust(report),
         _slowest_layer(report),
         _pace(report),
         _drift(report.layers),
@@ -245,6 +246,35 @@ def _static_share(report: Report) -> str:
     return (
         f"{said}. For these cores alone it would be {percent(part, 0)}: that {advice}"
         " follows from charging the whole chip, and from nothing else."
+    )
+
+
+PRICE_WORDS = {
+    "synop": "synaptic operations",
+    "neuron": "neuron updates",
+    "message": "messages",
+    "running": "stepping with nothing to do",
+}
+
+
+def energy_trust(report: Report) -> str:
+    """How good the energy is, on runs that the chip file never saw."""
+    trust = report.totals.trust
+    if trust is None:
+        return "The energies of this chip file were not fitted to measured runs: no error is known."
+    fitted = f"Energy: fitted on {counted(trust.readings, 'reading')} of {trust.silicon}"
+    if trust.median_error is None or trust.worst_error is None:
+        quality = "one run alone, so no error on others is known"
+    else:
+        quality = (
+            f"on runs not used: median {percent(trust.median_error, 0)}, worst"
+            f" {percent(trust.worst_error, 0)}; 90 % of such runs are promised within a factor"
+            f" {trust.factor:.1f} (held: {percent(trust.coverage or 0.0, 0)})"
+        )
+    told = f"; {PRICE_WORDS[trust.dominant]} weigh most"
+    unknown = [PRICE_WORDS[name] for name in trust.not_told]
+    return f"{fitted}; {quality}{told}" + (
+        f"; no run tells {' or '.join(unknown)}." if unknown else "."
     )
 
 
