@@ -97,8 +97,8 @@ class EnergyTrust:
 
     ``median_error`` and ``worst_error``: |predicted / measured - 1| over readings whose run was
     left out of the fit, None for one run alone. ``factor``: 90 % of such readings are promised
-    within it; ``coverage``: the share of them that was. ``dominant``: the price that most of this energy
-    rests on; ``not_told``: prices that no measured run tells.
+    within it; ``coverage``: the share of them that was. ``dominant``: the price that most of this
+    energy rests on; ``not_told``: prices that no measured run tells.
     """
 
     readings: int
