@@ -66,6 +66,7 @@ class RunTotals:
     synops_per_step: float
     dynamic_pj: EnergyRange
     static_pj: EnergyRange
+    stepping_pj: EnergyRange  # within the dynamic energy: chips that step, whatever they do
 
 
 def steps(run: Run) -> list[StepRow]:
@@ -167,6 +168,7 @@ def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
     chip = run.chip if chip is None else chip
     samples, recorded = run.tally.samples, run.steps
     static = static_pj(chip, run.placement.chips, run.us_per_inference, run.placement.cores)
+    stepping = running_pj(chip, run.placement.chips, run.us_per_inference)
     return RunTotals(
         run.latency_us,
         run.timing.us_per_step,
@@ -176,9 +178,9 @@ def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
         run.placement.chips,
         run.timing.messages / recorded,
         sum(run.counters.synops().values()) / recorded,
-        price(run.counters, chip).total().scaled(1 / samples)
-        + running_pj(chip, run.placement.chips, run.us_per_inference),
+        price(run.counters, chip).total().scaled(1 / samples) + stepping,
         static,
+        stepping,
     )
 
 

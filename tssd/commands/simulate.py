@@ -211,13 +211,14 @@ def energy_range(pj: "EnergyRange") -> str:
 
 def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     from tssd.hw_targets.chip.chips import load_chip
-    from tssd.hw_targets.costs.energy import price, static_pj
+    from tssd.hw_targets.costs.energy import price, running_pj, static_pj
     from tssd.hw_targets.sim.run_file import load_run
 
     saved, chip = load_run(path), load_chip(chip_name)
     energy = price(saved.counters, chip)
     per = 1 / saved.counters.samples
-    dynamic = energy.total().scaled(per)
+    stepping = running_pj(chip, saved.chips, saved.us_per_inference)
+    dynamic = energy.total().scaled(per) + stepping
     static = static_pj(chip, saved.chips, saved.us_per_inference, saved.counters.cores)
     layers = {name: energy.layer(name).scaled(per) for name in saved.counters.populations}
     if as_json:
@@ -226,6 +227,7 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
             "chip": chip.name,
             "simulated_on": saved.chip,
             "dynamic_pj": asdict(dynamic),
+            "stepping_pj": asdict(stepping),
             "static_pj": asdict(static),
             "layers": {name: asdict(pj) for name, pj in layers.items()},
         }

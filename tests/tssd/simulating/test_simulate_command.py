@@ -44,7 +44,11 @@ def test_json_holds_totals_layers_time_line_and_mesh(bundle: Path) -> None:
     assert len(table["timeline"]) == table["steps"]
     assert sum(layer["time_share"] for layer in table["layers"]) == pytest.approx(1)
     whole = sum(layer["energy_pj"]["nominal"] for layer in table["layers"])
-    assert table["totals"]["dynamic_pj"]["nominal"] == pytest.approx(whole)
+    totals = table["totals"]
+    assert totals["stepping_pj"]["nominal"] > 0
+    assert totals["dynamic_pj"]["nominal"] == pytest.approx(
+        whole + totals["stepping_pj"]["nominal"]
+    )
     assert len(table["mesh"]) == 32
     assert max(cell["value"] for cell in table["mesh"]) > 0
     assert table["timeline"][0]["bottleneck"] == "barrier"  # a small network hides below the floor
