@@ -48,7 +48,8 @@ def network() -> IntNetwork:
         source = populations[-1]
         populations.append(lif(f"conv{i}", shape))
         kernel = rng.integers(-40, 50, (shape[0], source.shape[0], 3, 3))
-        stride = (source.shape[1] // shape[1],) * 2
+        step = source.shape[1] // shape[1]
+        stride = (step, step)
         projections.append(
             Projection(
                 source.name, populations[-1].name, ProjectionKind.CONV2D, kernel,

@@ -26,4 +26,5 @@ class _Stage(types.ModuleType):
         return export(*given, **options)
 
 
-_stage.__class__ = _Stage
+_called: Any = _stage
+_called.__class__ = _Stage

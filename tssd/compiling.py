@@ -79,7 +79,7 @@ def _made(place: Path, name: str) -> Path | None:
 @contextmanager
 def _kept_in(folder: Path | None) -> Iterator[None]:
     """numba asks its configuration when a function is decorated, not when it is compiled."""
-    settings: Any = numba.config
+    settings: Any = getattr(numba, "config")  # noqa: B009 - its stubs do not know it
     before = settings.CACHE_DIR
     settings.CACHE_DIR = str(folder or "")
     try:

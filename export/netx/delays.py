@@ -27,9 +27,9 @@ def side_by_side(ways: Sequence[Projection]) -> bool:
 
 def merged(ways: Sequence[Projection]) -> tuple[IntArray, IntArray]:
     """(weights, delays) of ways that lie side by side; without a synapse the delay is 0."""
-    weight: IntArray = np.sum([shifted(j) for j in ways], axis=0, dtype=np.int64)
-    delay: IntArray = np.sum([(j.weight != 0) * j.delay for j in ways], axis=0, dtype=np.int64)
-    return weight, delay
+    weight = np.stack([shifted(j) for j in ways]).sum(axis=0, dtype=np.int64)
+    delay = np.stack([(j.weight != 0) * j.delay for j in ways]).sum(axis=0, dtype=np.int64)
+    return np.asarray(weight), np.asarray(delay)
 
 
 def matrices(network: IntNetwork) -> Iterator[tuple[Projection, IntArray]]:

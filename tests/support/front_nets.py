@@ -1,6 +1,7 @@
 """Modules as their authors write them, for the commands and for ``tssd.export``."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +88,11 @@ class Hooked(Looped):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc1.register_forward_hook(lambda _, __, y: y * 0.5)
+
+        def halved(_: nn.Module, __: Any, y: Any) -> Any:
+            return y * 0.5
+
+        self.fc1.register_forward_hook(halved)
 
 
 class Counted(nn.Module):

@@ -71,7 +71,8 @@ class Looping(nn.Module):
 class TimeFirst(Looping):
     """Spike trains (steps, samples, inputs)."""
 
-    def forward(self, trains: Tensor) -> Any:
+    def forward(self, image: Tensor) -> Any:
+        trains = image
         first, second = self.spiking1.reset_mem(), self.spiking2.reset_mem()
         spikes = []
         for t in range(trains.size(0)):
@@ -84,7 +85,8 @@ class TimeFirst(Looping):
 class BatchFirst(Looping):
     """Spike trains (samples, steps, inputs), counted inside."""
 
-    def forward(self, trains: Tensor) -> Any:
+    def forward(self, image: Tensor) -> Any:
+        trains = image
         first, second = self.spiking1.reset_mem(), self.spiking2.reset_mem()
         count = torch.zeros(len(trains), 10)
         for t in range(trains.shape[1]):
@@ -215,15 +217,15 @@ class RecurrentLoop(Recurrent):
 class SignLinear(nn.Linear):
     """Weights of one bit."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight.sign(), self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear(input, self.weight.sign(), self.bias)
 
 
 class SignConv(nn.Conv2d):
     """Kernels of one bit."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self._conv_forward(x, self.weight.sign(), self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        found: Tensor = self._conv_forward(input, self.weight.sign(), self.bias)
         return found
 
 
@@ -536,7 +538,8 @@ def by_hand(
     ]
     for part in module.modules():
         if isinstance(part, snn.SpikingNeuron):
-            part.reset_mem()
+            reset: Any = part.reset_mem
+            reset()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         _as_its_author(written, module, samples)

@@ -158,7 +158,8 @@ def _population(
     wanted = array_names(FloatPopulation).items()
     kept = [x for x, always in wanted if always or prefix + x in arrays]
     parameters = {x: np.asarray(arrays[prefix + x], np.float64) for x in kept}
-    return FloatPopulation(**(plain_from(FloatPopulation, table) | parameters))
+    filled: dict[str, Any] = {**plain_from(FloatPopulation, table), **parameters}
+    return FloatPopulation(**filled)
 
 
 def _projection(

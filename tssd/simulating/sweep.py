@@ -74,7 +74,8 @@ def with_setting(request: Request, name: str, value: str) -> Request:
 
 def refused(why: str) -> Point:
     """The row of a point that could not be simulated."""
-    return Point(**dict.fromkeys((f.name for f in fields(Point)), None) | {"error": why})
+    row: dict[str, Any] = {f.name: None for f in fields(Point)}
+    return Point(**row | {"error": why})
 
 
 def check_names(base: Request, points: Sequence[Request]) -> None:

@@ -36,7 +36,7 @@ def _node(graph: Graph, name: str, node: Node, shapes: Any) -> Any:
     if node.type == "Flatten":
         return nir.Flatten({"input": before}, params["start_dim"], params["end_dim"])
     if node.type in ("Conv1d", "Conv2d"):
-        size = tuple(int(n) for n in before[1:])
+        size: Any = tuple(int(n) for n in before[1:])
         params["input_shape"] = size if node.type == "Conv2d" else size[0]
     made = getattr(nir, node.type)(**params, metadata=dict(node.metadata))
     made.input_type, made.output_type = {"input": before}, {"output": np.array(shapes[name])}

@@ -117,10 +117,11 @@ def test_a_window_and_its_rule_belong_together(rule: str, window_us: int) -> Non
 
 def test_an_event_outside_of_its_recording_is_named() -> None:
     """It would stand in a frame of the recording before or after."""
-    one = Events(*(np.zeros(2, np.int64),) * 3, np.array([5, 100]))
+    zero = np.zeros(2, np.int64)
+    one = Events(zero, zero, zero, np.array([5, 100]))
     with pytest.raises(DataError, match="a: found an event at 100 us; allowed: 0 to 99 us"):
         gather([one], (1, 1, 1), ["a"], length_us=100)
-    odd = Events(*(np.zeros(2, np.int64),) * 3, np.array([5, 1 << 60]))
+    odd = Events(zero, zero, zero, np.array([5, 1 << 60]))
     with pytest.raises(DataError, match="a: found a recording of 1,152,921,504,607 s"):
         gather([odd], (1, 1, 1), ["a"])
 

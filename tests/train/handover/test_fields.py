@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,8 @@ def test_what_is_new_and_unused_is_left_out_and_needs_no_later_schema() -> None:
 @pytest.mark.parametrize("more", [(0, 0), (1, 0)])
 def test_the_plain_part_comes_back_typed(more: tuple[int, int]) -> None:
     thing = Thing("b", (4,), Colour.BLUE, np.ones(2), more=more)
-    again = Thing(**(plain_from(Thing, plain_of(thing)) | arrays_of(thing)))
+    filled: dict[str, Any] = {**plain_from(Thing, plain_of(thing)), **arrays_of(thing)}
+    again = Thing(**filled)
     assert (again.name, again.shape, again.colour, again.more) == ("b", (4,), Colour.BLUE, more)
     assert isinstance(again.colour, Colour)
     with pytest.raises(KeyError, match="colour"):

@@ -211,7 +211,8 @@ def _with_recurrence(rule: Rule, module: Any, intern: Interned) -> Rule | str:
     plain = inner.stride == (1, 1) and inner.dilation == (1, 1) and inner.groups == 1
     if not plain or inner.padding_mode != "zeros" or isinstance(inner.padding, str):
         return "a recurrent convolution with stride, dilation, groups or other padding"
-    return replace(rule, recurrent=found, padding=tuple(inner.padding))
+    padding: Any = inner.padding
+    return replace(rule, recurrent=found, padding=tuple(padding))
 
 
 def over(constant: Tensor, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -66,7 +66,8 @@ def parts(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> dict[s
     found = {}
     for name in FIELDS[kind]:
         part = tuple(n if rng.random() < 0.5 else 1 for n in shape)
-        found[name] = rng.uniform(*RANGES[name], part)
+        low, high = RANGES[name]
+        found[name] = rng.uniform(low, high, part)
     return found
 
 
@@ -98,7 +99,9 @@ def _frames(images: "np.typing.NDArray[np.uint8]") -> FloatArray:
 def test_fewer_axes_than_the_layer_are_refused() -> None:
     """(4,) over (3, 4, 4): four columns, four rows? Over (4, 4, 4) channels, too."""
     for label, shape in (("v_threshold", (4,)), ("tau", (4, 4)), ("r", (3, 1)), ("v_leak", (4,))):
-        params = {name: np.full((), float(np.mean(RANGES[name]))) for name in FIELDS["LIF"]}
+        params: dict[str, FloatArray] = {
+            name: np.full((), float(np.mean(RANGES[name]))) for name in FIELDS["LIF"]
+        }
         params[label] = np.full(shape, 2.0)
         graph = network(SHAPES["image"], "LIF", params, 0)
         with pytest.raises(NetworkError, match=rf"node cells: {label}: found shape \({shape[0]}"):
