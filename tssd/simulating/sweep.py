@@ -75,7 +75,8 @@ def with_setting(request: Request, name: str, value: str) -> Request:
 def refused(why: str) -> Point:
     """The row of a point that could not be simulated."""
     row: dict[str, Any] = {f.name: None for f in fields(Point)}
-    return Point(**row | {"error": why})
+    row["error"] = why
+    return Point(**row)
 
 
 def check_names(base: Request, points: Sequence[Request]) -> None:
