@@ -23,6 +23,7 @@ from tssd.chain.samples import samples_of
 from tssd.chain.user_data import gather
 from tssd.chain.user_samples import UserSamples
 from tssd.chain.weights import load_weights
+from tssd.checks.engines import ready_engines
 from tssd.checks.verification import VerifyOptions, verify
 from tssd.errors import counted
 from tssd.export.bundle.folder import Bundle
@@ -34,8 +35,6 @@ from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
 from tssd.simulating.simulation import Request, prepared, simulate
 from tssd.simulating.simulation_report import enter
-
-ENGINES = ("gpu", "onnx", "sim")
 
 
 def export(
@@ -99,14 +98,16 @@ class Exported(Shown):
         return self.bundle.folder
 
     def verify(
-        self, against: Sequence[str] = ENGINES, samples: int = 64, device: str = "cpu"
+        self, against: Sequence[str] | None = None, samples: int = 64, device: str = "cpu"
     ) -> "Verified":
-        """Every contract of the bundle; the engines *against* the integer definition."""
+        """Every contract of the bundle; the engines *against* the integer definition,
+        without names all that can run here."""
         images, known = self.samples.images[:samples], self.samples.labels
         labels = None if known is None else known[:samples]
         told = f"{counted(len(images), 'sample')} of yours"
         shown = samples_of(self.bundle, images, labels, told)
-        options = VerifyOptions(tuple(against), len(images), device)
+        names = ready_engines() if against is None else tuple(against)
+        options = VerifyOptions(names, len(images), device)
         return Verified(verify(self.folder, options, samples=shown))
 
     def simulate(

@@ -73,6 +73,8 @@ def _simulated(before: Report) -> Simulated:
         us_per_step=totals.us_per_step,
         inferences_per_s=totals.inferences_per_s,
         static_uj=totals.energy_uj_per_inference.static,
+        stepping_uj=totals.energy_uj_per_inference.stepping,
+        trust=totals.trust,
         bottleneck=before.bottleneck,
         timeline=before.timeline,
         mesh=before.mesh,

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from tssd.calibration.encode import encode
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import quantize
-from tssd.calibration.simulate import layerwise, over_time
+from tssd.calibration.simulate import layerwise
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.config import Method, TrainConfig, WeakDesign
 from tssd.train.data.data_sets import ByteArray
@@ -102,8 +103,7 @@ def test_deep_networks_become_integers(model: str) -> None:
     before, after = run(network, IMAGES, dtype="float64"), run(folded, IMAGES, dtype="float64")
     np.testing.assert_allclose(after.logits, before.logits, atol=1e-9)
     integers = quantize(folded, Precision(), observe(folded, IMAGES))
-    frames = over_time(IMAGES.astype(np.int64), 4)
-    activity = layerwise(integers, frames)
+    activity = layerwise(integers, encode(integers, IMAGES))
     assert all(activity.spikes[p.name].any() for p in integers.populations[:-1])
     for population in integers.populations[1:-1]:  # eight-bit weights of an untrained network
         floats = after.events[population.name].sum()
