@@ -96,7 +96,7 @@ def work(seed: int, first: int, last: int) -> None:
     """A worker: all cases from *first* to *last*, told line by line."""
     import damage
 
-    from tssd.export.reading import guard
+    from tssd import guard
 
     with tempfile.TemporaryDirectory() as folder:
         made = damage.Attack(Path(folder), seed)

@@ -56,7 +56,7 @@ ROOMS = {
 }
 MOST_ENTRIES = 14  # of a folder, its own __init__ not counted
 GROUND_FLOOR = {
-    *("errors", "config", "contracts", "atomic", "compiling", "interrupts", "typed"),
+    *("errors", "config", "contracts", "atomic", "compiling", "interrupts", "typed", "guard"),
     "__version__",
 }
 

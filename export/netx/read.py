@@ -14,8 +14,8 @@ import numpy as np
 
 from tssd.calibration.integer import DECAY_ONE, IntArray
 from tssd.errors import FileFormatError, refusing
-from tssd.export.reading.guard import guarded
 from tssd.export.reading.hdf5 import DAMAGE, MAX_VALUES, open_hdf5
+from tssd.guard import guarded
 
 TYPES = ("input", "conv", "dense", "dense_rec", "flatten")
 NEURONS = ("CUBA", "LOIHI")

@@ -10,8 +10,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from tssd.errors import FileFormatError, refusing
-from tssd.export.reading.guard import guarded
 from tssd.export.reading.stand_in import refuse_stand_in
+from tssd.guard import guarded
 
 MAX_BYTES = 1 << 30
 

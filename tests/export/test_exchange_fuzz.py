@@ -5,9 +5,9 @@ from pathlib import Path
 import damage
 import pytest
 
+from tssd import guard
 from tssd.errors import FileFormatError
 from tssd.export.nir.graphs.read import read_graph
-from tssd.export.reading import guard
 
 
 def attack(folder: Path, cases: range, seed: int) -> list[str]:

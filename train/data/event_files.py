@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tssd.errors import DataError
+from tssd.guard import guarded
 from tssd.train.data.events import Events
 
 NMNIST_EVENT = 5  # bytes
@@ -173,16 +174,17 @@ def _packet(path: Path, raw: memoryview, at: int) -> tuple[Any, int]:
     return head, length
 
 
+@guarded
 def read_shd(path: Path) -> tuple[list[Events], npt.NDArray[np.int64]]:
     """Recordings and labels of an SHD file (HDF5): times in s, 700 cochlea channels as x."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            spikes = file["spikes"]
-            times, units = spikes["times"][:], spikes["units"][:]
-            labels = np.asarray(file["labels"], np.int64)
-            kinds = [h5py.check_vlen_dtype(spikes[name].dtype) for name in ("times", "units")]
+            tables = [_own_table(file, name) for name in ("spikes/times", "spikes/units", "labels")]
+            kinds = [h5py.check_vlen_dtype(table.dtype) for table in tables[:2]]
+            times, units, given = (table[:] for table in tables)
+            labels = np.asarray(given, np.int64)
     except (*DAMAGE, RuntimeError) as error:
         raise DataError(
             str(path), found=f"no whole SHD file ({error})", allowed="spikes, labels", hint=DAMAGED
@@ -205,6 +207,20 @@ def read_shd(path: Path) -> tuple[list[Events], npt.NDArray[np.int64]]:
         )
     heard = enumerate(zip(times, units, strict=True))
     return [_heard(f"{path}, recording {i}", t, u) for i, (t, u) in heard], labels
+
+
+def _own_table(file: Any, name: str) -> Any:
+    """A data set of this very file: links and storage elsewhere would read what nobody named."""
+    import h5py
+
+    table = file
+    for part in name.split("/"):
+        if not isinstance(table.get(part, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name}: no data in this file")
+        table = table[part]
+    if not isinstance(table, h5py.Dataset) or table.external or table.is_virtual:
+        raise ValueError(f"{name}: no data in this file")
+    return table
 
 
 def _heard(name: str, times: npt.NDArray[np.floating], units: npt.NDArray[np.integer]) -> Events:

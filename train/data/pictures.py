@@ -1,5 +1,7 @@
 """Images that stay on the disk until they are asked for: data sets larger than the memory."""
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,11 @@ from tssd.errors import DataError
 
 ByteArray = npt.NDArray[np.uint8]
 Index = slice | npt.NDArray[np.integer]
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow tries dozens of decoders otherwise
+DAMAGE = (  # what Pillow raises over damaged images
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError),
+    *(struct.error, zlib.error),
+)
 
 
 class Pictures:
@@ -46,9 +53,9 @@ def read_picture(path: Path, resize: int, crop: int) -> ByteArray:
     from PIL import Image
 
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
             image = file.convert("RGB")
-    except OSError as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise DataError(
             str(path),
             found=f"{path.stat().st_size} bytes that are no image ({error})",

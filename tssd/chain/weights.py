@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tssd.errors import FileFormatError, NetworkError, TssdError
-from tssd.export.reading.guard import guarded
 from tssd.export.reading.stand_in import refuse_stand_in
+from tssd.guard import guarded
 
 Tensors = dict[str, Tensor]
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from tssd.errors import FileFormatError, refusing
 from tssd.export.nir.graphs.graph import FIELDS, OPTIONAL, Edge, Graph, Node
-from tssd.export.reading.guard import guarded
 from tssd.export.reading.hdf5 import DAMAGE, open_hdf5
+from tssd.guard import guarded
 
 MAX_NODES = 20_000
 MAX_EDGES = 100_000

@@ -15,9 +15,9 @@ from tssd.calibration.serial import SCHEMAS, from_arrays
 from tssd.errors import FileFormatError, refusing
 from tssd.export.nir.integers.write import GROUP, digest
 from tssd.export.reading.geometry import check_projections
-from tssd.export.reading.guard import guarded
 from tssd.export.reading.hdf5 import DAMAGE, MAX_VALUES, open_hdf5
 from tssd.export.reading.header_check import check_header
+from tssd.guard import guarded
 
 MAX_HEADER = 1 << 26  # characters
 

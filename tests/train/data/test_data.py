@@ -1,6 +1,8 @@
 """Data sets: fixed splits, formats read back, damaged files named."""
 
 import gzip
+import io
+import zlib
 from hashlib import sha256
 from pathlib import Path
 
@@ -171,6 +173,22 @@ def test_pictures_are_resized_and_cut_from_the_middle(tmp_path: Path) -> None:
     assert (found[:, :, 50:] == 0).all()
     doubled = read_picture(tmp_path / "a.png", 200, 160)
     assert (doubled[2, :, 62:98] == 10).all()
+
+
+def test_a_picture_that_lies_is_one_message(tmp_path: Path) -> None:
+    """A header of 10^10 pixels; a broken chunk; a format that no picture of the set has."""
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    good = path.read_bytes()
+    size, kind = good.index(b"IHDR") + 4, good.index(b"IDAT")
+    head = good[size - 4 : size] + (100_000).to_bytes(4) * 2 + good[size + 8 : size + 13]
+    huge = good[: size - 4] + head + zlib.crc32(head).to_bytes(4) + good[size + 17 :]
+    tiff = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tiff, "TIFF")
+    for damaged in (huge, good[:kind] + b"\0\0\0\0" + good[kind + 4 :], tiff.getvalue()):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a\.png: found \d+ bytes that are no image \("):
+            read_picture(path, 100, 80)
 
 
 def test_a_damaged_file_of_the_published_size_names_both_hashes(tmp_path: Path) -> None:

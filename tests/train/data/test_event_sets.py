@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from event_files import random_events, write_aedat2, write_aedat31
 
-from tssd.errors import DataError
+from tssd.errors import DataError, FileFormatError
 from tssd.train.data.data_sets import load
 from tssd.train.data.event_data import GESTURES
 from tssd.train.data.event_files import read_aedat2, read_aedat31, read_shd
@@ -227,4 +227,38 @@ def test_damaged_shd_is_one_message(change: str, message: str, tmp_path: Path) -
                 del group["times"]
                 group.create_group("times")
     with pytest.raises(DataError, match=message):
+        read_shd(path)
+
+
+@pytest.mark.parametrize("where", ["linked", "stored", "virtual"])
+def test_shd_from_another_file_is_refused(where: str, tmp_path: Path) -> None:
+    """The file names another one, which the reader would open."""
+    path, other = tmp_path / "shd.h5", tmp_path / "secret.h5"
+    write_shd(path, 2)
+    write_shd(other, 2)
+    with h5py.File(path, "r+") as file:
+        match where:
+            case "linked":
+                del file["spikes"]
+                file["spikes"] = h5py.ExternalLink(str(other), "spikes")
+            case "stored":
+                del file["labels"]
+                file.create_dataset("labels", (2,), "i8", external=[(str(other), 0, 16)])
+            case _:
+                del file["labels"]
+                layout = h5py.VirtualLayout((2,), "i8")
+                layout[:] = h5py.VirtualSource(str(other), "labels", (2,))
+                file.create_virtual_dataset("labels", layout)
+    with pytest.raises(DataError, match=r"(spikes/times|labels): no data in this file"):
+        read_shd(path)
+
+
+def test_shd_is_tried_under_limits_first(tmp_path: Path) -> None:
+    """A few hundred bytes that stand for 16 TB: asked for where memory is limited, refused here."""
+    path = tmp_path / "shd.h5"
+    write_shd(path, 2)
+    with h5py.File(path, "r+") as file:
+        del file["labels"]
+        file.create_dataset("labels", (1 << 41,), "i8", chunks=(1 << 20,))
+    with pytest.raises(FileFormatError, match="its reader asked for more memory than a file of"):
         read_shd(path)

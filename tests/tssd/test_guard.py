@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tssd import guard
 from tssd.errors import FileFormatError, NetworkError
-from tssd.export.reading import guard
 
 
 @guard.guarded

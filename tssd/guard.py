@@ -38,7 +38,7 @@ BYTES_PER_SECOND = 5_000_000
 PATIENCE = 24  # seconds of waiting for one of CPU time: a busy machine is no damaged file
 MEMORY = 3 << 30  # of the process besides the libraries that its reader imports, and besides:
 MEMORY_PER_BYTE = 40
-START = "import sys; sys.path[:] = {path!r}; from tssd.export.reading.guard import serve; serve()"
+START = "import sys; sys.path[:] = {path!r}; from tssd.guard import serve; serve()"
 
 
 class _Here:
