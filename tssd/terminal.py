@@ -1,6 +1,7 @@
 """Tables for the terminal: boxed and coloured for people, plain aligned text in pipes and logs."""
 
 import io
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -63,6 +64,11 @@ def say(text: str) -> None:
     """A line or lines on standard output; what foreign names hold besides letters is written out.
     Not for what ``to_text`` made, which has passed this already."""
     click.echo(visible(text, "\n"))
+
+
+def say_next(*line: object) -> None:
+    """The command that goes on from here, as a shell takes it: every command ends with one."""
+    say(f"next: {shlex.join(map(str, line))}")
 
 
 def contracts_table(contracts: Iterable[Contract]) -> Table:

@@ -118,7 +118,7 @@ def study(
     for seed in seeds:
         for condition, changed in (compared or conditions(config)).items():
             began(condition, seed)
-            run = folder / f"{condition.replace(' ', '-')}-seed{seed}"
+            run = run_folder(folder, condition, seed)
             one = replace(changed, seed=seed)
             made(one, data, run)
             found.setdefault(condition, []).append(measured(run, config, one, data))
@@ -126,6 +126,11 @@ def study(
     table = {"config": config.to_table(), "outcomes": [asdict(outcome) for outcome in outcomes]}
     write_bytes(folder / "study.json", (json.dumps(table, indent=1) + "\n").encode())
     return outcomes
+
+
+def run_folder(folder: Path, condition: str, seed: int) -> Path:
+    """Where a study in *folder* keeps one run."""
+    return folder / f"{condition.replace(' ', '-')}-seed{seed}"
 
 
 def chosen(config: TrainConfig, only: Sequence[str]) -> dict[str, TrainConfig]:

@@ -76,10 +76,7 @@ def convert_to_c(source: Path, folder: Path) -> str:
     network = _integers(source)
     with folder_written_whole(folder, lambda: check_free(folder)) as part:
         sizes = write_c(network, part, source.resolve().stem)
-    return (
-        f"{sizes.flash:,} bytes of constant tables, {sizes.ram:,} bytes of static arrays\n"
-        f"next: cc -std=c99 -O2 {folder}/network.c {folder}/main.c"
-    )
+    return f"{sizes.flash:,} bytes of constant tables, {sizes.ram:,} bytes of static arrays"
 
 
 def check_new(out: Path) -> None:

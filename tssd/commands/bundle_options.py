@@ -275,4 +275,4 @@ def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
     if reasons:
         more = f" (and {len(reasons) - 1} more in manifest.json)" if len(reasons) > 1 else ""
         terminal.say(f"no network.net: {reasons[0].splitlines()[0]}{more}")
-    terminal.say(f"next: tssd verify {out} --against gpu,onnx,sim")
+    terminal.say_next("tssd", "verify", out, "--against", "gpu,onnx,sim")

@@ -63,6 +63,9 @@ def command(
     if placement is not None:
         placed = read_placement(placement, model, chip)
         terminal.say(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
+        if network.is_dir():
+            line = ("tssd", "simulate", network, "--chip", target, "--placement", placement)
+            terminal.say_next(*line)
         return
     result = fit(model, chip)
     flows = traffic_of(model, chip, out) if result.fits and (traffic or out) else None
@@ -72,8 +75,18 @@ def command(
         click.echo(to_text(result))
         if traffic and flows is not None:
             click.echo(traffic_text(flows))
+        if result.fits:
+            _say_next(network, target)
     if not result.fits:
         ctx.exit(1)
+
+
+def _say_next(network: Path, target: str) -> None:
+    if network.is_dir():
+        terminal.say_next("tssd", "simulate", network, "--chip", target)
+    else:
+        name = network.resolve().stem
+        terminal.say_next("tssd", "import", network, "--target", target, "--out", f"build/{name}")
 
 
 def read_network(path: Path) -> "IntNetwork":

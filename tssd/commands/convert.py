@@ -10,6 +10,8 @@ from tssd import terminal
 from tssd.commands import bundle_options
 from tssd.export.nir.graphs.profiles import PROFILES
 
+COMPILE = ("cc", "-std=c99", "-O2")
+
 
 @click.command(
     epilog="Example: tssd convert build/fmnist --nir exact --out exact.nir",
@@ -82,5 +84,11 @@ def command(
 
 
 def _say(out: Path, note: str | None, as_json: bool) -> None:
-    told = f"wrote {out}" + (f"; {note}" if note else "")
-    terminal.say(json.dumps({"out": str(out), "note": note}) if as_json else told)
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "note": note}))
+        return
+    terminal.say(f"wrote {out}" + (f"; {note}" if note else ""))
+    if out.is_dir():
+        terminal.say_next(*COMPILE, out / "network.c", out / "main.c", "-o", "network")
+    else:
+        terminal.say_next("tssd", "inspect", out)

@@ -41,7 +41,7 @@ def command(out: Path, as_json: bool) -> None:
         about = {"out": str(out), "samples": report.samples, "accuracy": report.accuracy}
         click.echo(json.dumps(about))
         return
-    from tssd.commands.report import overview
+    from tssd.commands.report import overview, say_next
 
     click.echo(terminal.to_text(overview(report)))
     terminal.say(words.accuracy_line(report))
@@ -51,6 +51,7 @@ def command(out: Path, as_json: bool) -> None:
     terminal.say(f"the report: {out / 'bundle' / 'report' / 'report.html'}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)
+    say_next(out / BUNDLE, report)
 
 
 def _fresh(out: Path) -> None:

@@ -58,7 +58,8 @@ def command(
     if out is None:
         click.echo("nothing written: --out FILE.toml writes the chip file")
     else:
-        click.echo(f"wrote {out}\nnext: tssd simulate BUNDLE --chip {out}")
+        terminal.say(f"wrote {out}: with it, tssd simulate BUNDLE --chip {out}")
+        terminal.say_next("tssd", "targets", "show", out)
 
 
 def _packaged(name: str) -> "tuple[ChipFit, ChipTitle]":

@@ -34,6 +34,16 @@ def command(bundle: Path, as_json: bool) -> None:
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
     for path in paths:
         terminal.say(f"wrote {path}")
+    say_next(bundle, report)
+
+
+def say_next(bundle: Path, report: Report, data: Path | None = None) -> None:
+    """From a report on: to cycles where its times are a bound, else to other chips' numbers."""
+    if report.totals.timing == "cycle":
+        terminal.say_next("tssd", "sweep", bundle, "--set", "noc.buffer=2,4,8")
+    else:
+        where = ["--data", data] if data is not None else []
+        terminal.say_next("tssd", "simulate", bundle, "--samples", report.samples, *where)
 
 
 def overview(report: Report) -> Table:

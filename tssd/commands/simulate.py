@@ -85,6 +85,7 @@ def command(
     from tssd.hw_targets.sim import summary
     from tssd.hw_targets.sim.run_file import save_run
     from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
+    from tssd.report.store import found_report
     from tssd.simulating.simulation import Request, prepared, simulate
     from tssd.simulating.simulation_report import enter
 
@@ -120,6 +121,10 @@ def command(
             terminal.say(f"wrote {path}")
     if entered.why_not is not None:
         terminal.say(f"not entered into the report: {entered.why_not}")
+    if entered.files or found_report(bundle) is not None:
+        terminal.say_next("tssd", "report", bundle)
+    else:
+        terminal.say_next("tssd", "verify", bundle, "--against", "gpu,onnx,sim")
 
 
 def parse_settings(texts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tssd import terminal
 from tssd.commands.training_help import TrainingCommand
 from tssd.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from tssd.train.config import TrainConfig
+    from tssd.train.study.runs import Outcome
 
 
 @click.command(
@@ -83,6 +85,21 @@ def study(
         click.echo(json.dumps([asdict(outcome) for outcome in outcomes]))
     else:
         click.echo(markdown(outcomes, config, seeds))
+        _say_next(outcomes, config, out, data)
+
+
+def _say_next(
+    outcomes: "tuple[Outcome, ...]", config: "TrainConfig", out: Path, data: Path | None
+) -> None:
+    """The best run of the best condition that has runs of its own."""
+    from tssd.train.study.runs import CUT, run_folder
+
+    best = max((o for o in outcomes if o.condition != CUT), key=lambda outcome: outcome.mean)
+    folder = run_folder(out, best.condition, best.accuracy.index(max(best.accuracy)))
+    module = ["--model", config.model] if ":" in config.model else []
+    where = ["--data", data] if data is not None else []
+    place = f"build/{out.resolve().name}"
+    terminal.say_next("tssd", "export", folder, *module, *where, "--out", place)
 
 
 def _compared(

@@ -73,6 +73,21 @@ def command(
         click.echo(json.dumps(rows))
     else:
         click.echo(terminal.to_text(_table(names, rows)))
+        _say_next(names, bundle, rows)
+
+
+def _say_next(names: list[str], bundle: Path, rows: list[dict[str, object]]) -> None:
+    """The point of most inferences per second, alone; where none could run, what is in the way."""
+    good = [row for row in rows if not row["error"]]
+    if not good:
+        chip = ["--target", rows[0]["chip"]] if rows[0].get("chip") else []
+        terminal.say_next("tssd", "check", bundle, *chip)
+        return
+    best = max(good, key=lambda row: _number(row["inferences_per_s"]) or 0.0)
+    line: list[object] = ["tssd", "simulate", bundle]
+    for name in names:
+        line += ["--chip", best[name]] if name == "chip" else ["--set", f"{name}={best[name]:g}"]
+    terminal.say_next(*line)
 
 
 def _row(names: list[str], request: "Request", point: "Point") -> dict[str, object]:

@@ -101,9 +101,12 @@ def train(
     accuracy = outcome.accuracy
     terminal.say(
         f"{config.model} on {config.dataset}: test {accuracy['test']:.2f} % at T = "
-        f"{config.student_steps} (validation {accuracy['val']:.2f} %); run folder {out}\n"
-        f"next: tssd export {out} --out build/{out.resolve().name}"
+        f"{config.student_steps} (validation {accuracy['val']:.2f} %); run folder {out}"
     )
+    own = ["--model", config.model] if ":" in config.model else []
+    where = ["--data", data] if data is not None else []
+    name = out.resolve().name
+    terminal.say_next("tssd", "export", out, *own, *where, "--out", f"build/{name}")
 
 
 def _check_users_module(config: Any, dataset: Any) -> None:

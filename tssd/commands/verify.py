@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tssd import terminal
+from tssd.commands.report import say_next
 from tssd.hw_targets.engines import engine_names
 from tssd.progress import bar
 
@@ -61,7 +62,7 @@ def command(
         if earlier:
             terminal.say(f"kept from earlier runs on the same samples: {', '.join(earlier)}")
         terminal.say(f"the report: {bundle / 'report' / 'report.html'}")
-        if report.totals.timing == "bound":
-            terminal.say(f"next: tssd simulate {bundle} --samples {report.samples}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)
+    if not as_json:
+        say_next(bundle, report, data)
