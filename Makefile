@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-slow check lint types wheel docs results clean \
+.PHONY: help demo test test-slow check lint types wheel schema docs results clean \
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz \
 	campaign-mutants bench-memory \
 	bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
@@ -61,8 +61,9 @@ campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on ever
 campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled processes
 	$(BIN)/python -m benchmarks.exchange_fuzz
 
-campaign-mutants: $(VENV)/.installed  ## small wrong changes, and whether the tests notice; goes on; MINUTES=60
-	$(BIN)/python -m benchmarks.mutants --minutes $(or $(MINUTES),60)
+campaign-mutants: $(VENV)/.installed  ## small wrong changes, and whether the tests notice; goes on; MINUTES=60 SEED=1 EACH=15 WRITE=
+	$(BIN)/python -m benchmarks.mutants --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) \
+	  --each $(or $(EACH),15) $(if $(WRITE),--write)
 
 bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake, a C++ compiler, git)
 	$(BIN)/python -m benchmarks.booksim
@@ -148,6 +149,9 @@ study-results: bench-study bench-search bench-front  ## all of them, as rows of 
 
 results: $(VENV)/.installed  ## docs/results.md and docs/performance.md from benchmarks/results
 	$(BIN)/python -m benchmarks.render_results
+
+schema: $(VENV)/.installed  ## the published schema of report.json, from its declaration
+	$(BIN)/python -m tssd.report.serial
 
 docs: $(VENV)/.docs  ## the site, strictly: a broken link stops the build
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site

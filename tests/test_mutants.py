@@ -1,11 +1,17 @@
-"""The sampler of mutants: what it changes, what it leaves alone, and that it goes on."""
+"""The sampler of mutants: what it changes, what it leaves alone, that it goes on; and a fork that
+tests a changed source."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import mutants
-from benchmarks.mutants import Mutant, applied, campaign, mutants_of, summary
+from benchmarks.mutant_changes import applied, line_of, mutants_of
+from benchmarks.mutant_runs import Ended, Fate, Stem
+from benchmarks.mutants import ROOT, Campaign, equivalents, kept, run, summary
 
 SOURCE = b'''"""Text 1."""
 @dataclass(frozen=True)
@@ -38,32 +44,80 @@ def test_a_mutant_changes_nothing_but_its_place() -> None:
         assert changed.startswith(SOURCE[: mutant.begin] + b"(")
         assert changed.endswith(b")" + SOURCE[mutant.end :])
         assert changed.count(b"\n") == SOURCE.count(b"\n")
+    assert line_of(mutants_of("a.py", SOURCE)[0], SOURCE) == "size: Literal[1] = 3"
+
+
+class Pretended(Stem):
+    """Says what it is told to say of the source as it is, and of the mutants one by one."""
+
+    def __init__(self, unchanged: Fate, fates: list[Fate]) -> None:
+        self.unchanged, self.fates = unchanged, fates
+
+    def run(self, file: str, source: bytes | None, tests: object, cpu_s: float) -> Ended:
+        return Ended(self.unchanged if source is None else self.fates.pop(0), "", 1.0)
+
+
+@pytest.fixture
+def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of one file, and where its campaign is kept."""
+    (tmp_path / "a.py").write_bytes(SOURCE)
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    monkeypatch.setattr(mutants, "PARTS", {"a.py": ("tests/a",)})
+    return tmp_path / "kept.jsonl"
 
 
 def test_a_campaign_goes_on_behind_what_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    part: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = mutants_of("a.py", SOURCE)[:2]
-    monkeypatch.setitem(mutants.PARTS, "a.py", ("tests/a",))
-    monkeypatch.setattr(mutants, "copied", lambda folder: folder)
-    monkeypatch.setattr(mutants, "check_copy", lambda folder: None)
-    monkeypatch.setattr(mutants, "tested", lambda folder, tests: "survived")
-    run: list[Mutant] = []
-
-    def fate(mutant: Mutant, folder: Path) -> mutants.Fate:
-        run.append(mutant)
-        return "killed" if mutant == first else "survived"
-
-    monkeypatch.setattr(mutants, "fate_of", fate)
-    path = tmp_path / "kept.jsonl"
-    campaign([first], path, 1.0)
-    done = campaign([first, second], path, 1.0)
-    assert run == [first, second]
-    assert summary([first, second], done) == [
-        "2 of 2 mutants run: 1 killed (50.0 %), of them 0 by hanging; 1 survived",
+    first, second, third = mutants_of("a.py", SOURCE)[:3]
+    run(Campaign([first], part, {}), Pretended("survived", ["killed"]), 1.0)
+    again = Campaign([first, second, third], part, kept(part))
+    run(again, Pretended("survived", ["survived", "hung"]), 1.0)
+    assert kept(part) == {first.key: "killed", second.key: "survived", third.key: "hung"}
+    assert summary(again) == [
+        "3 of 3 mutants run: 2 killed (66.7 %), of them 1 by hanging; 1 survived",
+        "  a.py: 2 of 3 killed",
         f"  {second.name}",
     ]
-    assert "killed" in capsys.readouterr().out
-    monkeypatch.setattr(mutants, "tested", lambda folder, tests: "killed")
+    assert "survived" in capsys.readouterr().out
+
+
+def test_tests_that_fail_by_themselves_stop_the_campaign(part: Path) -> None:
+    campaign = Campaign(mutants_of("a.py", SOURCE), part, {})
     with pytest.raises(SystemExit, match="tests/a: fails without any mutant"):
-        campaign([mutants_of("a.py", SOURCE + b"\n")[0]], path, 1.0)
+        run(campaign, Pretended("killed", []), 1.0)
+
+
+def test_an_equivalent_mutant_is_not_drawn_and_a_stale_one_stops(part: Path) -> None:
+    listed = part.with_suffix(".toml")
+    row = '[[mutant]]\nfile = "a.py"\nline = "size: Literal[1] = 3"\nreason = "a size"\n'
+    listed.write_text(row + 'change = "3 -> 4"\n')
+    assert [found.reason for found in equivalents(listed)] == ["a size"]
+    listed.write_text(row + 'change = "3 -> 5"\n')
+    with pytest.raises(SystemExit, match=r"no mutant of a.py is '3 -> 5' in 'size"):
+        equivalents(listed)
+
+
+FORKED = """
+from benchmarks.mutant_changes import applied, mutants_of
+from benchmarks.mutant_runs import ROOT, Stem
+file, tests = "calibration/neuron.py", ("tests/calibration/test_neuron.py", "-k", "strict")
+source = (ROOT / file).read_bytes()
+[weak] = [m for m in mutants_of(file, source) if m.change == "v > threshold -> v >= threshold"]
+stem = Stem()
+print(stem.run(file, None, tests, 60.0).fate)
+print(stem.run(file, applied(weak, source), tests, 60.0))
+print(stem.run(file, source.replace(b"v = clip", b"while True: v = clip"), tests, 2.0).fate)
+"""
+
+
+@pytest.mark.slow
+def test_a_fork_tests_the_changed_source() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", FORKED],
+        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert told[0] == "survived"
+    assert told[1].startswith("Ended(fate='killed', test='tests/calibration/test_neuron.py::test_t")
+    assert told[2] == "hung"

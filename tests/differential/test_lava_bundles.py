@@ -18,13 +18,13 @@ from tssd.checks.verification import VerifyOptions, evaluate
 from tssd.cli import main
 from tssd.export.bundle.folder import read_bundle
 from tssd.export.nir.graphs.profiles import Answers
+from tssd.report.serial import SCHEMA_FILE
 from tssd.report.store import read_report
 from tssd.train.config import configure
 from tssd.train.data.data_sets import load
 from tssd.train.loop.loop import train
 
 pytestmark = [pytest.mark.lava, needs_lava("full")]
-SCHEMA = Path(__file__).resolve().parents[2] / "tssd" / "report" / "schema" / "report.schema.json"
 GRAPHS = Path(__file__).resolve().parents[1] / "golden" / "nir"
 PLAIN = {"epochs": 3, "train_limit": 512, "reset": "hard"}
 RESIDUAL = PLAIN | {"model": "resnet-18", "width": 0.0625, "epochs": 2}
@@ -61,7 +61,7 @@ def test_both_ways_find_no_difference_and_fill_the_report(bundle: Path) -> None:
         assert all(layer.spikes[way] == layer.spikes["integer"] for layer in report.layers)
     assert all(layer.spikes["lava"] for layer in report.layers[:-1])
     table = json.loads((bundle / "report" / "report.json").read_text())
-    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(table)
+    jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate(table)
 
 
 def test_one_weight_changed_in_the_file_is_named(bundle: Path, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Report: frozen values that mirror ``tssd/report/schema/report.schema.json`` field by field.
+"""Report: frozen values, and the one source of the report's schema.
+
+``schema/report.schema.json`` is made from these declarations (``make schema``): types, ranges and
+descriptions stand here only, and are checked when a report is read.
 
 None always means *not run* or *not known*; it is never replaced by a guess. Units are in the
 names: pJ, uJ, us. Per-layer energies and counts are means per inference, spikes are totals over
@@ -7,9 +10,12 @@ all samples and steps. ``docs/report.md`` explains every field.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from tssd.contracts import Contract
+from tssd.typed import Amount, Count, Positive
 
 SCHEMA: Literal["tssd-report/2"] = "tssd-report/2"
 STAGES = ("float", "folded", "integer")  # of an accuracy, before every engine's
@@ -19,22 +25,41 @@ ENERGY_PARTS = ("synapse", "neuron", "spike", "noc")
 
 Kind = Literal["measured", "published", "derived", "assumed"]
 KINDS: tuple[Kind, ...] = ("measured", "published", "derived", "assumed")
-
-
 Timing = Literal["cycle", "bound"]
-# share of samples classified correctly (0..1), by stage and engine
-Accuracy = Mapping[str, float | None]
-# events of one population over all samples and steps, by who counted them
-Spikes = Mapping[str, int | None]
+
+
+def about(words: str) -> Meta:
+    """What the schema says of a field."""
+    return Meta(description=words)
+
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Text = str | None
+Accuracy = Annotated[
+    Mapping[str, Share | None],
+    Meta(
+        description="fractions in 0..1 after each stage, then by each engine by its name;"
+        " null = not run",
+        extra_json_schema={"required": list(STAGES)},
+    ),
+]
+Spikes = Annotated[
+    Mapping[str, Count | None],
+    Meta(
+        description="totals over all samples and steps, of the networks, of each engine by its"
+        " name, measured on a chip; null = not run",
+        extra_json_schema={"required": list(NETWORKS)},
+    ),
+]
 
 
 @dataclass(frozen=True)
 class Range:
     """low <= nominal <= high, one unit (in the name of the field that holds it)."""
 
-    low: float
-    nominal: float
-    high: float
+    low: Amount
+    nominal: Amount
+    high: Amount
 
 
 @dataclass(frozen=True)
@@ -42,19 +67,19 @@ class Parts:
     """Nominal dynamic energy in pJ: synaptic operations, neuron updates, spike generation,
     messages and hops on the network on chip."""
 
-    synapse: float
-    neuron: float
-    spike: float
-    noc: float
+    synapse: Amount
+    neuron: Amount
+    spike: Amount
+    noc: Amount
 
 
 @dataclass(frozen=True)
 class EnergyPj:
     """Dynamic energy of one layer in one inference, in pJ; the parts add up to nominal."""
 
-    low: float
-    nominal: float
-    high: float
+    low: Amount
+    nominal: Amount
+    high: Amount
     parts: Parts
 
 
@@ -63,22 +88,37 @@ class LayerRow:
     """One population. Counts are per inference (means); ``time_share`` is the share of the run's
     time in steps that this layer limits."""
 
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    neurons: int
-    synapses: int
-    cores: int | None
-    weight_bits: int | None
+    name: Annotated[str, about("population name")]
+    kind: Annotated[str, about("input, lif, relay or readout")]
+    shape: Annotated[tuple[Count, ...], about("(C, H, W) or (N,)")]
+    neurons: Annotated[Count, about("product of the shape")]
+    synapses: Annotated[
+        Count,
+        about(
+            "connections into the layer, each weight use counted (a convolution counts every"
+            " position)"
+        ),
+    ]
+    cores: Annotated[Count | None, about("cores that hold neurons of the layer")]
+    weight_bits: Annotated[
+        Count | None, about("bits of a stored weight of its incoming projections")
+    ]
     spikes: Spikes
-    rate: float | None
-    synops: float | None
-    neuron_updates: float | None
-    messages: float | None
-    energy_pj: EnergyPj
-    time_share: float | None
-    accuracy_if_only_this_layer_is_quantized: float | None = None
-    memory_bytes: int | None = None
+    rate: Annotated[Amount | None, about("events per neuron and step, of the integer network")]
+    synops: Annotated[
+        Amount | None, about("synaptic operations into the layer, per inference, mean")
+    ]
+    neuron_updates: Annotated[Amount | None, about("per inference: neurons x steps")]
+    messages: Annotated[Amount | None, about("sent by the layer, per inference, mean")]
+    energy_pj: Annotated[EnergyPj, about("dynamic, per inference")]
+    time_share: Annotated[
+        Share | None, about("share of the run's time in steps that this layer limits")
+    ]
+    accuracy_if_only_this_layer_is_quantized: Annotated[
+        Share | None,
+        about("accuracy of the float network with this one layer in integers"),
+    ] = None
+    memory_bytes: Annotated[Count | None, about("synaptic memory on all its cores")] = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +128,10 @@ class EnergyUj:
     dynamic: Range | None = None
     static: Range | None = None
     total: Range | None = None
-    stepping: Range | None = None  # of the dynamic energy: chips that step, whatever they do
+    stepping: Annotated[
+        Range | None,
+        about("of the dynamic energy: chips that step, whatever the network does"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -101,14 +144,16 @@ class EnergyTrust:
     energy rests on; ``not_told``: prices that no measured run tells.
     """
 
-    readings: int
+    readings: Positive
     silicon: str
-    median_error: float | None
-    worst_error: float | None
-    factor: float
-    coverage: float | None
-    dominant: str
-    not_told: tuple[str, ...]
+    median_error: Annotated[
+        Amount | None, about("of readings whose run was left out of the fit, a fraction")
+    ]
+    worst_error: Annotated[Amount | None, about("the same, the largest")]
+    factor: Annotated[float, Meta(ge=1, description="90 % of runs not used are promised within it")]
+    coverage: Annotated[Share | None, about("the share of left-out readings that was")]
+    dominant: Annotated[str, about("the price that most of this energy rests on")]
+    not_told: Annotated[tuple[str, ...], about("prices that no measured run tells")]
 
 
 @dataclass(frozen=True)
@@ -116,8 +161,8 @@ class Fullest:
     """The resource that leaves the least room on any core: its share of what a core has."""
 
     resource: str
-    share: float
-    core: int
+    share: Amount
+    core: Count
     layers: str
 
 
@@ -131,34 +176,51 @@ class Totals:
     static energy is that of one inference at this pace, of all ``cores_there`` on the chips.
     """
 
-    cores: int | None
-    chips: int | None
-    synops: float | None
-    spikes: float | None
-    timing: Timing | None
-    latency_us: float | None
-    us_per_step: float | None
-    inferences_per_s: float | None
-    energy_uj_per_inference: EnergyUj
-    trust: EnergyTrust | None = None
-    cores_there: int | None = None
-    fullest: Fullest | None = None
+    cores: Count | None
+    chips: Count | None
+    synops: Amount | None
+    spikes: Annotated[Amount | None, about("events per inference, all layers, mean")]
+    timing: Annotated[Timing | None, about("the times are simulated by cycles, or a lower bound")]
+    latency_us: Annotated[
+        Amount | None,
+        about("one sample alone on the chip, from its first input to its answer"),
+    ]
+    us_per_step: Annotated[
+        Amount | None,
+        about("the pace: a chip step, samples back to back in the steady state"),
+    ]
+    inferences_per_s: Annotated[
+        Amount | None,
+        about("the pace: answers per second, samples back to back in the steady state"),
+    ]
+    energy_uj_per_inference: Annotated[EnergyUj, about("at this pace")]
+    trust: Annotated[
+        EnergyTrust | None,
+        about("how good the dynamic energy is: what the fit behind the chip file promises"),
+    ] = None
+    cores_there: Annotated[
+        Count | None,
+        about("usable cores of the chips in use; static power is charged for all of them"),
+    ] = None
+    fullest: Annotated[
+        Fullest | None, about("the resource that leaves the least room on any core")
+    ] = None
 
 
 @dataclass(frozen=True)
 class ShareInterval:
     """Where a share lies with 95 % confidence, given its samples (Wilson's interval)."""
 
-    low: float
-    high: float
+    low: Share
+    high: Share
 
 
 @dataclass(frozen=True)
 class TestedAccuracy:
     """What training found on its whole test set, before anything was deployed."""
 
-    accuracy: float
-    samples: int
+    accuracy: Share
+    samples: Positive
 
 
 @dataclass(frozen=True)
@@ -166,9 +228,9 @@ class Gpu:
     """The machine the torch reference ran on; energy only where NVML measured it."""
 
     device: str | None = None
-    energy_uj_per_inference: float | None = None
+    energy_uj_per_inference: Amount | None = None
     how: Literal["nvml"] | None = None
-    latency_us: float | None = None
+    latency_us: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +240,7 @@ class Constant:
     name: str
     value: float
     unit: str
-    source: str
+    source: Annotated[str, Meta(min_length=3)]
     kind: Kind
     low: float | None = None
     high: float | None = None
@@ -188,18 +250,18 @@ class Constant:
 class TimelineStep:
     """One chip step of the simulated run: how long it took, what limited it, on which core."""
 
-    step: int
-    us: float
-    bottleneck: str
-    core: str | None = None
+    step: Count
+    us: Annotated[Amount, about("duration of the step")]
+    bottleneck: Annotated[str, about("what the step waited for: compute, memory, traffic, barrier")]
+    core: Annotated[Text, about("the core it waited for")] = None
 
 
 @dataclass(frozen=True)
 class MeshCell:
     """One place of the chip's mesh with what was measured there."""
 
-    x: int
-    y: int
+    x: Count
+    y: Count
     value: float
     unit: str
 
@@ -216,35 +278,55 @@ class Provenance:
     commands: tuple[str, ...]
     versions: Mapping[str, str]
     hashes: Mapping[str, str]
-    stands: Mapping[str, str] = field(default_factory=dict)
-    chip: str | None = None
-    inputs: str | None = None
+    stands: Annotated[Mapping[str, str], about("the command behind each part of the report")] = (
+        field(default_factory=dict)
+    )
+    chip: Annotated[Text, about("SHA-256 of the chip's numbers")] = None
+    inputs: Annotated[Text, about("SHA-256 of the samples")] = None
 
 
 @dataclass(frozen=True)
 class Report:
     """Everything a reader needs to judge a network on a chip."""
 
-    network: str
-    target: str
-    samples: int
-    time_steps: int
+    network: Annotated[str, about("name of the network or bundle")]
+    target: Annotated[str, about("name of the chip file that placed and priced it")]
+    samples: Annotated[Positive, about("samples behind the spike counts")]
+    time_steps: Annotated[Positive, about("T, the steps of one inference")]
     accuracy: Accuracy
-    layers: tuple[LayerRow, ...]
+    layers: Annotated[tuple[LayerRow, ...], Meta(min_length=1)]
     totals: Totals
     gpu: Gpu
-    contracts: tuple[Contract, ...]
-    constants: tuple[Constant, ...]
+    contracts: Annotated[
+        tuple[Contract, ...], Meta(min_length=1, description="every checked hand-over")
+    ]
+    constants: Annotated[tuple[Constant, ...], about("every number that time and energy rest on")]
     provenance: Provenance
-    dataset: str | None = None
-    shown: str | None = None  # which samples: "first 64 of 360 test samples of digits"
-    intervals: Mapping[str, ShareInterval] = field(default_factory=dict)  # of each accuracy
-    trained: TestedAccuracy | None = None
-    label: str | None = None  # how far the cost figures may be trusted, e.g. "scaled estimate"
-    bottleneck: str | None = None
-    timeline: tuple[TimelineStep, ...] = ()
-    mesh: tuple[MeshCell, ...] = ()
-    notes: tuple[str, ...] = ()
+    dataset: Annotated[Text, about("where the samples come from")] = None
+    shown: Annotated[
+        Text, about("which samples were run, as: first 64 of 360 test samples of digits")
+    ] = None
+    intervals: Annotated[
+        Mapping[str, ShareInterval],
+        about("where each accuracy lies with 95 % confidence, given its samples (Wilson)"),
+    ] = field(default_factory=dict)
+    trained: Annotated[
+        TestedAccuracy | None,
+        about("accuracy that training found on its whole test set"),
+    ] = None
+    label: Annotated[Text, about("how far time and energy may be trusted, as: scaled estimate")] = (
+        None
+    )
+    bottleneck: Annotated[Text, about("what limits the simulated run, in words")] = None
+    timeline: Annotated[
+        tuple[TimelineStep, ...],
+        about("chip steps of the simulated run; empty = not simulated"),
+    ] = ()
+    mesh: Annotated[
+        tuple[MeshCell, ...],
+        about("one value per place of the chip's mesh; empty = not simulated"),
+    ] = ()
+    notes: Annotated[tuple[str, ...], about("what a reader should know")] = ()
     schema: Literal["tssd-report/2"] = field(default=SCHEMA, kw_only=True)
 
     @property

@@ -7,12 +7,19 @@ fields can still be read; a missing or wrongly typed field is an error that name
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tssd import typed
 from tssd.errors import FileFormatError
 from tssd.report.model import NETWORKS, SCHEMA, STAGES, Report
 
+SCHEMA_FILE = Path(__file__).with_name("schema") / "report.schema.json"
+ABOUT = (
+    "What tssd writes to report.json. null = not run or not known, never a guess. Counts and"
+    " energies of a layer are means per inference; spikes are totals over all samples and steps."
+    " Further fields may be added; those named here stay."
+)
 OLDER = "tssd-report/1"  # its times depended on the number of samples: not to be read as today's
 
 
@@ -62,3 +69,16 @@ def _first_not_finite(value: Any, where: str) -> str:
     else:
         return where if isinstance(value, float) and not abs(value) < float("inf") else ""
     return next((place for w, item in inner if (place := _first_not_finite(item, w))), "")
+
+
+def schema_text() -> str:
+    """The schema that is published beside this module, made from the declaration of Report."""
+    made = typed.json_schema(Report)
+    made["$defs"]["Report"]["required"].insert(0, "schema")  # has a default here, never in a file
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    whole = dialect | {"title": SCHEMA, "description": ABOUT} | made
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")

@@ -2,34 +2,42 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sample_report import bare_report, full_report, sample_evidence, sample_network, sample_tally
 
 from tssd.errors import ConfigError, FileFormatError
 from tssd.report.assemble import assemble, stored_bits, synapses
 from tssd.report.model import Report
-from tssd.report.serial import from_json, to_json
+from tssd.report.serial import SCHEMA_FILE, from_json, schema_text, to_json
 
-SCHEMA = Path(__file__).resolve().parents[3] / "tssd" / "report" / "schema" / "report.schema.json"
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+FULL = json.loads(to_json(full_report()))
+
+
+def test_the_published_schema_is_the_declaration() -> None:
+    found = SCHEMA_FILE.read_text(encoding="utf-8")
+    assert found == schema_text(), "run `make schema` and commit what it writes"
 
 
 @pytest.mark.parametrize("report", [full_report(), bare_report()], ids=["full", "bare"])
 def test_report_satisfies_the_schema_and_survives_json(report: Report) -> None:
     text = to_json(report)
-    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(json.loads(text))
+    VALIDATOR.validate(json.loads(text))
     assert from_json(text) == report
     assert to_json(from_json(text)) == text
 
 
 def test_every_required_field_of_the_schema_is_required_here() -> None:
-    required = json.loads(SCHEMA.read_text())["required"]
-    table = json.loads(to_json(full_report()))
+    required = VALIDATOR.schema["$defs"]["Report"]["required"]
+    assert {"schema", "network", "layers", "provenance"} < set(required)
     for name in required:
-        without = {key: value for key, value in table.items() if key != name}
+        without = {key: value for key, value in FULL.items() if key != name}
         with pytest.raises(FileFormatError, match=name):
             from_json(json.dumps(without))
 
@@ -137,3 +145,45 @@ def test_nan_is_refused_by_place() -> None:
     broken = replace(report, layers=(replace(report.layers[0], rate=float("nan")),))
     with pytest.raises(FileFormatError, match=r"report.layers\[0\].rate: found NaN"):
         to_json(broken)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The place of every value in nested lists and dicts."""
+    if not isinstance(value, dict | list):
+        return [at]
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return [at] * bool(at) + [p for key, item in inner for p in places(item, (*at, key))]
+
+
+STRANGE: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    1,
+    1.5,
+    -0.5,
+    "",
+    "cycle",
+    [],
+    {},
+    [1],
+    {"low": 1},
+    1 << 70,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(places(FULL)), st.sampled_from(STRANGE))
+def test_the_reader_takes_what_the_schema_allows(place: tuple[Any, ...], strange: Any) -> None:
+    """One value replaced by a strange one: reader and published schema say the same of it."""
+    table = json.loads(json.dumps(FULL))
+    below = table
+    for key in place[:-1]:
+        below = below[key]
+    below[place[-1]] = strange
+    if VALIDATOR.is_valid(table):
+        from_json(json.dumps(table))
+    else:
+        with pytest.raises(FileFormatError, match="found"):
+            from_json(json.dumps(table))
