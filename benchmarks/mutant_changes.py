@@ -75,6 +75,19 @@ def line_of(mutant: Mutant, source: bytes) -> str:
     return source.splitlines()[mutant.line - 1].decode().strip()
 
 
+def function_of(mutant: Mutant, source: bytes) -> int | None:
+    """The first line (of its decorators) of the innermost function around a mutant; None outside
+    of all, in the line of its ``def`` too: what stands there acts when the file is imported."""
+    first: int | None = None
+    for node in ast.walk(ast.parse(source)):  # from the outside in
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+            if node.body[0].lineno <= mutant.line <= node.end_lineno:
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            elif node.lineno <= mutant.line < node.body[0].lineno:
+                return None
+    return first
+
+
 def _code(tree: ast.AST) -> Iterator[ast.expr]:
     """The expressions that compute."""
     if isinstance(tree, ast.Assert) or (isinstance(tree, ast.keyword) and tree.arg == "strict"):
@@ -83,12 +96,22 @@ def _code(tree: ast.AST) -> Iterator[ast.expr]:
         if name in ("annotation", "returns", "decorator_list"):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.JoinedStr):
+            if isinstance(child, ast.JoinedStr) or _is_rest(tree, child):
                 continue
             if isinstance(child, ast.expr):
                 yield child
             if isinstance(child, ast.AST):
                 yield from _code(child)
+
+
+def _is_rest(call: ast.AST, argument: object) -> bool:
+    """The -1 of a ``reshape``: numpy takes any negative size as the one that is left."""
+    reshapes = (
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "reshape"
+    )
+    return reshapes and isinstance(argument, ast.UnaryOp) and isinstance(argument.op, ast.USub)
 
 
 def _changes(node: ast.expr) -> Iterator[ast.expr]:

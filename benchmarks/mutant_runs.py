@@ -1,9 +1,11 @@
 """Tests of one part in a fork of a warm process, with one changed source in the place of its file.
 
-The first run of a part tells which foreign modules its tests import; they are imported before the
-next fork. Ours never are: every fork imports them itself, the changed one from memory. Nothing on
-the disk changes, and nothing that a fork compiles is kept. A fork has limits of CPU time and
-memory: one that does not come to its end within them is noticed, too.
+The first run of a part, unchanged, tells which foreign modules its tests import; they are imported
+before the next fork. Ours never are: every fork imports them itself, the changed one from memory.
+It tells, too, which tests call which functions of the file: a mutant is tested by those that call
+its function, the quickest first. Nothing on the disk changes, and nothing that a fork compiles is
+kept. A fork has limits of CPU time and memory: one that does not come to its end within them is
+noticed, too.
 """
 
 import contextlib
@@ -17,14 +19,17 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("tssd", "tests", "benchmarks", "__main__", "__mp_main__")
+UNCHANGED_CPU_S = 900.0
 CPU_S = 20  # of a fork at least; else so many times what the part takes unchanged:
 TIMES = 5
 PATIENCE = 20  # seconds of waiting for one of CPU time: a busy machine is no hanging mutant
@@ -40,6 +45,21 @@ class Ended:
     fate: Fate
     test: str
     cpu_s: float
+
+
+@dataclass(frozen=True)
+class Calls:
+    """``lines``: test -> first lines of the functions that it calls; ``seconds``: how long it
+    takes."""
+
+    lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def tests_of(self, function: int | None) -> list[str]:
+        """The tests that call the function that begins at a line, the quickest first; all of them
+        for what no function holds (None)."""
+        found = [t for t, lines in self.lines.items() if function is None or function in lines]
+        return sorted(found, key=lambda test: self.seconds[test])
 
 
 class Planted(importlib.abc.MetaPathFinder):
@@ -73,25 +93,46 @@ class Stem:
         if clash:
             raise ImportError(f"imported before the first fork: {', '.join(sorted(clash))}")
 
-    def run(self, file: str, source: bytes | None, tests: Sequence[str], cpu_s: float) -> Ended:
-        """Run *tests* with *source* as the text of *file*, or as it is without one."""
+    def unchanged(self, file: str, tests: Sequence[str]) -> tuple[Ended, Calls]:
+        """Run *tests* with *file* as it is: what became of it, and what they call."""
+        ended, answer = self._forked(_Task(file, None, tuple(tests), None, UNCHANGED_CPU_S))
+        _import(answer.get("modules", ()))
+        return ended, Calls(answer.get("lines", {}), answer.get("seconds", {}))
+
+    def run(
+        self, file: str, source: bytes, tests: Sequence[str], chosen: Sequence[str], cpu_s: float
+    ) -> Ended:
+        """Run those of *tests* that are *chosen*, in that order, with *source* as *file*."""
+        if not chosen:
+            return Ended("survived", "no test calls it", 0.0)
+        return self._forked(_Task(file, source, tuple(tests), tuple(chosen), cpu_s))[0]
+
+    def _forked(self, task: "_Task") -> tuple[Ended, dict[str, Any]]:
         heard, told = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(heard)
-            _fork(told, file, source, tests, cpu_s)
+            _fork(told, task)
         os.close(told)
-        text = _listened(heard, child, PATIENCE * cpu_s)
+        text = _listened(heard, child, PATIENCE * task.cpu_s)
         _, status, used = os.wait4(child, 0)
         spent = used.ru_utime + used.ru_stime
         if text is None or os.WIFSIGNALED(status):
-            return Ended("hung", "", spent)
-        nothing: dict[str, Any] = {"test": "the end of the process", "modules": []}
-        answer: dict[str, Any] = json.loads(text) if text else nothing
-        if source is None:
-            _import(answer["modules"])
-        code = os.WEXITSTATUS(status)
-        return Ended("survived" if code == 0 else "killed", str(answer["test"]), spent)
+            return Ended("hung", "", spent), {}
+        answer: dict[str, Any] = json.loads(text) if text else {"test": "the end of the process"}
+        fate: Fate = "survived" if os.WEXITSTATUS(status) == 0 else "killed"
+        return Ended(fate, str(answer["test"]), spent), answer
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a fork does: *source* None is the file as it is; *chosen* None runs all *tests*."""
+
+    file: str
+    source: bytes | None
+    tests: tuple[str, ...]
+    chosen: tuple[str, ...] | None
+    cpu_s: float
 
 
 def limit_of(unchanged: Ended) -> float:
@@ -118,18 +159,18 @@ def _listened(heard: int, child: int, seconds: float) -> str | None:
     return None
 
 
-def _fork(told: int, file: str, source: bytes | None, tests: Sequence[str], cpu_s: float) -> None:
+def _fork(told: int, task: _Task) -> None:
     """The rest of a fork's life."""
     code = 70
     try:
         os.setsid()
-        os.set_inheritable(told, False)
         quiet = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1):
+        for stream in (0, 1, 2):
             os.dup2(quiet, stream)
-        _limited(cpu_s)
-        code, answer = _tested(file, source, tests)
-        os.write(told, json.dumps(answer).encode())
+        _limited(task.cpu_s)
+        code, answer = _tested(task)
+        with os.fdopen(told, "w") as out:
+            json.dump(answer, out)
     finally:
         os._exit(code)
 
@@ -141,31 +182,37 @@ def _limited(cpu_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (most, most))
 
 
-def _tested(file: str, source: bytes | None, tests: Sequence[str]) -> tuple[int, dict[str, Any]]:
-    """pytest's exit code; the first test that failed, and all foreign modules imported."""
+def _tested(task: _Task) -> tuple[int, dict[str, Any]]:
+    """pytest's exit code and what was seen on the way."""
     import hypothesis
     import pytest
 
     os.chdir(ROOT)
     os.environ["PYTHONPATH"] = str(ROOT)
     sys.path.insert(0, str(ROOT))
-    _compile_nothing_for_others(interpreted=file.startswith(INTERPRETED))
-    if source is not None:
-        sys.meta_path.insert(0, Planted(module_of(file), ROOT / file, source))
+    _compile_nothing_for_others(interpreted=task.file.startswith(INTERPRETED))
+    path, name = ROOT / task.file, module_of(task.file)
+    if task.source is not None:
+        sys.meta_path.insert(0, Planted(name, path, task.source))
     quick = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # a first failure is enough
     hypothesis.settings.register_profile(
         "mutants", phases=quick, derandomize=True, deadline=None, database=None
     )
-    first = _First()
+    seen = _Seen(path, task.chosen)
     words = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants"]
     words += [
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
     ]  # what was imported before the fork
-    code = int(pytest.main([*words, *tests], plugins=[first]))
-    if module_of(file) not in sys.modules and code == 0:
-        return 71, {"test": f"no test imports {file}", "modules": []}
-    return code, {"test": first.failed, "modules": _foreign() if source is None else []}
+    code = int(pytest.main([*words, *task.tests], plugins=[seen]))
+    if name not in sys.modules and code == 0:
+        return 71, {"test": f"no test imports {task.file}"}
+    if task.source is not None:
+        return code, {"test": seen.failed}
+    lines = {test: sorted(found) for test, found in seen.lines.items()}
+    return code, {
+        "test": seen.failed, "modules": _foreign(), "lines": lines, "seconds": seen.seconds
+    }  # fmt: skip
 
 
 def _compile_nothing_for_others(*, interpreted: bool) -> None:
@@ -179,10 +226,31 @@ def _compile_nothing_for_others(*, interpreted: bool) -> None:
     cache.save_overload = lambda self, sig, data: None
 
 
-class _First:
-    """A plugin that remembers the first failure."""
+class _Seen:
+    """A plugin that remembers the first failure; without a choice of tests what each of them calls
+    in *path*, and how long it takes, with one it runs these in their order."""
 
-    failed = ""
+    def __init__(self, path: Path, chosen: Sequence[str] | None) -> None:
+        self.paths, self.chosen = {str(path), str(ROOT / "tssd" / path.relative_to(ROOT))}, chosen
+        self.failed, self.test = "", ""
+        self.lines: dict[str, set[int]] = {}
+        self.seconds: dict[str, float] = {}
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        if self.chosen is not None:
+            by_name = {item.nodeid: item for item in items}
+            items[:] = [by_name[name] for name in self.chosen if name in by_name]
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.test, self.started = nodeid, time.process_time()
+        self.lines[nodeid] = set()
+        if self.chosen is None:
+            threading.settrace(self._called)
+            sys.settrace(self._called)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        sys.settrace(None)
+        self.seconds[nodeid] = time.process_time() - self.started
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed and not self.failed:
@@ -191,6 +259,10 @@ class _First:
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed and not self.failed:
             self.failed = report.nodeid
+
+    def _called(self, frame: Any, event: str, argument: object) -> None:
+        if frame.f_code.co_filename in self.paths:
+            self.lines[self.test].add(frame.f_code.co_firstlineno)
 
 
 def _foreign() -> list[str]:

@@ -3,8 +3,8 @@
 python -m benchmarks.mutants [--minutes M] [--seed S] [--each N] [--only TEXT] [--write]
 
 Of each file in PARTS *each* mutants are drawn (0: all), in an order fixed by the seed, and run one
-by one (``mutant_runs``) against a short list of the fast tests that answer for it: what these
-notice, all fast tests together would notice too. What became of each is kept in
+by one (``mutant_runs``) against a list of the fast tests that answer for it: what these notice, all
+fast tests together would notice too. What became of each is kept in
 build/mutants-SEED.jsonl with the hash of its file: a later run goes on behind it, and begins again
 with the mutants of files that have changed. Survivors are printed by place and change.
 
@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.mutant_changes import Mutant, applied, line_of, mutants_of
+from benchmarks.mutant_changes import Mutant, applied, function_of, line_of, mutants_of
 from benchmarks.mutant_runs import Ended, Fate, Stem, limit_of
 
 COMMAND = "make campaign-mutants"
@@ -144,17 +144,17 @@ def run(campaign: Campaign, stem: Stem, minutes: float) -> None:
     for file, mutants in campaign.missing().items():
         if time.monotonic() > end:
             return
-        tests = PARTS[file]
-        unchanged = stem.run(file, None, tests, cpu_s=900.0)
+        tests, source = PARTS[file], (ROOT / file).read_bytes()
+        unchanged, calls = stem.unchanged(file, tests)
         if unchanged.fate != "survived":
             sys.exit(f"{' '.join(tests)}: fails without any mutant: {unchanged.test}")
         print(f"{file}: {unchanged.cpu_s:.1f} CPU s for {' '.join(tests)}", flush=True)
-        source = (ROOT / file).read_bytes()
         for mutant in mutants:
             if time.monotonic() > end:
                 return
-            limit = limit_of(unchanged)
-            campaign.keep(mutant, stem.run(file, applied(mutant, source), tests, limit))
+            chosen = calls.tests_of(function_of(mutant, source))
+            changed = applied(mutant, source)
+            campaign.keep(mutant, stem.run(file, changed, tests, chosen, limit_of(unchanged)))
 
 
 def figures(campaign: Campaign) -> Iterator[tuple[str, int, Counter[str]]]:

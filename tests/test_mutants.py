@@ -4,13 +4,14 @@ tests a changed source."""
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmarks import mutants
-from benchmarks.mutant_changes import applied, line_of, mutants_of
-from benchmarks.mutant_runs import Ended, Fate, Stem
+from benchmarks.mutant_changes import applied, function_of, line_of, mutants_of
+from benchmarks.mutant_runs import Calls, Ended, Fate, Stem
 from benchmarks.mutants import ROOT, Campaign, equivalents, kept, run, summary
 
 SOURCE = b'''"""Text 1."""
@@ -47,14 +48,32 @@ def test_a_mutant_changes_nothing_but_its_place() -> None:
     assert line_of(mutants_of("a.py", SOURCE)[0], SOURCE) == "size: Literal[1] = 3"
 
 
+def test_a_mutant_belongs_to_the_function_around_it() -> None:
+    source = b"A = 1\n\n\n@cache\ndef f(x, y=2):\n    def g():\n        return 3\n    return 4\n"
+    found = {m.before: function_of(m, source) for m in mutants_of("a.py", source)}
+    assert found == {"1": None, "2": None, "3": 6, "4": 4}
+
+
+def test_the_tests_of_a_function_the_quickest_first() -> None:
+    calls = Calls({"slow": [4, 6], "quick": [4], "other": [9]}, {"slow": 2, "quick": 1, "other": 3})
+    assert calls.tests_of(4) == ["quick", "slow"]
+    assert calls.tests_of(5) == []
+    assert calls.tests_of(None) == ["quick", "slow", "other"]
+
+
 class Pretended(Stem):
     """Says what it is told to say of the source as it is, and of the mutants one by one."""
 
-    def __init__(self, unchanged: Fate, fates: list[Fate]) -> None:
-        self.unchanged, self.fates = unchanged, fates
+    def __init__(self, first: Fate, fates: list[Fate]) -> None:
+        self.first, self.fates = first, fates
 
-    def run(self, file: str, source: bytes | None, tests: object, cpu_s: float) -> Ended:
-        return Ended(self.unchanged if source is None else self.fates.pop(0), "", 1.0)
+    def unchanged(self, file: str, tests: Sequence[str]) -> tuple[Ended, Calls]:
+        return Ended(self.first, "", 1.0), Calls()
+
+    def run(
+        self, file: str, source: bytes, tests: Sequence[str], chosen: Sequence[str], cpu_s: float
+    ) -> Ended:
+        return Ended(self.fates.pop(0), "", 1.0)
 
 
 @pytest.fixture
@@ -99,15 +118,17 @@ def test_an_equivalent_mutant_is_not_drawn_and_a_stale_one_stops(part: Path) -> 
 
 
 FORKED = """
-from benchmarks.mutant_changes import applied, mutants_of
+from benchmarks.mutant_changes import applied, function_of, mutants_of
 from benchmarks.mutant_runs import ROOT, Stem
 file, tests = "calibration/neuron.py", ("tests/calibration/test_neuron.py", "-k", "strict")
 source = (ROOT / file).read_bytes()
 [weak] = [m for m in mutants_of(file, source) if m.change == "v > threshold -> v >= threshold"]
 stem = Stem()
-print(stem.run(file, None, tests, 60.0).fate)
-print(stem.run(file, applied(weak, source), tests, 60.0))
-print(stem.run(file, source.replace(b"v = clip", b"while True: v = clip"), tests, 2.0).fate)
+ended, calls = stem.unchanged(file, tests)
+chosen = calls.tests_of(function_of(weak, source))
+print(ended.fate, len(chosen))
+print(stem.run(file, applied(weak, source), tests, chosen, 60.0))
+print(stem.run(file, source.replace(b"v = clip", b"while True: v = clip"), tests, chosen, 2.0).fate)
 """
 
 
@@ -118,6 +139,6 @@ def test_a_fork_tests_the_changed_source() -> None:
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=True, capture_output=True, text=True,
     ).stdout.splitlines()  # fmt: skip
-    assert told[0] == "survived"
+    assert told[0] == "survived 2"
     assert told[1].startswith("Ended(fate='killed', test='tests/calibration/test_neuron.py::test_t")
     assert told[2] == "hung"
