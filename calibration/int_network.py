@@ -1,7 +1,8 @@
 """IntNetwork: the network in integers, exactly what is deployed.
 
 Units: weights, thresholds and activations are in *weight units*; membrane states are in 1/64 of a
-weight unit. ``scale`` relates both to the float network: float value = weight units / scale.
+weight unit. ``scale`` relates both to the float network: float value = weight units / scale, or
+channel by channel where a population has ``channel_scales``.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError, counted
@@ -67,11 +69,24 @@ class Population:
     bias_exp: int = 6
     scale: float = 1.0
     reset_by: IntArray | None = field(default=None, metadata=since(2))  # None: vth
+    channel_scales: tuple[float, ...] = field(default=(), metadata=since(3))  # (): ``scale`` of all
 
     def __post_init__(self) -> None:
         check_reset(self.name, self.reset, self.reset_by is not None)
         for label, array in arrays_of(self).items():
             _check_broadcast(self.name, label, array, self.shape)
+        if len(self.channel_scales) not in (0, self.shape[0]):
+            raise NetworkError(
+                f"population {self.name}: channel_scales",
+                found=str(len(self.channel_scales)),
+                allowed=f"none, or one for each of {self.shape[0]} channels",
+            )
+
+    @property
+    def scales(self) -> npt.NDArray[np.float64]:
+        """Weight units per unit of the float network, broadcasting to ``shape``."""
+        size = (-1,) + (1,) * (len(self.shape) - 1)
+        return np.array(self.channel_scales or (self.scale,)).reshape(size)
 
     @property
     def neurons(self) -> int:

@@ -80,6 +80,7 @@ class LayerIntegers:
     coarse: IntArray
     clips: tuple[Clip, ...]
     reset_by: IntArray | None = None
+    level: FloatArray | None = None  # what each channel was enlarged by before it was scaled
 
     @property
     def shifted(self) -> tuple[FloatArray, ...]:

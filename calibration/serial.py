@@ -2,7 +2,7 @@
 
 Keys: ``header`` (JSON text), ``population/<i>/<parameter>``, ``projection/<i>/weight``; what stands
 where follows from the fields of ``Population`` and ``Projection``. ``tssd-int/2`` knows a soft
-reset's own amount; a network without one is written as ``tssd-int/1``.
+reset's own amount, ``tssd-int/3`` a scale per channel; a network without is written as before.
 Bundles keep these in the private HDF5 group of ``network.nir``; a reader needs nothing of tssd.
 """
 
@@ -17,7 +17,7 @@ from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError
 from tssd.train.handover.fields import array_names, arrays_of, newest, plain_from, plain_of
 
-SCHEMAS = ("tssd-int/1", "tssd-int/2")
+SCHEMAS = ("tssd-int/1", "tssd-int/2", "tssd-int/3")
 
 
 def schema_of(network: IntNetwork) -> str:

@@ -46,17 +46,16 @@ def _population(
     for weight in extra:
         constant = weight.reshape(len(weight), -1).sum(axis=1).reshape(size)
         bias = bias + constant * float(integers.input_max)
-    threshold = (
-        quantized.vth.astype(np.float64) + 1 / UNIT
-    ) / quantized.scale  # v > vth in 1/64 units
+    scales = quantized.scales
+    threshold = (quantized.vth.astype(np.float64) + 1 / UNIT) / scales  # v > vth in 1/64 units
     remembers = population.synapse_decay is not None
     return replace(
         population,
-        bias=population.bias if quantized is integers.source else bias / quantized.scale,
+        bias=population.bias if quantized is integers.source else bias / scales,
         threshold=threshold,
         decay=1 - quantized.dv / DECAY_ONE,
         synapse_decay=1 - quantized.du / DECAY_ONE if remembers else None,
-        reset_by=None if quantized.reset_by is None else quantized.reset_by / quantized.scale,
+        reset_by=None if quantized.reset_by is None else quantized.reset_by / scales,
     )
 
 
@@ -71,7 +70,8 @@ def _projection(
     source, target = integers.population(theirs.source), integers.population(theirs.target)
     unit = 1.0 if source.has_state else 1.0 / source.scale
     weight = theirs.weight[:, : projection.weight.shape[1]].astype(np.float64)
-    return replace(projection, weight=weight * 2.0**theirs.weight_exp / (target.scale * unit))
+    rows = weight.reshape(target.shape[0], -1) / target.scales.reshape(-1, 1)
+    return replace(projection, weight=rows.reshape(weight.shape) * 2.0**theirs.weight_exp / unit)
 
 
 def accuracy_if_only_this_layer_is_quantized(

@@ -88,6 +88,7 @@ def quantize_behind_front_end(
         bias_mant=constant(0, target.shape),
         bias_exp=front.bias_exp,
         scale=front.scale,
+        channel_scales=(),
     )
     behind = IntNetwork(
         (source, *whole.populations[2:]),

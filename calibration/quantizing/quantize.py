@@ -71,6 +71,7 @@ def _population(population: FloatPopulation, network: FloatNetwork, scales: Scal
         bias_exp=layer.form.bias_exp,
         scale=layer.scale,
         reset_by=layer.reset_by,
+        channel_scales=() if layer.level is None else tuple(map(float, layer.scale * layer.level)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Ranges x Precision -> Scales: one scale per population, found on calibration samples.
+"""Ranges x Precision -> Scales: one scale per population or channel, found on calibration samples.
 
 A scale S turns floats into weight units, for the weights of all incoming projections, the threshold
 and the bias alike (``search``). The layers that the input feeds are searched once for every way in
@@ -7,6 +7,7 @@ that may pay (``entering``): the one whose layers differ least from the float ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from tssd.calibration.encode import on_levels, rate_code
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.layer import Clip, Form, LayerIntegers, worst_activation
 from tssd.calibration.precision import Precision
+from tssd.calibration.quantizing.channels import Granularity, Search
 from tssd.calibration.quantizing.checks import check_network, label
 from tssd.calibration.quantizing.entering import (
     BiasRoute,
@@ -25,7 +27,7 @@ from tssd.calibration.quantizing.entering import (
     entries,
 )
 from tssd.calibration.quantizing.observe import Observation
-from tssd.calibration.quantizing.search import ScaledLayer, Search, Trial, best, search
+from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
 from tssd.errors import NetworkError
 from tssd.train.handover.float_layers import layers, project
 from tssd.train.handover.float_network import (
@@ -38,7 +40,7 @@ from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, presented
 
 WORTH = 0.5  # a constant channel costs events and synapses: it must halve the error
 
-__all__ = ["BiasRoute", "Options", "Scales", "Search", "Trial", "choose"]
+__all__ = ["BiasRoute", "Granularity", "Options", "Scales", "Search", "Trial", "choose"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Options:
     input_coding: InputCoding | None = None
     bias_route: BiasRoute = BiasRoute.AUTO
     search: Search = Search.OUTPUT
+    granularity: Granularity = Granularity.LAYER
     finer_weights: bool = True
 
 
@@ -217,7 +220,7 @@ def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> Scal
     """The layer without any of the ways to make room."""
     units, payloads = _units(setting.network, entry.input_max)
     incoming = setting.network.incoming(population.name)
-    return ScaledLayer(
+    layer = ScaledLayer(
         population,
         incoming,
         tuple(units[j.source] for j in incoming),
@@ -225,6 +228,14 @@ def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> Scal
         Form(setting.precision, setting.precision.bias_exp),
         setting.network.time_steps,
     )
+    how = setting.options.search
+    match setting.options.granularity:
+        case Granularity.LAYER:
+            return layer.observed(how)
+        case Granularity.CHANNEL:
+            return layer.levelled(how)
+        case _:
+            assert_never(setting.options.granularity)
 
 
 def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> ScaledLayer:

@@ -8,11 +8,14 @@ one whose output differs least wins:
     LIF      share of spike slots that differ           READOUT   mean squared error of the membrane
 
 Hard limits of S: the threshold's width, and no input whatever may wrap the synaptic current.
+
+A ``levelled`` layer has a scale per channel (``channels``): the candidates are compared channel by
+channel, and each gets the one whose spikes differ least from its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -29,9 +32,18 @@ from tssd.calibration.layer import (
     to_integers,
     worst_activation,
 )
+from tssd.calibration.quantizing.channels import (
+    Search,
+    enlarged,
+    per_channel,
+    rows_of,
+    sizes,
+    to_half,
+)
 from tssd.errors import NetworkError
 from tssd.train.handover.float_layers import current, integrate, project
 from tssd.train.handover.float_network import (
+    FloatArray,
     FloatPopulation,
     FloatProjection,
     PopulationKind,
@@ -41,25 +53,22 @@ GRID = 1.15  # ratio of neighbouring candidates
 FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale
 
 
-class Search(StrEnum):
-    """How a scale is chosen among the candidates."""
-
-    MAX_ABS = "max_abs"  # the largest scale that clips nothing
-    WEIGHT_MSE = "weight_mse"  # least squared error of the weights
-    OUTPUT = "output"  # least difference of the layer's output on calibration samples
-
-
 @dataclass(frozen=True)
 class Trial:
-    """One candidate and its score (smaller is better)."""
+    """One candidate and its score (smaller is better), also that of each channel."""
 
     scale: float
     score: float
+    channels: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledLayer:
-    """What the search of one layer needs; units and payloads belong to the projections' sources."""
+    """What the search of one layer needs; units and payloads belong to the projections' sources.
+
+    ``level``: by how much each channel is larger than in the network (None: one scale for all).
+    ``size``: the weight that is to fit the largest integer, if it is not the largest of all.
+    """
 
     population: FloatPopulation
     incoming: tuple[FloatProjection, ...]
@@ -67,38 +76,95 @@ class ScaledLayer:
     payloads: tuple[int, ...]
     form: Form
     time_steps: int = 1
+    level: FloatArray | None = None
+    size: float | None = None
 
     def integers(self, scale: float) -> LayerIntegers:
-        return to_integers(self.population, self.incoming, self.units, scale, self.form)
+        if self.level is None:
+            return to_integers(self.population, self.incoming, self.units, scale, self.form)
+        by = to_half(self.population, scale)
+        changed = enlarged(self.population, self.incoming, by)
+        made = to_integers(*changed, self.units, scale, self.form)
+        return replace(made, level=self.level * by)
 
     @property
     def max_abs_scale(self) -> float:
-        """The scale at which the largest weight just fits."""
-        largest = max(
-            float(np.abs(j.weight).max()) * unit
-            for j, unit in zip(self.incoming, self.units, strict=True)
-            if not may_shift(j, unit, self.units)
-        )
+        """The scale at which the largest weight, or the layer's ``size``, just fits."""
+        largest = self.size or float(np.abs(self.rows).max())
         return self.form.precision.weight_max / largest / 2.0**self.form.finer
+
+    @property
+    def rows(self) -> FloatArray:
+        """(channels, weights): those that the scale is for."""
+        pairs = zip(self.incoming, self.units, strict=True)
+        own = [(j, unit) for j, unit in pairs if not may_shift(j, unit, self.units)]
+        return rows_of(self.population, [j for j, _ in own], [unit for _, unit in own])
+
+    def observed(self, how: Search) -> "ScaledLayer":
+        """The layer with its weights' size as *how* sees it."""
+        if how is not Search.PERCENTILE:
+            return self
+        whole = self.rows.reshape(1, -1)
+        return replace(self, size=float(sizes(whole, how, self.form.precision.weight_max)[0]))
+
+    def levelled(self, how: Search) -> "ScaledLayer":
+        """The layer with every channel as large as the largest, as far as its limits allow; itself
+        where it does not fire: classes are compared with each other."""
+        if self.population.kind is not PopulationKind.LIF:
+            return self
+        found = sizes(self.rows, how, self.form.precision.weight_max)
+        largest = float(found.max())
+        wanted = largest / np.where(found > 0, found, largest)
+        by = np.maximum(np.minimum(wanted, self._room(largest)), 1.0)
+        population, incoming = enlarged(self.population, self.incoming, by)
+        return replace(self, population=population, incoming=incoming, level=by, size=largest)
+
+    def _room(self, size: float) -> FloatArray:
+        """How much larger each channel may become at the scale of weights of *size*."""
+        precision, population = self.form.precision, self.population
+        scale = precision.weight_max / size
+        amounts = [
+            (per_channel(population, population.bias), self._bias_room),
+            (per_channel(population, population.threshold), float(precision.vth_max)),
+            (per_channel(population, population.subtracted), float(precision.vth_max)),
+            (self._reach, precision.activation_max / self._gain),
+        ]
+        tiny = np.finfo(np.float64).tiny
+        room = [limit / np.maximum(scale * amount, tiny) for amount, limit in amounts]
+        least: FloatArray = np.min(room, axis=0) / FINEST
+        return least
 
     @property
     def bias_scale(self) -> float:
         """The scale at which the largest bias just fits its mantissa (and constant input)."""
         largest = float(np.abs(self.population.bias).max())
+        return self._bias_room / largest if largest else np.inf
+
+    @property
+    def _bias_room(self) -> float:
+        """The largest bias in weight units."""
         room = self.form.precision.bias_mant_max * 2.0**self.form.bias_exp / UNIT
-        room += self.form.constant * self.form.precision.weight_max
-        return room / largest if largest else np.inf
+        return room + self.form.constant * self.form.precision.weight_max
 
     @property
     def current_scale(self) -> float:
         """The scale at which the worst input just fits the synaptic current (rounding left out)."""
+        return self.form.precision.activation_max / (self._gain * float(self._reach.max()))
+
+    @property
+    def _gain(self) -> float:
+        return memory_gain(current_decay(self.population, self.form), self.time_steps)
+
+    @property
+    def _reach(self) -> FloatArray:
+        """(channels,): the largest current of any neuron of a channel, of either sign."""
         outputs = len(self.incoming[0].weight)
         reach = np.zeros((2, outputs))
         for j, unit, payload in zip(self.incoming, self.units, self.payloads, strict=True):
             flat = j.weight.reshape(outputs, -1) * (unit * payload)
             reach += np.stack([np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)])
-        gain = memory_gain(current_decay(self.population, self.form), self.time_steps)
-        return self.form.precision.activation_max / (gain * float(reach.max()))
+        largest: FloatArray = reach.max(axis=0).reshape(self.population.shape[0], -1).max(axis=1)
+        return largest
 
     @property
     def threshold_scale(self) -> float:
@@ -141,10 +207,19 @@ class ScaledLayer:
 
 
 def best(layer: ScaledLayer, trials: tuple[Trial, ...]) -> LayerIntegers:
-    """The integers of the least score; of equal ones, those nearest to the max-abs scale."""
+    """The integers of the least score; of equal ones, those nearest to the max-abs scale. Channels
+    with scales of their own choose for themselves."""
     top = layer.max_abs_scale
-    chosen = min(trials, key=lambda trial: (trial.score, abs(np.log(trial.scale / top))))
-    return layer.integers(chosen.scale)
+    if layer.level is None or not trials[0].channels.size:
+        chosen = min(trials, key=lambda trial: (trial.score, abs(np.log(trial.scale / top))))
+        return layer.integers(chosen.scale)
+    nearest_first = sorted(trials, key=lambda trial: abs(np.log(trial.scale / top)))
+    scores = np.stack([trial.channels for trial in nearest_first])
+    scales = np.array([trial.scale for trial in nearest_first])[scores.argmin(axis=0)]
+    by: FloatArray = scales / scales.max()
+    population, incoming = enlarged(layer.population, layer.incoming, by)
+    moved = replace(layer, population=population, incoming=incoming, level=layer.level * by)
+    return moved.integers(float(scales.max()))
 
 
 def search(
@@ -152,12 +227,22 @@ def search(
 ) -> tuple[Trial, ...]:
     """Every candidate's score; ``sent``: what each source sends, ``wanted``: the float output."""
     grid = _grid(layer)
-    if how is Search.MAX_ABS:
-        fits = [s for s in grid if s <= layer.max_abs_scale and s <= layer.bias_scale]
-        return (Trial(max(fits, default=grid[0]), 0.0),)
-    if how is Search.WEIGHT_MSE:
-        return tuple(Trial(scale, _weight_error(layer, scale)) for scale in grid)
-    return tuple(Trial(s, _output_error(layer, s, sent, wanted)) for s in grid)
+    match how:
+        case Search.MAX_ABS | Search.PERCENTILE:
+            return (_largest_that_fits(layer, grid),)
+        case Search.WEIGHT_MSE if layer.level is not None:  # each channel's step is the best
+            return (_largest_that_fits(layer, grid),)
+        case Search.WEIGHT_MSE:
+            return tuple(Trial(scale, _weight_error(layer, scale)) for scale in grid)
+        case Search.OUTPUT:
+            return tuple(_output_trial(layer, scale, sent, wanted) for scale in grid)
+        case _:
+            assert_never(how)
+
+
+def _largest_that_fits(layer: ScaledLayer, grid: list[float]) -> Trial:
+    fits = [s for s in grid if s <= layer.max_abs_scale and s <= layer.bias_scale]
+    return Trial(max(fits, default=grid[0]), 0.0)
 
 
 def _grid(layer: ScaledLayer) -> list[float]:
@@ -168,11 +253,12 @@ def _grid(layer: ScaledLayer) -> list[float]:
     count = int(np.ceil(np.log(top / bottom) / np.log(GRID))) + 1
     steps = [layer.max_abs_scale, *np.geomspace(bottom, top, count)]
     steps += [limit for limit in limits if limit < top]
-    grid = sorted({_half_threshold(layer.population, float(s)) for s in steps})
+    own = layer.level is None  # else every channel's threshold is moved to a half
+    grid = sorted({_half_threshold(layer.population, float(s)) if own else s for s in steps})
     legal = [s for s in grid if _legal(layer, s)]
     while not legal and bottom * UNIT > 1e-9:  # thresholds beyond every grid point: go down
         bottom /= GRID
-        scale = _half_threshold(layer.population, bottom)
+        scale = _half_threshold(layer.population, bottom) if own else bottom
         legal = [scale] if _legal(layer, scale) else []
     if not legal:
         raise NetworkError(
@@ -219,9 +305,9 @@ def _weight_error(layer: ScaledLayer, scale: float) -> float:
     return sum(float(((j.weight - q.weight) ** 2).sum()) for j, q in pairs)
 
 
-def _output_error(
+def _output_trial(
     layer: ScaledLayer, scale: float, sent: Mapping[str, Tensor], wanted: Tensor
-) -> float:
+) -> Trial:
     """How far the candidate's output is from ``wanted`` on the float network's own spikes."""
     integers = layer.integers(scale)
     population, incoming = to_float(integers, layer.population, layer.incoming, layer.units)
@@ -235,8 +321,12 @@ def _output_error(
     room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
     membrane, out = integrate(population, total, layer.time_steps, room, loops)
     if population.kind is PopulationKind.READOUT:
-        return float(((membrane[-1] - wanted[-1]) ** 2).mean())
-    return float((out != wanted).double().mean())
+        return Trial(scale, float(((membrane[-1] - wanted[-1]) ** 2).mean()))
+    unlike = (out != wanted).double()
+    if layer.level is None:
+        return Trial(scale, float(unlike.mean()))
+    channels = unlike.transpose(0, 2).flatten(1).mean(1)
+    return Trial(scale, float(unlike.mean()), channels.numpy())
 
 
 def _floored(arrived: Tensor, scale: float, exponent: int) -> Tensor:

@@ -231,6 +231,7 @@ def _metadata(network: IntNetwork, form: str) -> dict[str, str]:
             "reset": str(p.reset),
             "shape": list(p.shape),
             "scale": p.scale,
+            **({"channel_scales": p.channel_scales} if p.channel_scales else {}),
         }
         for p in network.populations
     ]

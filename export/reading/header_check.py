@@ -19,6 +19,7 @@ Exponent = Annotated[int, msgspec.Meta(ge=-32, le=32)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)]
 Step = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
 Edge = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]
+Scale = Annotated[float, msgspec.Meta(gt=0)]
 Word = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
 
 
@@ -30,7 +31,8 @@ class PopulationPart(msgspec.Struct, forbid_unknown_fields=True):
     kind: PopulationKind
     reset: Reset
     bias_exp: Exponent
-    scale: Annotated[float, msgspec.Meta(gt=0)]
+    scale: Scale
+    channel_scales: list[Scale] = []
 
 
 class ProjectionPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,7 +52,7 @@ class ProjectionPart(msgspec.Struct, forbid_unknown_fields=True):
 class HeaderPart(msgspec.Struct, forbid_unknown_fields=True):
     """The whole header."""
 
-    schema: Literal["tssd-int/1", "tssd-int/2"]
+    schema: Literal["tssd-int/1", "tssd-int/2", "tssd-int/3"]
     time_steps: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
     input_coding: InputCoding
     input_max: Word

@@ -16,6 +16,7 @@ from tssd.export.nir.graphs.profiles import DISCRETISATIONS, GAINS, PROFILES, TI
 
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.calibration.int_network import InputCoding
+    from tssd.calibration.quantizing.scales import Options as QuantizeOptions
     from tssd.export.bundle.folder import Bundle
 
 Command = Callable[..., None]
@@ -117,6 +118,22 @@ def quantizing(command: Command) -> Command:
             "--weight-bits",
             type=click.IntRange(2, 16),
             help="Of the integer weights, sign included; the chip's without it.",
+        ),
+        click.option(
+            "--scales",
+            "granularity",
+            type=click.Choice(["layer", "channel"]),
+            default="layer",
+            show_default=True,
+            help="One scale for a layer, or one for each channel: thresholds per channel.",
+        ),
+        click.option(
+            "--search",
+            type=click.Choice(["max_abs", "percentile", "weight_mse", "output"]),
+            default="output",
+            show_default=True,
+            help="What a scale is chosen by: the largest weight, one of a hundred clipped, the "
+            "weights' squared error, or the layer's spikes.",
         ),
         click.option(
             "--input",
@@ -239,6 +256,15 @@ def refuse_idle(names: Iterable[str], why: str) -> None:
             raise ConfigError(
                 parameter.opts[0], found="an option with nothing to act on", allowed=why
             )
+
+
+def quantize_of(choices: dict[str, Any]) -> "QuantizeOptions":
+    """``--scales`` and ``--search``, taken out of the *choices*."""
+    from tssd.calibration.quantizing.channels import Granularity, Search
+    from tssd.calibration.quantizing.scales import Options
+
+    how = Search(choices.pop("search"))
+    return Options(search=how, granularity=Granularity(choices.pop("granularity")))
 
 
 def coding_of(said: str) -> "InputCoding | None":

@@ -55,7 +55,8 @@ def command(
     own = {key: choices.pop(key) for key in MODULE_ONLY}
     coding = bundle_options.coding_of(choices.pop("coding"))
     command = bundle_options.typed()
-    options = ExportOptions(**choices, input_coding=coding, command=command)
+    quantize = bundle_options.quantize_of(choices)
+    options = ExportOptions(**choices, input_coding=coding, quantize=quantize, command=command)
     if run is not None:
         given = [f"--{key.replace('_', '-')}" for key in MODULE_ONLY if own[key]]
         if given:

@@ -10,7 +10,7 @@ from tssd.progress import ProgressSteps
 
 FLOAT_ONLY = (
     *("calibration", "profile", "dt", "rule", "reset", "gain", "pooling", "weight_bits", "device"),
-    *("calibration_samples", "check_samples", "tolerance_points", "onnx"),
+    *("calibration_samples", "check_samples", "tolerance_points", "onnx", "granularity", "search"),
 )
 NETX_ONLY = ("time_steps", "coding")  # an integer .nir says both
 
@@ -50,7 +50,8 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule", "gain")))
     coding = bundle_options.coding_of(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
-    export = ExportOptions(**choices, command=bundle_options.typed())
+    quantize = bundle_options.quantize_of(choices)
+    export = ExportOptions(**choices, quantize=quantize, command=bundle_options.typed())
     options = ImportOptions(**own, coding=coding, answers=answers, export=export)
     steps = ProgressSteps(quiet=as_json)
     bundle = import_bundle(path, out, options, force=force, on_step=steps.start)

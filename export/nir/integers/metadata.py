@@ -56,6 +56,8 @@ def neuron_metadata(population: Population) -> dict[str, Any]:
         return about
     if population.reset_by is not None:
         about["reset_by"] = np.broadcast_to(population.reset_by, population.shape).copy()
+    if population.channel_scales:
+        about["channel_scales"] = np.array(population.channel_scales)
     return about | {
         "reset": RESET_WORDS[population.reset],
         "scale": population.scale,

@@ -1,4 +1,4 @@
-"""The integer network (schemas tssd-int/1 and /2) without tssd: from its flat arrays.
+"""The integer network (schemas tssd-int/1 to /3) without tssd: from its flat arrays.
 
 Arrays keep tssd's layout (C, H, W); Lava wants (W, H, C): ``to_lava`` and ``from_lava``.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-SCHEMAS = ("tssd-int/1", "tssd-int/2")
+SCHEMAS = ("tssd-int/1", "tssd-int/2", "tssd-int/3")  # the third adds scales of the float network
 
 
 @dataclass(frozen=True)
