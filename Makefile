@@ -101,8 +101,15 @@ bench-memory: $(VENV)/.installed  ## peak memory of 10,000 samples, simulated an
 bench-onnx: $(VENV)/.installed  ## ONNX beside the definition on BUNDLES' test sets and 1,000 networks
 	$(BIN)/python -m benchmarks.onnx_equality $(BUNDLES)
 
-bench-placement: $(VENV)/.installed  ## traffic shortened, seconds, Intel's partition
-	$(BIN)/python -m benchmarks.placement
+$(RUNS)/vgg-brief:
+	$(BIN)/tssd train --dataset fashion-mnist --model vgg-small --epochs 1 \
+		--set train_limit=6400 --out $@
+
+build/vgg-brief: | $(RUNS)/vgg-brief
+	$(BIN)/tssd export $(RUNS)/vgg-brief --check-samples 200 --tolerance 3 --out $@
+
+bench-placement: $(VENV)/.installed | build/vgg-brief  ## traffic, seconds, Intel's partition, --optimise
+	$(BIN)/python -m benchmarks.placement build/vgg-brief
 
 bench-scale: $(VENV)/.installed  ## ResNet-18 on eight chips; cost of a message as the grid grows
 	$(BIN)/python -m benchmarks.scale

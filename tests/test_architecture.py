@@ -39,7 +39,7 @@ ROOMS = {
         ("mapping",),
         ("costs", "measured"),
         ("c", "gpu", "lava", "onnx", "sim"),
-        ("engines",),
+        ("engines", "optimising"),
     ),
     "tssd": (
         ("report",),

@@ -86,7 +86,7 @@ class Limits:
     axons_in_per_core: Quantity = _in("axons")  # source neurons with a synapse into the core
     axons_out_per_core: Quantity = _in("axons")  # (neuron, destination core) pairs
     neuron_groups_per_core: Quantity = _in("groups")  # populations sharing a core
-    cores_per_chip: Quantity = _in("cores")
+    cores_per_chip: Quantity = _in("cores")  # that a network may use, of those on the die
     chips: Quantity = _in("chips")
     delay: Quantity = _in("steps")
 
@@ -120,6 +120,7 @@ class Bits:
     memory_word: Quantity = _in("bit")
     row_header: Quantity = _in("bit")  # per input axon of a dense projection
     row_index: Quantity = _in("bit")  # per stored synapse of a dense projection
+    kernel_extra: Quantity = _in("bit")  # of a packed kernel weight, beyond its magnitude's
 
 
 @dataclass(frozen=True)

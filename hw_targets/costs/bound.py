@@ -105,12 +105,19 @@ def step_bound(
 
 
 def _words_read(load: Mapping[str, npt.NDArray[np.generic]], chip: ChipSpec) -> FloatArray:
-    bits = chip.bits
-    shared, indexed = bits.weight.value, bits.weight.value + bits.row_index.value
-    widths = {"synop_conv": shared, "synop_dense": indexed, "synop_sparse": indexed}
-    read = [np.asarray(load[c], np.float64) * w for c, w in widths.items() if c in load]
-    total: FloatArray = np.sum(read, axis=0) / bits.memory_word.value
+    kinds = ("conv", "dense", "sparse")
+    read = [
+        np.asarray(load[f"synop_{kind}"], np.float64) * synapse_bits(kind, chip)
+        for kind in kinds
+        if f"synop_{kind}" in load
+    ]
+    total: FloatArray = np.sum(read, axis=0) / chip.bits.memory_word.value
     return total
+
+
+def synapse_bits(kind: str, chip: ChipSpec) -> int:
+    """Bits read for one synapse: kernels are shared, rows hold an index with each weight."""
+    return chip.bits.weight.count + (0 if kind == "conv" else chip.bits.row_index.count)
 
 
 def runs_microcode(population: Population) -> bool:

@@ -4,7 +4,11 @@ Synapses lie in rows, one row for each input axon (dense) or for each kernel tap
 channel (convolution, whose weights all positions of a core share), rounded up to memory words:
 
     dense   source neurons x ceil((n (weight + index) + header) / word)
-    conv    input channels x taps x ceil(n_channels weight / word)
+    conv    input channels x taps x ceil(n_channels kernel weight / word)
+
+Weights of a kernel are packed as narrow as its largest one allows, if the chip's file says so:
+
+    kernel weight = min(weight, ceil(log2(largest |w|)) + kernel_extra)
 
 Checked against the per-core units that Intel's compiler printed for PilotNet (``docs/targets.md``).
 """
@@ -12,6 +16,8 @@ Checked against the per-core units that Intel's compiler printed for PilotNet (`
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from tssd.calibration.int_network import Projection
 from tssd.hw_targets.chip.spec import ChipSpec
@@ -68,9 +74,16 @@ def conv_bytes(projection: Projection, box: Box, chip: ChipSpec) -> int:
     per_group = out_channels // projection.groups
     first, last = box[0]
     groups = (last - 1) // per_group - first // per_group + 1
-    row = min(last - first, per_group) * chip.bits.weight.count
+    row = min(last - first, per_group) * kernel_weight_bits(projection, chip)
     words: int = groups * inputs * height * width * _words(row, chip)
     return words * chip.bits.memory_word.count // 8
+
+
+def kernel_weight_bits(projection: Projection, chip: ChipSpec) -> int:
+    """Bits of one stored weight of a kernel."""
+    largest = max(1, int(np.abs(projection.weight).max()))
+    magnitude = (largest - 1).bit_length()  # a power of two shares the bits of those below it
+    return min(chip.bits.weight.count, magnitude + chip.bits.kernel_extra.count)
 
 
 def conv_axons(projection: Projection, box: Box, source_shape: tuple[int, ...]) -> int:

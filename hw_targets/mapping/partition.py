@@ -7,7 +7,7 @@ kernels do not fit otherwise, because each spike goes to every channel block; so
 fewest channel blocks, then the fewest row blocks, then the fewest cores.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,12 +62,28 @@ def partition(network: IntNetwork, chip: ChipSpec) -> Partition:
                 reached += local[index].cores_per_neuron()
         plan = cut(network, population, chip, reached.reshape(as_image(population.shape)))
         cuts[population.name] = plan
-        parts = [(k, neurons_in(box, population.shape)) for k, box in enumerate(plan.boxes)]
-        for index, projection in enumerate(network.projections):
-            if projection.target == population.name:
-                source = network.population(projection.source).shape
-                local[index] = fanout(projection, source, population.shape, parts)
+        local |= _fanouts_into(network, population, plan.boxes)
     return _assemble(network, chip, cuts, local)
+
+
+def tiled(network: IntNetwork, chip: ChipSpec, boxes: Mapping[str, tuple[Box, ...]]) -> Partition:
+    """The partition into given *boxes* of each population; findings say what breaks a limit."""
+    local: dict[int, Fanout] = {}
+    for population in network.populations:
+        local |= _fanouts_into(network, population, boxes[population.name])
+    return _assemble(network, chip, {name: Tiling(held) for name, held in boxes.items()}, local)
+
+
+def _fanouts_into(
+    network: IntNetwork, population: Population, boxes: tuple[Box, ...]
+) -> dict[int, Fanout]:
+    """The fan-out of each projection into *population*, by number; cores are numbered by box."""
+    parts = [(k, neurons_in(box, population.shape)) for k, box in enumerate(boxes)]
+    return {
+        k: fanout(j, network.population(j.source).shape, population.shape, parts)
+        for k, j in enumerate(network.projections)
+        if j.target == population.name
+    }
 
 
 def cut(network: IntNetwork, population: Population, chip: ChipSpec, reached: IntArray) -> Tiling:

@@ -20,7 +20,13 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, sum_at
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.mesh import Flow, MeshTraffic, hop_cost, hops, spread
-from tssd.hw_targets.mapping.partition import Slice, network_fanouts, neurons_in, partition
+from tssd.hw_targets.mapping.partition import (
+    Partition,
+    Slice,
+    network_fanouts,
+    neurons_in,
+    partition,
+)
 from tssd.hw_targets.mapping.rules import network_findings, refuse, the_cores_suffice
 
 SCHEMA = "tssd-placement/1"
@@ -102,11 +108,22 @@ SITE = ("chip", "x", "y", "slot")
 def place(
     network: IntNetwork, chip: ChipSpec, tally: Tally | None = None, seed: int = 0
 ) -> Placement:
-    """Partition, then lay out by the traffic that *tally* measured (else one spike per neuron).
+    """Partition into the fewest cores, then lay out by the traffic that *tally* measured (else one
+    spike per neuron).
 
     Raises TargetError listing everything that does not fit.
     """
-    parts = partition(network, chip)
+    return lay_out(network, chip, partition(network, chip), tally, seed)
+
+
+def lay_out(
+    network: IntNetwork,
+    chip: ChipSpec,
+    parts: Partition,
+    tally: Tally | None = None,
+    seed: int = 0,
+) -> Placement:
+    """The cores of *parts* on the mesh, as ``place`` does it."""
     findings = network_findings(network, chip) + list(parts.findings)
     refuse(findings + the_cores_suffice(parts.cores, chip), chip)
     shapes = {p.name: p.shape for p in network.populations}

@@ -165,7 +165,7 @@ def run(
     for samples, record in ring.parts(progress):
         times.append(time_record(plan, record, mode, progress))
         tallies = [merge([*tallies, functional.tally_of(network, samples)])]
-        active = [_summed([*active, _active(record)])]
+        active = [_summed([*active, active_of(record)])]
         alone.append(latencies_us(network, plan, samples, mode, progress))
     updates = active_updates(network, active[0], ring.steps)
     counted = count(network, tallies[0], placement, chip, updates, fanouts, interval(network))
@@ -175,7 +175,7 @@ def run(
     )  # fmt: skip
 
 
-def _active(record: SpikeRecord) -> dict[str, IntArray]:
+def active_of(record: SpikeRecord) -> dict[str, IntArray]:
     """Active updates of each neuron in all steps, where the record knows them."""
     return {name: flags.sum(axis=0) for name, flags in record.active.items()}
 
@@ -232,7 +232,7 @@ def run_record(
     apart = record.steps if tally is None else interval(network)
     if tally is None:
         tally = tally_of(network, record)
-    active = active_updates(network, _active(record), tally.samples * apart)
+    active = active_updates(network, active_of(record), tally.samples * apart)
     counted = count(network, tally, placement, chip, active, fanouts, apart)
     return Run(
         network, placement, chip, plan, record.steps, partial(cut, record), tally, counted, timing

@@ -13,7 +13,7 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import TargetError
 from tssd.hw_targets.chip.spec import ChipSpec, whole_cycles
-from tssd.hw_targets.costs.bound import barrier_ns, message_bits, runs_microcode
+from tssd.hw_targets.costs.bound import barrier_ns, message_bits, runs_microcode, synapse_bits
 from tssd.hw_targets.costs.counters import synapse_kind
 from tssd.hw_targets.mapping.fanout import Fanout
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
@@ -177,8 +177,7 @@ def _fan(
 def synapse_cycles(synapses: IntArray, kind: str, chip: ChipSpec) -> tuple[IntArray, IntArray]:
     """Cycles of *synapses* operations of one message, and of reading them from memory."""
     each = chip.cycles(getattr(chip.time_ns, f"synop_{kind}"))
-    bits = chip.bits.weight.count + (0 if kind == "conv" else chip.bits.row_index.count)
-    words = -(-synapses * bits // chip.bits.memory_word.count)
+    words = -(-synapses * synapse_bits(kind, chip) // chip.bits.memory_word.count)
     return synapses * each, words * chip.cycles(chip.time_ns.memory_read)
 
 

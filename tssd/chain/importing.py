@@ -15,6 +15,7 @@ from tssd.calibration.simulate import check_silence, over_time, reference
 from tssd.calibration.tally import tally
 from tssd.chain.float_import import FloatSource, import_graph
 from tssd.chain.pipeline import ExportOptions, Step, write_placed
+from tssd.chain.placing import placed_for, placing_on, told_of
 from tssd.chain.user_samples import load_integers
 from tssd.errors import ConfigError, FileFormatError
 from tssd.export.bundle.folder import Bundle
@@ -25,7 +26,7 @@ from tssd.export.netx.to_integers import Imported, import_netx
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.integers.read import has_integer_model, read_nir
 from tssd.hw_targets.chip.chips import load_chip
-from tssd.hw_targets.mapping.placement import place
+from tssd.hw_targets.optimising.goal import Goal
 
 DRAWN = 2  # golden samples drawn at random where none are given
 DRAWN_RATE = 0.2  # of ones among drawn spikes
@@ -62,20 +63,27 @@ def import_bundle(
         source = FloatSource(options.calibration, options.time_steps, options.answers)
         export = replace(export, input_coding=options.coding)
         return import_graph(path, out, source, export, force=force, on_step=on_step)
+    if options.samples is None and export.optimise is not Goal.CORES:
+        raise ConfigError(
+            f"--optimise {export.optimise}",
+            found="no samples, whose activity it goes by",
+            hint="give --inputs x.npy",
+        )
     on_step("read the integers")
     imported = read_network(path, options)
     network = imported.network
     check_silence(network)
     inputs = golden_inputs(network, options)
-    on_step(f"place on {export.target}")
+    on_step(placing_on(export.target, export.optimise))
     traffic = tally(reference(network, inputs))
-    placement = place(network, load_chip(export.target), traffic, export.seed)
+    chip, goal = load_chip(export.target), export.optimise
+    placement, placed = placed_for(goal, network, chip, traffic, lambda: inputs, export.seed)
     on_step("write the bundle")
     origin = "drawn at random" if options.samples is None else options.samples.name
     about = {
         "source": {"imported": path.name, "sha256": sha256(path)},
         "golden_inputs": origin,
-        "notes": list(imported.notes),
+        **told_of(placed, imported.notes),
     }
     return write_placed(network, placement, inputs, out, export, about=about, force=force)
 

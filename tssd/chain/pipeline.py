@@ -7,7 +7,7 @@ export before anything is written.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from tssd.calibration.quantizing.scales import Options as QuantizeOptions
 from tssd.calibration.quantizing.scales import Scales, choose
 from tssd.calibration.tally import Tally
 from tssd.chain.own_data import data_of
+from tssd.chain.placing import Placed, placed_for, placing_on, told_of
 from tssd.chain.users_module import take_over_trained, trained_accuracy
 from tssd.contracts import Contract, not_run, require
 from tssd.errors import ConfigError
@@ -41,7 +42,8 @@ from tssd.hw_targets.chip.widths import precision_of
 from tssd.hw_targets.gpu.engine import count
 from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.mapping.manual import read_placement
-from tssd.hw_targets.mapping.placement import Placement, place
+from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.optimising.goal import Goal
 from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.devices import check_device
 from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
@@ -51,6 +53,9 @@ from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.record import tested
 from tssd.train.networks.strip import strip
 from tssd.train.networks.user_module import UserNet
+
+if TYPE_CHECKING:  # it brings the simulator along
+    from tssd.hw_targets.optimising.optimise import Optimised
 
 Step = Callable[[str], None]
 GOLDEN_SAMPLES = 4
@@ -75,6 +80,7 @@ class ExportOptions:
     seed: int = 0
     device: str = "cpu"
     placement: Path | None = None
+    optimise: Goal = Goal.CORES
     nir_mode: str = NirMode.COMPATIBLE
     onnx: str = "integer"  # "float": the float network's graphs too
     quantize: QuantizeOptions = QuantizeOptions()
@@ -82,6 +88,12 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        if self.placement is not None and self.optimise is not Goal.CORES:
+            raise ConfigError(
+                f"--optimise {self.optimise}",
+                found="a placement of your own",
+                allowed="one of both: --placement, or --optimise",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +110,8 @@ class Material:
 @dataclass(frozen=True, eq=False)
 class Deployable:
     """Everything that an export decided, before it is written; ``notes``: what a user must know of
-    the integers, ``weights``: a row for each projection's, ``encode``: how samples enter."""
+    the integers, ``weights``: a row for each projection's, ``encode``: how samples enter,
+    ``placed``: what a placement for time or energy bought."""
 
     stripped: FloatNetwork
     network: IntNetwork
@@ -107,6 +120,7 @@ class Deployable:
     contracts: tuple[Contract, ...]
     notes: tuple[str, ...] = ()
     weights: tuple[Mapping[str, Any], ...] = ()
+    placed: "Optimised | None" = None
 
 
 def export_run(
@@ -166,13 +180,13 @@ def deploy(
     counted = _counted(network, material.checked, enter, options)
     contracts += (accuracy_contract(folding, counted, material, options),)
     require(contracts)
-    on_step(f"place on {options.target}")
-    placement = _place(network, chip, material.calibration, enter, options)
+    on_step(placing_on(options.target, options.optimise))
+    placement, placed = _place(network, chip, material.calibration, enter, options)
     told, weights = (
         notes(network, scales, folding.events, counted),
         weight_table(network, scales),
     )
-    return Deployable(stripped, network, enter, placement, contracts, told, weights)
+    return Deployable(stripped, network, enter, placement, contracts, told, weights, placed)
 
 
 def quantizing(chip: ChipSpec, options: ExportOptions) -> QuantizeOptions:
@@ -235,7 +249,7 @@ def write(
             "contracts": [vars(contract) for contract in deployable.contracts],
             "input": input_table(network, deployable.stripped),
             "weights": [dict(row) for row in deployable.weights],
-            **({"notes": told} if (told := [*notes, *deployable.notes]) else {}),
+            **told_of(deployable.placed, (*notes, *deployable.notes)),
         },
         files={
             FLOAT_FILE: to_bytes(deployable.stripped),
@@ -313,11 +327,13 @@ def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:
 
 def _place(
     network: IntNetwork, chip: ChipSpec, samples: Any, enter: Encoder, options: ExportOptions
-) -> Placement:
+) -> Placed:
     if options.placement is not None:
-        return read_placement(options.placement, network, chip)
-    traffic = _counted(network, samples[:PLACEMENT_SAMPLES], enter, options)
-    return place(network, chip, traffic, options.seed)
+        return read_placement(options.placement, network, chip), None
+    shown = samples[:PLACEMENT_SAMPLES]
+    traffic = _counted(network, shown, enter, options)
+    goal, seed = options.optimise, options.seed
+    return placed_for(goal, network, chip, traffic, lambda: enter(shown), seed)
 
 
 def _counted(

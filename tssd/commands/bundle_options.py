@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.calibration.int_network import InputCoding
     from tssd.calibration.quantizing.scales import Options as QuantizeOptions
     from tssd.export.bundle.folder import Bundle
+    from tssd.hw_targets.optimising.goal import Goal
 
 Command = Callable[..., None]
 ACCURACY = "FloatNetwork -> IntNetwork: accuracy"  # the contract that holds the integers' accuracy
@@ -30,6 +31,15 @@ nir_mode = click.option(
     default="compatible",
     show_default=True,
     help="A .nir as other tools read it, or with resets spelled out in primitives.",
+)
+
+
+optimise = click.option(
+    "--optimise",
+    type=click.Choice(["cores", "time", "energy"]),
+    default="cores",
+    show_default=True,
+    help="The fewest cores; or free ones too, for the shortest steps or the least energy.",
 )
 
 
@@ -97,6 +107,7 @@ def placing(command: Command) -> Command:
         click.option(
             "--out", type=click.Path(path_type=Path), required=True, help="The bundle folder."
         ),
+        optimise,
         click.option("--seed", default=0, show_default=True, help="Of what is drawn at random."),
         click.option("--force", is_flag=True, help="Replace an existing bundle."),
         click.option("--json", "as_json", is_flag=True, help="Machine-readable output."),
@@ -265,6 +276,13 @@ def quantize_of(choices: dict[str, Any]) -> "QuantizeOptions":
 
     how = Search(choices.pop("search"))
     return Options(search=how, granularity=Granularity(choices.pop("granularity")))
+
+
+def goal_of(said: str) -> "Goal":
+    """What ``--optimise`` names."""
+    from tssd.hw_targets.optimising.goal import goal_named
+
+    return goal_named(said)
 
 
 def coding_of(said: str) -> "InputCoding | None":

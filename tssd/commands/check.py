@@ -9,7 +9,8 @@ import click
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
-from tssd.errors import FileFormatError, counted, visible
+from tssd.commands import bundle_options
+from tssd.errors import ConfigError, FileFormatError, counted, visible
 from tssd.report import words
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tssd.hw_targets.chip.spec import ChipSpec
     from tssd.hw_targets.mapping.fit import Fit
     from tssd.hw_targets.mapping.mesh import Flow
+    from tssd.hw_targets.mapping.placement import Placement
+    from tssd.hw_targets.optimising.goal import Goal
+    from tssd.hw_targets.optimising.optimise import Optimised
 
 RESOURCE = {
     "neurons": "neurons",
@@ -35,6 +39,7 @@ RESOURCE = {
 @click.option(
     "--placement", type=click.Path(path_type=Path), help="Check this placement file instead."
 )
+@bundle_options.optimise
 @click.option("--traffic", is_flag=True, help="Lay out the cores, show who sends to whom.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the placement to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -44,22 +49,30 @@ def command(
     network: Path,
     target: str,
     placement: Path | None,
+    optimise: str,
     traffic: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Say whether NETWORK (a bundle or a .nir file) fits, and everything that is in the way.
 
+    With --optimise: what a placement for time or energy would take, by the activity of the bundle's
+    golden samples.
+
     Exit code 0 when it fits, 1 when it does not.
     """
     from tssd.hw_targets.chip.chips import load_chip
     from tssd.hw_targets.mapping.fit import fit
     from tssd.hw_targets.mapping.manual import read_placement
+    from tssd.hw_targets.mapping.placement import place
 
     if out is not None:
         check_writable(out, "--out")
+    goal = bundle_options.goal_of(optimise)
     chip = load_chip(target)
     model = read_network(network)
+    if placement is not None and optimise != "cores":
+        raise ConfigError(f"--optimise {goal}", found="a placement of your own", allowed="one")
     if placement is not None:
         placed = read_placement(placement, model, chip)
         terminal.say(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
@@ -68,13 +81,21 @@ def command(
             terminal.say_next(*line)
         return
     result = fit(model, chip)
-    flows = traffic_of(model, chip, out) if result.fits and (traffic or out) else None
+    better = optimised(network, model, chip, goal) if result.fits else None
+    flows = None
+    if result.fits and (traffic or out):
+        placed = place(model, chip) if better is None else better.placement
+        flows = traffic_of(model, chip, placed)
+        if out is not None:
+            write_text(out, placed.to_json())
     if as_json:
-        click.echo(json.dumps(to_table(result, flows)))
+        click.echo(json.dumps(to_table(result, flows, better)))
     else:
         click.echo(to_text(result))
         if traffic and flows is not None:
             click.echo(traffic_text(flows))
+        if better is not None:
+            click.echo(better.told())
         if result.fits:
             _say_next(network, target)
     if not result.fits:
@@ -113,18 +134,41 @@ class TrafficRow:
     between: "dict[tuple[str, str], Flow]"
 
 
-def traffic_of(network: "IntNetwork", chip: "ChipSpec", out: Path | None) -> TrafficRow:
-    """Place *network*, write the placement to *out* if given, sum up its traffic."""
-    from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic, traffic_table
+def traffic_of(network: "IntNetwork", chip: "ChipSpec", placed: "Placement") -> TrafficRow:
+    """Sum up the traffic of *network* under *placed*."""
+    from tssd.hw_targets.mapping.placement import placed_fanouts, traffic, traffic_table
 
-    placed = place(network, chip)
-    if out is not None:
-        write_text(out, placed.to_json())
     flow = traffic(network, placed, placed_fanouts(network, placed))
     return TrafficRow(placed.hop_cost, traffic_table(placed, flow, chip))
 
 
-def to_table(result: "Fit", traffic: TrafficRow | None = None) -> dict[str, Any]:
+def optimised(
+    path: Path, network: "IntNetwork", chip: "ChipSpec", goal: "Goal"
+) -> "Optimised | None":
+    """The placement for *goal* by the golden samples in the bundle *path*; None for the fewest
+    cores."""
+    from tssd.export.bundle.folder import read_bundle
+    from tssd.hw_targets.optimising.goal import Goal
+    from tssd.hw_targets.optimising.optimise import optimise
+    from tssd.hw_targets.sim.functional import simulate, tally_of
+    from tssd.hw_targets.sim.program import prepare
+
+    if goal is Goal.CORES:
+        return None
+    golden = read_bundle(path).golden if path.is_dir() else None
+    if golden is None:
+        raise ConfigError(
+            f"--optimise {goal}",
+            found=f"no samples in {path}, whose activity it goes by",
+            allowed="a bundle with golden samples",
+        )
+    counted = tally_of(network, simulate(prepare(network), golden.inputs))
+    return optimise(network, chip, counted, golden.inputs, goal)
+
+
+def to_table(
+    result: "Fit", traffic: TrafficRow | None = None, better: "Optimised | None" = None
+) -> dict[str, Any]:
     """The fit as JSON."""
     table = asdict(result) | {"fits": result.fits}
     if traffic is not None:
@@ -132,6 +176,8 @@ def to_table(result: "Fit", traffic: TrafficRow | None = None) -> dict[str, Any]
             {"source": a, "target": b} | asdict(flow) for (a, b), flow in traffic.between.items()
         ]
         table["traffic"] = {"hop_cost": traffic.hop_cost, "between": rows}
+    if better is not None:
+        table["placed"] = better.to_table()
     return table
 
 

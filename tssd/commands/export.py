@@ -54,6 +54,7 @@ def command(
     steps = ProgressSteps(quiet=as_json)
     own = {key: choices.pop(key) for key in MODULE_ONLY}
     coding = bundle_options.coding_of(choices.pop("coding"))
+    choices["optimise"] = bundle_options.goal_of(choices["optimise"])
     command = bundle_options.typed()
     quantize = bundle_options.quantize_of(choices)
     options = ExportOptions(**choices, input_coding=coding, quantize=quantize, command=command)

@@ -50,6 +50,7 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     answers = Answers(*(choices.pop(key) for key in ("profile", "dt", "reset", "rule", "gain")))
     coding = bundle_options.coding_of(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
+    choices["optimise"] = bundle_options.goal_of(choices["optimise"])
     quantize = bundle_options.quantize_of(choices)
     export = ExportOptions(**choices, quantize=quantize, command=bundle_options.typed())
     options = ImportOptions(**own, coding=coding, answers=answers, export=export)

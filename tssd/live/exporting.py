@@ -27,6 +27,7 @@ from tssd.checks.engines import ready_engines
 from tssd.checks.verification import VerifyOptions, verify
 from tssd.errors import counted
 from tssd.export.bundle.folder import Bundle
+from tssd.hw_targets.optimising.goal import goal_named
 from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
 from tssd.live.tables import Shown, ShownTable, frame
@@ -51,6 +52,7 @@ def export(
     population: int | None = None,
     swap_max_pool: bool = False,
     input_coding: Literal["auto", "graded", "spikes", "bias"] = "auto",
+    optimise: Literal["cores", "time", "energy"] = "cores",
     force: bool = False,
     options: ExportOptions | None = None,
 ) -> "Exported":
@@ -60,7 +62,9 @@ def export(
     The other arguments are the options of ``tssd export --model``; what is wrong raises as there.
     """
     coding = None if input_coding == "auto" else InputCoding(input_coding)
-    chosen = replace(options or ExportOptions(), target=target, input_coding=coding)
+    given_options = options or ExportOptions()
+    goal = goal_named(optimise)
+    chosen = replace(given_options, target=target, input_coding=coding, optimise=goal)
     reading = reading_of(output, readout, population, swap_max_pool, time_steps)
     own = named_module(module) if isinstance(module, str) else module
     if weights is not None:

@@ -7,10 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import mlp
+from networks import conv, lif, mlp
 from strategies import random_conv_network, random_inputs
 
-from tssd.calibration.int_network import InputCoding, IntNetwork, Reset
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    PopulationKind,
+    Reset,
+    plain_population,
+)
 from tssd.errors import TargetError
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import HONOURED, ChipSpec
@@ -77,12 +83,24 @@ def sparse() -> IntNetwork:
     return replace(network, projections=tuple(thinned))
 
 
+def packed() -> IntNetwork:
+    """Kernels of twelve channels whose small weights share a memory word."""
+    first, last = (
+        plain_population("input", (2, 3, 3), PopulationKind.INPUT),
+        lif("last", (12, 3, 3)),
+    )
+    joined = conv(first, last, np.random.default_rng(0))
+    small = replace(joined, weight=np.clip(joined.weight, -7, 7))
+    return IntNetwork((first, last), (small,), 2, InputCoding.SPIKES, 1)
+
+
 CHIP = small()
 NETWORKS = (
     random_conv_network(3, Reset.SOFT, coding=InputCoding.GRADED),
     random_conv_network(5, Reset.HARD, coding=InputCoding.SPIKES),
     mlp(30, 20, 6),
     sparse(),
+    packed(),
 )
 SHARED = {
     "schema": "tssd-placement/1",

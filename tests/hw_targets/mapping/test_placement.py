@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import dense, lif, mlp, pilotnet, random_tally
+from networks import conv, dense, lif, mlp, pilotnet, random_tally
 from strategies import random_conv_network, residual_network
 
 from tssd.calibration.int_network import (
@@ -24,6 +24,7 @@ from tssd.errors import TargetError
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.manual import manual_placement
+from tssd.hw_targets.mapping.memory import kernel_weight_bits
 from tssd.hw_targets.mapping.mesh import distance, hop_cost, improve, in_order, sites
 from tssd.hw_targets.mapping.partition import Slice, partition
 from tssd.hw_targets.mapping.placement import (
@@ -115,21 +116,63 @@ def test_intels_partition_of_pilotnet_is_found_again() -> None:
     assert parts.cores == 69  # 74 in the notebook
 
 
-def test_pilotnets_synapse_words_bound_the_printed_ones() -> None:
-    """Exact for conv1 and the last three dense layers; the other convolutions need less on the
-    real chip (864, 1620, 2160, 2880 words), whose compiler packs small weights in fewer bits."""
-    network = pilotnet()
-    parts = partition(network, CHIP)
-    words = {
-        s.population: need.memory_bytes // 8
-        for s, need in zip(parts.slices, parts.needs, strict=True)
-    }
-    assert words["conv1"] == 81
-    assert (words["dense2"], words["dense3"], words["dense4"]) == (1300, 150, 10)
-    assert words["conv2"] == 1080
-    assert words["conv3"] == 1944
-    assert words["conv4"] == 3456
-    assert words["conv5"] == 4608
+def with_largest(network: IntNetwork, largest: dict[str, int]) -> IntNetwork:
+    """*network*, the largest magnitude of weights into some populations as given."""
+    joins = []
+    for j in network.projections:
+        most = largest.get(j.target, 127)
+        weight = np.clip(j.weight, -most, most)
+        weight.flat[0] = -most
+        joins.append(replace(j, weight=weight))
+    return replace(network, projections=tuple(joins))
+
+
+PRINTED = {"conv1": 81, "conv2": 864, "conv3": 1620, "conv4": 2160, "conv5": 2880}
+UNPACKED = {"conv1": 81, "conv2": 1080, "conv3": 1944, "conv4": 3456, "conv5": 4608}
+LARGEST = {"conv1": 20, "conv2": 12, "conv3": 10, "conv4": 8, "conv5": 8}  # of the trained weights
+
+
+def test_pilotnets_synapse_words_are_the_printed_ones() -> None:
+    """Words of synaptic memory per core, as Intel's compiler printed them: kernels packed by their
+    largest weight. Weights of the whole 8 bits, or a chip that packs none, take more."""
+    unpacked = CHIP.with_value("bits.kernel_extra", 8)
+    for network, chip, wanted in (
+        (with_largest(pilotnet(), LARGEST), CHIP, PRINTED),
+        (with_largest(pilotnet(), LARGEST), unpacked, UNPACKED),
+        (pilotnet(), CHIP, UNPACKED),
+    ):
+        parts = partition(network, chip)
+        words = {
+            s.population: need.memory_bytes // 8
+            for s, need in zip(parts.slices, parts.needs, strict=True)
+        }
+        assert {name: words[name] for name in wanted} == wanted
+        assert (words["dense2"], words["dense3"], words["dense4"]) == (1300, 150, 10)
+
+
+@pytest.mark.parametrize(
+    ("values", "bits"),
+    [([0, 0], 2), ([1, -1], 2), ([2, 0], 3), ([-8, 7], 5), ([9, 0], 6), ([64, 0], 8), ([65, 0], 8)],
+)
+def test_a_kernel_weight_takes_the_bits_of_the_largest(values: list[int], bits: int) -> None:
+    network = random_conv_network(0, Reset.HARD)
+    kernel = next(j for j in network.projections if j.kind.spatial)
+    weight = np.zeros_like(kernel.weight)
+    weight.flat[: len(values)] = values
+    assert kernel_weight_bits(replace(kernel, weight=weight), CHIP) == bits
+
+
+def test_fewer_bits_take_fewer_cores() -> None:
+    """A layer whose 8-bit kernels fill two cores fits one at 4 bits."""
+    first = plain_population("input", (256, 6, 6), PopulationKind.INPUT)
+    last = lif("last", (64, 6, 6))
+    joined = conv(first, last, np.random.default_rng(0))
+    cores = []
+    for most in (127, 7):
+        weight = np.clip(joined.weight, -most, most)
+        network = IntNetwork((first, last), (replace(joined, weight=weight),), 2)
+        cores.append(len([s for s in partition(network, CHIP).slices if s.population == "last"]))
+    assert cores == [2, 1]
 
 
 def test_placing_twice_gives_the_same_bytes_and_reads_back() -> None:

@@ -1,0 +1,202 @@
+"""A placement for the shortest steps or the least energy, on the chips that the smallest takes.
+
+The cuts of ``balance`` are tried for a row of step times; the best by an estimate are laid out by
+traffic, counted and priced like any placement, and proved on the simulated chip, in cycle mode, on
+a few samples. The first that beats the smallest placement there is taken; if none does, the
+smallest is. What a network computes does not depend on where it sits.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, assert_never
+
+from tssd.calibration.encode import Inputs, as_inputs
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import IntArray
+from tssd.calibration.tally import Tally
+from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.costs.bound import us_per_step
+from tssd.hw_targets.costs.counters import count
+from tssd.hw_targets.costs.energy import price, running_pj, static_pj
+from tssd.hw_targets.mapping.partition import tiled
+from tssd.hw_targets.mapping.placement import Placement, lay_out, place, placed_fanouts
+from tssd.hw_targets.optimising.balance import (
+    Balance,
+    Wish,
+    balance,
+    between,
+    boxes_of,
+    cores_of,
+    message_pj,
+    shortest,
+)
+from tssd.hw_targets.optimising.cuts import Cut
+from tssd.hw_targets.optimising.goal import Goal
+from tssd.hw_targets.optimising.workload import workload
+from tssd.hw_targets.sim.engine import active_of, active_updates, time_record
+from tssd.hw_targets.sim.functional import tally_of
+from tssd.hw_targets.sim.plan import make_plan
+from tssd.hw_targets.sim.program import prepare
+from tssd.hw_targets.sim.record import SpikeRecord
+from tssd.hw_targets.sim.streaming import Ring
+
+FINALISTS = 4  # candidates that are laid out
+PROVED_ON = 4  # samples, in cycle mode
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a placement takes, simulated in the steady state; energy dynamic and static."""
+
+    cores: int
+    chips: int
+    us_per_step: float
+    uj_per_inference: float
+
+    def of(self, goal: Goal) -> float:
+        """The figure that *goal* is about."""
+        match goal:
+            case Goal.CORES:
+                return self.cores
+            case Goal.TIME:
+                return self.us_per_step
+            case Goal.ENERGY:
+                return self.uj_per_inference
+            case _:
+                assert_never(goal)
+
+
+@dataclass(frozen=True, eq=False)
+class Optimised:
+    """The placement taken, and what it takes beside the smallest."""
+
+    goal: Goal
+    placement: Placement
+    taken: Figures
+    smallest: Figures
+    samples: int
+    cores_there: int
+
+    def told(self) -> str:
+        """One line for a report."""
+        new, old = self.taken, self.smallest
+        if new.of(self.goal) >= old.of(self.goal):
+            return (
+                f"placed for {self.goal}: nothing beats the smallest placement, {old.cores} of"
+                f" {self.cores_there} cores, {old.us_per_step:.3g} us a step"
+            )
+        return (
+            f"placed for {self.goal}: {new.cores} of {self.cores_there} cores,"
+            f" {new.us_per_step:.3g} us a step instead of {old.us_per_step:.3g},"
+            f" {new.uj_per_inference:.3g} uJ an inference instead of {old.uj_per_inference:.3g}"
+            f" on the {old.cores} cores of the smallest placement (simulated, {self.samples}"
+            " samples)"
+        )
+
+    def to_table(self) -> dict[str, Any]:
+        """What a manifest keeps."""
+        figures = {"taken": asdict(self.taken), "smallest": asdict(self.smallest)}
+        return {"for": str(self.goal), "samples": self.samples, **figures}
+
+
+def optimise(
+    network: IntNetwork,
+    chip: ChipSpec,
+    tally: Tally,
+    inputs: IntArray | Inputs,
+    goal: Goal,
+    seed: int = 0,
+) -> Optimised:
+    """The placement of *network* for *goal*, cut by the activity that *tally* counted and proved on
+    the first of *inputs* (T, B, *input shape)."""
+    smallest = place(network, chip, tally, seed)
+    proof = proof_on(network, chip, as_inputs(inputs))
+    before = proof.figures(smallest)
+    best = smallest, before
+    for placement in finalists(network, chip, tally, smallest, goal, seed):
+        after = proof.figures(placement)
+        if after.of(goal) < best[1].of(goal):
+            best = placement, after
+    return Optimised(goal, *best, before, proof.tally.samples, smallest.chips * chip.cores)
+
+
+def finalists(
+    network: IntNetwork,
+    chip: ChipSpec,
+    tally: Tally,
+    smallest: Placement,
+    goal: Goal,
+    seed: int,
+) -> Iterator[Placement]:
+    """The best candidates by the estimate, laid out by traffic."""
+    for chosen in candidates(network, chip, tally, smallest, goal)[:FINALISTS]:
+        parts = tiled(network, chip, boxes_of(chosen))
+        if not parts.findings:
+            yield lay_out(network, chip, parts, tally, seed)
+
+
+def candidates(
+    network: IntNetwork, chip: ChipSpec, tally: Tally, smallest: Placement, goal: Goal
+) -> list[Mapping[str, Cut]]:
+    """Cuts for a row of step times, the best for *goal* first."""
+    there = smallest.chips * chip.cores
+    if goal is Goal.CORES or there == smallest.cores:
+        return []
+    fanouts = placed_fanouts(network, smallest)
+    counted = count(network, tally, smallest, chip, fanouts=fanouts)
+    longest = 1e3 * us_per_step(network, tally, counted, smallest, chip)
+    found = balance(network, chip, workload(network, tally, chip), there)
+    least = shortest(found, there, longest)
+    if least is None:
+        return []
+    tried: dict[tuple[tuple[str, Cut], ...], tuple[float, float]] = {}
+    for step_ns in between(least[0], longest):
+        for wish in Wish:
+            chosen = found.within(step_ns, wish)
+            if chosen is not None and cores_of(chosen) <= there:
+                key = tuple(chosen.items())
+                tried[key] = estimate(found, chosen, goal)
+    return [dict(key) for key in sorted(tried, key=lambda key: tried[key])]
+
+
+def estimate(found: Balance, chosen: Mapping[str, Cut], goal: Goal) -> tuple[float, float]:
+    """What *chosen* takes a step, as far as cuts decide: (figure of the goal, the other)."""
+    step_ns, messages = found.takes(chosen)
+    power, cores = found.chip.power_w, cores_of(chosen)
+    chips = -(-cores // found.chip.cores)
+    watts = (power.static_per_chip.value + power.running_per_chip.value) * chips
+    watts += power.static_per_core.value * cores
+    energy_pj = messages * message_pj(found.chip) + watts * step_ns * 1e3
+    return (step_ns, energy_pj) if goal is Goal.TIME else (energy_pj, step_ns)
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """Some samples in the steady state: the spikes are simulated once, for all placements."""
+
+    network: IntNetwork
+    chip: ChipSpec
+    record: SpikeRecord
+    tally: Tally
+
+    def figures(self, placement: Placement) -> Figures:
+        """What the simulated chip takes under *placement*, in cycle mode."""
+        network, chip = self.network, self.chip
+        fanouts = placed_fanouts(network, placement)
+        timing = time_record(make_plan(network, placement, chip, fanouts), self.record)
+        active = active_updates(network, active_of(self.record), self.record.steps)
+        counted = count(network, self.tally, placement, chip, active, fanouts)
+        samples = self.tally.samples
+        us = timing.us_per_step * self.record.steps / samples
+        energy = price(counted, chip).total().scaled(1 / samples)
+        energy += running_pj(chip, placement.chips, us)
+        energy += static_pj(chip, placement.chips, us, placement.cores)
+        uj = energy.nominal / 1e6
+        return Figures(placement.cores, placement.chips, timing.us_per_step, uj)
+
+
+def proof_on(network: IntNetwork, chip: ChipSpec, inputs: Inputs) -> Proof:
+    """The first samples of *inputs*, run again and again."""
+    ring = Ring(prepare(network), inputs.first(min(inputs.samples, PROVED_ON)))
+    ((samples, record),) = ring.parts()
+    return Proof(network, chip, record, tally_of(network, samples))
