@@ -22,7 +22,7 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.fanout import Box, as_image
 from tssd.hw_targets.mapping.memory import need_of_box
 from tssd.hw_targets.mapping.rules import overdrawn
-from tssd.hw_targets.optimising.cuts import Cut, arriving, box_sums, cuts, reach
+from tssd.hw_targets.optimising.cuts import BlockCut, arriving, box_sums, cuts, reach
 from tssd.hw_targets.optimising.workload import Workload
 from tssd.train.handover.float_network import FloatArray
 
@@ -41,7 +41,7 @@ class Wish(StrEnum):
 class PricedCut:
     """A cut, its slowest stage but for sending, and the messages of a mean step that reach it."""
 
-    cut: Cut
+    cut: BlockCut
     slowest_ns: float
     messages: float
 
@@ -54,11 +54,11 @@ class Balance:
     chip: ChipSpec
     work: Workload
     priced: Mapping[str, tuple[PricedCut, ...]]
-    fits: dict[tuple[str, Cut], bool]  # what was asked before
+    fits: dict[tuple[str, BlockCut], bool]  # what was asked before
 
-    def within(self, step_ns: float, wish: Wish) -> dict[str, Cut] | None:
+    def within(self, step_ns: float, wish: Wish) -> dict[str, BlockCut] | None:
         """The cuts for a step of *step_ns*, by population; None where a population has none."""
-        chosen: dict[str, Cut] = {}
+        chosen: dict[str, BlockCut] = {}
         for population in reversed(self.network.populations):
             heard = self._heard(population, chosen)
             found = next(self._usable(population, heard, step_ns, wish), None)
@@ -67,7 +67,7 @@ class Balance:
             chosen[population.name] = found
         return chosen
 
-    def takes(self, chosen: Mapping[str, Cut]) -> tuple[float, float]:
+    def takes(self, chosen: Mapping[str, BlockCut]) -> tuple[float, float]:
         """(ns of the slowest stage of all cores, messages) of a mean step."""
         priced = [self._priced(name, cut) for name, cut in chosen.items()]
         sending = [
@@ -77,15 +77,15 @@ class Balance:
         slowest = max(*sending, *(p.slowest_ns for p in priced))
         return slowest, sum(p.messages for p in priced)
 
-    def _priced(self, name: str, cut: Cut) -> PricedCut:
+    def _priced(self, name: str, cut: BlockCut) -> PricedCut:
         return next(p for p in self.priced[name] if p.cut == cut)
 
-    def _sending_ns(self, population: Population, cut: Cut, heard: FloatArray) -> float:
+    def _sending_ns(self, population: Population, cut: BlockCut, heard: FloatArray) -> float:
         """The busiest spike-out stage."""
         messages = box_sums(self.work.events[population.name] * heard, cut)
         return float(messages.max()) * self.chip.time_ns.message_out.value
 
-    def _heard(self, population: Population, chosen: Mapping[str, Cut]) -> FloatArray:
+    def _heard(self, population: Population, chosen: Mapping[str, BlockCut]) -> FloatArray:
         """(C, H, W): cores that each neuron sends to, as far as they are cut."""
         total = np.zeros(as_image(population.shape))
         for j in self.network.outgoing(population.name):
@@ -95,7 +95,7 @@ class Balance:
 
     def _usable(
         self, population: Population, heard: FloatArray, step_ns: float, wish: Wish
-    ) -> Iterator[Cut]:
+    ) -> Iterator[BlockCut]:
         """Cuts that are fast enough, by preference."""
         fast = [p for p in self.priced[population.name] if p.slowest_ns <= step_ns]
         for priced in sorted(fast, key=lambda p: self._price(p, step_ns, wish)):
@@ -118,7 +118,7 @@ class Balance:
                     priced.cut.cores,
                 )
 
-    def _fits(self, population: Population, cut: Cut) -> bool:
+    def _fits(self, population: Population, cut: BlockCut) -> bool:
         """Whether every box is within the limits of a core, but for what it sends."""
         key = population.name, cut
         if key not in self.fits:
@@ -136,9 +136,11 @@ def balance(network: IntNetwork, chip: ChipSpec, work: Workload, cores: int) -> 
     return Balance(network, chip, work, priced, {})
 
 
-def shortest(found: Balance, cores: int, longest_ns: float) -> tuple[float, dict[str, Cut]] | None:
+def shortest(
+    found: Balance, cores: int, longest_ns: float
+) -> tuple[float, dict[str, BlockCut]] | None:
     """The shortest step time below *longest_ns* that *cores* cores allow, by bisection."""
-    best: tuple[float, dict[str, Cut]] | None = None
+    best: tuple[float, dict[str, BlockCut]] | None = None
     low, high = 0.0, longest_ns
     while high - low > CLOSE * high:
         middle = (low + high) / 2
@@ -155,11 +157,11 @@ def between(shortest_ns: float, longest_ns: float) -> list[float]:
     return [float(t) for t in np.geomspace(shortest_ns, longest_ns, STEPS_OF_TIME)]
 
 
-def cores_of(chosen: Mapping[str, Cut]) -> int:
+def cores_of(chosen: Mapping[str, BlockCut]) -> int:
     return sum(cut.cores for cut in chosen.values())
 
 
-def boxes_of(chosen: Mapping[str, Cut]) -> dict[str, tuple[Box, ...]]:
+def boxes_of(chosen: Mapping[str, BlockCut]) -> dict[str, tuple[Box, ...]]:
     return {name: cut.boxes for name, cut in chosen.items()}
 
 

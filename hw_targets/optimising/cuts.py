@@ -21,7 +21,7 @@ Image = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Cut:
+class BlockCut:
     """Boxes over one population: every combination of a span of each axis."""
 
     channels: Spans
@@ -42,7 +42,7 @@ class Cut:
         return tuple(product(self.channels, self.rows, self.columns))
 
 
-def cuts(shape: Image, load: FloatArray, most: int) -> Iterator[Cut]:
+def cuts(shape: Image, load: FloatArray, most: int) -> Iterator[BlockCut]:
     """Every cut of *shape* into at most *most* boxes, with spans of equal size, and with rows and
     columns of equal *load*; fewer boxes along an axis first."""
     channels, rows, columns = (_counts(size) for size in shape)
@@ -50,21 +50,21 @@ def cuts(shape: Image, load: FloatArray, most: int) -> Iterator[Cut]:
     for c, h, w in product(channels, rows, columns):
         if c * h * w > most:
             continue
-        plain = Cut(_even(shape[0], c), _even(shape[1], h), _even(shape[2], w))
+        plain = BlockCut(_even(shape[0], c), _even(shape[1], h), _even(shape[2], w))
         yield plain
-        evened = Cut(plain.channels, _balanced(of_rows, h), _balanced(of_columns, w))
+        evened = BlockCut(plain.channels, _balanced(of_rows, h), _balanced(of_columns, w))
         if evened != plain:
             yield evened
 
 
-def box_sums(values: FloatArray, cut: Cut) -> FloatArray:
+def box_sums(values: FloatArray, cut: BlockCut) -> FloatArray:
     """(spans of channels, of rows, of columns): *values* (C, H, W) summed over each box."""
     for axis, spans in enumerate(cut.spans):
         values = np.add.reduceat(values, [start for start, _ in spans], axis=axis)
     return values
 
 
-def arriving(projection: Projection, events: FloatArray, cut: Cut) -> FloatArray:
+def arriving(projection: Projection, events: FloatArray, cut: BlockCut) -> FloatArray:
     """Messages that the boxes of the target hear: *events* (C, H, W) of the source within the field
     of each, broadcasting to the boxes. An upper bound: a weight of zero is not looked for."""
     if not projection.kind.spatial:
@@ -76,7 +76,7 @@ def arriving(projection: Projection, events: FloatArray, cut: Cut) -> FloatArray
     return events
 
 
-def reach(projection: Projection, shape: tuple[int, ...], cut: Cut) -> FloatArray:
+def reach(projection: Projection, shape: tuple[int, ...], cut: BlockCut) -> FloatArray:
     """How many boxes of the target each neuron of a source of *shape* sends to; broadcasts to its
     (C, H, W). An upper bound as ``arriving``."""
     if not projection.kind.spatial:
@@ -90,7 +90,9 @@ def reach(projection: Projection, shape: tuple[int, ...], cut: Cut) -> FloatArra
     return counts[0][:, None, None] * counts[1][:, None] * counts[2]
 
 
-def fields(projection: Projection, shape: tuple[int, ...], cut: Cut) -> tuple[Spans, Spans, Spans]:
+def fields(
+    projection: Projection, shape: tuple[int, ...], cut: BlockCut
+) -> tuple[Spans, Spans, Spans]:
     """What the spans of the target can see of a source of *shape* (C, H, W), axis by axis."""
     per_group, inputs = len(projection.weight) // projection.groups, projection.weight.shape[1]
     channels = tuple(

@@ -30,7 +30,7 @@ from tssd.hw_targets.optimising.balance import (
     message_pj,
     shortest,
 )
-from tssd.hw_targets.optimising.cuts import Cut
+from tssd.hw_targets.optimising.cuts import BlockCut
 from tssd.hw_targets.optimising.goal import Goal
 from tssd.hw_targets.optimising.workload import workload
 from tssd.hw_targets.sim.engine import active_of, active_updates, time_record
@@ -137,7 +137,7 @@ def finalists(
 
 def candidates(
     network: IntNetwork, chip: ChipSpec, tally: Tally, smallest: Placement, goal: Goal
-) -> list[Mapping[str, Cut]]:
+) -> list[Mapping[str, BlockCut]]:
     """Cuts for a row of step times, the best for *goal* first."""
     there = smallest.chips * chip.cores
     if goal is Goal.CORES or there == smallest.cores:
@@ -149,7 +149,7 @@ def candidates(
     least = shortest(found, there, longest)
     if least is None:
         return []
-    tried: dict[tuple[tuple[str, Cut], ...], tuple[float, float]] = {}
+    tried: dict[tuple[tuple[str, BlockCut], ...], tuple[float, float]] = {}
     for step_ns in between(least[0], longest):
         for wish in Wish:
             chosen = found.within(step_ns, wish)
@@ -159,7 +159,7 @@ def candidates(
     return [dict(key) for key in sorted(tried, key=lambda key: tried[key])]
 
 
-def estimate(found: Balance, chosen: Mapping[str, Cut], goal: Goal) -> tuple[float, float]:
+def estimate(found: Balance, chosen: Mapping[str, BlockCut], goal: Goal) -> tuple[float, float]:
     """What *chosen* takes a step, as far as cuts decide: (figure of the goal, the other)."""
     step_ns, messages = found.takes(chosen)
     power, cores = found.chip.power_w, cores_of(chosen)

@@ -13,7 +13,7 @@ from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.fanout import Fanout, as_image, sum_at
 from tssd.hw_targets.mapping.partition import tiled
-from tssd.hw_targets.optimising.cuts import Cut, arriving, box_sums, cuts, reach
+from tssd.hw_targets.optimising.cuts import BlockCut, arriving, box_sums, cuts, reach
 from tssd.hw_targets.optimising.workload import received
 from tssd.train.handover.float_network import FloatArray
 
@@ -25,7 +25,7 @@ def without_zeros(network: IntNetwork) -> IntNetwork:
     return replace(network, projections=tuple(full))
 
 
-def one_cut_each(network: IntNetwork, rng: np.random.Generator) -> dict[str, Cut]:
+def one_cut_each(network: IntNetwork, rng: np.random.Generator) -> dict[str, BlockCut]:
     """Any cut of each population."""
     chosen = {}
     for p in network.populations:
@@ -109,12 +109,12 @@ def test_messages_are_bounded_and_exact_without_zero_weights(seed: int) -> None:
             assert skips(j) or np.allclose(bound, exact)
 
 
-def grid(cut: Cut) -> tuple[int, int, int]:
+def grid(cut: BlockCut) -> tuple[int, int, int]:
     return len(cut.channels), len(cut.rows), len(cut.columns)
 
 
 def heard_and_reached(
-    table: Fanout, events: IntArray, cut: Cut, first: int
+    table: Fanout, events: IntArray, cut: BlockCut, first: int
 ) -> tuple[FloatArray, IntArray]:
     """Messages to each box of the target, and boxes of each source neuron."""
     heard = np.bincount(table.core - first, events.ravel()[table.source], cut.cores)
