@@ -1,12 +1,14 @@
 """Integer sums of a projection against sums written out by hand."""
 
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssd.calibration.int_network import Projection, ProjectionKind
 from tssd.calibration.integer import IntArray, wrap_sum
 from tssd.calibration.synapse import deliver
+from tssd.train.handover.geometry import turned
 
 
 def by_hand(projection: Projection, s: IntArray) -> IntArray:
@@ -59,3 +61,27 @@ def test_the_exponent_shifts_the_sum(exponent: int, seed: int) -> None:
     total = [[int((w * x.ravel()).sum()) for w in weight] for x in s]
     want = [[t << exponent if exponent >= 0 else t >> -exponent for t in row] for row in total]
     assert deliver(dense, s).tolist() == want
+
+
+def pair(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:
+    return int(rng.integers(low, high)), int(rng.integers(low, high))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_a_transposed_convolution_equals_torch_s(seed: int) -> None:
+    """Of every padding: one beyond dilation x (kernel - 1) cuts places off the sides."""
+    rng = np.random.default_rng(seed)
+    groups, kernel, stride = int(rng.integers(1, 3)), pair(rng, 1, 4), pair(rng, 1, 4)
+    dilation, padding = pair(rng, 1, 3), pair(rng, 0, 4)
+    weight = rng.integers(-9, 10, (2 * groups, 2, *kernel))
+    projection = Projection(
+        *("a", "b", ProjectionKind.CONV2D_TRANSPOSED, weight),
+        groups=groups, stride=stride, dilation=dilation, padding=padding,
+    )  # fmt: skip
+    s = rng.integers(0, 4, (2, 2 * groups, 7, 8))
+    want = torch.nn.functional.conv_transpose2d(
+        torch.tensor(s), torch.tensor(turned(weight, groups).copy()), None, stride, padding,
+        groups=groups, dilation=dilation,
+    )  # fmt: skip
+    np.testing.assert_array_equal(deliver(projection, s), want.numpy())

@@ -51,7 +51,7 @@ class Attack:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self.network = random_conv_network(SEED, Reset.HARD, time_steps=2)
-        self.originals = _originals(folder, self.network)
+        self.originals = exchange_files(folder, self.network)
         self.bundle = folder / "bundle"
 
     def write(self, case: int) -> Path:
@@ -97,7 +97,7 @@ class Attack:
         golden.from_bytes(path.read_bytes(), self.network, str(path))
 
 
-def _originals(folder: Path, network: IntNetwork) -> list[Original]:
+def exchange_files(folder: Path, network: IntNetwork) -> list[Original]:
     """Small valid files of every kind; the manifest lies in a bundle."""
     write_nir(network, folder / "a.nir")
     write_netx(network, folder / "a.net")

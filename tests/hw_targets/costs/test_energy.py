@@ -22,7 +22,7 @@ from tssd.hw_targets.costs.bound import (
     us_per_step,
 )
 from tssd.hw_targets.costs.counters import COLUMNS, Counters, count, synapse_kind
-from tssd.hw_targets.costs.energy import PARTS, Energy, price, running_pj, static_pj
+from tssd.hw_targets.costs.energy import PARTS, Energy, EnergyRange, price, running_pj, static_pj
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
 from tssd.hw_targets.mapping.mesh import distance
 from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic
@@ -84,6 +84,12 @@ def test_pricing_is_linear_in_the_table_and_in_the_counts(seed: int, factor: flo
     assert price(counters, scaled).total().nominal == pytest.approx(nominal * factor)
     twice = replace(counters, columns={k: 2 * v for k, v in counters.columns.items()})
     assert price(twice, TIGHT).total().nominal == pytest.approx(2 * nominal)
+
+
+def test_ranges_add_up_and_scale_level_by_level() -> None:
+    low, high = EnergyRange(1.0, 2.0, 4.0), EnergyRange(10.0, 20.0, 80.0)
+    assert low + high == EnergyRange(11.0, 22.0, 84.0)
+    assert high.scaled(1.5) == EnergyRange(15.0, 30.0, 120.0)
 
 
 def test_each_event_costs_what_its_row_says() -> None:

@@ -1,0 +1,280 @@
+"""Damaged and hostile files for every reader, in forks with limits of CPU time and memory.
+
+python -m benchmarks.reader_fuzz [--cases N] [--seed S] [--minutes M] [--only TEXT] [--write]
+
+A fork reads file after file (``tests/support/hostile.py``) in memory's file system. An exception
+that is no refusal is an error, reported with its case, which makes the same file again; a case that
+takes more than SECONDS of CPU time or MEMORY more than the fork began with ends the fork, and is a
+fault too, unless a process with limits stands before its reader (NIR and other HDF5, ONNX, weights
+of torch): then that one is what would end. *cases* are shared among the kinds by the time that a
+case takes. A campaign goes on where an earlier one of its seed stopped (build/readers-SEED.json).
+"""
+
+import argparse
+import json
+import mmap
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import hostile  # noqa: E402
+from hostile import Target  # noqa: E402
+from hostile_bytes import SCRATCH  # noqa: E402
+
+from benchmarks import harness  # noqa: E402
+from tssd import guard  # noqa: E402
+from tssd.atomic import write_bytes  # noqa: E402
+from tssd.errors import TssdError  # noqa: E402
+
+COMMAND = "make campaign-fuzz"
+SECONDS = 5.0  # of CPU time for one case
+MEMORY = 1 << 30  # of a fork, above what it began with
+CHUNK = 1000  # cases of a fork
+LONGEST_WORDS = 20_000  # of a message
+FAULTS = ("error", "hang", "crash", "memory")
+
+
+@dataclass
+class Outcome:
+    """What came of one kind's cases. ``faults``: a few of each, with their cases."""
+
+    cases: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: dict[str, str] = field(default_factory=dict)
+    longest_s: float = 0.0
+    cpu_s: float = 0.0
+    largest_mib: float = 0.0
+
+    def add(self, other: "Outcome") -> None:
+        self.cases += other.cases
+        self.counts.update(other.counts)
+        self.faults = {**other.faults, **self.faults}
+        self.cpu_s += other.cpu_s
+        self.longest_s = max(self.longest_s, other.longest_s)
+        self.largest_mib = max(self.largest_mib, other.largest_mib)
+
+    @property
+    def bad(self) -> int:
+        return sum(self.counts[kind] for kind in FAULTS)
+
+
+class Caught:
+    """Whatever a reader raises, an exit or an interrupt too: how the case ended, and where."""
+
+    def __init__(self) -> None:
+        self.ended, self.where = "read", ""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if isinstance(error, TssdError):
+            self.ended = "refused"
+            if not error.found or len(str(error)) > LONGEST_WORDS:
+                self.ended, self.where = "error", f"a message of {len(str(error))} characters"
+        elif error is not None:
+            self.ended = "memory" if isinstance(error, MemoryError) else "error"
+            self.where = place_of(error, trace)
+        return True
+
+
+def read(target: Target, case: int, path: Path) -> tuple[str, str]:
+    """(how the case ended, where and what an error was)."""
+    caught = Caught()
+    for reader in target.readers_of(case):
+        with caught:
+            reader(path)
+        if caught.where:
+            break
+    return caught.ended, caught.where
+
+
+def place_of(error: BaseException, trace: Any) -> str:
+    """The innermost line of ours, and the error."""
+    frames = [(os.path.realpath(f.filename), f.lineno) for f in traceback.extract_tb(trace)]
+    ours = [(name, line) for name, line in frames if name.startswith(f"{ROOT}/") and is_ours(name)]
+    name, line = os.path.relpath(ours[-1][0], ROOT), ours[-1][1]
+    return f"{name}:{line}: {type(error).__name__}: {str(error)[:120]}"
+
+
+def is_ours(name: str) -> bool:
+    """Neither installed nor a compiled module's source, which is not there."""
+    return "site-packages" not in name and Path(name).exists()
+
+
+def fork(target: Target, seed: int, cases: range, folder: Path) -> Outcome:
+    """Read *cases* in a fork; after one that ends it, go on behind it in another."""
+    whole, first = Outcome(), cases.start
+    while first < cases.stop:
+        at = mmap.mmap(-1, 8)
+        heard, told = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(heard)
+            _work(target, seed, range(first, cases.stop), folder, at, told)
+        os.close(told)
+        with os.fdopen(heard) as stream:
+            text = stream.read()
+        _, status, used = os.wait4(child, 0)
+        last = int.from_bytes(at[:8], "little")
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+            sys.exit(f"{target.name}, case {last}: the campaign itself failed: {text}")
+        part = _outcome(text) if text else _ended(target, last, last + 1 - first, status)
+        part.cpu_s = used.ru_utime + used.ru_stime
+        whole.add(part)
+        first = cases.stop if text else last + 1
+    return whole
+
+
+def _ended(target: Target, case: int, cases: int, status: int) -> Outcome:
+    """What is known of a fork that did not come to its end: how its last case ended it."""
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    kind = "hang" if number == signal.SIGPROF else "crash"
+    counts = Counter({"unknown": cases - 1, f"stopped: {kind}" if target.kept else kind: 1})
+    faults = {} if target.kept else {f"{kind} (signal {number})": f"case {case}"}
+    return Outcome(cases, counts, faults)
+
+
+def _work(target: Target, seed: int, cases: range, folder: Path, at: mmap.mmap, told: int) -> None:
+    """The rest of a fork's life."""
+    code = 1
+    try:
+        guard._Here.is_guard = True  # readers run in this process, which has the limits
+        warnings.simplefilter("ignore")
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        most = guard._mapped_bytes() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        outcome = Outcome()
+        before = _peak_mib()
+        for case in cases:
+            at[:8] = case.to_bytes(8, "little")
+            path = target.write(case, seed, folder)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            start = time.process_time()
+            ended, where = read(target, case, path)
+            outcome.longest_s = max(outcome.longest_s, time.process_time() - start)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            outcome.cases += 1
+            outcome.counts[f"stopped: {ended}" if target.kept and ended == "memory" else ended] += 1
+            if where and not (target.kept and ended == "memory"):
+                outcome.faults.setdefault(f"{ended}: {where}", f"case {case}")
+        outcome.largest_mib = _peak_mib() - before
+        with os.fdopen(told, "w") as out:
+            out.write(json.dumps(vars(outcome)))
+        code = 0
+    finally:
+        if code:
+            with os.fdopen(told, "w") as out:
+                out.write(f"{{{traceback.format_exc()}")
+        os._exit(code)
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _outcome(text: str) -> Outcome:
+    table = json.loads(text)
+    return Outcome(**{**table, "counts": Counter(table["counts"])})
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The outcomes by kind of one seed, and the file in which they are kept."""
+
+    seed: int
+    outcomes: dict[str, Outcome]
+
+    @property
+    def path(self) -> Path:
+        return ROOT / "build" / f"readers-{self.seed}.json"
+
+    def keep(self) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        table = {name: vars(outcome) for name, outcome in self.outcomes.items()}
+        write_bytes(self.path, json.dumps(table, indent=1).encode())
+
+
+def load(seed: int) -> Campaign:
+    """What an earlier campaign of *seed* found."""
+    campaign = Campaign(seed, {})
+    if campaign.path.is_file():
+        kept = json.loads(campaign.path.read_text(encoding="utf-8"))
+        campaign.outcomes.update({name: _outcome(json.dumps(t)) for name, t in kept.items()})
+    return campaign
+
+
+def run(
+    campaign: Campaign, chosen: Sequence[Target], cases: int, minutes: float, top: Path
+) -> None:
+    """Chunk by chunk, always of the kind that has taken the least CPU time so far."""
+    end = time.monotonic() + 60 * minutes
+    outcomes = {
+        target.name: campaign.outcomes.setdefault(target.name, Outcome()) for target in chosen
+    }
+    while sum(o.cases for o in outcomes.values()) < cases and time.monotonic() < end:
+        target = min(chosen, key=lambda t: outcomes[t.name].cpu_s)
+        outcome = outcomes[target.name]
+        size = CHUNK if outcome.cases and outcome.cpu_s < outcome.cases / 200 else CHUNK // 10
+        outcome.add(fork(target, campaign.seed, range(outcome.cases, outcome.cases + size), top))
+        campaign.keep()
+
+
+def rows(campaign: Campaign, how: str) -> list[harness.Row]:
+    """Of each kind the cases and its faults, then all together."""
+    total = Outcome()
+    found = []
+    for name, outcome in campaign.outcomes.items():
+        total.add(outcome)
+        told = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.counts.items()))
+        found.append(harness.report(f"fuzz: {name}", outcome.cases, "files", told))
+    return [
+        *found,
+        harness.at_least("fuzz: files of all kinds", total.cases, 1_000_000, "files", how),
+        *(harness.at_most(f"fuzz: {kind}", total.counts[kind], 0, "files", how) for kind in FAULTS),
+        harness.report("fuzz: longest case", round(total.longest_s, 2), "s", how),
+        harness.report("fuzz: largest growth of a reader", round(total.largest_mib), "MiB", how),
+    ]  # fmt: skip
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Damaged files for every reader.")
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=24 * 60)
+    parser.add_argument("--only", default="", help="part of a kind's name")
+    parser.add_argument("--write", action="store_true", help="write results/readers.json")
+    given = parser.parse_args(words)
+    campaign = load(given.seed)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as temporary:
+        chosen = [t for t in hostile.targets(Path(temporary)) if given.only in t.name]
+        run(campaign, chosen, given.cases, given.minutes, Path(temporary))
+    for name, outcome in campaign.outcomes.items():
+        each = 1000 * outcome.cpu_s / max(outcome.cases, 1)
+        print(f"{name:18} {outcome.cases:8,} cases, {each:.2f} ms each, {dict(outcome.counts)}")
+        for fault, case in list(outcome.faults.items())[:30]:
+            print(f"  {case}: {fault}")
+    made = rows(campaign, f"{COMMAND}, seed {given.seed}")
+    if given.write:
+        harness.write("readers", COMMAND, made)
+
+
+if __name__ == "__main__":
+    main()
