@@ -8,7 +8,7 @@ from tssd.errors import FileFormatError
 from tssd.export.reading.stand_in import HDF5, kind_of, refuse_stand_in
 
 DAMAGE = (  # what h5py raises over damaged files
-    *(OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError),
+    *(OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError),
 )
 MAX_VALUES = 1 << 30  # of one array: far above any Loihi-class network, far below a memory bomb
 

@@ -6,6 +6,7 @@ needs more is refused: what it would run cannot be known.
 """
 
 import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +29,7 @@ WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, compi
 NAMED = 6  # names that an error lists
 DAMAGE = (  # what torch raises over a file that is none of its own, or damaged
     *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
-    *(AssertionError, zipfile.BadZipFile),
+    *(AssertionError, zipfile.BadZipFile, struct.error),
 )
 
 

@@ -14,6 +14,7 @@ from tssd.errors import NetworkError
 from tssd.train.handover.float_network import (
     AveragePool,
     FloatNetwork,
+    FloatProjection,
     PopulationKind,
     ProjectionKind,
     Reset,
@@ -204,3 +205,81 @@ def test_a_network_must_end_in_a_readout() -> None:
     with pytest.raises(NetworkError, match="population readout: found kind lif; allowed: readout"):
         fold(replace(network, populations=(*network.populations[:-1], fires)))
     assert network.projections[3].kind is ProjectionKind.DENSE
+
+
+def with_memory(
+    shape: tuple[int, ...], projection: FloatProjection, name: str = "a"
+) -> FloatNetwork:
+    """One population with synaptic memory and a bias in front of it, then a readout."""
+    neuron = replace(lif(name, shape, Reset.SOFT), synapse_decay=np.full((1,) * len(shape), 0.5))
+    source = stateless("input", shape, PopulationKind.INPUT)
+    readout = stateless("readout", (2,), PopulationKind.READOUT)
+    last = FloatProjection(name, "readout", ProjectionKind.DENSE, np.ones((2, int(np.prod(shape)))))
+    return FloatNetwork((source, neuron, readout), (replace(projection, target=name), last), 3)
+
+
+def test_a_bias_behind_a_memory_is_a_weight_from_a_neuron_that_always_fires() -> None:
+    bias = np.array([1.0, -2.0, 0.0])
+    dense = FloatProjection("input", "a", ProjectionKind.DENSE, np.eye(3), bias=bias)
+    folded = fold(with_memory((3,), dense))
+    assert [p.name for p in folded.populations] == ["input", "constant", "a", "readout"]
+    assert folded.populations[1].shape == (1,)
+    found = {(j.source, j.target): j.weight for j in folded.projections}
+    assert found["constant", "a"].tolist() == [[1.0], [-2.0], [0.0]]
+    assert found["input", "constant"].tolist() == [[1.0, 0.0, 0.0]]
+    assert not any(p.bias.any() for p in folded.populations if p.name != "constant")
+
+
+def test_of_an_image_it_reaches_every_place_through_a_tap_of_its_own() -> None:
+    kernel = np.ones((2, 2, 1, 1))
+    conv = FloatProjection("input", "a", ProjectionKind.CONV2D, kernel, bias=np.array([0.25, -0.5]))
+    folded = fold(with_memory((2, 3, 4), conv))
+    assert folded.populations[1].shape == (1, 1, 1)
+    into = next(j for j in folded.projections if j.source == "constant")
+    assert into.weight.shape == (2, 1, 3, 4)
+    assert into.padding == (2, 3)
+    assert (into.weight[0] == 0.25).all()
+    assert (into.weight[1] == -0.5).all()
+    out = next(j for j in folded.projections if j.target == "constant")
+    assert out.weight.shape == (1, 2, 1, 1)
+    assert out.stride == (3, 4)
+
+
+def test_a_population_that_has_its_name_keeps_it() -> None:
+    dense = FloatProjection("input", "a", ProjectionKind.DENSE, np.eye(3), bias=np.ones(3))
+    folded = fold(with_memory((3,), dense, "constant"))
+    assert [p.name for p in folded.populations] == ["input", "constant_", "constant", "readout"]
+    assert folded.projections[0].target == "constant_"
+
+
+def test_without_a_memory_or_a_bias_there_is_no_such_neuron() -> None:
+    plain = FloatProjection("input", "a", ProjectionKind.DENSE, np.eye(3), bias=np.zeros(3))
+    assert len(fold(with_memory((3,), plain)).populations) == 3
+    biased = with_memory((3,), replace(plain, bias=np.ones(3)))
+    forgetful = replace(biased.populations[1], synapse_decay=np.zeros(1))
+    folded = fold(
+        replace(biased, populations=(biased.populations[0], forgetful, *biased.populations[2:]))
+    )
+    assert len(folded.populations) == 3
+    assert folded.population("a").bias.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_relays_of_flat_populations_pass_every_value_on() -> None:
+    """A skip of two steps on a chip without delays: two relays, each the identity."""
+    names = ("a", "b", "c")
+    neurons = [lif(name, (3,), Reset.SOFT) for name in names]
+    source = stateless("input", (3,), PopulationKind.INPUT)
+    readout = stateless("readout", (3,), PopulationKind.READOUT)
+    chain = [("input", "a"), ("a", "b"), ("b", "c"), ("c", "readout"), ("a", "readout")]
+    ways = tuple(
+        FloatProjection(s, t, ProjectionKind.DENSE, np.full((3, 3), 2.0)) for s, t in chain
+    )
+    aligned = align(FloatNetwork((source, *neurons, readout), ways, 3), delay_max=0)
+    assert {p.name for p in aligned.populations} > {"a_relay1", "a_relay2"}
+    relays = [j for j in aligned.projections if "relay" in j.target]
+    assert [(j.source, j.target) for j in relays] == [("a", "a_relay1"), ("a_relay1", "a_relay2")]
+    for relay in relays:
+        assert relay.kind is ProjectionKind.DENSE
+        assert relay.weight.tolist() == np.eye(3).tolist()
+    assert {j.delay for j in aligned.projections} == {0}
+    assert any(j.source == "a_relay2" and j.target == "readout" for j in aligned.projections)

@@ -1,0 +1,185 @@
+"""What an input counts for, which way in is taken, and integers at the edge of a current."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from float_nets import images, lif, stateless
+
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    Population,
+    Projection,
+    constant,
+    plain_population,
+)
+from tssd.calibration.precision import LOIHI
+from tssd.calibration.quantizing import scales
+from tssd.calibration.quantizing.entering import BiasRoute, Entry
+from tssd.calibration.quantizing.observe import observe
+from tssd.calibration.quantizing.quantize import apply, check_integers
+from tssd.calibration.quantizing.scales import Options, Search, choose
+from tssd.errors import NetworkError
+from tssd.train.handover.float_network import (
+    FloatNetwork,
+    FloatProjection,
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+)
+
+
+def pooled(weight: float = 1.0) -> FloatNetwork:
+    """An input, a relay that sums windows of 2 x 2, a dense layer, a readout; all biases 0.9."""
+    shape = (1, 4, 4)
+    hidden = replace(lif("hidden", (3,), Reset.SOFT), bias=np.array([0.9, -0.9, 0.9]))
+    populations = (
+        stateless("input", shape, PopulationKind.INPUT),
+        stateless("sum", (1, 2, 2), PopulationKind.RELAY),
+        hidden,
+        stateless("readout", (2,), PopulationKind.READOUT),
+    )
+    window = np.full((1, 1, 2, 2), 1.0)
+    window[0, 0, 0, 0] = weight
+    rng = np.random.default_rng(0)
+    pool = FloatProjection("input", "sum", ProjectionKind.SUM_POOL, window, stride=(2, 2))
+    projections = [pool, *(
+        FloatProjection(a, b, ProjectionKind.DENSE, rng.normal(0, 0.3, size))
+        for a, b, size in (("sum", "hidden", (3, 4)), ("hidden", "readout", (2, 3)))
+    )]  # fmt: skip
+    return FloatNetwork(populations, tuple(projections), 4)
+
+
+def test_a_relay_passes_on_what_it_sums_in_the_units_of_its_source() -> None:
+    units, payloads = scales._units(pooled(), 255)
+    assert payloads == {"input": 255, "sum": 4 * 255, "hidden": 1, "readout": 1}
+    assert units == {"input": 1 / 255, "sum": 1 / 255, "hidden": 1.0, "readout": 1.0}
+
+
+def test_a_relay_that_weighs_is_refused() -> None:
+    with pytest.raises(NetworkError, match="population sum: found a relay that weighs or mixes"):
+        scales._units(pooled(0.5), 255)
+
+
+def test_layers_behind_a_relay_of_the_input_are_fed_by_it() -> None:
+    assert [p.name for p in scales._fed_by_input(pooled())] == ["hidden"]
+
+
+@pytest.mark.parametrize(("score", "taken"), [(0.51, False), (0.49, True)])
+def test_a_constant_channel_is_taken_only_where_it_halves_the_error(
+    score: float, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, entry = (
+        pooled(),
+        (Entry(InputCoding.GRADED, 255), Entry(InputCoding.GRADED, 255, True)),
+    )
+
+    class Fit:
+        def __init__(self, score: float) -> None:
+            self.score, self.whole = score, False
+
+    made = {entry[0]: Fit(1.0), entry[1]: Fit(score)}
+    monkeypatch.setattr(scales, "entries", lambda *given: iter(entry))
+    monkeypatch.setattr(scales, "_fit", lambda setting, fed, entry: made[entry])
+    monkeypatch.setattr(scales, "_pays", lambda *given: True)
+    setting = scales._setting(network, images(network, 2), LOIHI, Options())
+    found, _ = scales._way_in(setting, scales._fed_by_input(network))
+    assert found.constant is taken
+
+
+@pytest.mark.parametrize(
+    ("search", "route", "tried"),
+    [
+        (Search.OUTPUT, BiasRoute.AUTO, BiasRoute.AUTO),
+        (Search.MAX_ABS, BiasRoute.AUTO, BiasRoute.SCALE),
+        (Search.MAX_ABS, BiasRoute.EXPONENT, BiasRoute.EXPONENT),
+        (Search.OUTPUT, BiasRoute.LEVELS, BiasRoute.LEVELS),
+    ],
+)
+def test_ways_in_are_compared_by_what_comes_out_or_as_asked(
+    search: Search, route: BiasRoute, tried: BiasRoute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores of other searches say nothing of the output: nothing is chosen by them."""
+    asked: list[BiasRoute] = []
+    real = scales.entries
+
+    def seen(*given: Any) -> Any:
+        asked.append(given[3])
+        return real(*given)
+
+    monkeypatch.setattr(scales, "entries", seen)
+    network = pooled()
+    choose(network, observe(network, images(network, 2)), LOIHI, Options(None, route, search))
+    assert asked == [tried]
+
+
+def flat() -> FloatNetwork:
+    """A dense layer of an input without an image, and a bias that leaves its mantissa."""
+    hidden = replace(lif("hidden", (3,), Reset.SOFT), bias=np.array([0.6, -0.6, 0.01]))
+    rng = np.random.default_rng(1)
+    populations = (
+        stateless("input", (6,), PopulationKind.INPUT),
+        hidden,
+        stateless("readout", (2,), PopulationKind.READOUT),
+    )
+    sizes: Sequence[tuple[str, str, tuple[int, int]]]
+    sizes = (("input", "hidden", (3, 6)), ("hidden", "readout", (2, 3)))
+    projections = tuple(
+        FloatProjection(a, b, ProjectionKind.DENSE, rng.normal(0, 0.5, size))
+        for a, b, size in sizes
+    )
+    return FloatNetwork(populations, projections, 4)
+
+
+def test_the_constant_of_a_flat_input_is_one_more_value() -> None:
+    network = flat()
+    samples = np.random.default_rng(2).integers(0, 256, (8, 6)).astype(np.uint8)
+    found = choose(
+        network, observe(network, samples), LOIHI, Options(bias_route=BiasRoute.CONSTANT)
+    )
+    integers = apply(network, found)
+    hidden = integers.population("hidden")
+    assert integers.source.shape == (7,)
+    coarse = integers.projections[0].weight[:, 6]
+    assert coarse[:2].all()
+    carried = coarse * found.layers["hidden"].form.constant * 64 + (
+        hidden.bias_mant << hidden.bias_exp
+    )
+    wanted = hidden.scale * network.population("hidden").bias * 64
+    np.testing.assert_allclose(carried, wanted, atol=32 + (1 << hidden.bias_exp) / 2)
+
+
+def reaching(weights: Sequence[int], du: int) -> IntNetwork:
+    """One neuron that spikes can drive by the sum of *weights*, for two steps."""
+    source = plain_population("input", (len(weights),), PopulationKind.INPUT)
+    numbers = [constant(x, (1,)) for x in (du, 0, 10, 0)]
+    neuron = Population("out", (1,), PopulationKind.LIF, Reset.HARD, *numbers)
+    projection = Projection("input", "out", ProjectionKind.DENSE, np.array([weights]))
+    return IntNetwork((source, neuron), (projection,), 2, InputCoding.SPIKES, 1)
+
+
+@pytest.mark.parametrize(
+    ("weights", "du"),
+    [
+        ([127] * 1032 + [7], 4096),  # 131,071 of 131,071
+        ([127] * 688 + [4], 2048),  # 87,380 x 1.5 = 131,070
+    ],
+)
+def test_a_current_that_just_fits_is_taken(weights: list[int], du: int) -> None:
+    check_integers(reaching(weights, du), LOIHI)
+
+
+@pytest.mark.parametrize(
+    ("weights", "du"),
+    [
+        ([127] * 1032 + [8], 4096),
+        ([127] * 688 + [5], 2048),  # 87,381 x 1.5 = 131,071.5: half a unit too much
+        ([-127] * 1032 + [-8], 4096),
+    ],
+)
+def test_a_current_that_could_wrap_is_refused(weights: list[int], du: int) -> None:
+    with pytest.raises(NetworkError, match="worst-case activation of 131072; allowed: <= 131071"):
+        check_integers(reaching(weights, du), LOIHI)
