@@ -18,7 +18,7 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.precision import LOIHI
 from tssd.calibration.quantizing import scales
-from tssd.calibration.quantizing.entering import BiasRoute, Entry
+from tssd.calibration.quantizing.entering import BiasRoute, Entry, entries
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply, check_integers
 from tssd.calibration.quantizing.scales import Options, Search, choose
@@ -104,11 +104,10 @@ def test_ways_in_are_compared_by_what_comes_out_or_as_asked(
 ) -> None:
     """Scores of other searches say nothing of the output: nothing is chosen by them."""
     asked: list[BiasRoute] = []
-    real = scales.entries
 
     def seen(*given: Any) -> Any:
         asked.append(given[3])
-        return real(*given)
+        return entries(*given)
 
     monkeypatch.setattr(scales, "entries", seen)
     network = pooled()
@@ -155,8 +154,8 @@ def test_the_constant_of_a_flat_input_is_one_more_value() -> None:
 def reaching(weights: Sequence[int], du: int) -> IntNetwork:
     """One neuron that spikes can drive by the sum of *weights*, for two steps."""
     source = plain_population("input", (len(weights),), PopulationKind.INPUT)
-    numbers = [constant(x, (1,)) for x in (du, 0, 10, 0)]
-    neuron = Population("out", (1,), PopulationKind.LIF, Reset.HARD, *numbers)
+    du_, dv, vth, bias = (constant(x, (1,)) for x in (du, 0, 10, 0))
+    neuron = Population("out", (1,), PopulationKind.LIF, Reset.HARD, du_, dv, vth, bias)
     projection = Projection("input", "out", ProjectionKind.DENSE, np.array([weights]))
     return IntNetwork((source, neuron), (projection,), 2, InputCoding.SPIKES, 1)
 
