@@ -13,7 +13,7 @@ MUST_BE_POSITIVE = {
     "mesh": ("width", "height", "cores_per_router", "chip_columns"),
     "bits": ("memory_word",),
     "time_ns": ("cycle",),
-    "link": ("bandwidth", "chip_bandwidth", "message"),
+    "link": ("bandwidth", "chip_bandwidth", "message", "chip_message"),
     "buffers": ("link", "axon_in", "spike_out"),
 }
 MOST_PLACES, MOST_QUEUED = 1 << 22, 1 << 20  # far above any chip, and still no trouble for a laptop

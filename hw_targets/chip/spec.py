@@ -140,19 +140,22 @@ class TimeNs:
     message_out: Quantity = _in("ns")  # per destination core
     hop_ew: Quantity = _in("ns")
     hop_ns: Quantity = _in("ns")
-    chip_hop: Quantity = _in("ns")  # crossing from chip to chip, beside the router hop
+    chip_hop: Quantity = _in("ns")  # from chip to chip, beside the router hop and the link's pace
     barrier: Curve = _in("ns")  # by routers in use, on one chip
     barrier_chip_hop: Quantity = _in("ns")  # added per chip along the sides of the array of chips
 
 
 @dataclass(frozen=True)
 class ChipLink:
-    """Directed links between routers, between core and router, and between chips."""
+    """Directed links between routers, between core and router, and between chips: one of these for
+    each side of a chip and direction, which all that leaves the chip on that side shares."""
 
     bandwidth: Quantity = _in("GB/s")
-    chip_bandwidth: Quantity = _in("GB/s")  # of one chip's link in one direction
+    chip_bandwidth: Quantity = _in("GB/s")  # of one link between two chips in one direction
     message: Quantity = _in("bit")  # without payload
     payload: Quantity = _in("bit")  # added to the message of a graded spike
+    chip_message: Quantity = _in("bit")  # the same between chips
+    chip_payload: Quantity = _in("bit")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     t_step >= max( neuron updates of the busiest core x their time,
                    synaptic operations of the busiest core x their time,
                    synaptic memory words read by the busiest core x read time,
-                   bits over the heaviest directed link / its bandwidth,
+                   bits over the heaviest directed link, on a chip or between two, / its bandwidth,
                    barrier )
 
 A maximum, not a sum. Loads are given per core and step, as means (from a tally) or step by step
@@ -28,9 +28,8 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec, Level, Quantity
 from tssd.hw_targets.costs.counters import Counters
-from tssd.hw_targets.mapping.mesh import MeshTraffic
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts, traffic
-from tssd.hw_targets.mapping.routes import link_time_ns, routes
+from tssd.hw_targets.mapping.routes import heaviest_link_ns, routes
 from tssd.train.handover.float_network import FloatArray
 
 TERMS = ("neuron", "synapse", "memory", "link", "barrier")
@@ -125,12 +124,23 @@ def runs_microcode(population: Population) -> bool:
     return population.kind is PopulationKind.LIF and population.reset is Reset.SOFT
 
 
-def message_bits(network: IntNetwork, population: Population, chip: ChipSpec) -> int:
-    """Bits of a spike message of *population*: payloads ride on those that are graded."""
-    graded = population.kind is PopulationKind.RELAY or (
+def is_graded(network: IntNetwork, population: Population) -> bool:
+    """True for a population whose spikes carry a payload."""
+    return population.kind is PopulationKind.RELAY or (
         population.kind is PopulationKind.INPUT and network.input_coding is InputCoding.GRADED
     )
-    return chip.link.message.count + (chip.link.payload.count if graded else 0)
+
+
+def message_bits(network: IntNetwork, population: Population, chip: ChipSpec) -> int:
+    """Bits of a spike message of *population* on a chip; payloads ride on those that are graded."""
+    payload = chip.link.payload.count if is_graded(network, population) else 0
+    return chip.link.message.count + payload
+
+
+def gate_bits(network: IntNetwork, population: Population, chip: ChipSpec) -> int:
+    """Bits of the same message between chips."""
+    payload = chip.link.chip_payload.count if is_graded(network, population) else 0
+    return chip.link.chip_message.count + payload
 
 
 def barrier_ns(chip: ChipSpec, placement: Placement, level: Level = Level.NOMINAL) -> float:
@@ -155,22 +165,39 @@ def mean_load(network: IntNetwork, counters: Counters) -> dict[str, FloatArray]:
 
 def mean_bound(
     network: IntNetwork,
+    tally: Tally,
     counters: Counters,
-    bits: MeshTraffic,
     placement: Placement,
     chip: ChipSpec,
     level: Level = Level.NOMINAL,
 ) -> Bound:
-    """The bound for the mean step of a run; *bits* is its traffic in bits over the whole run."""
-    paths = routes(chip, placement.sites, bits.source, bits.target)
-    per_link = paths.load(bits.messages / counters.steps) * link_time_ns(chip, paths.grid, level)
+    """The bound for the mean step of the run that *tally* and *counters* sum up."""
     return step_bound(
         mean_load(network, counters),
-        float(per_link.max(initial=0.0)),
+        mean_link_ns(network, tally, counters.steps, placement, chip, level),
         barrier_ns(chip, placement, level),
         chip,
         level,
     )
+
+
+def mean_link_ns(
+    network: IntNetwork,
+    tally: Tally,
+    steps: int,
+    placement: Placement,
+    chip: ChipSpec,
+    level: Level = Level.NOMINAL,
+) -> float:
+    """How long the heaviest link is busy in the mean of *steps* steps."""
+    fanouts = placed_fanouts(network, placement)
+    widths = (
+        {p.name: bits(network, p, chip) for p in network.populations}
+        for bits in (message_bits, gate_bits)
+    )
+    on_chip, between = (traffic(network, placement, fanouts, tally, w) for w in widths)
+    paths = routes(chip, placement.sites, on_chip.source, on_chip.target)
+    return heaviest_link_ns(chip, paths, on_chip.messages / steps, between.messages / steps, level)
 
 
 def us_per_step(
@@ -182,6 +209,4 @@ def us_per_step(
     level: Level = Level.NOMINAL,
 ) -> float:
     """A first estimate of the step time, from means: see ``mean_bound``."""
-    widths = {p.name: message_bits(network, p, chip) for p in network.populations}
-    bits = traffic(network, placement, placed_fanouts(network, placement), tally, widths)
-    return mean_bound(network, counters, bits, placement, chip, level).us_per_step
+    return mean_bound(network, tally, counters, placement, chip, level).us_per_step

@@ -1,8 +1,9 @@
 """Which directed links a message takes: out of its core, along X, along Y, into the core.
 
-Chips tile one plane of routers; the link from one chip's edge to the next chip is a chip link.
-Links are numbered: four for each router (east, west, north = +y, south), then one from each core to
-its router, then one from each router to its core.
+Chips tile one plane of routers. What leaves a chip to one side goes over one link between the two
+chips, its gate, whichever row or column it comes by; the way from an edge router to the next chip
+is a link of the mesh. Links are numbered: four for each router (east, west, north = +y, south),
+then one from each core to its router, then one from each router to its core.
 """
 
 from dataclasses import dataclass
@@ -31,15 +32,32 @@ class Grid:
     def links(self) -> int:
         return 4 * self.width * self.height + 2 * self.cores
 
-    def between_chips(self) -> npt.NDArray[np.bool_]:
-        """(links,): True where a link leaves its chip."""
+    @property
+    def sides(self) -> int:
+        """Gates: four for each chip, whether or not there is a chip beyond."""
+        return 4 * (self.width // self.chip_width) * (self.height // self.chip_height)
+
+    def gate(self) -> IntArray:
+        """(links,): the gate that a link leads to, -1 where it stays on its chip."""
         y, x = np.divmod(np.arange(self.width * self.height), self.width)
-        crosses = np.zeros((len(x), 4), np.bool_)
-        crosses[:, EAST] = (x + 1) % self.chip_width == 0
-        crosses[:, WEST] = x % self.chip_width == 0
-        crosses[:, NORTH] = (y + 1) % self.chip_height == 0
-        crosses[:, SOUTH] = y % self.chip_height == 0
-        return np.concatenate([crosses.ravel(), np.zeros(2 * self.cores, np.bool_)])
+        chip = y // self.chip_height * (self.width // self.chip_width) + x // self.chip_width
+        leaves = np.stack(
+            [
+                (x + 1) % self.chip_width == 0,
+                x % self.chip_width == 0,
+                (y + 1) % self.chip_height == 0,
+                y % self.chip_height == 0,
+            ],
+            axis=1,
+        )  # east, west, north, south
+        numbers = np.where(leaves, 4 * chip[:, None] + np.arange(4), -1)
+        return np.concatenate([numbers.ravel(), np.full(2 * self.cores, -1)])
+
+    def over_gates(self, load: FloatArray) -> FloatArray:
+        """(sides,): what flows over each gate when *load* (links,) flows over the links."""
+        gate = self.gate()
+        off = gate >= 0
+        return np.bincount(gate[off], load[off], self.sides).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +128,25 @@ def _walk(
     return found
 
 
-def link_time_ns(chip: ChipSpec, grid: Grid, level: Level = Level.NOMINAL) -> FloatArray:
-    """(links,): ns for each bit over each link. 1 GB/s is 8 bit per ns.
+def link_time_ns(chip: ChipSpec, level: Level = Level.NOMINAL) -> tuple[float, float]:
+    """ns for each bit over a link on a chip and over a gate. 1 GB/s is 8 bit per ns.
 
     A low time goes with a high bandwidth.
     """
     turned = {Level.LOW: Level.HIGH, Level.HIGH: Level.LOW}.get(level, level)
-    rates = (chip.link.bandwidth.at(turned), chip.link.chip_bandwidth.at(turned))
-    rate: FloatArray = np.where(grid.between_chips(), rates[1], rates[0])
-    return 1 / (8 * rate)
+    return 1 / (8 * chip.link.bandwidth.at(turned)), 1 / (8 * chip.link.chip_bandwidth.at(turned))
+
+
+def heaviest_link_ns(
+    chip: ChipSpec,
+    paths: Routes,
+    bits: npt.NDArray[np.generic],
+    gate_bits: npt.NDArray[np.generic],
+    level: Level = Level.NOMINAL,
+) -> float:
+    """How long the busiest link is busy when *bits* (pairs,) flow between the pairs of *paths*,
+    which are *gate_bits* (pairs,) where they go from chip to chip."""
+    on_chip, between = link_time_ns(chip, level)
+    inside = paths.load(bits).max(initial=0.0) * on_chip
+    gates = paths.grid.over_gates(paths.load(gate_bits)).max(initial=0.0) * between
+    return float(max(inside, gates))

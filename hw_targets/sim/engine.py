@@ -354,6 +354,7 @@ def trace_step(plan: Plan, record: SpikeRecord, step: int) -> IntArray:
     _, ranks = job.ranks(range(step, step + 1))
     messages = int(np.diff(plan.wires.fan_first)[ranks].sum())
     hops = machine.columns + machine.height * machine.chips_y + 6
+    hops += 2 * (machine.chips_x + machine.chips_y)  # through gates
     log = np.zeros((messages * hops + machine.cores + 2, 4), np.int64)
     job.run_block(range(step, step + 1), log)
     return log[1 : log[0, 0] + 1]

@@ -3,21 +3,24 @@
 A channel is one directed link together with the buffer at its far end. Router r has P input ports
 (P = cores per router + 4); the channel into port p of router r has the number ``r * P + p``:
 ``p < cores per router`` is the injection from a core, then come the links that move messages east,
-west, north and south. The channels out of the mesh, into the cores, follow: ``R * P + core``.
+west, north and south. The channels out of the mesh, into the cores, follow: ``R * P + core``; then
+the links between chips and the channels to them (``gates``).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tssd.calibration.integer import IntArray
 from tssd.errors import ConfigError
+from tssd.hw_targets.sim.gates import DIRECTIONS, NORTH, Gates, Plane, gates_of
 from tssd.hw_targets.sim.kernels import layout as k
 from tssd.hw_targets.sim.kernels.event_queue import QUEUE_WORDS
 
-EAST, WEST, NORTH, SOUTH = 0, 1, 2, 3  # the direction in which a message moves
-DIRECTIONS = ("east", "west", "north", "south")
+AHEAD = (k.C_EAST, k.C_WEST, k.C_NORTH, k.C_SOUTH)  # by direction
+OUTSIDE = -(1 << 40)
+MOST_PORTS = 63  # asking ports are the bits of a word
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class Machine:
 
     Queues: ``spike_out_slots`` and ``synapse_slots`` hold messages (``synapse_slots`` = 0 means
     that a core takes the next message only after the synapses of the last one); ``buffer_flits``
-    and ``axon_in_flits`` hold flits. ``chips`` are laid out as ``chips_x`` x ``chips_y``.
+    and ``axon_in_flits`` hold flits. ``chips`` are laid out as ``chips_x`` x ``chips_y``. A link
+    between chips takes ``chip_message_cycles`` for a message and ``chip_payload_cycles`` for each
+    of its flits beyond the first; ``chip_hop_cycles`` later the last bit is there.
     """
 
     cycle_ns: float
@@ -49,21 +54,38 @@ class Machine:
     chips_x: int = 1
     chips_y: int = 1
     chip_hop_cycles: int = 1
-    chip_flit_cycles: int = 1
+    chip_message_cycles: int = 1
+    chip_payload_cycles: int = 1
     y_first: tuple[int, ...] = ()  # routers whose messages turn Y then X: for studies of deadlock
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "cores_per_router", "chips_x", "chips_y"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("hop_x", "hop_y", "local", "flit", "chip_hop", "chip_flit"):
+        for name in ("hop_x", "hop_y", "local", "flit", "chip_message"):
             _at_least(f"{name}_cycles", getattr(self, f"{name}_cycles"), 1)
         for name in ("credit", "axon_in", "axon_out", "barrier", "floor"):
+            _at_least(f"{name}_cycles", getattr(self, f"{name}_cycles"), 0)
+        for name in ("chip_hop", "chip_payload"):
             _at_least(f"{name}_cycles", getattr(self, f"{name}_cycles"), 0)
         for name in ("buffer_flits", "axon_in_flits", "spike_out_slots"):
             _at_least(name, getattr(self, name), 1)
         _at_least("synapse_slots", self.synapse_slots, 0)
         if not self.cycle_ns > 0:
             raise ConfigError("machine: cycle_ns", found=f"{self.cycle_ns}", allowed="> 0")
+        _at_most("ports of a router", self.ports, MOST_PORTS)
+        if self.chips_x > 1:
+            _at_most("height of a chip beside others", self.height, MOST_PORTS)
+        if self.chips_y > 1:
+            _at_most("width of a chip above others", self.width, MOST_PORTS)
+
+    @property
+    def plane(self) -> Plane:
+        return Plane(self.width, self.height, self.chips_x, self.chips_y)
+
+    @cached_property
+    def gates(self) -> Gates:
+        """The links between chips."""
+        return gates_of(self.plane)
 
     @property
     def columns(self) -> int:
@@ -83,8 +105,17 @@ class Machine:
         return self.cores_per_router + len(DIRECTIONS)
 
     @property
-    def channels(self) -> int:
+    def first_link(self) -> int:
+        """The number of the first link between chips."""
         return self.routers * self.ports + self.cores
+
+    @property
+    def first_feeder(self) -> int:
+        return self.first_link + self.gates.links
+
+    @property
+    def channels(self) -> int:
+        return self.first_feeder + self.gates.feeders
 
     def core_at(self, chip: int, router: int, slot: int) -> int:
         """The core number of core *slot* at *router* (row by row) of *chip* (row by row)."""
@@ -95,6 +126,12 @@ class Machine:
 
     def channel_name(self, channel: int) -> str:
         """*channel* in words, with router coordinates."""
+        if channel >= self.first_feeder:
+            feeder = channel - self.first_feeder
+            link = self._link_name(int(self.gates.link[feeder]))
+            return f"router {self._place(int(self.gates.router[feeder]))} -> {link}"
+        if channel >= self.first_link:
+            return self._link_name(channel - self.first_link)
         if channel >= self.routers * self.ports:
             core = channel - self.routers * self.ports
             return f"router {self._place(core // self.cores_per_router)} -> core {core}"
@@ -103,8 +140,20 @@ class Machine:
             core = router * self.cores_per_router + port
             return f"core {core} -> router {self._place(router)}"
         direction = port - self.cores_per_router
-        source = router - _step(self.columns)[direction]
+        source = router - self.plane.ahead()[direction]
+        found = np.flatnonzero(
+            (self.gates.router == source) & (self.gates.across == router)
+        )  # a number outside the plane is the source of none
+        if len(found):
+            link = self._link_name(int(self.gates.link[found[0]]))
+            return f"{link} -> router {self._place(router)}"
         return f"router {self._place(source)} -> {self._place(router)} ({DIRECTIONS[direction]})"
+
+    def _link_name(self, link: int) -> str:
+        gates, first = self.gates, int(self.gates.first[link])
+        ends = (self.plane.chip_of(side[first]) for side in (gates.router, gates.across))
+        near, far = (f"chip ({x},{y})" for x, y in ends)
+        return f"link {near} -> {far}"
 
     def _place(self, router: int) -> str:
         y, x = divmod(router, self.columns)
@@ -122,6 +171,7 @@ def wire(machine: Machine) -> IntArray:
     chip[[k.CHANNEL_SIZE, k.CORE_SIZE]] = channels.shape[1], cores.shape[1]
     for column in (k.C_EAST, k.C_WEST, k.C_NORTH, k.C_SOUTH, k.C_SOURCE):
         channels[:, column] = channel_at + channels[:, column] * channels.shape[1]  # addresses
+    channels[:, k.C_STRIDE] *= channels.shape[1]
     owner = channels[:, k.C_CORE]
     channels[:, k.C_CORE] = np.where(owner >= 0, core_at + owner * cores.shape[1], 0)
     for column in (k.N_INJECT, k.N_EJECT):
@@ -153,34 +203,67 @@ def _constants(machine: Machine) -> IntArray:
 
 def _channels(machine: Machine) -> IntArray:
     """Number the channels and give each its ends, its latency, its pace and its buffer."""
-    ports, per_router = machine.ports, machine.cores_per_router
     buffer = 3 * max(machine.buffer_flits, machine.axon_in_flits)
     table = np.zeros((machine.channels, k.C_SLOTS + buffer), np.int64)
-    number = np.arange(machine.channels)
+    table[:, k.C_NUMBER] = np.arange(machine.channels)
+    table[:, k.C_FLIT], table[:, k.C_CAPACITY] = machine.flit_cycles, machine.buffer_flits
+    _lay_on_chip(machine, table[: machine.first_link])
+    if machine.gates.links:
+        _join(machine, table)
+    return table
+
+
+def _lay_on_chip(machine: Machine, table: IntArray) -> None:
+    """The channels between routers and cores, as if all chips were one."""
+    ports, per_router = machine.ports, machine.cores_per_router
+    number = table[:, k.C_NUMBER]
     outward = machine.routers * ports  # from here on: out of the mesh
     inside = number < outward
     port = np.where(inside, number % ports, -1)
     router = np.where(inside, number // ports, (number - outward) // per_router)
     injects = inside & (port < per_router)
     direction = np.where(inside & ~injects, port - per_router, -1)
-    behind = np.where(direction >= 0, np.array(_step(machine.columns))[direction], 0)
-    table[:, k.C_NUMBER], table[:, k.C_INJECTS] = number, injects
-    table[:, k.C_PORT] = port
+    step = machine.plane.ahead()
+    behind = np.where(direction >= 0, np.array(step)[direction], 0)
+    table[:, k.C_INJECTS], table[:, k.C_PORT] = injects, port
     owner = np.where(injects, router * per_router + port, number - outward)
     table[:, k.C_CORE] = np.where(direction < 0, owner, -1)
     table[:, k.C_X], table[:, k.C_Y] = router % machine.columns, router // machine.columns
     table[:, k.C_SOURCE] = (router - behind) * ports
-    ahead = zip((k.C_EAST, k.C_WEST, k.C_NORTH, k.C_SOUTH), _step(machine.columns), strict=True)
-    for direction_out, (column, step) in enumerate(ahead):
-        table[:, column] = (router + step) * ports + per_router + direction_out
-    crosses = _crosses(machine, router, direction)
+    for way, column in enumerate(AHEAD):
+        table[:, column] = (router + step[way]) * ports + per_router + way
     hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
-    hop = np.where(crosses, machine.chip_hop_cycles, hop)
     table[:, k.C_LATENCY] = np.where(direction >= 0, hop, machine.local_cycles)
-    table[:, k.C_FLIT] = np.where(crosses, machine.chip_flit_cycles, machine.flit_cycles)
-    table[:, k.C_HOLD] = np.where(crosses, machine.chip_flit_cycles, 0)
-    table[:, k.C_CAPACITY] = np.where(inside, machine.buffer_flits, machine.axon_in_flits)
-    return table
+    table[~inside, k.C_CAPACITY] = machine.axon_in_flits
+
+
+def _join(machine: Machine, table: IntArray) -> None:
+    """Lead what leaves a chip over its gate: feeder, link, and the channel into the far router."""
+    gates, ports = machine.gates, machine.ports
+    link, feeder = machine.first_link + gates.link, machine.first_feeder + np.arange(gates.feeders)
+    direction = gates.direction[gates.link]
+    onward = gates.across * ports + machine.cores_per_router + direction
+    for way, column in enumerate(AHEAD):
+        mine = direction == way
+        there = table[: machine.first_link]
+        router = there[:, k.C_Y] * machine.columns + there[:, k.C_X]
+        lead = np.full(machine.routers, -1)
+        lead[gates.router[mine]] = feeder[mine]
+        there[:, column] = np.where(lead[router] >= 0, lead[router], there[:, column])
+    table[machine.first_link :, [k.C_X, k.C_Y]] = OUTSIDE  # so that every message goes "ahead"
+    table[machine.first_link :, k.C_CORE] = -1
+    hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
+    table[feeder, k.C_LATENCY], table[feeder, k.C_HOLD] = hop, machine.flit_cycles
+    table[feeder, k.C_PORT], table[feeder, k.C_SOURCE] = gates.lane, gates.router * ports
+    rows = machine.first_link + np.arange(gates.links)
+    table[rows, k.C_SOURCE] = machine.first_feeder + gates.first[:-1]
+    table[rows, k.C_LATENCY] = machine.chip_hop_cycles + machine.chip_message_cycles
+    table[rows, k.C_FLIT] = table[rows, k.C_HOLD] = machine.chip_payload_cycles
+    table[rows, k.C_FIRST] = machine.chip_message_cycles - machine.chip_payload_cycles
+    table[rows, k.C_STRIDE] = np.where(gates.direction < NORTH, machine.columns, 1) * ports
+    for column in AHEAD:
+        table[feeder, column], table[rows, column] = link, onward[gates.first[:-1]]
+    table[onward, k.C_SOURCE], table[onward, k.C_LATENCY] = link, machine.local_cycles
 
 
 def _cores(machine: Machine) -> IntArray:
@@ -196,18 +279,11 @@ def _cores(machine: Machine) -> IntArray:
     return table
 
 
-def _crosses(machine: Machine, router: IntArray, direction: IntArray) -> NDArray[np.bool_]:
-    """Whether the link into *router* moving in *direction* crosses a chip's edge."""
-    x, y = router % machine.columns % machine.width, router // machine.columns % machine.height
-    edges = (x == 0, x == machine.width - 1, y == 0, y == machine.height - 1)
-    return np.select([direction == d for d in range(4)], edges, default=False)
-
-
-def _step(columns: int) -> tuple[int, int, int, int]:
-    """Router number ahead minus router number here, by direction (north: y + 1)."""
-    return 1, -1, columns, -columns
-
-
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ConfigError(f"machine: {name}", found=str(value), allowed=f">= {least}")
+
+
+def _at_most(name: str, value: int, most: int) -> None:
+    if value > most:
+        raise ConfigError(f"machine: {name}", found=str(value), allowed=f"<= {most}")

@@ -53,12 +53,13 @@ class Plan:
 def machine_of(chip: ChipSpec, placement: Placement, widest_flits: int) -> Machine:
     """The machine of *chip* with the chips that *placement* uses; durations in whole cycles.
 
-    Ours, not the chip file's: core links take one flit time, credits one cycle.
+    Ours, not the chip file's: links to cores and gates take one flit time, credits one cycle.
     """
     time, cycle = chip.time_ns, chip.time_ns.cycle.value
     columns = min(chip.mesh.chip_columns.count, int(placement.sites[:, 0].max()) + 1)
     flit_ns = chip.link.message.value / (8 * chip.link.bandwidth.value)
-    chip_flit_ns = chip.link.message.value / (8 * chip.link.chip_bandwidth.value)
+    bit_ns = 1 / (8 * chip.link.chip_bandwidth.value)
+    payload_ns = chip.link.chip_payload.value * bit_ns / max(1, widest_flits - 1)  # of each flit
     barrier = whole_cycles(barrier_ns(chip, placement), cycle)
     return Machine(
         cycle_ns=cycle,
@@ -80,8 +81,9 @@ def machine_of(chip: ChipSpec, placement: Placement, widest_flits: int) -> Machi
         synapse_slots=chip.buffers.synapse.count,
         chips_x=columns,
         chips_y=int(placement.sites[:, 0].max()) // chip.mesh.chip_columns.count + 1,
-        chip_hop_cycles=max(1, chip.cycles(time.hop_ew) + chip.cycles(time.chip_hop)),
-        chip_flit_cycles=max(1, whole_cycles(chip_flit_ns, cycle)),
+        chip_hop_cycles=chip.cycles(time.chip_hop),
+        chip_message_cycles=max(1, whole_cycles(chip.link.chip_message.value * bit_ns, cycle)),
+        chip_payload_cycles=whole_cycles(payload_ns, cycle),
     )
 
 

@@ -93,13 +93,16 @@ def _where(run: Run, step: int, limit: str) -> str | None:
 
 
 def mesh(run: Run) -> list[MeshRow]:
-    """How busy each router's busiest outgoing link was."""
+    """How busy each router's busiest outgoing link was; edge routers share the link that leaves the
+    chip."""
     machine, links = run.plan.machine, run.timing.links
     whole = max(1, int(run.timing.cycles.sum()))
     source = outgoing_router(run)
     busiest = np.zeros(machine.routers, np.int64)
     inside = source >= 0
     np.maximum.at(busiest, source[inside], links[inside])
+    shared = links[machine.first_link + machine.gates.link]
+    np.maximum.at(busiest, machine.gates.router, shared)
     return [
         MeshRow(r % machine.columns, r // machine.columns, float(load) / whole * 100, "% busy")
         for r, load in enumerate(busiest)
@@ -107,12 +110,13 @@ def mesh(run: Run) -> list[MeshRow]:
 
 
 def outgoing_router(run: Run) -> IntArray:
-    """(channels,): the router that drives each channel, -1 for a core's own."""
+    """(channels,): the router that drives each channel, -1 for a core's own and for those that a
+    gate drives."""
     machine = run.plan.machine
-    number = np.arange(machine.channels)
+    number = np.arange(machine.first_link)
     router, port = np.divmod(number, machine.ports)
     direction = np.clip(port - machine.cores_per_router, 0, 3)
-    behind = np.array([1, -1, machine.columns, -machine.columns])[direction]
+    behind = np.array(machine.plane.ahead())[direction]
     x, y = router % machine.columns, router // machine.columns
     rows = machine.routers // machine.columns
     ends = np.array([x == 0, x == machine.columns - 1, y == 0, y == rows - 1])
@@ -121,8 +125,12 @@ def outgoing_router(run: Run) -> IntArray:
     to_core = (number - machine.routers * machine.ports) // machine.cores_per_router
     found = np.where(out_of_mesh, to_core, router - behind)
     own = ~out_of_mesh & ((port < machine.cores_per_router) | off_the_edge)
-    result: IntArray = np.where(own, -1, found)
-    return result
+    gates = machine.gates
+    own[gates.across * machine.ports + machine.cores_per_router + gates.direction[gates.link]] = (
+        True
+    )
+    none = np.full(gates.links, -1)
+    return np.concatenate([np.where(own, -1, found), none, gates.router])
 
 
 def layers(run: Run, energy: Energy | None = None) -> list[LayerSummary]:

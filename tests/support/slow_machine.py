@@ -5,6 +5,7 @@ The kernel must give the same cycle for every message.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tssd.hw_targets.sim.machine import Machine
@@ -23,6 +24,7 @@ class Message:
     sent: int = -1
     arrived: int = -1
     done: int = -1
+    crossing: tuple[int, int, int, int] = (-1, -1, -1, -1)  # from router to router of two chips
 
 
 @dataclass
@@ -53,11 +55,32 @@ class Channel:
         return None
 
     def take(self, message: Message, t: int) -> int:
-        gone = t + message.flits * self.flit
         self.held.append([message.flits, -1])
         self.buffer.append((message, t + self.latency + (message.flits - 1) * self.hold))
+        self.busy_until = t + message.flits * self.flit
+        return self.busy_until
+
+
+class Link(Channel):
+    """From chip to chip: a time for any message, more for what it carries (``flit``); it is there
+    ``latency`` after its last bit has left."""
+
+    message_cycles = 0
+
+    def take(self, message: Message, t: int) -> int:
+        gone = t + self.message_cycles + (message.flits - 1) * self.flit
+        self.held.append([message.flits, -1])
+        self.buffer.append((message, gone + self.latency))
         self.busy_until = gone
         return gone
+
+
+Path = tuple[int, int, int, int]
+Move = tuple[Channel, int]
+
+
+def _any(message: Message) -> bool:
+    return True
 
 
 @dataclass
@@ -84,14 +107,16 @@ class SlowMachine:
 
     def __init__(self, machine: Machine, messages: list[Message], tails: list[int]) -> None:
         self.machine, self.messages = machine, messages
-        self.channels = {}
+        self.channels: dict[Path, Channel] = {}
+        self.feeders: dict[Path, Channel] = {}
+        self.links: dict[Path, Link] = {}  # from chip to chip
         width, height = machine.columns, machine.height * machine.chips_y
         self.routers = [(x, y) for y in range(height) for x in range(width)]
         self.cores = [self._core(c, tails[c]) for c in range(machine.cores)]
         for x, y in self.routers:
             for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
                 if (x - dx, y - dy) in self.routers:
-                    self.channels[x - dx, y - dy, x, y] = self._link(x - dx, y - dy, x, y)
+                    self._connect((x - dx, y - dy, x, y))
         self.outputs = {r: self._outputs(*r) for r in self.routers}
         for router, channels in self.outputs.items():
             for channel in channels:
@@ -105,13 +130,25 @@ class SlowMachine:
         mine = deque(x for x in self.messages if x.source == number)
         return Core(mine, tail, inject, eject)
 
-    def _link(self, x0: int, y0: int, x1: int, y1: int) -> Channel:
+    def _connect(self, path: Path) -> None:
         m = self.machine
-        if (x0 // m.width, y0 // m.height) != (x1 // m.width, y1 // m.height):
-            pace = m.chip_flit_cycles
-            return Channel(m.chip_hop_cycles, pace, pace, m.buffer_flits, [])
-        hop = m.hop_x_cycles if y0 == y1 else m.hop_y_cycles
-        return Channel(hop, m.flit_cycles, 0, m.buffer_flits, [])
+        hop = m.hop_x_cycles if path[1] == path[3] else m.hop_y_cycles
+        chips = self._chips(path)
+        if chips[:2] == chips[2:]:
+            self.channels[path] = Channel(hop, m.flit_cycles, 0, m.buffer_flits, [])
+            return
+        if chips not in self.links:
+            link = Link(m.chip_hop_cycles, m.chip_payload_cycles, 0, m.buffer_flits, [])
+            link.message_cycles = m.chip_message_cycles
+            self.links[chips] = link
+        feeder = Channel(hop, m.flit_cycles, m.flit_cycles, m.buffer_flits, [])
+        self.feeders[path] = feeder
+        self.links[chips].inputs.append(feeder)  # by rising row or column
+        self.channels[path] = Channel(m.local_cycles, m.flit_cycles, 0, m.buffer_flits, [])
+
+    def _chips(self, path: Path) -> Path:
+        w, h = self.machine.width, self.machine.height
+        return path[0] // w, path[1] // h, path[2] // w, path[3] // h
 
     def _mine(self, x: int, y: int) -> list[Core]:
         first = (y * self.machine.columns + x) * self.machine.cores_per_router
@@ -126,8 +163,12 @@ class SlowMachine:
 
     def _outputs(self, x: int, y: int) -> list[Channel]:
         to = [(x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)]
-        links = [self.channels[x, y, *t] for t in to if (x, y, *t) in self.channels]
+        links = [self._ahead((x, y, *t)) for t in to if (x, y, *t) in self.channels]
         return [c.eject for c in self._mine(x, y)] + links
+
+    def _ahead(self, path: Path) -> Channel:
+        """The channel out of the first router of *path*."""
+        return self.feeders.get(path) or self.channels[path]
 
     def _route(self, x: int, y: int, message: Message) -> Channel:
         router = message.target // self.machine.cores_per_router
@@ -136,7 +177,7 @@ class SlowMachine:
             return self.cores[message.target].eject
         along_x = tx != x and (ty == y or router not in self.machine.y_first)
         ahead = (x + (1 if tx > x else -1), y) if along_x else (x, y + (1 if ty > y else -1))
-        return self.channels[x, y, *ahead]
+        return self._ahead((x, y, *ahead))
 
     def run(self, patience: int = 100_000) -> int:
         """The cycle after which the last core is done (before barrier and floor)."""
@@ -145,6 +186,7 @@ class SlowMachine:
                 while self._run_core(core, t):
                     pass
             moves = [move for router in self.routers for move in self._decide(*router, t)]
+            moves += self._at_near_gates(t) + self._at_far_gates(t)
             for channel, port in moves:
                 self._move(channel, port, t)
             for core in self.cores:
@@ -157,25 +199,50 @@ class SlowMachine:
         ends = [c.neuron_ready + c.tail for c in self.cores] + [c.out_free for c in self.cores]
         return max(ends + [m.done for m in self.messages])
 
-    def _decide(self, x: int, y: int, t: int) -> list[tuple[Channel, int]]:
+    def _decide(self, x: int, y: int, t: int) -> list[Move]:
         moves = []
         for channel in self.outputs[x, y]:
-            if channel.busy_until > t:
-                continue
-            ports = len(channel.inputs)
-            for i in range(1, ports + 1):
-                port = (channel.turn + i) % ports
-                message = channel.inputs[port].head(t)
-                if message is not None and self._route(x, y, message) is channel:
-                    if channel.has_room(message.flits, t):
-                        moves.append((channel, port))
-                    break
+
+            def wants(message: Message, channel: Channel = channel) -> bool:
+                return self._route(x, y, message) is channel
+
+            moves += self._serve(channel, wants, t)
         return moves
+
+    def _at_near_gates(self, t: int) -> list[Move]:
+        """Each link takes a message of the edge routers' in turn."""
+        return [move for link in self.links.values() for move in self._serve(link, _any, t)]
+
+    def _at_far_gates(self, t: int) -> list[Move]:
+        """A message goes on in the row or column that it came by."""
+        moves = []
+        for path in self.feeders:
+
+            def wants(message: Message, path: Path = path) -> bool:
+                return message.crossing == path
+
+            channel = self.channels[path]
+            channel.inputs = [self.links[self._chips(path)]]
+            moves += self._serve(channel, wants, t)
+        return moves
+
+    def _serve(self, channel: Channel, wants: Callable[[Message], bool], t: int) -> list[Move]:
+        """What *channel* takes in cycle t: from the first asking input after the last served."""
+        ports = len(channel.inputs)
+        for i in range(1, ports + 1) if channel.busy_until <= t else ():
+            port = (channel.turn + i) % ports
+            message = channel.inputs[port].head(t)
+            if message is not None and wants(message):
+                return [(channel, port)] if channel.has_room(message.flits, t) else []
+        return []
 
     def _move(self, channel: Channel, port: int, t: int) -> None:
         source = channel.inputs[port]
         message, _ = source.buffer.popleft()
         channel.turn = port
+        for path, feeder in self.feeders.items():
+            if feeder is channel:
+                message.crossing = path
         gone = channel.take(message, t)
         source.read_until = gone
         source.release(gone + self.machine.credit_cycles)

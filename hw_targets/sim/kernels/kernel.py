@@ -17,6 +17,7 @@ from tssd.hw_targets.sim.kernels.jit import Rows, Words, compiled, index, inline
 from tssd.hw_targets.sim.kernels.layout import *
 
 OK, DEADLOCK, LIVELOCK = 0, 1, 2
+LANE = 32  # in a buffer, from this bit on: the port a message came by; below: its number
 
 LOG_NEURON, LOG_LINK, LOG_AXON_IN, LOG_SYNAPSE = range(4)
 
@@ -110,20 +111,22 @@ def _free(chip: Words, o: int, flits: int, t: int) -> None:
 def _expose(chip: Words, message: Rows, o: int) -> None:
     """The first message in the buffer of channel *o* asks for its next channel."""
     at, capacity = o + C_SLOTS + index(chip[o + C_HEAD]), index(chip[o + C_CAPACITY])
-    ready = max(chip[at + 2 * capacity], chip[o + C_FREED])
-    onward = route(chip, o, core_address(chip, message[index(chip[at + capacity]), M_TARGET]))
+    ready, first = max(chip[at + 2 * capacity], chip[o + C_FREED]), chip[at + capacity]
+    onward = route(chip, o, core_address(chip, message[index(first), M_TARGET]))
+    onward = index(onward + (first >> LANE) * chip[o + C_STRIDE])
     chip[o + C_READY] = ready
     chip[onward + C_WANTED] |= 1 << chip[o + C_PORT]
     wake(chip, onward, max(ready, chip[onward + C_BUSY]))
 
 
 @inlined
-def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, t: int) -> int:
-    """Put message m on channel *o* in cycle t; returns the cycle after its last flit."""
+def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, lane: int, t: int) -> int:
+    """Put message m on channel *o* in cycle t; returns the cycle after its last flit. *lane*: the
+    input port that it came by, which a link between chips remembers."""
     flits, pace, capacity = message[m, M_FLITS], chip[o + C_FLIT], index(chip[o + C_CAPACITY])
     if chip[o + C_LOAD] == 0:
         mark_used(chip, o)
-    gone = t + flits * pace
+    gone = t + chip[o + C_FIRST] + flits * pace
     chip[o + C_BUSY] = gone
     chip[o + C_LOAD] += gone - t
     chip[o + C_IN_USE] += flits
@@ -139,7 +142,7 @@ def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, t: int) -> int:
     count = chip[o + C_COUNT]
     at = chip[o + C_HEAD] + count
     at = o + C_SLOTS + index(at if at < capacity else at - capacity)
-    chip[at + capacity] = m
+    chip[at + capacity] = lane << LANE | m
     chip[at + 2 * capacity] = head + (flits - 1) * chip[o + C_HOLD]
     chip[o + C_COUNT] = count + 1
     if count == 0:
@@ -178,7 +181,7 @@ def _run_core(chip: Words, message: Rows, log: Rows, core: int) -> None:
         if room == NEVER:
             return
         t = max(ready, room)
-        gone = _send(chip, message, log, o, m, t)
+        gone = _send(chip, message, log, o, m, 0, t)
         chip[n + N_OUT_BUSY] += chip[AXON_OUT] + gone - t
         chip[n + N_OUT_STALL] += t - ready
         chip[n + N_OUT_FREE] = gone
@@ -227,7 +230,7 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
     chip[i + C_HEAD] = head + 1 if head + 1 < chip[i + C_CAPACITY] else 0
     chip[i + C_COUNT] -= 1
     chip[o + C_WANTED] ^= 1 << winner
-    gone = _send(chip, message, log, o, m, t)
+    gone = _send(chip, message, log, o, m, winner, t)
     chip[i + C_FREED] = gone
     _free(chip, i, flits, gone + chip[CREDIT])
     if chip[i + C_BLOCKED]:

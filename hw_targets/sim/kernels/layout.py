@@ -15,10 +15,10 @@ CONSTANTS = 20
 # three rings for its buffer: the cycle from which each flit slot is free, messages, their cycles
 (
     C_NUMBER, C_PORT, C_CORE, C_INJECTS, C_X, C_Y, C_EAST, C_WEST, C_NORTH, C_SOUTH, C_SOURCE,
-    C_LATENCY, C_FLIT, C_HOLD, C_CAPACITY,
+    C_LATENCY, C_FLIT, C_FIRST, C_HOLD, C_STRIDE, C_CAPACITY,
     C_WAKE, C_AT, C_NEXT, C_BUSY, C_WANTED, C_TURN, C_BLOCKED, C_IN_USE, C_SEND_AT, C_FREE_AT,
     C_HEAD, C_COUNT, C_READY, C_FREED, C_LOAD, C_SLOTS,
-) = range(31)  # fmt: skip
+) = range(33)  # fmt: skip
 CHANNEL_STATE = C_WAKE
 NEVER = 1 << 62
 

@@ -143,13 +143,17 @@ def load_step(chip: Words, message: Rows, first: Words, tail: Words) -> None:
             chip[n + layout.N_OUT_BUSY] += (
                 chip[layout.AXON_OUT] + message[m, layout.M_FLITS] * chip[o + layout.C_FLIT]
             )
+            lane = 0
             while True:
                 if chip[o + layout.C_LOAD] == 0:
                     k.mark_used(chip, o)
-                chip[o + layout.C_LOAD] += message[m, layout.M_FLITS] * chip[o + layout.C_FLIT]
+                chip[o + layout.C_LOAD] += (
+                    chip[o + layout.C_FIRST] + message[m, layout.M_FLITS] * chip[o + layout.C_FLIT]
+                )
                 if o == chip[target + layout.N_EJECT]:
                     break
-                o = k.route(chip, o, target)
+                onward = k.route(chip, o, target) + lane * chip[o + layout.C_STRIDE]
+                lane, o = chip[o + layout.C_PORT], onward
         chip[n + layout.N_NEURON_BUSY] += tail[number]
 
 

@@ -27,7 +27,7 @@ from tssd.hw_targets.costs.counters import count
 from tssd.hw_targets.mapping.fanout import Box
 from tssd.hw_targets.mapping.memory import conv_axons, conv_bytes, dense_bytes, need_of_box
 from tssd.hw_targets.mapping.partition import _inner_box, _largest_sum, _tiles
-from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic
+from tssd.hw_targets.mapping.placement import place
 
 CHIP = load_chip("loihi2")
 WORD = CHIP.bits.memory_word.count
@@ -169,9 +169,7 @@ def test_the_link_term_is_the_heaviest_link_and_nothing_where_nothing_is_sent() 
     silent = replace(tally, events={name: 0 * events for name, events in tally.events.items()})
     found = []
     for seen in (tally, silent):
-        widths = {p.name: message_bits(network, p, chip) for p in network.populations}
-        bits = traffic(network, placement, placed_fanouts(network, placement), seen, widths)
-        bound = mean_bound(network, count(network, seen, placement, chip), bits, placement, chip)
+        bound = mean_bound(network, seen, count(network, seen, placement, chip), placement, chip)
         found.append(float(bound.terms_ns["link"]))
     assert found[0] > 0
     assert found[1] == 0

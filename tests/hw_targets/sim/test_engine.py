@@ -17,8 +17,10 @@ from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.sim import engine
 from tssd.hw_targets.sim.engine import Run, run, run_record, time_record
 from tssd.hw_targets.sim.functional import simulate
+from tssd.hw_targets.sim.plan import machine_of
 from tssd.hw_targets.sim.program import prepare
 from tssd.hw_targets.sim.record import from_activity, from_samples, read_record
+from tssd.hw_targets.sim.timing import Traffic, time_steps
 
 CHIP = load_chip("loihi2")
 
@@ -97,6 +99,28 @@ def test_barrier_follows_or_hides() -> None:
     after = follows.plan.machine.barrier_cycles
     np.testing.assert_array_equal(follows.timing.cycles, last + after)
     assert after > 0
+
+
+@pytest.mark.parametrize(("flits", "script_us"), [(1, 41), (2, 61)])
+def test_4096_messages_from_chip_to_chip_take_as_long_as_the_vendors_script_says(
+    flits: int, script_us: float
+) -> None:
+    """Every core of one chip sends 32 spikes to its twin on the next, over the one link."""
+    network = random_conv_network(1, Reset.HARD)
+    few = CHIP.with_value("limits.cores_per_chip", 1)
+    machine = machine_of(CHIP, place(network, few), 2)
+    assert machine.chips_x > 1
+    cores = [machine.core_at(0, router, slot) for router in range(32) for slot in range(4)]
+    source = np.repeat(np.sort(cores), 32)
+    target = source + 8 * 4
+    first = np.searchsorted(source, np.arange(machine.cores + 1))[None]
+    one, none = np.ones(4096, np.int64), np.zeros(4096, np.int64)
+    traffic = Traffic(
+        first, target, flits * one, none, none, np.zeros((1, machine.cores), np.int64)
+    )
+    times = time_steps(machine, traffic)
+    us = times.cycles[0] * machine.cycle_ns / 1e3
+    assert script_us <= us < script_us + 1
 
 
 def test_bad_requests_are_refused() -> None:

@@ -50,11 +50,28 @@ def test_unloaded_latency_is_the_closed_formula(
 
 
 def test_a_link_between_chips_stores_forwards_and_is_slow() -> None:
-    two = replace(PLAIN, chips_x=2, chip_hop_cycles=40, chip_flit_cycles=9)
+    two = replace(
+        PLAIN, chips_x=2, chip_hop_cycles=40, chip_message_cycles=9, chip_payload_cycles=4
+    )
     target = two.core_at(chip=1, router=0, slot=0)
     times = run(two, [Message(0, target, flits=3, work=0, service=0)])
-    # injection, three hops on chip, the crossing with its last flit, out to the core with the tail
-    assert times.messages[0, 2] == 6 + 3 + 3 * 5 + (40 + 2 * 9) + 3 + 2
+    # injection, three hops on chip, one to the gate with the whole message, the link with the whole
+    # message, into the router across, out to the core with the tail
+    assert times.messages[0, 2] == 6 + 3 + 3 * 5 + (5 + 2) + (9 + 2 * 4 + 40) + 3 + 3 + 2
+
+
+@pytest.mark.parametrize(("flits", "each"), [(1, 100), (2, 150)])
+def test_all_that_leaves_a_chip_to_one_side_shares_one_link(flits: int, each: int) -> None:
+    """Every core of a chip sends to its twin on the chip beside it: one message after the other
+    over the link, however many rows lead to it, and twice the time with a chip between."""
+    near = replace(PLAIN, chips_x=3, chip_message_cycles=100, chip_payload_cycles=50)
+    pairs = [(near.core_at(0, r, c), near.core_at(1, r, c)) for r in range(12) for c in range(2)]
+    times = run(near, [Message(a, b, flits, 0, 0) for a, b in pairs for _ in range(5)])
+    link = near.first_link
+    assert near.channel_name(link) == "link chip (0,0) -> chip (1,0)"
+    assert times.links[0, link] == 24 * 5 * each
+    assert times.links[0, link + 1 : near.first_feeder].sum() == 0
+    assert 24 * 5 * each < times.cycles[0] < 24 * 5 * each + 100  # it never runs dry
 
 
 def test_step_time_is_work_then_barrier_but_at_least_the_floor() -> None:
@@ -108,8 +125,10 @@ def machines(draw: st.DrawFn) -> Machine:
         spike_out_slots=draw(small),
         synapse_slots=draw(st.integers(0, 3)),
         chips_x=draw(st.integers(1, 2)),
-        chip_hop_cycles=draw(st.integers(1, 12)),
-        chip_flit_cycles=draw(st.integers(1, 5)),
+        chips_y=draw(st.integers(1, 2)),
+        chip_hop_cycles=draw(st.integers(0, 12)),
+        chip_message_cycles=draw(st.integers(1, 5)),
+        chip_payload_cycles=draw(st.integers(0, 3)),
     )
 
 
@@ -211,3 +230,18 @@ def test_channel_names_are_readable() -> None:
     assert PLAIN.channel_name(0) == "core 0 -> router (0,0)"
     assert PLAIN.channel_name(1 * 6 + 2) == "router (0,0) -> (1,0) (east)"
     assert PLAIN.channel_name(12 * 6 + 23) == "router (3,2) -> core 23"
+    two = replace(PLAIN, chips_x=2)
+    names = [two.channel_name(channel) for channel in range(two.channels)]
+    assert names[two.first_link : two.first_feeder] == [
+        "link chip (0,0) -> chip (1,0)",
+        "link chip (1,0) -> chip (0,0)",
+    ]
+    assert names[-1] == "router (4,2) -> link chip (1,0) -> chip (0,0)"
+    assert "link chip (0,0) -> chip (1,0) -> router (4,1)" in names
+    assert len(set(names)) == two.channels
+
+
+def test_a_chip_too_tall_for_its_gate_is_refused() -> None:
+    with pytest.raises(ConfigError, match="height of a chip beside others: found 64; allowed: <="):
+        replace(PLAIN, height=64, chips_x=2)
+    assert replace(PLAIN, height=64).height == 64

@@ -1,6 +1,7 @@
 """The network between the cores: what goes in comes out, once, by the shortest way, in order."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +16,9 @@ from tssd.hw_targets.sim.machine import Machine
 from tssd.hw_targets.sim.timing import Traffic, time_steps
 
 SMALL = replace(
-    booksim.MACHINE, width=3, height=2, cores_per_router=2, chips_y=2, chip_hop_cycles=9
-)
+    booksim.MACHINE, width=3, height=2, cores_per_router=2, chips_y=2, chip_hop_cycles=9,
+    chip_message_cycles=7, chip_payload_cycles=3,
+)  # fmt: skip
 
 
 def random_traffic(machine: Machine, seed: int, steps: int) -> tuple[Traffic, IntArray]:
@@ -35,23 +37,31 @@ def random_traffic(machine: Machine, seed: int, steps: int) -> tuple[Traffic, In
     return traffic, source[order]
 
 
-def flits_by_route(machine: Machine, source: IntArray, traffic: Traffic) -> dict[str, int]:
-    """Flits that pass each channel if every message goes once, along x and then along y."""
+def cycles_by_route(machine: Machine, source: IntArray, traffic: Traffic) -> dict[str, int]:
+    """Cycles for which each channel is busy if every message goes once, along x, then along y."""
     found: dict[str, int] = {}
-    for a, b, flits in zip(source, traffic.target, traffic.flits, strict=True):
+    for a, b, flits in zip(source, traffic.target, traffic.flits.tolist(), strict=True):
         (y, x), (to_y, to_x) = (
             divmod(int(c) // machine.cores_per_router, machine.columns) for c in (a, b)
         )
-        names = [f"core {a} -> router ({x},{y})"]
+        plain, link = flits * machine.flit_cycles, machine.chip_message_cycles
+        link += (flits - 1) * machine.chip_payload_cycles
+        taken = [(f"core {a} -> router ({x},{y})", plain)]
         while (x, y) != (to_x, to_y):
             ahead = (
                 (x + (1 if to_x > x else -1), y) if x != to_x else (x, y + (1 if to_y > y else -1))
             )
-            names.append(f"router ({x},{y}) -> ({ahead[0]},{ahead[1]})")
+            here, there = f"router ({x},{y})", f"router ({ahead[0]},{ahead[1]})"
+            chips = [r // machine.height for r in (y, ahead[1])]
+            gate = f"link chip (0,{chips[0]}) -> chip (0,{chips[1]})"
+            if chips[0] == chips[1]:
+                taken.append((f"{here} -> ({ahead[0]},{ahead[1]})", plain))
+            else:
+                taken += [(f"{here} -> {gate}", plain), (gate, link), (f"{gate} -> {there}", plain)]
             x, y = ahead
-        names.append(f"router ({x},{y}) -> core {b}")
-        for name in names:
-            found[name] = found.get(name, 0) + int(flits)
+        taken.append((f"router ({x},{y}) -> core {b}", plain))
+        for name, cycles in taken:
+            found[name] = found.get(name, 0) + cycles
     return found
 
 
@@ -62,18 +72,11 @@ def test_every_flit_passes_each_channel_of_its_route_once_and_no_other(
 ) -> None:
     traffic, source = random_traffic(SMALL, seed, steps)
     times = time_steps(SMALL, traffic)
-    expected = flits_by_route(SMALL, source, traffic)
+    expected = cycles_by_route(SMALL, source, traffic)
     for channel, cycles in enumerate(times.links.sum(axis=0).tolist()):
-        name = SMALL.channel_name(channel).split(" (east")[0].split(" (west")[0]
-        name = name.split(" (north")[0].split(" (south")[0]
-        pace = SMALL.chip_flit_cycles if crosses(name) else SMALL.flit_cycles
-        assert cycles == expected.pop(name, 0) * pace
+        name = re.sub(r" \((east|west|north|south)\)", "", SMALL.channel_name(channel))
+        assert cycles == expected.pop(name, 0)
     assert not expected  # every channel of every route is one of the machine's
-
-
-def crosses(name: str) -> bool:
-    """Whether a channel leads from one chip to the other: here from row 1 to row 2 or back."""
-    return " -> (" in name and {name[-2], name.split(")")[0][-1]} == {"1", "2"}
 
 
 @given(st.integers(0, 2**32 - 1))
