@@ -5,9 +5,13 @@ A file's content is declared as a ``msgspec.Struct`` or a dataclass; types, rang
 no JSON. ``json_schema`` gives the declaration to other programs.
 """
 
+import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import is_dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -22,6 +26,7 @@ Amount = Annotated[float, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 EXPECTED = re.compile(r"Expected (.+?), got (.+)", re.DOTALL)
+PART = re.compile(r"([^.\[\]]+)|\[(\d+|\.\.\.)\]")  # of a place: a name, or one of a list
 PLACE = re.compile(r" - at (?:`key` in )?`\$?(.*)`$", re.DOTALL)
 WORDS = {
     "int": "a whole number",
@@ -65,13 +70,13 @@ def from_table(
     try:
         return msgspec.convert(table, kind, str_keys=True)
     except msgspec.ValidationError as error:
-        raise refused(str(error), table, where, hint, refusal) from None
+        raise refused(str(error), table, where, hint, refusal, kind) from None
     except RecursionError:
         raise refusal(where, found="something nested too deep", hint=hint) from None
 
 
 def refused(
-    text: str, table: Any, where: str, hint: str | None, refusal: type[TssdError]
+    text: str, table: Any, where: str, hint: str | None, refusal: type[TssdError], kind: Any = None
 ) -> TssdError:
     """msgspec's message in our words: ``Expected `int`, got `str` - at `$.cores[0].x```."""
     place = PLACE.search(text)
@@ -79,6 +84,11 @@ def refused(
     text = text[: place.start()] if place else text
     whole = f"{where}: {at}" if at else where
     found = _found(table, at)
+    if text.startswith("Invalid enum value"):
+        names = choices(kind, at)
+        close = nearest(found.strip("'"), names) if found else None
+        plain = found or text.removeprefix("Invalid enum value ")
+        return refusal(whole, found=plain, allowed=", ".join(names), hint=close or hint)
     if told := EXPECTED.fullmatch(text):
         return refusal(
             whole, found=found or _word(told.group(2)), allowed=_word(told.group(1)), hint=hint
@@ -94,14 +104,51 @@ def refused(
 
 def _found(table: Any, at: str) -> str | None:
     """The plain value at a place such as ``cores[0].x``; None for lists, objects, other places."""
-    for name, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", at):
+    for name, number in PART.findall(at):
         try:
             table = table[name] if name else table[int(number)]
-        except (LookupError, TypeError):
+        except (LookupError, TypeError, ValueError):
             return None
     if table is None or isinstance(table, bool):
         return {None: "null", True: "true", False: "false"}[table]
     return None if isinstance(table, list | dict) else repr(table)[:60]
+
+
+def choices(kind: Any, at: str) -> list[str]:
+    """The words that *kind* allows at a place such as ``cores[0].state``."""
+    for name, _ in PART.findall(at):
+        kind = next((inner for k in _parts(kind) if (inner := _below(k, name)) is not None), None)
+    words = [_members(part) for part in _parts(kind)]
+    return [word for found in words for word in found]
+
+
+def _parts(kind: Any) -> list[Any]:
+    """The kinds of a union, without annotations."""
+    if get_origin(kind) is Annotated:
+        return _parts(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [part for inner in get_args(kind) for part in _parts(inner)]
+    return [kind]
+
+
+def _below(kind: Any, name: str) -> Any:
+    """What *kind* holds under a name; of a list, whose places have none, its items."""
+    if hasattr(kind, "__struct_fields__") or is_dataclass(kind):
+        return get_type_hints(kind, include_extras=True).get(name)
+    inner = [k for k in get_args(kind) if k is not ...]
+    return inner[-1] if inner else None
+
+
+def _members(kind: Any) -> list[str]:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(member.value) for member in kind]
+    return [str(word) for word in get_args(kind)] if get_origin(kind) is Literal else []
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """Which of the *known* names may have been meant."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def _word(text: str) -> str:

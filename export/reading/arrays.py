@@ -6,6 +6,7 @@ arrays of an archive together against ``max_bytes``.
 
 import io
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -90,4 +91,12 @@ def _array(name: str, stream: Any, stored: int) -> Array:
         raise ValueError(f"{name}: {dtype} array of shape {shape}"[:120])
     stream.seek(0)
     array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    if dtype.kind == "U" and _codes(array).max(initial=0) > sys.maxunicode:
+        raise ValueError(f"{name}: a text of no characters")  # Python would take it, and crash
     return array
+
+
+def _codes(texts: Array) -> Array:
+    """The characters of an array of texts as numbers."""
+    plain = np.ascontiguousarray(texts).astype(texts.dtype.newbyteorder("="))
+    return plain.reshape(-1).view(np.uint32)

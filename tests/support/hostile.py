@@ -127,7 +127,7 @@ def _texts(folder: Path) -> list[Target]:
         Target("training file", (("train.toml", TrainConfig().to_toml().encode()),),
                (partial(configure, None),), text),
         Target("report", _reports(), (lambda path: from_json(path.read_bytes()),), text,
-               (_pages,), 20),
+               (_pages,), 200),
     ]  # fmt: skip
 
 

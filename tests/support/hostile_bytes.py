@@ -42,12 +42,16 @@ def text(data: bytes, rng: Rng) -> bytes:
         lines[at : at + int(rng.integers(0, 2))] = [lines[other]] * int(rng.integers(0, 3))
         return b"\n".join(lines)
     for _ in range(int(rng.integers(1, 4))):
-        tokens = list(TOKEN.finditer(data))
-        if tokens:
-            place, source = (tokens[int(n)] for n in rng.integers(0, len(tokens), 2))
+        place, source = _token(data, rng), _token(data, rng)
+        if place and source:
             new = STRANGE[int(rng.integers(len(STRANGE)))] if kind < 8 else source.group()
             data = data[: place.start()] + new + data[place.end() :]
     return data
+
+
+def _token(data: bytes, rng: Rng) -> re.Match[bytes] | None:
+    """A token behind a place of *data*; where a text begins there, its end is taken for one."""
+    return TOKEN.search(data, int(rng.integers(len(data) + 1)))
 
 
 def packed(data: bytes, rng: Rng) -> bytes:

@@ -1,6 +1,8 @@
 """One reader of JSON and TOML: every wrong value is one message with its place."""
 
 import contextlib
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -67,6 +69,39 @@ def test_what_is_wrong_is_named_by_its_place(text: str, message: str) -> None:
     with pytest.raises(FileFormatError) as caught:
         typed.from_json(File, text, "f")
     assert str(caught.value).startswith(message)
+
+
+class State(StrEnum):
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True)
+class Part:
+    state: State | None = None
+    place: Literal["left", "right"] = "left"
+
+
+class Whole(msgspec.Struct):
+    parts: list[Part] = []
+    named: dict[str, Part] = {}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"parts": [{}, {"state": "bussy"}]},
+            "f: parts[1].state: found 'bussy'; allowed: idle, busy\n  try: did you mean 'busy'?",
+        ),
+        ({"parts": [{"place": "up"}]}, "f: parts[0].place: found 'up'; allowed: left, right"),
+        ({"named": {"a": {"state": "x"}}}, "f: named[...].state: found 'x'; allowed: idle, busy"),
+    ],
+)
+def test_a_word_that_is_none_of_the_choices_names_them(table: Any, message: str) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        typed.from_table(Whole, table, "f")
+    assert str(caught.value) == message
 
 
 def test_the_error_is_of_the_asked_kind_with_the_hint() -> None:

@@ -1,0 +1,194 @@
+"""netx in numbers: the threshold that a readout never meets, and where a bias lies in a file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from netx_files import conv, dense, image, write_net
+from netx_files import neuron as stored_neuron
+
+from tssd.calibration.int_network import (
+    InputCoding,
+    IntNetwork,
+    Population,
+    PopulationKind,
+    Projection,
+    ProjectionKind,
+    Reset,
+    constant,
+    plain_population,
+)
+from tssd.errors import FileFormatError
+from tssd.export.netx.delays import merged, side_by_side
+from tssd.export.netx.read import read_netx
+from tssd.export.netx.rules import check_netx, fits_eight_bits, loads_exactly
+from tssd.export.netx.write import silent_threshold, write_netx
+
+
+def neuron(name: str, shape: tuple[int, ...], kind: PopulationKind, **changes: int) -> Population:
+    """No memory, a leak of 1/4, threshold 10, no bias; or as *changes* say."""
+    given = {"du": 4096, "dv": 1024, "vth": 10, "bias_mant": 0} | changes
+    reset = Reset.HARD if kind is PopulationKind.LIF else Reset.NONE
+    arrays = {key: constant(value, shape) for key, value in given.items()}
+    return Population(name, shape, kind, reset, **arrays)  # type: ignore[arg-type]
+
+
+def readout_of(
+    weight: list[list[int]], steps: int, input_max: int = 1, exponent: int = 0, **changes: int
+) -> IntNetwork:
+    """An input and a readout behind it."""
+    array = np.array(weight)
+    source = plain_population("input", array.shape[1:], PopulationKind.INPUT)
+    readout = neuron("out", array.shape[:1], PopulationKind.READOUT, **changes)
+    way = Projection("input", "out", ProjectionKind.DENSE, array, weight_exp=exponent)
+    coding = InputCoding.SPIKES if input_max == 1 else InputCoding.GRADED
+    return IntNetwork((source, readout), (way,), steps, coding, input_max)
+
+
+FIELD, BEYOND = 131071, 131072  # the chip's field; more than any membrane can hold
+
+
+@pytest.mark.parametrize(
+    ("network", "threshold"),
+    [
+        (readout_of([[131071]], 1), FIELD),
+        (readout_of([[131072]], 1), BEYOND),
+        (readout_of([[43690]], 3), FIELD),  # 131,070 at most
+        (readout_of([[43691]], 3), BEYOND),
+        (readout_of([[131070]], 1, bias_mant=1), FIELD),  # a mantissa counts weight units
+        (readout_of([[131070]], 1, bias_mant=2), BEYOND),
+        (readout_of([[131071]], 1, bias_mant=-99), FIELD),
+        (readout_of([[131072]], 1, bias_mant=-99), BEYOND),  # it may be cleared any time
+        (readout_of([[514]], 1, input_max=255), FIELD),  # 131,070
+        (readout_of([[515]], 1, input_max=255), BEYOND),
+        (readout_of([[65535]], 1, exponent=1), FIELD),
+        (readout_of([[65536]], 1, exponent=1), BEYOND),
+        (readout_of([[60000, -7, 71071], [131071, 0, 0]], 1), FIELD),  # the worst row counts
+        (readout_of([[60000, -7, 71073], [0, 0, 0]], 1), BEYOND),
+        (readout_of([[-1]], 131072), FIELD),  # nothing raises it
+        (readout_of([[1]], 10, du=2048), BEYOND),  # what piles up is not bounded here
+    ],
+)  # fmt: skip
+def test_the_threshold_of_a_readout_is_above_all_that_it_can_reach(
+    network: IntNetwork, threshold: int
+) -> None:
+    assert silent_threshold(network) == threshold
+
+
+def test_spikes_of_a_hidden_layer_count_once_whatever_the_input_is() -> None:
+    network = readout_of([[40_000]], 3, input_max=255)
+    hidden = neuron("hidden", (1,), PopulationKind.LIF)
+    first = Projection("input", "hidden", ProjectionKind.DENSE, np.array([[100]]))
+    last = replace(network.projections[0], source="hidden")
+    source, readout = network.populations
+    deep = replace(network, populations=(source, hidden, readout), projections=(first, last))
+    assert silent_threshold(deep) == FIELD
+
+
+def image_with(bias: list[list[list[int]]]) -> IntNetwork:
+    """A convolution of one tap into two channels of 2 x 3 with *bias* (C, H, W), and a readout."""
+    shape = (2, 2, 3)
+    hidden = neuron("hidden", shape, PopulationKind.LIF)
+    hidden = replace(hidden, bias_mant=np.array(bias), bias_exp=6)
+    source = plain_population("input", (1, 2, 3), PopulationKind.INPUT)
+    readout = neuron("out", (2,), PopulationKind.READOUT)
+    ways = (
+        Projection("input", "hidden", ProjectionKind.CONV2D, np.array([[[[5]]], [[[-3]]]])),
+        Projection("hidden", "out", ProjectionKind.DENSE, np.arange(24).reshape(2, 12) - 7),
+    )
+    return IntNetwork((source, hidden, readout), ways, 3, InputCoding.GRADED, 255)
+
+
+@pytest.mark.parametrize(
+    ("bias", "stored"),
+    [
+        ([[[7] * 3] * 2, [[-2] * 3] * 2], [7, -2]),
+        ([[[0] * 3] * 2, [[4] * 3] * 2], [0, 4]),
+        (
+            [[[1, 2, 3], [4, 5, 6]], [[7] * 3] * 2],
+            [[[1, 7], [4, 7]], [[2, 7], [5, 7]], [[3, 7], [6, 7]]],
+        ),
+        (
+            [[[1, 1, 1], [2, 2, 2]], [[7] * 3] * 2],
+            [[[1, 7], [2, 7]], [[1, 7], [2, 7]], [[1, 7], [2, 7]]],
+        ),
+    ],
+)
+def test_a_bias_lies_by_channel_or_else_by_place(
+    bias: list[list[list[int]]], stored: object, tmp_path: Path
+) -> None:
+    """By place it is (W, H, C), as netx has its arrays."""
+    write_netx(image_with(bias), tmp_path / "n.net")
+    layer = next(x for x in read_netx(tmp_path / "n.net") if x.name == "hidden")
+    assert layer.bias is not None
+    assert layer.bias.tolist() == stored
+
+
+def test_a_layer_without_a_bias_has_none_in_the_file(tmp_path: Path) -> None:
+    write_netx(image_with([[[0] * 3] * 2] * 2), tmp_path / "n.net")
+    assert [layer.bias for layer in read_netx(tmp_path / "n.net")] == [None] * 4
+
+
+def test_a_kernel_of_three_axes_is_refused(tmp_path: Path) -> None:
+    layers = [image((1, 3, 3)), conv(np.ones((2, 3, 3), np.int64), (2, 1, 1))]
+    with pytest.raises(FileFormatError, match=r"layer/1/weight: found shape \(2, 3, 3\)"):
+        read_netx(write_net(tmp_path / "n.net", layers))
+
+
+@pytest.mark.parametrize("key", ["iDecay", "vDecay", "vThMant"])
+@pytest.mark.parametrize("values", [[-1, 4096], [4096, -1]])
+def test_one_negative_number_among_others_is_refused(
+    key: str, values: list[int], tmp_path: Path
+) -> None:
+    layer = dense(np.ones((2, 3), np.int64), neuron=stored_neuron() | {key: np.array(values)})
+    with pytest.raises(FileFormatError, match=f"neuron/{key}: found -1 .. 4096; allowed: 0"):
+        read_netx(write_net(tmp_path / "n.net", [layer]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "fits"),
+    [(-255, -1, True), (-256, -1, False), (1, 255, True), (1, 256, False), (-128, 127, True)],
+)
+def test_eight_bits_of_one_sign_end_at_255(low: int, high: int, fits: bool) -> None:
+    assert fits_eight_bits(np.array([low, high])) is fits
+
+
+@pytest.mark.parametrize(("low", "exact"), [(-1, False), (-2, False), (-3, True), (-64, False)])
+def test_a_power_of_two_below_only_zeros_is_clipped(low: int, exact: bool) -> None:
+    assert loads_exactly(np.array([low, 0])) is exact
+
+
+@pytest.mark.parametrize(("groups", "refused"), [(127, False), (128, True)])
+def test_groups_are_counted_in_eight_bits(groups: int, refused: bool) -> None:
+    shape = (groups, 1, 1)
+    source = plain_population("input", shape, PopulationKind.INPUT)
+    hidden = neuron("hidden", shape, PopulationKind.LIF)
+    readout = neuron("out", (1,), PopulationKind.READOUT)
+    weight = np.ones((groups, 1, 1, 1), np.int64)
+    ways = (
+        Projection("input", "hidden", ProjectionKind.CONV2D, weight, groups=groups),
+        Projection("hidden", "out", ProjectionKind.DENSE, np.ones((1, groups), np.int64)),
+    )
+    network = IntNetwork((source, hidden, readout), ways, 2, InputCoding.GRADED, 255)
+    found = [finding.found for finding in check_netx(network)]
+    assert found == (["128 groups"] if refused else [])
+
+
+def way(weight: list[list[int]], delay: int = 0, source: str = "a") -> Projection:
+    return Projection(source, "b", ProjectionKind.DENSE, np.array(weight), delay=delay)
+
+
+def test_ways_of_one_source_without_a_common_synapse_are_one_matrix() -> None:
+    ways = [way([[1, 0, -2]], 3), way([[0, 5, 0]], 1)]
+    assert side_by_side(ways)
+    weight, delay = merged(ways)
+    assert weight.tolist() == [[1, 5, -2]]
+    assert delay.tolist() == [[3, 1, 3]]
+
+
+def test_ways_that_are_no_one_matrix() -> None:
+    kernel = Projection("a", "b", ProjectionKind.CONV2D, np.ones((1, 1, 1, 1), np.int64))
+    assert not side_by_side([way([[1, 0]]), way([[1, 5]])])  # one synapse of two in both
+    assert not side_by_side([way([[1, 0]]), way([[0, 5]], source="c")])
+    assert not side_by_side([way([[1, 0]]), replace(kernel, source="a")])
