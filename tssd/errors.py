@@ -21,6 +21,7 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+LONGEST = 10_000  # characters of what a message says was found
 UNREADABLE = (OSError, ValueError, RecursionError)  # what reading text as JSON or TOML raises
 
 
@@ -39,6 +40,13 @@ def visible(text: str, keep: str = "") -> str:
     )
 
 
+def shortened(text: str) -> str:
+    """*text*, which may be as long as a file, as far as anyone reads it."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]} ... ({len(text):,} characters)"
+
+
 class TssdError(Exception):
     """Bad input: says where, what was found, what is allowed, and what to try.
 
@@ -55,7 +63,7 @@ class TssdError(Exception):
         super().__init__(where, found, allowed, hint)
 
     def __str__(self) -> str:
-        text = f"{visible(self.where)}: found {self.found}"
+        text = f"{visible(self.where)}: found {shortened(self.found)}"
         if self.allowed:
             text += f"; allowed: {self.allowed}"
         if self.hint:

@@ -7,12 +7,13 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
-from tssd import __version__
+from tssd import __version__, typed
 from tssd.atomic import write_bytes
-from tssd.errors import UNREADABLE, ConfigError, FileFormatError, refusing
+from tssd.errors import ConfigError
 from tssd.train.config import TrainConfig
 from tssd.train.data.data_sets import Dataset
 from tssd.train.loop.checkpoint import Position
@@ -54,15 +55,42 @@ def write_events(folder: Path, history: list[dict[str, float]]) -> None:
                 writer.add_scalar(name, value, int(row["epoch"]))
 
 
+class AccuracyPart(msgspec.Struct):
+    """Of a run's manifest, in per cent."""
+
+    test: float | None = None
+    val: float | None = None
+    test_at_step: list[float] = []
+
+
+class DataPart(msgspec.Struct):
+    """How many samples it was tested on."""
+
+    test: typed.Count
+
+
+class RunManifestPart(msgspec.Struct):
+    """What is read again of a finished run's manifest."""
+
+    accuracy: AccuracyPart
+    data: DataPart
+    config: dict[str, Any] = {}
+
+
+def read_manifest(folder: Path) -> RunManifestPart | None:
+    """The manifest of the run in *folder*; None: it did not come to its end."""
+    path = folder / MANIFEST
+    return (
+        typed.from_json(RunManifestPart, path.read_bytes(), str(path)) if path.is_file() else None
+    )
+
+
 def tested(folder: Path) -> dict[str, float] | None:
     """What the finished run in *folder* found on its whole test set: accuracy (0..1), samples."""
-    path = folder / MANIFEST
-    if not path.is_file():
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.accuracy.test is None:
         return None
-    with refusing((*UNREADABLE, KeyError, TypeError), FileFormatError, str(path), "damaged"):
-        manifest = json.loads(path.read_bytes())
-        percent, samples = manifest["accuracy"]["test"], manifest["data"]["test"]
-        return {"accuracy": float(percent) / 100, "samples": int(samples)}
+    return {"accuracy": manifest.accuracy.test / 100, "samples": manifest.data.test}
 
 
 def write_manifest(

@@ -15,12 +15,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import msgspec
-
 from tssd import typed
 from tssd.atomic import write_bytes
 from tssd.config import unknown_name
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, FileFormatError
 from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting, recorded
 from tssd.train.data.data_sets import EVENT_LOADERS, Dataset
 from tssd.train.data.event_data import recut
@@ -31,6 +29,7 @@ from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.evaluate import accuracies
 from tssd.train.loop.folder import MANIFEST, begun
 from tssd.train.loop.loop import train
+from tssd.train.loop.record import RunManifestPart, read_manifest
 from tssd.train.networks.strip import strip
 
 BASELINE = "ce at T_s"
@@ -204,22 +203,13 @@ def _framed(data: Dataset, config: TrainConfig) -> Dataset:
     return data if as_read else recut(data, framing)
 
 
-class AccuracyPart(msgspec.Struct):
-    """Of a run's manifest."""
-
-    test_at_step: list[float]
-
-
-class RunManifestPart(msgspec.Struct):
-    """What is read again of a run's manifest."""
-
-    config: dict[str, Any]
-    accuracy: AccuracyPart
-
-
 def _manifest(folder: Path) -> RunManifestPart:
-    path = folder / MANIFEST
-    return typed.from_json(RunManifestPart, path.read_bytes(), str(path))
+    found = read_manifest(folder)
+    if found is None:
+        raise FileFormatError(
+            str(folder), found="a run that did not come to its end", hint="train it again"
+        )
+    return found
 
 
 def measured(folder: Path, config: TrainConfig, own: TrainConfig, data: Dataset) -> Measurement:

@@ -4,7 +4,6 @@ Its first output is the network's, whatever else it returns: weak classifiers ar
 class is the mean over the steps, as in training.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tssd.errors import NetworkError
 from tssd.train.data.splits import Split
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray
 from tssd.train.loop.evaluate import accuracies
+from tssd.train.loop.record import read_manifest
 from tssd.train.networks.user_module import UserNet
 from tssd.train.recording.record import record
 from tssd.train.recording.recording import Readout
@@ -43,8 +43,8 @@ def take_over_trained(net: UserNet, images: ImageArray, time_steps: int) -> Take
 
 def trained_accuracy(net: UserNet, run: Path, val: Split, time_steps: int) -> Contract:
     """The module's own accuracy beside the one that its training recorded."""
-    path = run / "manifest.json"
-    if not path.is_file():
+    manifest = read_manifest(run)
+    if manifest is None or manifest.accuracy.val is None:
         return not_run(ACCURACY, "the training run did not come to its end")
-    recorded = float(json.loads(path.read_text(encoding="utf-8"))["accuracy"]["val"])
-    return module_accuracy(accuracies(net, val, time_steps)[-1], recorded, len(val))
+    reached = accuracies(net, val, time_steps)[-1]
+    return module_accuracy(reached, manifest.accuracy.val, len(val))
