@@ -16,6 +16,7 @@ from tssd.calibration.int_network import (
     ProjectionKind,
     Reset,
     constant,
+    depths,
     plain_population,
 )
 from tssd.errors import NetworkError
@@ -30,12 +31,11 @@ from tssd.export.nir.integers.nodes import (
     ungrouped,
     weight_nodes,
 )
-from tssd.train.handover.float_network import depths
 
 
 def lif(name: str, shape: tuple[int, ...], **changes: Any) -> Population:
     given = {"du": 4096, "dv": 1024, "vth": 10, "bias_mant": 0} | changes
-    arrays = {key: constant(value, shape) for key, value in given.items()}
+    arrays: dict[str, Any] = {key: constant(value, shape) for key, value in given.items()}
     return Population(name, shape, PopulationKind.LIF, Reset.HARD, bias_exp=0, **arrays)
 
 
