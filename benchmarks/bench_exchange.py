@@ -153,7 +153,7 @@ def onnx_rows() -> list[harness.Row]:
         rows.append(harness.at_least(name, seconds[neuron] / seconds["session"], 3, "x", how))
     expected, got = layerwise(net, inputs), engine.run(net, inputs, trace=True)
     spikes = sum(int((expected.spikes[n] != got.spikes[n]).sum()) for n in expected.spikes)
-    membranes = sum(int((expected.v[n] != got.v[n]).sum()) for n in got.v)
+    membranes = sum(int((expected.states["v"][n] != x).sum()) for n, x in got.states["v"].items())
     rows.append(harness.at_most("onnx: differing spikes", spikes, 0, "spikes", how))
     rows.append(harness.at_most("onnx: differing membranes", membranes, 0, "values", how))
     return rows

@@ -24,7 +24,7 @@ import pilotnet  # noqa: E402
 from lava_networks import lava_case  # noqa: E402
 
 from benchmarks.harness import Row, at_least, at_most, report, write  # noqa: E402
-from tssd.calibration.int_network import Activity, IntNetwork  # noqa: E402
+from tssd.calibration.int_network import SPIKES, Activity, IntNetwork  # noqa: E402
 from tssd.calibration.integer import IntArray  # noqa: E402
 from tssd.calibration.simulate import chip_steps, pipelined, reference  # noqa: E402
 from tssd.chain.samples import bundle_samples  # noqa: E402
@@ -92,7 +92,7 @@ def torch_against_record(where: Path, network: IntNetwork, inputs: IntArray) -> 
 
     def shown(name: str) -> tuple[int, tuple[IntArray, ...]]:
         """From the layer's first window on: the sample once, and again from its beginning."""
-        parts = (activity.spikes[name], activity.u[name], activity.v[name])
+        parts = (activity.spikes[name], *(activity.states[x][name] for x in ("u", "v")))
         twice = tuple(np.concatenate([x[:, 0], x[:, 0]]) for x in parts)
         return depth[name], twice
 
@@ -181,11 +181,8 @@ def campaign_row() -> Row:
 
 def count_differences(expected: Activity, found: Activity) -> int:
     total = int(np.count_nonzero(expected.readout != found.readout))
-    for wanted, got in (
-        (expected.spikes, found.spikes),
-        (expected.u, found.u),
-        (expected.v, found.v),
-    ):
+    for quantity in (SPIKES, *expected.states):
+        wanted, got = expected.recorded(quantity), found.recorded(quantity)
         total += sum(int(np.count_nonzero(wanted[name] != got[name])) for name in got)
     return total
 

@@ -316,7 +316,7 @@ def expected(name: str) -> Any:
     activity = layerwise(NETWORKS[name], inputs(name))
     last = NETWORKS[name].readout
     if last.kind is PopulationKind.READOUT:
-        return activity.v[last.name] // 64
+        return activity.states["v"][last.name] // 64
     return activity.spikes[last.name]
 
 

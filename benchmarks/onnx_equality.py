@@ -44,8 +44,7 @@ def differences(expected: Activity, found: Activity) -> Counter[str]:
     groups = {
         "spikes": [(expected.spikes[n], found.spikes[n]) for n in expected.spikes],
         "membranes": [
-            *((expected.u[n], found.u[n]) for n in found.u),
-            *((expected.v[n], found.v[n]) for n in found.v),
+            *((expected.states[x][n], a) for x in found.states for n, a in found.states[x].items()),
             (expected.readout, found.readout),
         ],
     }

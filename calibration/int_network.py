@@ -8,6 +8,7 @@ channel by channel where a population has ``channel_scales``.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,10 @@ __all__ = [
     "Reset",
     "Runner",
 ]
+
+
+NEURON_STATES = ("u", "v")  # what a neuron keeps from step to step, as calibration.neuron has it
+MEMBRANE = "v"  # the state that is compared with the threshold, and a readout's answer
 
 
 class InputCoding(StrEnum):
@@ -93,8 +98,19 @@ class Population:
         return int(np.prod(self.shape))
 
     @property
+    def states(self) -> tuple[str, ...]:
+        """The state variables that its neurons keep, by name."""
+        match self.kind:
+            case PopulationKind.LIF | PopulationKind.READOUT:
+                return NEURON_STATES
+            case PopulationKind.INPUT | PopulationKind.RELAY:
+                return ()
+            case _:
+                assert_never(self.kind)
+
+    @property
     def has_state(self) -> bool:
-        return self.kind in (PopulationKind.LIF, PopulationKind.READOUT)
+        return bool(self.states)
 
     @property
     def bias(self) -> IntArray:
@@ -211,20 +227,37 @@ class IntNetwork:
         return replace(self, time_steps=time_steps)
 
 
+SPIKES = "spikes"  # the one quantity that every population has
+States = Mapping[str, Mapping[str, IntArray]]  # state -> population -> (T, B, *shape)
+
+
+def state_names(network: IntNetwork) -> tuple[str, ...]:
+    """Every state that some neuron of *network* keeps, in the neurons' own order."""
+    return tuple(dict.fromkeys(name for p in network.populations for name in p.states))
+
+
 @dataclass(frozen=True, eq=False)
 class Activity:
     """What a run of B samples over T local steps did.
 
     ``spikes[name]`` has shape (T, B, *population shape): 0/1 for LIF, payloads for INPUT and RELAY;
     local step t of a population at depth d is chip step t + d. ``readout`` is the final membrane of
-    the last population, (B, *shape). ``u`` and ``v`` (after the reset) hold the populations with
-    state, where they were asked for.
+    the last population, (B, *shape). ``states[state][name]`` (T, B, *shape) are what the neurons
+    keep after each step (the membrane after the reset), where that was asked for.
     """
 
     spikes: Mapping[str, IntArray]
     readout: IntArray
-    u: Mapping[str, IntArray]
-    v: Mapping[str, IntArray]
+    states: States = field(default_factory=dict)
+
+    def recorded(self, quantity: str) -> Mapping[str, IntArray]:
+        """The spikes or one state, by population; empty where it was not recorded."""
+        return self.spikes if quantity == SPIKES else self.states.get(quantity, {})
+
+
+def activity(network: IntNetwork, spikes: Mapping[str, IntArray], states: States) -> Activity:
+    """What a run did, whose recorded membranes hold the answer in their last step."""
+    return Activity(spikes, states[MEMBRANE][network.readout.name][-1], states)
 
 
 Runner = Callable[[IntNetwork, IntArray], Activity]  # inputs (T, B, *input shape)

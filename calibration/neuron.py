@@ -11,9 +11,11 @@
 in integers. All arrays int64, shapes ``(..., *population.shape)``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import assert_never
 
 import numpy as np
+import numpy.typing as npt
 
 from tssd.calibration.int_network import Population, PopulationKind, Reset
 from tssd.calibration.integer import (
@@ -24,40 +26,36 @@ from tssd.calibration.integer import (
     wrap_current,
 )
 
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Synaptic current u and membrane v after a step (v after the reset)."""
-
-    u: IntArray
-    v: IntArray
+# Synaptic current u and membrane v after a step (v after the reset), by ``Population.states``.
+State = Mapping[str, IntArray]
 
 
 def rest(population: Population, batch: int) -> State:
     """The state after a reset: zero."""
     zero = np.zeros((batch, *population.shape), np.int64)
-    return State(zero, zero)
+    return dict.fromkeys(population.states, zero)
 
 
 def step(
     population: Population, state: State, a: IntArray, bias: IntArray
 ) -> tuple[State, IntArray]:
     """One step of a LIF or READOUT population: (state, spikes) from activation and bias."""
-    u = wrap_current(decay_toward_zero(state.u, population.du) + (a << WEIGHT_SHIFT))
-    v = clip_voltage(decay_toward_zero(state.v, population.dv) + u + bias)
+    u = wrap_current(decay_toward_zero(state["u"], population.du) + (a << WEIGHT_SHIFT))
+    v = clip_voltage(decay_toward_zero(state["v"], population.dv) + u + bias)
     if population.kind is PopulationKind.READOUT:
-        return State(u, v), np.zeros_like(v)
+        return {"u": u, "v": v}, np.zeros_like(v)
     threshold = population.vth << WEIGHT_SHIFT
     spikes = v > threshold
-    subtracted = population.subtracted << WEIGHT_SHIFT
-    return State(u, _reset(population.reset, v, spikes, subtracted)), spikes.astype(np.int64)
+    return {"u": u, "v": _reset(population, v, spikes)}, spikes.astype(np.int64)
 
 
-def _reset(
-    reset: Reset, v: IntArray, spikes: "np.typing.NDArray[np.bool_]", subtracted: IntArray
-) -> IntArray:
-    if reset is Reset.HARD:
-        return np.where(spikes, 0, v)
-    if reset is Reset.SOFT:
-        return v - spikes * subtracted
-    return v
+def _reset(population: Population, v: IntArray, spikes: npt.NDArray[np.bool_]) -> IntArray:
+    match population.reset:
+        case Reset.HARD:
+            return np.where(spikes, 0, v)
+        case Reset.SOFT:
+            return v - spikes * (population.subtracted << WEIGHT_SHIFT)
+        case Reset.NONE:
+            return v
+        case _:
+            assert_never(population.reset)

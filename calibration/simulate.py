@@ -17,13 +17,16 @@ import numpy as np
 
 from tssd.calibration import neuron
 from tssd.calibration.int_network import (
+    SPIKES,
     Activity,
     InputCoding,
     IntNetwork,
     Population,
     Projection,
+    activity,
     depths,
     lag,
+    state_names,
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.synapse import deliver
@@ -114,33 +117,32 @@ def alone(inputs: IntArray) -> list[IntArray]:
 def joined(parts: Sequence[Activity]) -> Activity:
     """Batches of the same network as one."""
 
-    def over(label: str) -> dict[str, IntArray]:
-        names = getattr(parts[0], label)
-        return {
-            name: np.concatenate([getattr(p, label)[name] for p in parts], axis=1) for name in names
-        }
+    def over(quantity: str) -> dict[str, IntArray]:
+        each = [part.recorded(quantity) for part in parts]
+        return {name: np.concatenate([x[name] for x in each], axis=1) for name in each[0]}
 
     readout = np.concatenate([p.readout for p in parts])
-    return Activity(over("spikes"), readout, over("u"), over("v"))
+    return Activity(over(SPIKES), readout, {state: over(state) for state in parts[0].states})
 
 
 def layerwise(network: IntNetwork, inputs: IntArray) -> Activity:
-    """Run ``inputs`` (T, B, *input shape) population by population; u and v are recorded."""
+    """Run ``inputs`` (T, B, *input shape) population by population; states are recorded."""
     check_inputs(network, inputs)
     _check_order(network)
     depth = depths(network)
     spikes: dict[str, IntArray] = {}
-    u: dict[str, IntArray] = {}
-    v: dict[str, IntArray] = {}
+    states: dict[str, dict[str, IntArray]] = {state: {} for state in state_names(network)}
     for population in network.populations:
         name = population.name
         a, bias = _drive(network, population, spikes, depth, inputs)
         if population.has_state:
             loops = [j for j in network.incoming(name) if j.is_loop]
-            spikes[name], u[name], v[name] = _run(population, a, bias, loops)
+            spikes[name], kept = _run(population, a, bias, loops)
+            for state, array in kept.items():
+                states[state][name] = array
         else:
             spikes[name] = a
-    return Activity(spikes, v[network.readout.name][-1], u, v)
+    return activity(network, spikes, states)
 
 
 def _drive(
@@ -170,22 +172,23 @@ def _drive(
 
 def _run(
     population: Population, a: IntArray, bias: IntArray, loops: Sequence[Projection]
-) -> tuple[IntArray, IntArray, IntArray]:
-    """All local steps of one population: spikes, u and v, each (T, B, *shape).
+) -> tuple[IntArray, dict[str, IntArray]]:
+    """All local steps of one population: spikes and states, each (T, B, *shape).
 
     A spike comes back through a loop one step later, and its ``delay`` more.
     """
     per_step = np.broadcast_to(bias, a.shape)
     state = neuron.rest(population, a.shape[1])
-    fired, u, v = np.zeros_like(a), np.zeros_like(a), np.zeros_like(a)
+    fired, kept = np.zeros_like(a), {name: np.zeros_like(a) for name in population.states}
     for t in range(len(a)):
         total = a[t]
         for loop in loops:
             if t > loop.delay:
                 total = total + deliver(loop, fired[t - 1 - loop.delay]).reshape(total.shape)
         state, fired[t] = neuron.step(population, state, total, per_step[t])
-        u[t], v[t] = state.u, state.v
-    return fired, u, v
+        for name, value in state.items():
+            kept[name][t] = value
+    return fired, kept
 
 
 def pipelined(network: IntNetwork, inputs: IntArray, interval: int = 0) -> Activity:
@@ -199,7 +202,8 @@ def pipelined(network: IntNetwork, inputs: IntArray, interval: int = 0) -> Activ
     interval = interval or time_steps + max((j.delay for j in network.projections), default=0)
     depth = depths(network)
     record = {
-        p.name: np.zeros((3, time_steps, samples, *p.shape), np.int64) for p in network.populations
+        p.name: np.zeros((1 + len(p.states), time_steps, samples, *p.shape), np.int64)
+        for p in network.populations
     }
     steps = interval * samples + max(depth.values())
     for step, observed in enumerate(chip_steps(network, inputs, interval, steps)):
@@ -208,15 +212,18 @@ def pipelined(network: IntNetwork, inputs: IntArray, interval: int = 0) -> Activ
             if 0 <= sample < samples and t < time_steps:
                 record[name][:, t, sample] = observed[name]
     spikes = {name: r[0] for name, r in record.items()}
-    stateful = [p.name for p in network.populations if p.has_state]
-    u, v = ({name: record[name][k] for name in stateful} for k in (1, 2))
-    return Activity(spikes, v[network.readout.name][-1], u, v)
+    states: dict[str, dict[str, IntArray]] = {state: {} for state in state_names(network)}
+    for p in network.populations:
+        for k, state in enumerate(p.states, 1):
+            states[state][p.name] = record[p.name][k]
+    return activity(network, spikes, states)
 
 
 def chip_steps(
     network: IntNetwork, inputs: IntArray, interval: int, steps: int
 ) -> Iterator[dict[str, IntArray]]:
-    """What a probe on the chip sees: per step, each population's spikes, u and v (3, *shape).
+    """What a probe on the chip sees: per step, each population's spikes and its states, in the
+    neuron's order: (1 + states, *shape).
 
     Includes the steps before a population's first window and between windows.
     """
@@ -253,9 +260,9 @@ class _Chip:
         self.clock += 1
 
     def observed(self, name: str) -> IntArray:
-        """Spikes, u and v of the step just made, stacked: (3, *shape)."""
-        state = self.state[name]
-        return np.stack([self.history[0][name][0], state.u[0], state.v[0]])
+        """Spikes and states of the step just made, stacked: (1 + states, *shape)."""
+        states = [value[0] for value in self.state[name].values()]
+        return np.stack([self.history[0][name][0], *states])
 
     def _fire(self, population: Population, presented: IntArray) -> IntArray:
         name, bias = population.name, population.bias

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tssd.export.bundle.folder import Bundle
 
 State = Literal["ready", "missing"]
-Variable = Literal["u", "v"]  # state variables that an Activity can hold
-VARIABLES: tuple[Variable, ...] = ("u", "v")
 RESERVED = ("float", "folded", "integer", "measured")  # the report's other columns
 PLACE = re.compile(r"[\w.]+:\w+")  # "module:name"
 Ready = TypeVar("Ready")  # a network as an engine wants it
@@ -52,7 +50,8 @@ class Engine:
     ``opens``: "module:function"; the function takes a Setting and returns the runner, which takes
     (network, inputs (T, B, *input shape)) and returns the Activity.
     ``needs``: modules that must be there. ``install``: the line that supplies them.
-    ``states``: the state variables that it records beside spikes; each is compared.
+    ``states``: the neurons' states that it records beside spikes, by name, or "every"; each is
+    compared.
     ``presence``: "module:function" -> Presence, where more than modules is needed.
     ``joins``: the engine that it comes along with, where the bundle holds the file ``reads``.
     ``cycles``: its report also holds a cycle simulation of the same samples.
@@ -63,7 +62,7 @@ class Engine:
     opens: str
     needs: tuple[str, ...] = ()
     install: str | None = None
-    states: tuple[Variable, ...] = ()
+    states: tuple[str, ...] | Literal["every"] = ()
     presence: str | None = None
     joins: str | None = None
     reads: str | None = None
@@ -77,10 +76,19 @@ class Engine:
         for place in (self.opens, self.presence):
             if place is not None and not PLACE.fullmatch(place):
                 raise TargetError(where, found=repr(place), allowed='"module:function"')
+
+    def records(self, network: "IntNetwork") -> tuple[str, ...]:
+        """The states of *network*'s neurons that it records; one that no neuron has is refused."""
+        from tssd.calibration.int_network import NEURON_STATES, state_names
+
+        kept = state_names(network)
+        if self.states == "every":
+            return kept
         for state in self.states:
-            if state not in VARIABLES:
-                allowed = ", ".join(VARIABLES)
+            if state not in NEURON_STATES:
+                where, allowed = f"engine {self.name!r}", ", ".join(NEURON_STATES)
                 raise TargetError(where, found=f"state {state!r}", allowed=allowed)
+        return tuple(state for state in self.states if state in kept)
 
 
 def look(engine: Engine) -> Presence:

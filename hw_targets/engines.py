@@ -8,7 +8,7 @@ from importlib import metadata
 
 from tssd.config import unknown_name
 from tssd.errors import TargetError
-from tssd.hw_targets.engine import VARIABLES, Engine
+from tssd.hw_targets.engine import Engine
 
 ENGINES: dict[str, Engine] = {
     engine.name: engine
@@ -18,7 +18,7 @@ ENGINES: dict[str, Engine] = {
             "torch, on the processor or a CUDA device",
             "tssd.hw_targets.gpu.engine:opened",
             needs=("torch",),
-            states=VARIABLES,
+            states="every",
             presence="tssd.hw_targets.gpu.devices:presence",
         ),
         Engine(
@@ -26,14 +26,14 @@ ENGINES: dict[str, Engine] = {
             "the exported graph in onnxruntime",
             "tssd.hw_targets.onnx.engine:opened",
             needs=("onnx", "onnxruntime"),
-            states=VARIABLES,
+            states="every",
         ),
         Engine(
             "sim",
             "the simulator, event by event",
             "tssd.hw_targets.sim.functional:opened",
             needs=("numba",),
-            states=VARIABLES,
+            states="every",
             cycles=True,
         ),
         Engine(
@@ -41,7 +41,7 @@ ENGINES: dict[str, Engine] = {
             "the network as plain C99, compiled here",
             "tssd.hw_targets.c.engine:opened",
             install="apt-get install gcc",
-            states=VARIABLES,
+            states="every",
             presence="tssd.hw_targets.c.engine:presence",
         ),
         Engine(
@@ -49,7 +49,7 @@ ENGINES: dict[str, Engine] = {
             "a graph of Lava's processes, in Lava's runtime",
             "tssd.hw_targets.lava.engine:opened",
             install="tssd lava install",
-            states=VARIABLES,
+            states="every",
             presence="tssd.hw_targets.lava.environment:light_presence",
         ),
         Engine(
@@ -57,7 +57,7 @@ ENGINES: dict[str, Engine] = {
             "the bundle's network.net, by lava-dl's own loader",
             "tssd.hw_targets.lava.engine:opened_netx",
             install="tssd lava install --full",
-            states=VARIABLES,
+            states="every",
             presence="tssd.hw_targets.lava.environment:full_presence",
             joins="lava",
             reads="network.net",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tssd import __version__
 from tssd.calibration.int_network import IntNetwork
-from tssd.export.c.source import CSource, source
+from tssd.export.c.source import CSource, source, traced
 
 MAIN = """/* Reads samples from standard input, TSSD_STEPS x TSSD_INPUTS values of 32 bits
  * each, and prints the class of each one; built with -DTSSD_TRACE it writes every step's
@@ -33,9 +33,7 @@ int main(void)
         tssd_reset();
         for (int t = 0; t < TSSD_STEPS; t++) {
             tssd_step(sample + t * TSSD_INPUTS);
-            fwrite(tssd_s, sizeof tssd_s, 1, stdout);
-            fwrite(tssd_u, sizeof tssd_u, 1, stdout);
-            fwrite(tssd_v, sizeof tssd_v, 1, stdout);
+{written}
         }
 #else
         printf("%d\\n", tssd_run(sample, TSSD_STEPS));
@@ -58,6 +56,8 @@ class Sizes:
 def write_c(network: IntNetwork, folder: Path, title: str) -> Sizes:
     """Write *network* into *folder*, which must be there."""
     made: CSource = source(network, title, __version__)
-    for name, text in zip(NAMES, (made.header, made.code, MAIN), strict=True):
+    arrays = [f"fwrite(tssd_{x}, sizeof tssd_{x}, 1, stdout);" for x in traced(network)]
+    main = MAIN.replace("{written}", "\n".join(f"{' ' * 12}{line}" for line in arrays))
+    for name, text in zip(NAMES, (made.header, made.code, main), strict=True):
         (folder / name).write_text(text, encoding="ascii", errors="backslashreplace")
     return Sizes(made.flash, made.ram)

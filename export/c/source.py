@@ -23,6 +23,7 @@ from tssd.calibration.int_network import (
     Reset,
     depths,
     lag,
+    state_names,
 )
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.calibration.simulate import check_loops
@@ -57,7 +58,7 @@ void tssd_step(const tssd_input *frame);
 int tssd_run(const tssd_input *frames, int count);
 
 #ifdef TSSD_TRACE /* what the last step did: payloads, currents and membranes of every neuron */
-extern int64_t tssd_s[TSSD_NEURONS], tssd_u[TSSD_NEURONS], tssd_v[TSSD_NEURONS];
+extern int64_t {traces};
 #endif
 #endif
 """
@@ -156,6 +157,7 @@ def source(network: IntNetwork, title: str, version: str) -> CSource:
         outputs=last.neurons,
         neurons=sum(p.neurons for p in network.populations),
         input_type=input_type(network),
+        traces=_traces(network),
     )
     code = [
         HELPERS.format(),
@@ -167,6 +169,15 @@ def source(network: IntNetwork, title: str, version: str) -> CSource:
         _outer(names),
     ]
     return CSource(header, "\n".join(part for part in code if part), flash, ram)
+
+
+def traced(network: IntNetwork) -> tuple[str, ...]:
+    """What a traced build keeps of every neuron, in its order: payloads, then states."""
+    return ("s", *state_names(network))
+
+
+def _traces(network: IntNetwork) -> str:
+    return ", ".join(f"tssd_{name}[TSSD_NEURONS]" for name in traced(network))
 
 
 def input_type(network: IntNetwork) -> str:
@@ -208,7 +219,7 @@ def _arrays(names: _Names) -> tuple[str, int]:
         ram += _size(kind.partition(" ")[0]) * n
     lines += [
         "#ifdef TSSD_TRACE",
-        "int64_t tssd_s[TSSD_NEURONS], tssd_u[TSSD_NEURONS], tssd_v[TSSD_NEURONS];",
+        f"int64_t {_traces(names.network)};",
         "#endif",
     ]
     return "\n".join(lines) + "\n", ram
@@ -335,7 +346,7 @@ def _trace(names: _Names, population: Population, sent: str, state: bool = False
     start = sum(p.neurons for p in before)
     kept = [f"tssd_s[{start} + n] = {sent};"]
     if state:
-        kept += [f"tssd_u[{start} + n] = u;", f"tssd_v[{start} + n] = v;"]
+        kept += [f"tssd_{name}[{start} + n] = {name};" for name in population.states]
     return "\n#ifdef TSSD_TRACE\n        " + " ".join(kept) + "\n#endif"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tssd.calibration.int_network import Activity, IntNetwork, Runner
+from tssd.calibration.int_network import SPIKES, Activity, IntNetwork, Runner, activity, state_names
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs
 from tssd.errors import TargetError
@@ -77,18 +77,20 @@ def run(compiled: Compiled, inputs: IntArray) -> Activity:
         told = done.stderr.decode(errors="replace").strip()[:500]
         raise TargetError("engine c", found=f"the program ended with {done.returncode}: {told}")
     neurons = sum(p.neurons for p in network.populations)
-    trace = np.frombuffer(done.stdout, np.int64).reshape(batch, steps, 3, neurons)
-    return _activity(network, np.moveaxis(trace, 0, 2))  # steps, 3, batch, neurons
+    kept = 1 + len(state_names(network))
+    trace = np.frombuffer(done.stdout, np.int64).reshape(batch, steps, kept, neurons)
+    return _activity(network, np.moveaxis(trace, 0, 2))  # steps, kept, batch, neurons
 
 
 def _activity(network: IntNetwork, trace: IntArray) -> Activity:
     steps, _, batch, _ = trace.shape
-    kept: list[dict[str, IntArray]] = [{}, {}, {}]
+    names = (SPIKES, *state_names(network))  # in the order of the trace
+    kept: dict[str, dict[str, IntArray]] = {name: {} for name in names}
     first = 0
     for population in network.populations:
         mine = trace[..., first : first + population.neurons]
         first += population.neurons
-        for k in range(3 if population.has_state else 1):
-            kept[k][population.name] = mine[:, k].reshape(steps, batch, *population.shape)
-    spikes, u, v = kept
-    return Activity(spikes, v[network.readout.name][-1], u, v)
+        for name in (SPIKES, *population.states):
+            array = mine[:, names.index(name)].reshape(steps, batch, *population.shape)
+            kept[name][population.name] = array
+    return activity(network, kept.pop(SPIKES), kept)

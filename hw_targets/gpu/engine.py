@@ -4,8 +4,8 @@ Equal to ``calibration.simulate.layerwise`` bit for bit (spikes, u, v, readout):
 exact by ``proof``. Loops are run step by step. The same code runs on ``cpu`` and ``cuda``.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import (
+    MEMBRANE,
     Activity,
     InputCoding,
     IntNetwork,
@@ -22,9 +23,10 @@ from tssd.calibration.int_network import (
     Runner,
     depths,
     lag,
+    state_names,
 )
 from tssd.calibration.integer import IntArray
-from tssd.calibration.simulate import check_inputs, check_loops
+from tssd.calibration.simulate import check_inputs, check_loops, joined
 from tssd.calibration.tally import Tally, merge
 from tssd.hw_targets.engine import Setting
 from tssd.hw_targets.gpu.arithmetic import exact_products
@@ -46,13 +48,13 @@ BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """What one population did to a batch; u and v on request."""
+    """What one population did to a batch: what it sent, the state it ends in, and its states over
+    time on request, by name."""
 
     name: str
     sent: Tensor
-    last_v: Tensor | None = None
-    u: Tensor | None = None
-    v: Tensor | None = None
+    last: Mapping[str, Tensor] = field(default_factory=dict)
+    states: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,14 +148,14 @@ def run(
     *,
     states: bool = False,
 ) -> Activity:
-    """All spikes of ``inputs`` (T, N, *input shape); u and v if ``states`` (they are large)."""
+    """All spikes of ``inputs`` (T, N, *input shape); states on request (they are large)."""
     check_inputs(network, inputs)
     engine, parts = prepare(network, device), []
     for first in range(0, inputs.shape[1], batch):
         with exact_products(), torch.inference_mode():
             chunk = inputs[:, first : first + batch]
             parts.append(_activity(network, list(engine.layers(chunk, states=states))))
-    return _joined(parts)
+    return joined(parts)
 
 
 def count(
@@ -199,37 +201,27 @@ def _static(inputs: IntArray, device: str) -> Tensor:
 def _activity(network: IntNetwork, layers: list[_Layer]) -> Activity:
     steps = network.time_steps
     spikes = {x.name: _integers(x.sent.expand(steps, *x.sent.shape[1:])) for x in layers}
-    u, v = (
-        {x.name: _integers(s) for x in layers if (s := getattr(x, key)) is not None}
-        for key in ("u", "v")
-    )
-    last = layers[-1].last_v
-    assert last is not None
-    return Activity(spikes, _integers(last), u, v)
+    states = {
+        state: {x.name: _integers(x.states[state]) for x in layers if state in x.states}
+        for state in state_names(network)
+    }
+    kept = {state: found for state, found in states.items() if found}
+    return Activity(spikes, _integers(layers[-1].last[MEMBRANE]), kept)
 
 
 def _tally(engine: Prepared, inputs: IntArray) -> Tally:
     steps, batch = engine.network.time_steps, inputs.shape[1]
-    events, last = {}, None
+    events: dict[str, IntArray] = {}
+    last: Mapping[str, Tensor] = {}
     for layer in engine.layers(inputs):
         repeats = steps // len(layer.sent)
         binary = engine.network.population(layer.name).kind is PopulationKind.LIF
         sent = layer.sent.sum((0, 1)) if binary else torch.count_nonzero(layer.sent, (0, 1))
         events[layer.name] = _integers(sent) * repeats
-        last = layer.last_v
-    assert last is not None
-    return Tally(batch, steps, events, _integers(last))
+        last = layer.last
+    return Tally(batch, steps, events, _integers(last[MEMBRANE]))
 
 
 def _integers(x: Tensor) -> IntArray:
     whole: IntArray = x.to("cpu", torch.int64).numpy()
     return whole
-
-
-def _joined(parts: list[Activity]) -> Activity:
-    """Batches one after the other."""
-    spikes, u, v = (
-        {name: np.concatenate([getattr(p, key)[name] for p in parts], axis=1) for name in first}
-        for key, first in (("spikes", parts[0].spikes), ("u", parts[0].u), ("v", parts[0].v))
-    )
-    return Activity(spikes, np.concatenate([p.readout for p in parts]), u, v)

@@ -3,7 +3,7 @@
 Tensors hold integers, time first: (T, B, *shape), or (1, B, *shape) where every step is the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +94,8 @@ def fire(
     loops: Sequence[TorchSynapses] = (),
     *,
     states: bool,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """(sent, last v, u, v) of a LIF or READOUT; u and v (T, B, *shape) on request.
+) -> tuple[Tensor, Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """(sent, last states, states over time) of a LIF or READOUT; those (T, B, *shape) on request.
 
     ``bias`` is (T or 1, B or 1, *shape) in membrane units. Without synaptic memory u is just
     a << 6, which a static input makes static too. A spike comes back through one of ``loops`` a
@@ -110,7 +110,7 @@ def fire(
     drive = (u if remembers else u + bias).expand(whole)
     bias = bias.expand(time_steps, *bias.shape[1:])
     sent = torch.zeros(whole, dtype=torch.float32, device=u.device)
-    kept_u, kept_v = (torch.empty(whole, dtype=u.dtype) if states else None for _ in range(2))
+    kept = {name: torch.empty(whole, dtype=u.dtype) for name in population.states if states}
     state_u, v = torch.zeros_like(drive[0]), torch.zeros_like(drive[0])
     for t in range(time_steps):
         v.mul_(layer.keep_v).trunc_()
@@ -124,10 +124,10 @@ def fire(
             v.clamp_(1 - STATE_LIMIT, STATE_LIMIT - 1)
         if population.kind is PopulationKind.LIF:
             _spike(layer, v, sent[t])
-        if kept_u is not None and kept_v is not None:
-            kept_u[t] = state_u if remembers else u.expand(whole)[t]
-            kept_v[t] = v
-    return sent, v, kept_u, kept_v
+        now = {"u": state_u if remembers else u[min(t, len(u) - 1)], "v": v}
+        for name, over_time in kept.items():
+            over_time[t] = now[name]
+    return sent, now, kept
 
 
 def _returned(loops: Sequence[TorchSynapses], sent: Tensor, t: int) -> Tensor:

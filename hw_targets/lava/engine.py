@@ -11,14 +11,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from tssd.calibration import serial
-from tssd.calibration.int_network import Activity, IntNetwork, Runner
+from tssd.calibration.int_network import SPIKES, Activity, IntNetwork, Runner, activity, state_names
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import alone, check_inputs, joined, recurrent
 from tssd.errors import NetworkError, TargetError
@@ -35,7 +35,7 @@ TAIL_LINES = 20
 @dataclass(frozen=True)
 class LavaOptions:
     """``interval``: chip steps from one sample to the next (0: T plus the longest delay).
-    ``nets``: for mode netx, the netx file of each case. ``states``: record u and v as well."""
+    ``nets``: for mode netx, the netx file of each case. ``states``: the neurons' as well."""
 
     interval: int = 0
     nets: tuple[Path, ...] = ()
@@ -180,9 +180,7 @@ def _activity(network: IntNetwork, data: Mapping[str, Any], prefix: str, states:
             for i, name in enumerate(names)
             if (key := f"{prefix}{label}/{i}") in data
         }
-        for label in ("spikes", "u", "v")
+        for label in (SPIKES, *state_names(network))
     }
-    final = read["v"][names[-1]][-1]
-    if not states:
-        return Activity(read["spikes"], final, {}, {})
-    return Activity(read["spikes"], final, read["u"], read["v"])
+    found = activity(network, read.pop(SPIKES), read)
+    return found if states else replace(found, states={})

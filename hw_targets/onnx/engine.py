@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tssd.calibration.int_network import Activity, IntNetwork, Runner
+from tssd.calibration.int_network import MEMBRANE, Activity, IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
 from tssd.calibration.tally import Tally, merge, tally
@@ -21,6 +21,7 @@ from tssd.export.onnx import graph
 from tssd.hw_targets.engine import Setting, prepared
 
 runtime = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+TRACE = ".trace"
 UNREADABLE = (runtime.InvalidProtobuf, runtime.InvalidGraph, runtime.Fail, runtime.NotImplemented)
 
 
@@ -79,7 +80,7 @@ def opened(setting: Setting) -> Runner:
 def run(
     network: IntNetwork | bytes, inputs: IntArray, *, trace: bool = False, threads: int = 1
 ) -> Activity:
-    """``inputs`` (T, B, *input shape) -> Activity; u and v are recorded with *trace*."""
+    """``inputs`` (T, B, *input shape) -> Activity; states are recorded with *trace*."""
     if isinstance(network, bytes):
         return run_model(open_model(network, threads=threads), inputs)
     check_inputs(network, inputs)
@@ -99,16 +100,18 @@ def run_model(model: Model, inputs: IntArray) -> Activity:
             spikes[name] = np.asarray(inputs, np.int64)
         else:
             spikes[name] = np.zeros((*inputs.shape[:2], *shape), np.int64)
-    traces = {
-        label: {
-            table["name"]: raw[f"{table['name']}.{label}.trace"].astype(np.int64)
-            for table in model.populations
-            if f"{table['name']}.{label}.trace" in raw
-        }
-        for label in ("u", "v")
-    }
-    final = raw[f"{model.populations[-1]['name']}.v"].astype(np.int64)
-    return Activity(spikes, final, traces["u"], traces["v"])
+    final = raw[f"{model.populations[-1]['name']}.{MEMBRANE}"].astype(np.int64)
+    return Activity(spikes, final, _traced(raw))
+
+
+def _traced(raw: Mapping[str, Any]) -> dict[str, dict[str, IntArray]]:
+    """The outputs ``<population>.<state>.trace``, by state and population."""
+    found: dict[str, dict[str, IntArray]] = {}
+    for key, values in raw.items():
+        if key.endswith(TRACE):
+            name, _, state = key.removesuffix(TRACE).rpartition(".")
+            found.setdefault(state, {})[name] = values.astype(np.int64)
+    return found
 
 
 def count(

@@ -6,7 +6,7 @@ how many synapses were met: a neuron is *active* in a step if a synapse was met,
 or if it was not at rest before. That decides what its update costs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssd.calibration.int_network import (
+    MEMBRANE,
     Activity,
     InputCoding,
     IntNetwork,
@@ -38,12 +39,12 @@ _RESETS = {Reset.HARD: k.HARD, Reset.SOFT: k.SOFT, Reset.NONE: k.NONE}
 @dataclass(frozen=True, eq=False)
 class SampleEvents:
     """What one population sent in one sample: (events, 3) local step, neuron (C, H, W), payload;
-    ``active`` (T, neurons): updates that were active; ``u`` and ``v`` (T, neurons) on request."""
+    ``active`` (T, neurons): updates that were active; ``states`` by name: (T, neurons) on request,
+    else those of the last step alone."""
 
     spikes: IntArray
     active: NDArray[np.bool_]
-    u: IntArray
-    v: IntArray
+    states: Mapping[str, IntArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def simulate_sample(
     for layer in program.layers:
         population = layer.population
         name, active = population.name, np.zeros((len(inputs), population.neurons), np.bool_)
-        states = np.zeros((1, 2, population.neurons), layer.dtype)
+        states = np.zeros((1, 0, population.neurons), layer.dtype)
         if population.kind is PopulationKind.INPUT:
             sent[name] = _present(layer, inputs, active)
         elif population.kind is PopulationKind.RELAY:
@@ -155,11 +156,11 @@ def _run(
     active: NDArray[np.bool_],
     record: bool,
 ) -> tuple[_Sent, Numbers]:
-    """A population with state: what it sends, and its states (1 or T, 2, neurons)."""
+    """A population with state: what it sends, and its states (1 or T, states, neurons)."""
     population, (time_steps, n) = layer.population, active.shape
     fires = population.kind is PopulationKind.LIF
-    state = np.zeros((2, n), layer.dtype)
-    trace = np.zeros((time_steps if record else 0, 2, n), layer.dtype)
+    state = np.zeros((len(population.states), n), layer.dtype)
+    trace = np.zeros((time_steps if record else 0, *state.shape), layer.dtype)
     fired = np.zeros(n + 7 & ~7, np.uint8)
     first = np.zeros(time_steps + 1, np.int64)
     bias, arriving = _bias(network, layer, inputs), _arriving(layer, sent, time_steps)
@@ -193,8 +194,11 @@ def _events(
     spikes[:, 0] = np.repeat(np.arange(len(active)), np.diff(sent.first))
     spikes[:, 1] = layer.flat[sent.neuron]
     spikes[:, 2] = sent.payload if len(sent.payload) else 1
-    u, v = (_channels_first(layer, states[:, i]).astype(np.int64) for i in range(2))
-    return SampleEvents(spikes, _channels_first(layer, active), u, v)
+    kept = {
+        name: _channels_first(layer, states[:, i]).astype(np.int64)
+        for i, name in enumerate(layer.population.states)
+    }
+    return SampleEvents(spikes, _channels_first(layer, active), kept)
 
 
 def _channel_moving_fastest(inputs: IntArray) -> IntArray:
@@ -215,23 +219,22 @@ def _channels_first(layer: ProgramLayer, rows: Numbers) -> Numbers:
 
 def activity(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> Activity:
     """The same as arrays (T, B, *shape), as ``calibration.simulate`` gives them."""
-    spikes, u, v = {}, {}, {}
+    spikes: dict[str, IntArray] = {}
+    states: dict[str, dict[str, IntArray]] = {}
     for population in network.populations:
         mine = [sample[population.name] for sample in samples]
         dense = np.zeros((network.time_steps, len(mine), population.neurons), np.int64)
         for b, events in enumerate(mine):
             step, neuron, payload = events.spikes.T
             dense[step, b, neuron] = payload
-        shape = population.shape
-        spikes[population.name] = dense.reshape(network.time_steps, len(mine), *shape)
-        if len(mine[0].v) == network.time_steps:
-            u[population.name] = np.stack([e.u for e in mine], axis=1).reshape(
-                dense.shape[:2] + shape
-            )
-            v[population.name] = np.stack([e.v for e in mine], axis=1).reshape(
-                dense.shape[:2] + shape
-            )
-    return Activity(spikes, _readout(network, samples), u, v)
+        whole = (*dense.shape[:2], *population.shape)
+        spikes[population.name] = dense.reshape(whole)
+        for state in population.states:
+            each = [events.states[state] for events in mine]
+            if len(each[0]) == network.time_steps:
+                over_time = np.stack(each, axis=1).reshape(whole)
+                states.setdefault(state, {})[population.name] = over_time
+    return Activity(spikes, _readout(network, samples), states)
 
 
 def tally_of(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> Tally:
@@ -246,7 +249,7 @@ def tally_of(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> Tal
 
 def _readout(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> IntArray:
     last = network.readout
-    return np.stack([s[last.name].v[-1] for s in samples]).reshape(-1, *last.shape)
+    return np.stack([s[last.name].states[MEMBRANE][-1] for s in samples]).reshape(-1, *last.shape)
 
 
 def opened(setting: Setting) -> Runner:

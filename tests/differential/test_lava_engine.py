@@ -52,7 +52,7 @@ def test_without_states_the_spikes_are_the_same(last: PopulationKind) -> None:
     inputs = random_inputs(network, 5)
     found = engine.run(network, inputs, mode="process", options=LavaOptions(states=False))
     expected = layerwise(network, inputs)
-    assert not found.u
+    assert not found.states
     assert_same(found, expected, states=False)
 
 

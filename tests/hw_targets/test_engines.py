@@ -32,9 +32,9 @@ def test_every_engine_keeps_the_same_contract(name: str) -> None:
     found = start(engine, Setting(nothing))(network, inputs)
     wanted = layerwise(network, inputs)
     for population in network.populations:
-        for record in ("spikes", *(engine.states if population.has_state else ())):
-            got = getattr(found, record)[population.name]
-            assert np.array_equal(got, getattr(wanted, record)[population.name])
+        for record in ("spikes", *population.states):
+            got = found.recorded(record)[population.name]
+            assert np.array_equal(got, wanted.recorded(record)[population.name])
     assert np.array_equal(found.readout, wanted.readout)
 
 
@@ -70,9 +70,10 @@ def test_the_columns_of_a_report_are_no_names_of_engines() -> None:
 def test_an_entry_that_cannot_act_is_refused() -> None:
     with pytest.raises(TargetError, match="engine 'acme': found 'acme_engine'; allowed: \"module"):
         replace(ACME, opens="acme_engine")
-    unknown: Any = ("w",)
+    network = random_conv_network(7, Reset.SOFT)
+    assert ACME.records(network) == ("v",)
     with pytest.raises(TargetError, match="engine 'acme': found state 'w'; allowed: u, v"):
-        replace(ACME, states=unknown)
+        replace(ACME, states=("v", "w")).records(network)
 
 
 def test_unknown_engines_name_the_nearest() -> None:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from tssd.calibration.int_network import Activity, IntNetwork, Runner
+from tssd.calibration.int_network import SPIKES, Activity, IntNetwork, Runner
 from tssd.calibration.integer import IntArray
 from tssd.checks.evaluation import EngineUnderTest
 from tssd.contracts import Contract, not_run
@@ -50,7 +50,8 @@ def _joining(bundle: Bundle, wanted: list[Engine]) -> list[Engine]:
 
 
 def _opened(engine: Engine, setting: Setting) -> EngineUnderTest:
-    return EngineUnderTest(engine.name, _checked(engine, setting), ("spikes", *engine.states))
+    quantities = (SPIKES, *engine.records(setting.bundle.network))
+    return EngineUnderTest(engine.name, _checked(engine, setting), quantities)
 
 
 def _checked(engine: Engine, setting: Setting) -> Runner:

@@ -13,11 +13,11 @@ import numpy as np
 from scipy.stats import binomtest
 
 from tssd.calibration.encode import Inputs, as_inputs
-from tssd.calibration.int_network import Activity, IntNetwork, Runner
+from tssd.calibration.int_network import SPIKES, Activity, IntNetwork, Runner, state_names
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.calibration.tally import Tally, merge, tally
-from tssd.checks.verify import Quantity, compare_activities
+from tssd.checks.verify import compare_activities
 from tssd.contracts import Contract, check
 from tssd.errors import NetworkError
 from tssd.report.model import ShareInterval
@@ -25,7 +25,6 @@ from tssd.report.model import ShareInterval
 ALL_EQUAL = "0 differences"
 CONFIDENCE = 0.95
 BATCH = 16  # samples whose full activity is held at once
-ALL: tuple[Quantity, ...] = ("spikes", "u", "v")
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class EngineUnderTest:
 
     name: str
     run: Runner
-    quantities: tuple[Quantity, ...] = ("spikes",)
+    quantities: tuple[str, ...] = (SPIKES,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +122,13 @@ def _equal_to_definition(
         found = stand_in(network, part)
     except NetworkError:  # recurrence, or sums, that it does not take
         return ()
-    rows = compare_activities("stand-in", expected, found, quantities=ALL)
+    every = (SPIKES, *state_names(network))
+    rows = compare_activities("stand-in", expected, found, quantities=every)
     if any(row.status == "fail" for row in rows):
         return ()
-    title = f"integer: compiled from sample {part.shape[1] + 1} on; spikes, u, v of those before"
+    title = (
+        f"integer: compiled from sample {part.shape[1] + 1} on; {', '.join(every)} of those before"
+    )
     return (check(title, True, ALL_EQUAL, ALL_EQUAL),)
 
 

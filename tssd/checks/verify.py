@@ -6,16 +6,13 @@ then sample, step, neuron), so the layer that broke first is the one shown.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from tssd.calibration.int_network import Activity
+from tssd.calibration.int_network import SPIKES, Activity
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.contracts import Contract, check
-
-Quantity = Literal["spikes", "u", "v"]
 
 
 @dataclass(frozen=True)
@@ -43,17 +40,18 @@ def compare_activities(
     expected: Activity,
     found: Activity,
     *,
-    quantities: Iterable[Quantity] = ("spikes",),
+    quantities: Iterable[str] = (SPIKES,),
     first_sample: int = 0,
 ) -> tuple[Contract, ...]:
     """One row per population and quantity, then the readout; arrays (T, B, *shape) must be equal.
 
-    Only populations that the engine reports are compared, a missing one fails by name.
+    ``quantities``: "spikes" and names of states. A population that the engine does not report fails
+    by name.
     ``first_sample`` is the index of the batch's first sample in the whole set.
     """
     rows = []
     for quantity in quantities:
-        wanted, got = _recorded(expected, quantity), _recorded(found, quantity)
+        wanted, got = expected.recorded(quantity), found.recorded(quantity)
         rows += [
             _slot_row(f"{engine}: {name} {quantity}", name, quantity, array, got, first_sample)
             for name, array in wanted.items()
@@ -82,11 +80,6 @@ def compare_readouts(
     if expected.shape != found.shape:
         return _shape_row(title, name, expected, found)
     return _row(title, expected, found, _first_by_sample(name, expected, found, first_sample))
-
-
-def _recorded(activity: Activity, quantity: Quantity) -> Mapping[str, IntArray]:
-    recorded: Mapping[str, IntArray] = getattr(activity, quantity)
-    return recorded
 
 
 def _slot_row(

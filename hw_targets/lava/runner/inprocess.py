@@ -25,6 +25,7 @@ from tssd_processes.processes import (
     OurLifModel,
     Relay,
     RelayModel,
+    StateRecorderModel,
 )
 
 MODELS: Any = {
@@ -70,10 +71,10 @@ def instantiate(process: Any) -> Any:
 
 
 def run(graph: Graph) -> Any:
-    """Every population's spikes, u and v: {label: {index: (T, N, *shape)}}."""
+    """Every population's spikes and states: {label: {index: (T, N, *shape)}}."""
     machine = _Machine(graph)
     depth, model = graph.model.depths(), graph.model
-    labels = ("spikes", "u", "v")
+    labels = StateRecorderModel.LABELS
     shape = (model.time_steps, graph.samples)
     kept: Any = {
         label: {

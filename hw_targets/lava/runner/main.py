@@ -2,8 +2,8 @@
 
 The job names a mode (inprocess, process, netx), a data file with one or more cases, and the output
 file. Data: npz with the model's arrays under ``<case>/`` and ``<case>/inputs`` (T, N, *shape).
-Output: npz with ``<case>/<spikes|u|v>/<population index>``. A case that stock Lava cannot say
-leaves ``<case>/refused`` with the reason.
+Output: npz with ``<case>/<spikes or a state>/<population index>``. A case that stock Lava cannot
+say leaves ``<case>/refused`` with the reason.
 """
 
 import json

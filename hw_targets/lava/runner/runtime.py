@@ -9,11 +9,11 @@ from graph import Graph
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from model import from_lava
-from tssd_processes.processes import SpikeRecorder, StateRecorder
+from tssd_processes.processes import STATES, SpikeRecorder, StateRecorder
 
 
 def run(graph: Graph, folder: str, states: bool) -> Any:
-    """Every population's spikes (and u, v): {label: {index: (T, N, *shape)}}."""
+    """Every population's spikes (and states): {label: {index: (T, N, *shape)}}."""
     _connect(graph)
     depth = graph.model.depths()
     last = len(depth) - 1  # its membranes are the answer
@@ -50,19 +50,19 @@ def record(process: Any, population: Any, window: Any, folder: str, k: int, stat
         recorder = SpikeRecorder(**parameters)
     else:
         recorder = StateRecorder(**parameters)
-        recorder.u.connect_var(process.u)
-        recorder.v.connect_var(process.v)
+        for name in STATES:
+            getattr(recorder, name).connect_var(getattr(process, name))
     process.s_out.connect(recorder.s_in)
     return recorder
 
 
 def collect(folder: str, populations: Any) -> Any:
     """What the recorders wrote, in tssd's layout."""
-    kept: Any = {"spikes": {}, "u": {}, "v": {}}
+    kept: Any = {}
     for k, population in enumerate(populations):
         with np.load(str(Path(folder) / f"{k}.npz")) as data:
             for label in data.files:
-                kept[label][k] = from_lava(data[label], len(population.shape))
+                kept.setdefault(label, {})[k] = from_lava(data[label], len(population.shape))
     return kept
 
 

@@ -14,7 +14,7 @@ from runtime import collect, execute, record
 
 
 def run(model: Model, inputs: Any, net: str, folder: str, interval: int, states: bool) -> Any:
-    """Spikes (and u, v) of every population; blocks and populations are in the same order."""
+    """Spikes (and states) of every population; blocks and populations are in the same order."""
     if model.input_coding == "bias":
         return _one_by_one(model, inputs, net, interval, states)
     interval = interval_of(model, interval)

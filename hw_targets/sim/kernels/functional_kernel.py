@@ -48,8 +48,8 @@ class Arriving(NamedTuple):
 class Neurons(NamedTuple):
     """A population with state. ``state`` (2, neurons) u and v; ``p`` (4, neurons) 4096 - du,
     4096 - dv, threshold << 6, what a soft reset subtracts << 6; ``bias`` (1 or steps, neurons);
-    ``fired`` flags, and the same memory as words of eight; ``trace`` (steps, 2, neurons) takes u
-    and v after each step, or has no rows. ``own``: the last rows of ``Arriving.first``, one for
+    ``fired`` flags, and the same memory as words of eight; ``trace`` (steps, 2, neurons) takes the
+    states after each step, or has no rows. ``own``: the last rows of ``Arriving.first``, one for
     each loop, written as the neurons fire.
     """
 
@@ -173,8 +173,9 @@ def run_neurons(
         for w in range(n.own.shape[0]):
             n.own[w, t + 1] = at
         if n.trace.shape[0]:
-            for i in range(len(a.total)):
-                n.trace[t, 0, i], n.trace[t, 1, i] = n.state[0, i], n.state[1, i]
+            for k in range(n.state.shape[0]):
+                for i in range(len(a.total)):
+                    n.trace[t, k, i] = n.state[k, i]
 
 
 @compiled

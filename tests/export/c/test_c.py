@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from activities import assert_same
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,12 +44,7 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 def check_equal(case: Case, flags: tuple[str, ...] = SANITIZED) -> None:
     found = run(compile_network(case.network, flags), case.inputs)
     wanted = layerwise(case.network, case.inputs)
-    for label in ("spikes", "u", "v"):
-        ours, theirs = getattr(found, label), getattr(wanted, label)
-        assert ours.keys() == theirs.keys()
-        for name, array in theirs.items():
-            np.testing.assert_array_equal(ours[name], array, f"{label} of {name}")
-    np.testing.assert_array_equal(found.readout, wanted.readout)
+    assert_same(found, wanted)
 
 
 @settings(max_examples=12, deadline=None)

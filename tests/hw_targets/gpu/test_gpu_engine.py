@@ -43,7 +43,7 @@ from tssd.hw_targets.gpu.proof import bounds
 def test_equal_to_the_definition(case: Case, batch: int) -> None:
     wanted = layerwise(case.network, case.inputs)
     found = run(case.network, case.inputs, batch=batch, states=True)
-    assert set(found.u) == {p.name for p in case.network.populations if p.has_state}
+    assert set(found.states["u"]) == {p.name for p in case.network.populations if p.has_state}
     assert_same(found, wanted)
 
 
@@ -223,8 +223,10 @@ def test_every_tensor_of_a_run_is_on_the_device(
     layers = list(engine.prepare(network, "meta").layers(random_inputs(network, 0)))
     assert [layer.name for layer in layers] == [p.name for p in network.populations]
     assert {layer.sent.device.type for layer in layers} == {"meta"}
-    assert layers[-1].last_v is not None
-    assert layers[-1].last_v.device.type == "meta"
+    assert {state: x.device.type for state, x in layers[-1].last.items()} == {
+        "u": "meta",
+        "v": "meta",
+    }
 
 
 def test_devices_are_checked() -> None:

@@ -113,7 +113,7 @@ def test_every_decay_truncates_toward_zero_up_to_full_scale(sign: int, low: int)
     start = sign * rng.integers(0, STATE_LIMIT, (1, 4, dv.size))
     start[0, 0] = sign * (STATE_LIMIT - 1)
     inputs = np.concatenate([start, np.zeros((2, 4, dv.size), np.int64)])
-    got = engine.run(network, inputs, trace=True).v["cell"]
+    got = engine.run(network, inputs, trace=True).states["v"]["cell"]
     np.testing.assert_array_equal(got[0], start[0])
     np.testing.assert_array_equal(got[1], decay_toward_zero(start[0], dv))
     np.testing.assert_array_equal(got[2], decay_toward_zero(got[1], dv))

@@ -62,7 +62,7 @@ def test_a_stored_synapse_of_weight_zero_counts_only_if_it_is_asked_to() -> None
         events = simulate(prepare(network, stored_zeros=stored), inputs)[0]["lif"]
         assert events.active.all() == stored
         assert events.active.any() == stored
-        assert not events.v.any()
+        assert not events.states["v"].any()
 
 
 def test_inputs_of_another_shape_are_refused() -> None:
@@ -137,8 +137,9 @@ def test_the_width_of_the_accumulators_does_not_matter(case: Case) -> None:
         for name, events in one.items():
             np.testing.assert_array_equal(events.spikes, other[name].spikes)
             np.testing.assert_array_equal(events.active, other[name].active)
-            np.testing.assert_array_equal(events.u, other[name].u)
-            np.testing.assert_array_equal(events.v, other[name].v)
+            assert events.states.keys() == other[name].states.keys()
+            for state, values in events.states.items():
+                np.testing.assert_array_equal(values, other[name].states[state])
 
 
 def one_wire(weight: int, neurons: int = 4, du: int = 4096, bias: int = 0) -> IntNetwork:

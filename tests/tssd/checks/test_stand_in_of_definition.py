@@ -48,7 +48,8 @@ def wrong(after: int, change: Callable[[Activity], Activity]) -> Runner:
 
 
 def one_v_more(activity: Activity) -> Activity:
-    return replace(activity, v={name: v + 1 for name, v in activity.v.items()})
+    more = {name: v + 1 for name, v in activity.states["v"].items()}
+    return replace(activity, states={**activity.states, "v": more})
 
 
 def one_spike_more(activity: Activity) -> Activity:

@@ -19,6 +19,8 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import PyLifResetModelBitAcc
 from lava.proc.lif.process import LIFReset
 
+STATES = ("u", "v")  # the variables of a neuron process, named as the integer neuron's
+
 
 class OurLif(LIFReset):  # type: ignore[misc]
     """LIFReset with a choice of reset (hard, soft, none) and, on request, a bias per step.
@@ -133,12 +135,12 @@ class SpikeRecorder(AbstractProcess):  # type: ignore[misc]
 
 
 class StateRecorder(SpikeRecorder):
-    """The same with u and v, read after each step."""
+    """The same with the neurons' states, read after each step."""
 
     def __init__(self, *, shape: Any, window: Any, path: str) -> None:
         super().__init__(shape=shape, window=window, path=path)
-        self.u = RefPort(shape)
-        self.v = RefPort(shape)
+        for name in STATES:
+            setattr(self, name, RefPort(shape))
 
 
 class _Recording(PyLoihiProcessModel):  # type: ignore[misc]
@@ -181,7 +183,7 @@ class SpikeRecorderModel(_Recording):
 @requires(CPU)
 @tag("fixed_pt")
 class StateRecorderModel(_Recording):
-    LABELS = ("spikes", "u", "v")
+    LABELS = ("spikes", *STATES)
     s_in: Any = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
     u: Any = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
     v: Any = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
@@ -193,6 +195,6 @@ class StateRecorderModel(_Recording):
         return True
 
     def run_post_mgmt(self) -> None:
-        self.keep("u", self.u.read())
-        self.keep("v", self.v.read())
+        for name in STATES:
+            self.keep(name, getattr(self, name).read())
         self.write_when_done()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nir_graphs import random_graph
 
 from tssd.calibration.encode import encode
+from tssd.calibration.int_network import SPIKES
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import observe
@@ -107,10 +108,10 @@ def differing(seed: int) -> int | None:
         *([onnx.run(network, inputs, trace=True)] if seed % 5 == 0 else []),
     ]
     return sum(
-        int((getattr(one, label)[name] != values).sum())
+        int((one.recorded(label)[name] != values).sum())
         for one in found
-        for label in ("spikes", "u", "v")
-        for name, values in getattr(expected, label).items()
+        for label in (SPIKES, *expected.states)
+        for name, values in expected.recorded(label).items()
     )
 
 
