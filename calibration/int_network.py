@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError, counted
-from tssd.train.handover.fields import arrays_of, since
+from tssd.train.handover.fields import amount, arrays_of, since
 from tssd.train.handover.float_network import (
     PopulationKind,
     ProjectionKind,
@@ -69,11 +69,11 @@ class Population:
     reset: Reset
     du: IntArray
     dv: IntArray
-    vth: IntArray
+    vth: IntArray = field(metadata=amount("threshold"))
     bias_mant: IntArray
     bias_exp: int = 6
     scale: float = 1.0
-    reset_by: IntArray | None = field(default=None, metadata=since(2))  # None: vth
+    reset_by: IntArray | None = field(default=None, metadata=amount("reset amount", 2))  # None: vth
     channel_scales: tuple[float, ...] = field(default=(), metadata=since(3))  # (): ``scale`` of all
 
     def __post_init__(self) -> None:
@@ -122,6 +122,11 @@ class Population:
     def subtracted(self) -> IntArray:
         """What a soft reset takes from v, in weight units."""
         return self.vth if self.reset_by is None else self.reset_by
+
+    @property
+    def levels(self) -> dict[str, IntArray]:
+        """What its rule compares the membrane with, or takes from it, in weight units."""
+        return {"threshold": self.vth, "subtracted": self.subtracted}
 
     @property
     def lifted(self) -> int:

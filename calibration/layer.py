@@ -3,7 +3,7 @@
     weight = round(S * unit * W)  in the sign-safe set       unit: float value of a payload of 1
     vth    = floor(S * theta)     v > vth on whole weight units is then H >= theta, S theta apart
                                   from an integer (the search picks S theta = m + 1/2)
-    reset_by = round(S * r)       of a soft reset with an amount r of its own
+    amount = round(S * x)         of every further amount x of the neuron, as a reset's own
     bias   = round(S * b) weight units = mant << bias_exp (+ coarse * payload of a constant input)
     dv, du = round(2**d * (1 - decay)) * 2**(12 - d)         d: bits of a decay; du = 4096: no
                                                              synaptic memory
@@ -19,13 +19,15 @@ current, the bias and the threshold have room although the weights keep all thei
 What does not fit is clipped and said so: a ``Clip`` per quantity.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.calibration.precision import Precision
+from tssd.train.handover.fields import amounts_of, words_of
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatPopulation,
@@ -79,7 +81,7 @@ class LayerIntegers:
     bias_mant: IntArray
     coarse: IntArray
     clips: tuple[Clip, ...]
-    reset_by: IntArray | None = None
+    amounts: Mapping[str, IntArray] = field(default_factory=dict)  # beside vth, by field
     level: FloatArray | None = None  # what each channel was enlarged by before it was scaled
 
     @property
@@ -120,10 +122,11 @@ def to_integers(
     mantissa = nearest((membrane_bias - coarse * form.constant * UNIT) / (1 << form.bias_exp))
     fires = population.kind is PopulationKind.LIF
     vth = np.floor(scale * population.threshold) if fires else 0 * population.threshold
-    reset_by = None
-    if population.reset_by is not None:
-        amount = nearest(scale * population.reset_by)
-        reset_by = _clip(amount, form.precision.vth_max, population.name, "reset amounts", clips)
+    most, words = form.precision.vth_max, words_of(type(population))
+    scaled = {
+        name: _clip(x, most, population.name, f"{words[name]}s", clips)
+        for name, x in scaled_amounts(population, scale).items()
+    }
     return LayerIntegers(
         scale,
         form,
@@ -135,8 +138,22 @@ def to_integers(
         _clip(mantissa, form.precision.bias_mant_max, population.name, "bias mantissas", clips),
         coarse.astype(np.int64),
         tuple(clips),
-        reset_by,
+        scaled,
     )
+
+
+def scaled_amounts(population: FloatPopulation, scale: float) -> dict[str, FloatArray]:
+    """Every amount but the threshold, at a scale, in whole numbers."""
+    found = {x: nearest(scale * array) for x, array in amounts_of(population).items()}
+    del found["threshold"]
+    return found
+
+
+def unscaled_amounts(
+    amounts: Mapping[str, IntArray], scale: float | FloatArray
+) -> dict[str, FloatArray]:
+    """What the integers of ``scaled_amounts`` mean."""
+    return {name: array / scale for name, array in amounts.items()}
 
 
 def current_decay(population: FloatPopulation, form: Form) -> IntArray:
@@ -192,15 +209,10 @@ def to_float(
     memory = None
     if population.synapse_decay is not None:
         memory = 1 - layer.du / layer.form.precision.decay_one
-    changed = replace(
-        population,
-        bias=bias,
-        decay=decay,
-        threshold=threshold,
-        synapse_decay=memory,
-        reset_by=None if layer.reset_by is None else layer.reset_by / layer.scale,
-    )
-    return changed, projections
+    decays = {"decay": decay, "synapse_decay": memory}
+    amounts = unscaled_amounts(layer.amounts, layer.scale)
+    changed: dict[str, Any] = {"bias": bias, "threshold": threshold, **decays, **amounts}
+    return replace(population, **changed), projections
 
 
 def worst_activation(

@@ -11,7 +11,7 @@
 in integers. All arrays int64, shapes ``(..., *population.shape)``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import assert_never
 
 import numpy as np
@@ -19,15 +19,40 @@ import numpy.typing as npt
 
 from tssd.calibration.int_network import Population, PopulationKind, Reset
 from tssd.calibration.integer import (
+    DECAY_ONE,
     WEIGHT_SHIFT,
     IntArray,
     clip_voltage,
     decay_toward_zero,
     wrap_current,
 )
+from tssd.errors import NetworkError
 
 # Synaptic current u and membrane v after a step (v after the reset), by ``Population.states``.
 State = Mapping[str, IntArray]
+
+
+PARAMETERS = ("keep_u", "keep_v", "threshold", "subtracted")
+
+
+def parameters(population: Population, read: Collection[str] = PARAMETERS) -> dict[str, IntArray]:
+    """What ``step`` reads of a population beside its bias, in the units of its states: decays as
+    what is kept, in 4096ths, and levels in membrane units.
+
+    ``read``: those that the caller acts on, in its order. A rule that needs another is refused: no
+    engine runs a neuron of which it knows only half.
+    """
+    known = {"keep_u": DECAY_ONE - population.du, "keep_v": DECAY_ONE - population.dv}
+    known |= {name: level << WEIGHT_SHIFT for name, level in population.levels.items()}
+    for name in known:
+        if name not in read:
+            raise NetworkError(
+                f"population {population.name}",
+                found=f"a neuron with {name}",
+                allowed=f"{', '.join(read)}: what runs here",
+                hint="an engine that has the whole rule; the definition itself does",
+            )
+    return {name: known[name] for name in read}
 
 
 def rest(population: Population, batch: int) -> State:

@@ -15,14 +15,21 @@ import numpy as np
 from tssd.calibration.int_network import InputCoding, IntNetwork, Population, Projection
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError
-from tssd.train.handover.fields import array_names, arrays_of, newest, plain_from, plain_of
+from tssd.train.handover.fields import (
+    array_names,
+    arrays_of,
+    latest,
+    newest,
+    plain_from,
+    plain_of,
+)
 
-SCHEMAS = ("tssd-int/1", "tssd-int/2", "tssd-int/3")
+SCHEMAS = tuple(f"tssd-int/{n}" for n in range(1, 1 + latest(Population, Projection)))
 
 
 def schema_of(network: IntNetwork) -> str:
     """The first schema that can say all of *network*."""
-    return SCHEMAS[newest((*network.populations, *network.projections)) - 1]
+    return f"tssd-int/{newest((*network.populations, *network.projections))}"
 
 
 def to_arrays(network: IntNetwork) -> tuple[str, dict[str, IntArray]]:

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tssd.calibration.int_network import IntNetwork, Projection
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
+from tssd.calibration.layer import unscaled_amounts
+from tssd.train.handover.fields import amounts_of
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
@@ -49,13 +52,16 @@ def _population(
     scales = quantized.scales
     threshold = (quantized.vth.astype(np.float64) + 1 / UNIT) / scales  # v > vth in 1/64 units
     remembers = population.synapse_decay is not None
+    amounts = amounts_of(quantized)
+    del amounts["vth"]
+    changed: dict[str, Any] = unscaled_amounts(amounts, scales)
     return replace(
         population,
         bias=population.bias if quantized is integers.source else bias / scales,
         threshold=threshold,
         decay=1 - quantized.dv / DECAY_ONE,
         synapse_decay=1 - quantized.du / DECAY_ONE if remembers else None,
-        reset_by=None if quantized.reset_by is None else quantized.reset_by / scales,
+        **changed,
     )
 
 

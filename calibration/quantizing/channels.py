@@ -2,7 +2,7 @@
 
 A membrane has no unit of its own: for any r > 0 a neuron with
 
-    weights r W      threshold r theta      bias r b      amount of a soft reset r x
+    weights r W      bias r b      threshold and every other amount r x
 
 fires the same spikes. So each channel's row of weights is enlarged by its own r >= 1 before the
 layer gets its one scale S: the channel's scale is then S r, and on the chip a scale per channel is
@@ -18,10 +18,11 @@ The size of a row is what is to fit the largest integer M (``Search``):
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 
+from tssd.train.handover.fields import amounts_of
 from tssd.train.handover.float_network import FloatArray, FloatPopulation, FloatProjection
 
 SHARES = np.linspace(0.3, 1.0, 29)  # of max |w|, tried as the size of least squared error
@@ -92,13 +93,9 @@ def enlarged(
 ) -> tuple[FloatPopulation, tuple[FloatProjection, ...]]:
     """The same layer with each channel's row times *by* (channels,): the same spikes."""
     channel = by.reshape((-1,) + (1,) * (len(population.shape) - 1))
-    amount = population.reset_by
-    changed = replace(
-        population,
-        threshold=population.threshold * channel,
-        bias=population.bias * channel,
-        reset_by=None if amount is None else amount * channel,
-    )
+    amounts = {name: x * channel for name, x in amounts_of(population).items()}
+    larger: dict[str, Any] = {**amounts, "bias": population.bias * channel}
+    changed = replace(population, **larger)
     return changed, tuple(replace(j, weight=_times(j.weight, by)) for j in incoming)
 
 

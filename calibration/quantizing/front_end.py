@@ -11,6 +11,7 @@ held at the limit (such a neuron fires in every step either way).
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,13 @@ import torch
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import InputCoding, IntNetwork, constant
 from tssd.calibration.integer import UNIT, IntArray
-from tssd.calibration.layer import nearest
+from tssd.calibration.layer import nearest, scaled_amounts
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.quantize import apply, check_integers
 from tssd.calibration.quantizing.scales import Options, Scales, choose
 from tssd.errors import NetworkError
+from tssd.train.handover.fields import amounts_of
 from tssd.train.handover.float_layers import bias_current, project
 from tssd.train.handover.float_network import (
     FloatNetwork,
@@ -79,16 +81,16 @@ def quantize_behind_front_end(
     )
     scales = choose(network, observation, precision, options)
     whole = apply(network, scales)
+    amounts = {"vth": np.floor(front.scale * target.threshold)}
+    amounts |= scaled_amounts(target, front.scale)
+    integers: dict[str, Any] = {name: x.astype(np.int64) for name, x in amounts.items()}
     source = replace(
         whole.population(target.name),
-        vth=np.floor(front.scale * target.threshold).astype(np.int64),
-        reset_by=None
-        if target.reset_by is None
-        else nearest(front.scale * target.reset_by).astype(np.int64),
         bias_mant=constant(0, target.shape),
         bias_exp=front.bias_exp,
         scale=front.scale,
         channel_scales=(),
+        **integers,
     )
     behind = IntNetwork(
         (source, *whole.populations[2:]),
@@ -138,7 +140,7 @@ def _scale(target: FloatPopulation, current_max: float, precision: Precision) ->
     """The largest S at which currents and thresholds fit, S * theta = m + 1/2."""
     room = precision.bias_mant_max * 2.0**precision.bias_exp / UNIT
     theta = float(target.threshold.max())
-    largest = max(theta, float(np.abs(target.subtracted).max()))
+    largest = max(float(np.abs(x).max()) for x in amounts_of(target).values())
     limit = min(room / current_max if current_max else np.inf, precision.vth_max / largest)
     steps = np.floor(limit * theta - 0.5)
     if steps < 1:

@@ -22,6 +22,7 @@ from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.scales import Options, Scales, choose
 from tssd.calibration.simulate import check_loops, check_silence
 from tssd.errors import NetworkError
+from tssd.train.handover.fields import amounts_of, words_of
 from tssd.train.handover.float_network import FloatNetwork, FloatPopulation, FloatProjection
 
 
@@ -70,8 +71,8 @@ def _population(population: FloatPopulation, network: FloatNetwork, scales: Scal
         bias_mant=layer.bias_mant,
         bias_exp=layer.form.bias_exp,
         scale=layer.scale,
-        reset_by=layer.reset_by,
         channel_scales=() if layer.level is None else tuple(map(float, layer.scale * layer.level)),
+        **layer.amounts,
     )
 
 
@@ -149,9 +150,8 @@ def check_integers(network: IntNetwork, precision: Precision) -> None:
         if not population.has_state:
             continue
         where = f"population {population.name}"
-        _check_limit(where, "threshold", population.vth, precision.vth_max)
-        if population.reset_by is not None:
-            _check_limit(where, "reset amount", population.reset_by, precision.vth_max)
+        for name, amount in amounts_of(population).items():
+            _check_limit(where, words_of(type(population))[name], amount, precision.vth_max)
         _check_limit(where, "bias mantissa", population.bias_mant, precision.bias_mant_max)
         incoming = network.incoming(population.name)
         reach = worst_activation(

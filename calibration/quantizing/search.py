@@ -41,6 +41,7 @@ from tssd.calibration.quantizing.channels import (
     to_half,
 )
 from tssd.errors import NetworkError
+from tssd.train.handover.fields import amounts_of
 from tssd.train.handover.float_layers import current, integrate, project
 from tssd.train.handover.float_network import (
     FloatArray,
@@ -125,8 +126,10 @@ class ScaledLayer:
         scale = precision.weight_max / size
         amounts = [
             (per_channel(population, population.bias), self._bias_room),
-            (per_channel(population, population.threshold), float(precision.vth_max)),
-            (per_channel(population, population.subtracted), float(precision.vth_max)),
+            *(
+                (per_channel(population, amount), float(precision.vth_max))
+                for amount in amounts_of(population).values()
+            ),
             (self._reach, precision.activation_max / self._gain),
         ]
         tiny = np.finfo(np.float64).tiny
@@ -168,9 +171,8 @@ class ScaledLayer:
 
     @property
     def threshold_scale(self) -> float:
-        """The scale at which the largest threshold, or amount of a soft reset, just fits."""
-        amounts = (self.population.threshold, self.population.subtracted)
-        largest = max(float(np.abs(x).max()) for x in amounts)
+        """The scale at which the largest amount (a threshold, a reset's) just fits."""
+        largest = max(float(np.abs(x).max()) for x in amounts_of(self.population).values())
         fires = self.population.kind is PopulationKind.LIF
         return (self.form.precision.vth_max + 0.5) / largest if fires else np.inf
 
@@ -264,7 +266,8 @@ def _grid(layer: ScaledLayer) -> list[float]:
         raise NetworkError(
             f"population {layer.population.name}",
             found="no scale that keeps thresholds and worst-case currents in range",
-            allowed=f"|vth| and |reset_by| <= {layer.form.precision.vth_max}, currents <= "
+            allowed=f"|{'|, |'.join(amounts_of(layer.population))}| <= "
+            f"{layer.form.precision.vth_max} weight units, currents <= "
             f"{layer.form.precision.activation_max}, a largest weight of 1 or more",
             hint=_remedy(layer),
         )
@@ -288,9 +291,8 @@ def _half_threshold(population: FloatPopulation, scale: float) -> float:
 
 def _legal(layer: ScaledLayer, scale: float) -> bool:
     precision, integers = layer.form.precision, layer.integers(scale)
-    if np.any(scale * layer.population.threshold >= precision.vth_max + 1):
-        return False
-    if np.any(np.abs(scale * layer.population.subtracted) >= precision.vth_max + 1):
+    amounts = amounts_of(layer.population).values()
+    if any(np.any(np.abs(scale * x) >= precision.vth_max + 1) for x in amounts):
         return False
     if not any(w.any() for w in integers.weights):
         return False

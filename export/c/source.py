@@ -25,12 +25,14 @@ from tssd.calibration.int_network import (
     lag,
     state_names,
 )
-from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
+from tssd.calibration.integer import UNIT, IntArray
+from tssd.calibration.neuron import parameters
 from tssd.calibration.simulate import check_loops
 from tssd.export.c.maps import Map, make_map
 from tssd.export.c.tables import Table, table
 from tssd.export.c.widths import Widths, widths
 
+READ = ("keep_u", "keep_v", "threshold", "subtracted")
 HEADER = """/* {title}: a spiking network in integers, plain C99. Made by tssd {version}.
  *
  * tssd_reset();                     before a sample
@@ -291,6 +293,7 @@ def _neurons(
 ) -> tuple[list[str], list[Table]]:
     i, w = names.number(population), names.widths[population.name]
     made: list[Table] = []
+    p = parameters(population, READ)
 
     def read(label: str, array: IntArray) -> str:
         found, index = _parameter(f"{label}{i}", array, population.shape)
@@ -299,7 +302,7 @@ def _neurons(
 
     arrived = f"(int64_t)a[n] * {UNIT}" if driven else "0"
     if w.memory:
-        rest = read("ku", DECAY_ONE - population.du)
+        rest = read("ku", p["keep_u"])
         lines = [
             f"const int64_t u = turned(decayed(u{i}[n], {rest}) + {arrived});",
             f"u{i}[n] = ({w.current_type})u;",
@@ -308,22 +311,19 @@ def _neurons(
         lines = [f"const int64_t u = turned({arrived});"]
     e = population.bias_exp
     bias = f"(int64_t)frame[n] * ((int64_t)1 << {e})" if first else read("b", population.bias)
-    lines.append(
-        f"int32_t v = clipped(decayed(v{i}[n], {read('kv', DECAY_ONE - population.dv)})"
-        f" + u + {bias});"
-    )
+    lines.append(f"int32_t v = clipped(decayed(v{i}[n], {read('kv', p['keep_v'])}) + u + {bias});")
     if population.kind is PopulationKind.READOUT:
         lines.append("s[n] = 0;")
         sent = "0"
     else:
-        threshold = read("th", population.vth * UNIT)
+        threshold = read("th", p["threshold"])
         lines += [f"const int fires = v > {threshold};", "s[n] = fires ? 1 : 0;"]
         sent = "fires"
         match population.reset:
             case Reset.HARD:
                 lines.append("if (fires) v = 0;")
             case Reset.SOFT:
-                lines.append(f"if (fires) v -= {read('by', population.subtracted * UNIT)};")
+                lines.append(f"if (fires) v -= {read('by', p['subtracted'])};")
             case Reset.NONE:
                 pass
             case _:

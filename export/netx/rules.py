@@ -19,6 +19,7 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.integer import IntArray
 from tssd.export.netx.delays import forward_into, matrices, side_by_side
+from tssd.train.handover.fields import said_late, words_of
 
 BIAS_EXP = 6  # fixed by netx: one scale for weights, biases and thresholds
 MAX_BIAS = 4095  # 13-bit field; the CPU models wrap at 16 bits
@@ -119,6 +120,14 @@ def reset_is_hard(network: IntNetwork) -> Findings:
                 "hard reset: neither netx nor Lava has another",
                 "train with the hard reset, or run the soft reset through Lava processes of tssd",
             )
+
+
+def neurons_have_no_more_than_the_format_s(network: IntNetwork) -> Findings:
+    """A soft reset's amount is told with the soft reset."""
+    for population in network.populations:
+        for name in said_late(population).keys() - {"reset_by"}:
+            words = words_of(type(population)).get(name, name)
+            yield at(population, f"a neuron with {words}", "netx's LIF, without", PLAIN)
 
 
 def exponents_go_into_weights(network: IntNetwork) -> Findings:
@@ -291,6 +300,7 @@ RULES = (
     no_relays,
     convolutions_do_not_enlarge,
     reset_is_hard,
+    neurons_have_no_more_than_the_format_s,
     exponents_go_into_weights,
     weights_survive_loading,
     biases_fit,

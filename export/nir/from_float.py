@@ -29,9 +29,11 @@ from tssd.train.handover.float_network import (
     PopulationKind,
     ProjectionKind,
     Reset,
+    check_known,
 )
 
 DT_SECONDS = 1e-4
+KNOWN = ("reset_by",)
 SAME = 1e-12  # relative difference of two float64 ways to one amount
 FOREVER = 2.0**60  # tau in steps of a neuron that does not leak: 1 - 1 / FOREVER == 1
 
@@ -134,6 +136,7 @@ class _Writer:
         self.entry[p.name], self.exit[p.name] = first, last
 
     def _neurons(self, name: str, p: FloatPopulation) -> tuple[str, str]:
+        check_known(p, KNOWN, "a NIR graph")
         before = self._before(name, p)
         theta = np.nextafter(_full(p.threshold, p), -np.inf)
         spelled = p.reset is Reset.NONE or (p.reset is Reset.SOFT and self.mode is NirMode.EXACT)

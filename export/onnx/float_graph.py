@@ -8,6 +8,7 @@ the float reference up to rounding: a membrane that close to its threshold may f
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
@@ -21,10 +22,12 @@ from tssd.train.handover.float_network import (
     FloatProjection,
     PopulationKind,
     Reset,
+    check_known,
     depths,
 )
 
 SCHEMA = "tssd-onnx-float/1"
+KNOWN = ("reset_by",)
 
 
 def onnx_float_bytes(network: FloatNetwork) -> dict[str, bytes]:
@@ -50,6 +53,8 @@ def scan_bytes(network: FloatNetwork) -> bytes:
 def dialect(network: FloatNetwork) -> "FloatDialect":
     """The float network's way to write itself; NetworkError where it is recurrent."""
     depth = depths(network)
+    for p in network.populations:
+        check_known(p, KNOWN, "a float ONNX graph")
     return FloatDialect(tuple(_stage(network, depth, p) for p in network.populations), network)
 
 
@@ -113,9 +118,15 @@ class FloatDialect:
             return Update({**after, "v": h}, None)
         threshold = _tensor(out, f"{p.name}.threshold", p.threshold)
         spikes = out.cast(out.add("GreaterOrEqual", h, threshold), PAYLOAD)
-        lowered = {Reset.SOFT: _subtracted(out, p), Reset.HARD: h}.get(p.reset)
-        if lowered:
-            h = out.add("Sub", h, out.add("Mul", spikes, lowered))
+        match p.reset:
+            case Reset.SOFT:
+                h = _lowered(out, h, spikes, _subtracted(out, p))
+            case Reset.HARD:
+                h = _lowered(out, h, spikes, h)
+            case Reset.NONE:
+                pass
+            case _:
+                assert_never(p.reset)
         return Update({**after, "v": h}, spikes)
 
     def _delivered(
@@ -139,6 +150,11 @@ class FloatDialect:
         }
         tensors = [_tensor(out, f"{name}.{label}", array) for label, array in norm.items()]
         return out.add("BatchNormalization", total, *tensors, epsilon=j.norm.eps)
+
+
+def _lowered(out: Builder, h: str, spikes: str, amount: str) -> str:
+    """h less *amount* where it fired."""
+    return out.add("Sub", h, out.add("Mul", spikes, amount))
 
 
 def _subtracted(out: Builder, p: FloatPopulation) -> str:

@@ -18,6 +18,7 @@ int8 products in 16 bits and saturate for payloads up to 255; floats have no suc
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from tssd.calibration.int_network import (
     lag,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT
+from tssd.calibration.neuron import parameters
 from tssd.calibration.simulate import check_silence, recurrent
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder, model_bytes
@@ -39,6 +41,7 @@ from tssd.export.onnx.ranges import INT32_LIMIT, OnnxRange, fraction
 from tssd.export.onnx.synapse import Synapses
 
 SCHEMA = "tssd-onnx/1"
+READ = ("keep_u", "keep_v", "threshold", "subtracted")
 
 
 def onnx_bytes(network: IntNetwork) -> dict[str, bytes]:
@@ -80,6 +83,8 @@ def dialect(network: IntNetwork, *, trace: bool = False) -> "IntegerDialect":
             allowed=">= 0",
         )
     stages = tuple(_stage(network, ranges, depth, p) for p in network.populations)
+    for p in network.populations:
+        parameters(p, READ)
     return IntegerDialect(stages, network, ranges, Synapses(network, ranges, trace))
 
 
@@ -207,15 +212,26 @@ class IntegerDialect:
             return v, None
         threshold = out.constant(f"{p.name}.threshold", (p.vth * UNIT).astype(carrier))
         fired = _clipped(out, out.add("Sub", v, threshold), 0, 1, carrier)
-        lowered = {Reset.SOFT: self._subtracted(out, p, carrier), Reset.HARD: v}.get(p.reset)
-        if lowered:
-            v = out.add("Sub", v, out.add("Mul", fired, lowered))
+        match p.reset:
+            case Reset.SOFT:
+                v = _lowered(out, v, fired, self._subtracted(out, p, carrier))
+            case Reset.HARD:
+                v = _lowered(out, v, fired, v)
+            case Reset.NONE:
+                pass
+            case _:
+                assert_never(p.reset)
         return v, out.converted(fired, carrier, PAYLOAD)
 
     def _subtracted(self, out: Builder, p: Population, carrier: str) -> str:
         """What a soft reset takes from v, in membrane units."""
         label = "threshold" if p.reset_by is None else "reset_by"
         return out.constant(f"{p.name}.{label}", (p.subtracted * UNIT).astype(carrier))
+
+
+def _lowered(out: Builder, v: str, fired: str, amount: str) -> str:
+    """v less *amount* where it fired."""
+    return out.add("Sub", v, out.add("Mul", fired, amount))
 
 
 def _clipped(out: Builder, x: str, low: int, high: int, carrier: str) -> str:

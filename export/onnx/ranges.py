@@ -155,7 +155,7 @@ class OnnxRange:
 
     def state_dtype(self, p: Population) -> str:
         """int32 where every sum of a step stays below 2**31, else int64."""
-        levels = UNIT * sum(int(np.abs(x).max(initial=0)) for x in (p.vth, p.subtracted))
+        levels = UNIT * sum(int(np.abs(x).max(initial=0)) for x in p.levels.values())
         worst = self.drive(p) + self.current(p) + 3 * STATE_LIMIT + self.bias(p) + levels
         return "int32" if worst < INT32_LIMIT else "int64"
 

@@ -5,7 +5,7 @@ Extra keys are refused: a later schema has another name.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -52,7 +52,7 @@ class ProjectionPart(msgspec.Struct, forbid_unknown_fields=True):
 class HeaderPart(msgspec.Struct, forbid_unknown_fields=True):
     """The whole header."""
 
-    schema: Literal["tssd-int/1", "tssd-int/2", "tssd-int/3"]
+    schema: Annotated[str, msgspec.Meta(max_length=32)]  # which, says its reader
     time_steps: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
     input_coding: InputCoding
     input_max: Word

@@ -5,6 +5,7 @@ Tensors hold integers, time first: (T, B, *shape), or (1, B, *shape) where every
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -17,22 +18,22 @@ from tssd.calibration.int_network import (
     Reset,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
+from tssd.calibration.neuron import parameters
 from tssd.hw_targets.gpu.proof import Bounds
 from tssd.train.handover.linear import linear_map
 
+READ = ("keep_u", "keep_v", "threshold", "subtracted")
 TORCH_TYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True, eq=False)
 class TorchNeurons:
-    """A population's parameters as tensors of its carrier, in membrane units."""
+    """A population's parameters (``calibration.neuron.parameters``) as tensors of its carrier: what
+    is kept as a fraction, levels and bias in membrane units."""
 
     population: Population
     bounds: Bounds
-    keep_u: Tensor
-    keep_v: Tensor
-    threshold: Tensor
-    subtracted: Tensor
+    parameters: Mapping[str, Tensor]
     bias: Tensor
 
 
@@ -55,10 +56,10 @@ def neurons(population: Population, bounds: Bounds, device: str) -> TorchNeurons
     return TorchNeurons(
         population,
         bounds,
-        keep_u=tensor(DECAY_ONE - population.du, DECAY_ONE),
-        keep_v=tensor(DECAY_ONE - population.dv, DECAY_ONE),
-        threshold=tensor(population.vth * UNIT),
-        subtracted=tensor(population.subtracted * UNIT),
+        parameters={
+            name: tensor(array, DECAY_ONE if name.startswith("keep_") else 1)
+            for name, array in parameters(population, READ).items()
+        },
         bias=tensor(population.bias),
     )
 
@@ -108,15 +109,15 @@ def fire(
     if not remembers and layer.bounds.u_wraps:
         u = wrap_current(u)
     drive = (u if remembers else u + bias).expand(whole)
-    bias = bias.expand(time_steps, *bias.shape[1:])
+    bias, p = bias.expand(time_steps, *bias.shape[1:]), layer.parameters
     sent = torch.zeros(whole, dtype=torch.float32, device=u.device)
     kept = {name: torch.empty(whole, dtype=u.dtype) for name in population.states if states}
     state_u, v = torch.zeros_like(drive[0]), torch.zeros_like(drive[0])
     for t in range(time_steps):
-        v.mul_(layer.keep_v).trunc_()
+        v.mul_(p["keep_v"]).trunc_()
         if remembers:
             arrived = drive[t] + _returned(loops, sent, t) if loops else drive[t]
-            state_u = wrap_current((state_u * layer.keep_u).trunc_() + arrived)
+            state_u = wrap_current((state_u * p["keep_u"]).trunc_() + arrived)
             v.add_(state_u).add_(bias[t])
         else:
             v.add_(drive[t])
@@ -142,11 +143,16 @@ def _returned(loops: Sequence[TorchSynapses], sent: Tensor, t: int) -> Tensor:
 
 def _spike(layer: TorchNeurons, v: Tensor, sent: Tensor) -> None:
     """Write the step's spikes into ``sent`` and reset ``v`` in place."""
-    torch.gt(v, layer.threshold, out=sent)
-    if layer.population.reset is Reset.SOFT:
-        v.addcmul_(sent, layer.subtracted, value=-1)
-    elif layer.population.reset is Reset.HARD:
-        v.addcmul_(v, sent, value=-1)
+    torch.gt(v, layer.parameters["threshold"], out=sent)
+    match layer.population.reset:
+        case Reset.SOFT:
+            v.addcmul_(sent, layer.parameters["subtracted"], value=-1)
+        case Reset.HARD:
+            v.addcmul_(v, sent, value=-1)
+        case Reset.NONE:
+            pass
+        case _:
+            assert_never(layer.population.reset)
 
 
 def wrap_current(u: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def _bounds(
     if population is network.source and network.input_coding is InputCoding.BIAS:
         bias = _shifted(network.input_max, population.bias_exp)
     membrane, product, u_wraps = _states(population, activation, bias, network.time_steps)
-    levels = max(_largest(population.vth), _largest(population.subtracted)) << WEIGHT_SHIFT
+    levels = max(_largest(level) for level in population.levels.values()) << WEIGHT_SHIFT
     need = max(partial, membrane, product, levels)
     return Bounds(
         population.name,

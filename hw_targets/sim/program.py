@@ -23,6 +23,7 @@ from tssd.calibration.int_network import (
     lag,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, WEIGHT_SHIFT, IntArray
+from tssd.calibration.neuron import parameters
 from tssd.calibration.simulate import check_loops
 from tssd.errors import NetworkError
 from tssd.hw_targets.mapping.fanout import as_image
@@ -57,8 +58,8 @@ class Wires:
 @dataclass(frozen=True, eq=False)
 class ProgramLayer:
     """A population as the kernel wants it: ``flat`` (neurons,) from its numbering to (C, H, W);
-    ``parameters`` (4, neurons) 4096 - du, 4096 - dv, threshold << 6 and what a soft
-    reset subtracts << 6; ``bias`` (1, neurons)."""
+    ``parameters`` (4, neurons) as ``functional_kernel.PARAMETERS`` names its rows; ``bias`` (1,
+    neurons)."""
 
     population: Population
     flat: IntArray
@@ -120,13 +121,7 @@ def _layer(
         _channel_last(np.arange(population.neurons).reshape(population.shape)),
         dtype,
         _wires(network, incoming, shifts, late, ones, zeros, dtype),
-        _spread(
-            population,
-            DECAY_ONE - population.du,
-            DECAY_ONE - population.dv,
-            population.vth << WEIGHT_SHIFT,
-            population.subtracted << WEIGHT_SHIFT,
-        ).astype(dtype),
+        _spread(population, *parameters(population, k.PARAMETERS).values()).astype(dtype),
         _spread(population, population.bias).astype(dtype),
     )
     fires = population.kind not in (PopulationKind.RELAY, PopulationKind.INPUT)
@@ -179,7 +174,7 @@ def _fits_32_bits(population: Population, total: int, bias: int) -> bool:
         return total < _NARROW
     current = total << WEIGHT_SHIFT
     memory = bool((population.du != DECAY_ONE).any())
-    levels = [int(np.abs(x).max(initial=0)) for x in (population.vth, population.subtracted)]
+    levels = [int(np.abs(x).max(initial=0)) for x in population.levels.values()]
     most = 2 * STATE_LIMIT if memory else _NARROW // 2
     return current <= most and max(bias, max(levels) << WEIGHT_SHIFT) < _NARROW // 4
 

@@ -4,6 +4,8 @@ A file, a comparison or a listing of parameters goes through these instead of na
 that a neuron's new parameter is one more field of its dataclass. A field that a later schema
 brought carries ``metadata=since(n)`` and a default that leaves things as they were; files name the
 least schema that says all they hold, and older readers refuse what they would not understand.
+One in the unit of the membrane carries ``metadata=amount(words)``: it is scaled with the weights,
+limited as a threshold is, and handed to every engine.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,6 +23,34 @@ Array = npt.NDArray[Any]
 def since(schema: int) -> dict[str, int]:
     """Metadata of a field that schemas below *schema* do not know."""
     return {"since": schema}
+
+
+def amount(words: str, schema: int = 0) -> dict[str, Any]:
+    """Metadata of an array in the unit of the membrane; ``words`` name it in messages, ``schema``
+    is as in ``since`` (0: the first)."""
+    return {"since": schema, "amount": words}
+
+
+def amounts_of(value: Any) -> dict[str, Array]:
+    """The amounts that *value* has, by field."""
+    arrays = arrays_of(value)
+    return {f.name: arrays[f.name] for f in fields(value) if _words(f) and f.name in arrays}
+
+
+def words_of(kind: type) -> dict[str, str]:
+    """What messages call each amount of a dataclass."""
+    return {f.name: _words(f) for f in fields(kind) if _words(f)}
+
+
+def said_late(value: Any) -> dict[str, Array]:
+    """The arrays that *value* has beyond those of the first schema, by field."""
+    late = {f.name for f in fields(value) if _late(f)}
+    return {name: array for name, array in arrays_of(value).items() if name in late}
+
+
+def latest(*kinds: type) -> int:
+    """The latest schema that a field of *kinds* needs."""
+    return max((_late(f) for kind in kinds for f in fields(kind)), default=1) or 1
 
 
 def array_names(kind: type) -> dict[str, bool]:
@@ -54,6 +84,10 @@ def newest(values: Iterable[Any]) -> int:
 
 def _late(field: "Field[Any]") -> int:
     return int(field.metadata.get("since", 0))
+
+
+def _words(field: "Field[Any]") -> str:
+    return str(field.metadata.get("amount", ""))
 
 
 def _said(value: Any, field: "Field[Any]") -> bool:

@@ -15,6 +15,7 @@ A projection from a population to itself is a loop: its spikes count from the ne
 A readout never fires; its H[T] orders the classes, and with decay 1 H[T] / T is the mean logit.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tssd.errors import NetworkError
-from tssd.train.handover.fields import since
+from tssd.train.handover.fields import amount, said_late, words_of
 from tssd.train.handover.input_map import InputMap
 
 FloatArray = npt.NDArray[np.float64]
@@ -76,10 +77,12 @@ class FloatPopulation:
     kind: PopulationKind
     reset: Reset
     decay: FloatArray
-    threshold: FloatArray
+    threshold: FloatArray = field(metadata=amount("threshold"))
     bias: FloatArray
     synapse_decay: FloatArray | None = None  # None: no synaptic memory
-    reset_by: FloatArray | None = field(default=None, metadata=since(2))  # None: the threshold
+    reset_by: FloatArray | None = field(
+        default=None, metadata=amount("reset amount", 2)
+    )  # None: the threshold
 
     def __post_init__(self) -> None:
         check_reset(self.name, self.reset, self.reset_by is not None)
@@ -188,13 +191,23 @@ def depths(network: FloatNetwork) -> dict[str, int]:
     return depth
 
 
-def check_reset(name: str, reset: Reset, amount: bool) -> None:
+def check_reset(name: str, reset: Reset, given: bool) -> None:
     """Refuse an amount of a reset that subtracts nothing."""
-    if amount and reset is not Reset.SOFT:
+    if given and reset is not Reset.SOFT:
         raise NetworkError(
             f"population {name}: reset_by",
             found=f"an amount to subtract with the reset {reset}",
             allowed="one with a soft reset, else none",
+        )
+
+
+def check_known(population: FloatPopulation, known: Collection[str], what: str) -> None:
+    """Refuse parameters beyond the first schema's that *what* would leave out in silence."""
+    for name in said_late(population).keys() - set(known):
+        raise NetworkError(
+            f"population {population.name}: {name}",
+            found=f"a neuron with {words_of(type(population)).get(name, name)}",
+            allowed=f"what {what} can say: {', '.join(('threshold, decays, bias', *known))}",
         )
 
 

@@ -11,14 +11,21 @@ mean; a network without either is a ``tssd-float/1``.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from tssd import typed
 from tssd.errors import FileFormatError
-from tssd.train.handover.fields import array_names, arrays_of, newest, plain_from, plain_of
+from tssd.train.handover.fields import (
+    array_names,
+    arrays_of,
+    latest,
+    newest,
+    plain_from,
+    plain_of,
+)
 from tssd.train.handover.float_network import (
     AveragePool,
     FloatArray,
@@ -33,7 +40,7 @@ from tssd.train.handover.float_network import (
 from tssd.train.handover.input_map import InputMap
 
 AGAIN = "export the network again"
-SCHEMAS = ("tssd-float/1", "tssd-float/2")
+SCHEMAS = tuple(f"tssd-float/{n}" for n in range(1, 1 + max(2, latest(FloatPopulation))))
 NORM_ARRAYS = ("mean", "variance", "gain", "shift")
 GEOMETRY = ("stride", "padding", "dilation")
 
@@ -77,7 +84,7 @@ class FloatProjectionPart(msgspec.Struct, forbid_unknown_fields=True):
 class FloatHeaderPart(msgspec.Struct, forbid_unknown_fields=True):
     """The whole header."""
 
-    schema: Literal["tssd-float/1", "tssd-float/2"]
+    schema: str
     time_steps: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
     populations: list[FloatPopulationPart]
     projections: list[FloatProjectionPart]
@@ -94,7 +101,7 @@ def to_arrays(network: FloatNetwork) -> tuple[str, dict[str, FloatArray]]:
         arrays |= {f"entry/{x}": array for x, array in arrays_of(network.entry).items()}
     newer = 2 if network.entry is not None else 1
     header = {
-        "schema": SCHEMAS[max(newest(network.populations), newer) - 1],
+        "schema": f"tssd-float/{max(newest(network.populations), newer)}",
         "time_steps": network.time_steps,
         "populations": [plain_of(p) for p in network.populations],
         "projections": [_projection_header(j) for j in network.projections],
@@ -107,6 +114,9 @@ def from_arrays(
 ) -> FloatNetwork:
     """The exact inverse; anything missing or of another schema raises FileFormatError."""
     table: Any = msgspec.to_builtins(typed.from_json(FloatHeaderPart, header, where, hint=AGAIN))
+    if table["schema"] not in SCHEMAS:
+        found = f"schema {table['schema']!r}"
+        raise FileFormatError(where, found=found, allowed=", ".join(SCHEMAS), hint=AGAIN)
     try:
         return FloatNetwork(
             tuple(_population(p, i, arrays) for i, p in enumerate(table["populations"])),

@@ -31,6 +31,7 @@ from tssd.train.handover.float_network import (
     FloatProjection,
     PopulationKind,
     Reset,
+    check_known,
     depths,
 )
 from tssd.train.handover.float_run import ImageArray
@@ -38,6 +39,7 @@ from tssd.train.handover.input_map import InputMap
 from tssd.train.handover.linear import linear_map
 from tssd.train.networks.neuron import NeuronModel, spike
 
+KNOWN = ("reset_by",)
 WIDTH = 1.0  # of the rectangular surrogate gradient, as in training
 
 
@@ -211,6 +213,7 @@ class _Neurons(nn.Module):
 
     def __init__(self, p: FloatPopulation) -> None:
         super().__init__()
+        check_known(p, KNOWN, "the torch module")
         self.kind, self.reset = p.kind, p.reset
         self.bias = nn.Parameter(_tensor(p.bias))
         keep = None if p.synapse_decay is None else _tensor(p.synapse_decay)

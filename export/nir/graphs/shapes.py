@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tssd.export.nir.graphs.graph import FloatArray, Graph
+from tssd.train.handover.fields import amounts_of
 from tssd.train.handover.float_network import FloatNetwork, FloatProjection, ProjectionKind
 from tssd.train.handover.geometry import Shape
 
@@ -54,7 +55,7 @@ LARGEST = 1e15  # of weights, biases and thresholds once the gain is taken out
 def check_range(graph: Graph, network: FloatNetwork) -> None:
     """Refuse what is not finite, and magnitudes beyond all use."""
     groups: dict[str, tuple[FloatArray, ...]] = {
-        p.name: (p.threshold, p.bias, p.subtracted) for p in network.populations
+        p.name: (p.bias, *amounts_of(p).values()) for p in network.populations
     }
     for j in network.projections:
         name = f"way {j.source} -> {j.target}"

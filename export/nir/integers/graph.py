@@ -32,6 +32,7 @@ from tssd.calibration.int_network import (
     lag,
 )
 from tssd.calibration.integer import WEIGHT_SHIFT
+from tssd.calibration.neuron import parameters
 from tssd.errors import NetworkError
 from tssd.export.nir.integers.metadata import graph_metadata, neuron_metadata
 from tssd.export.nir.integers.nodes import (
@@ -48,6 +49,9 @@ from tssd.export.nir.integers.nodes import (
 from tssd.train.handover.float_network import FloatArray
 
 __all__ = ["DT_SECONDS", "NirMode", "to_nir"]
+
+
+SPELLED = ("keep_u", "keep_v", "threshold", "subtracted")  # what plain nodes say
 
 
 class NirMode(StrEnum):
@@ -158,6 +162,7 @@ class _GraphBuilder:
 
     def _soft_reset(self, population: Population, name: str, about: dict[str, Any]) -> str:
         """membrane -> Threshold (the population's name) -> Scale(-beta reset_by) -> membrane."""
+        parameters(population, SPELLED)
         amount = np.broadcast_to(population.subtracted, population.shape).astype(np.float64)
         threshold = np.broadcast_to(population.vth, population.shape).astype(np.float64)
         self._put(name, nir.Threshold(float_exact(threshold)), about)

@@ -13,6 +13,7 @@ import numpy as np
 from tssd import __version__
 from tssd.calibration.int_network import IntNetwork, Population, Reset
 from tssd.calibration.integer import STATE_BITS, UNIT
+from tssd.train.handover.fields import said_late
 
 SCHEMA = "tssd-nir/1"
 RESET_WORDS = {Reset.HARD: "zero", Reset.SOFT: "subtract", Reset.NONE: "none"}
@@ -23,7 +24,7 @@ def graph_metadata(
 ) -> dict[str, Any]:
     """The whole network: time, discretisation, reset, readout."""
     resets = {RESET_WORDS[p.reset] for p in network.populations if p.reset is not Reset.NONE}
-    own = any(p.reset_by is not None for p in network.populations)
+    own = any(said_late(p) for p in network.populations)
     return {
         "schema": SCHEMA,
         "producer": f"tssd {__version__}",
@@ -54,8 +55,8 @@ def neuron_metadata(population: Population) -> dict[str, Any]:
     about: dict[str, Any] = {"population": population.name, "kind": str(population.kind)}
     if not population.has_state:
         return about
-    if population.reset_by is not None:
-        about["reset_by"] = np.broadcast_to(population.reset_by, population.shape).copy()
+    for name, array in said_late(population).items():
+        about[name] = np.broadcast_to(array, population.shape).copy()
     if population.channel_scales:
         about["channel_scales"] = np.array(population.channel_scales)
     return about | {

@@ -16,6 +16,7 @@ from tssd.export.nir.integers.graph import NirMode
 from tssd.export.nir.integers.nodes import in_weight_units, plain_weight
 from tssd.export.nir.integers.read import read_nir
 from tssd.export.nir.integers.write import write_nir
+from tssd.train.handover.fields import array_names, said_late
 
 
 def check_round_trip(network: IntNetwork, mode: NirMode = NirMode.COMPATIBLE) -> list[Contract]:
@@ -86,10 +87,14 @@ def _wrong_thresholds(network: IntNetwork, node: Any) -> int:
         return 0
     population = network.population(str(node.metadata["population"]))
     wrong = int((threshold != np.broadcast_to(population.vth, population.shape)).sum())
-    if population.reset_by is None:
-        return wrong + ("reset_by" in node.metadata)
-    amount = np.asarray(node.metadata.get("reset_by", np.nan))
-    return wrong + int((amount != np.broadcast_to(population.reset_by, population.shape)).sum())
+    said = said_late(population)
+    for name in (name for name, always in array_names(Population).items() if not always):
+        if name in said:
+            amount = np.asarray(node.metadata.get(name, np.nan))
+            wrong += int((amount != np.broadcast_to(said[name], population.shape)).sum())
+        else:
+            wrong += name in node.metadata
+    return wrong
 
 
 def _wrong_decays(network: IntNetwork, node: Any, dt: float) -> int:

@@ -11,7 +11,7 @@ from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIFReset
 from lava.utils.weightutils import SignMode
 from model import Model, Population, Projection, to_lava
-from tssd_processes.processes import DelayLine, OurLif, Relay
+from tssd_processes.processes import LEVELS, DelayLine, OurLif, Relay
 
 NEVER = 131072  # vth << 6 = 2**23, above the saturation value of v
 PAYLOAD_BITS = 24
@@ -106,11 +106,14 @@ def _lif(population: Population, offset: int, interval: int, schedule: Any = Non
         "reset_interval": interval,
         "reset_offset": offset % interval,
     }
-    if schedule is None and (never or population.reset == "hard"):
+    levels = {name: _parameter(array, rank) for name, array in population.levels.items()}
+    unknown = sorted(set(levels) - set(LEVELS))
+    if unknown:
+        raise Refused(f"population {population.name}: a neuron with {', '.join(unknown)}")
+    if schedule is None and not levels and (never or population.reset == "hard"):
         return LIFReset(**parameters)
     kind = "none" if never else population.reset
-    amount = None if population.reset_by is None else _parameter(population.reset_by, rank)
-    return OurLif(reset_kind=kind, reset_by=amount, schedule=schedule, **parameters)
+    return OurLif(reset_kind=kind, levels=levels, schedule=schedule, **parameters)
 
 
 def _parameter(array: Any, rank: int) -> Any:

@@ -1,15 +1,13 @@
-"""The integer network (schemas tssd-int/1 to /3) without tssd: from its flat arrays.
+"""The integer network without tssd: from its flat arrays (schemas tssd-int/...).
 
 Arrays keep tssd's layout (C, H, W); Lava wants (W, H, C): ``to_lava`` and ``from_lava``.
 """
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-
-SCHEMAS = ("tssd-int/1", "tssd-int/2", "tssd-int/3")  # the third adds scales of the float network
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Population:
     dv: Any
     vth: Any
     bias_mant: Any
-    reset_by: Any = None  # None: vth
+    levels: Any = field(default_factory=dict)  # what later schemas brought, as reset_by
 
     @property
     def lava_shape(self) -> Any:
@@ -67,8 +65,6 @@ class Model:
 def build(header: str, arrays: Any) -> Model:
     """The model of a JSON header and arrays by key."""
     table = json.loads(header)
-    if table["schema"] not in SCHEMAS:
-        raise ValueError("schema {!r}, this runner reads {}".format(table["schema"], SCHEMAS))
     names = [p["name"] for p in table["populations"]]
     return Model(
         [_population(p, i, arrays) for i, p in enumerate(table["populations"])],
@@ -87,14 +83,17 @@ from_lava = to_lava  # its own inverse
 
 
 def _population(table: Any, i: int, arrays: Any) -> Population:
-    keys = {f.name: f"population/{i}/{f.name}" for f in fields(Population)}
-    parameters = {label: np.asarray(arrays[key]) for label, key in keys.items() if key in arrays}
+    prefix, own = f"population/{i}/", {f.name for f in fields(Population)}
+    found = {k[len(prefix) :]: np.asarray(x) for k, x in arrays.items() if k.startswith(prefix)}
+    levels = {name: x for name, x in found.items() if name not in own}
+    parameters = {name: x for name, x in found.items() if name in own}
     return Population(
         table["name"],
         tuple(table["shape"]),
         table["kind"],
         table["reset"],
         table["bias_exp"],
+        levels=levels,
         **parameters,
     )
 

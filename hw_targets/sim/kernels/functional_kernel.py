@@ -12,6 +12,8 @@ from tssd.hw_targets.sim.kernels.jit import Block, Rows, Words, compiled
 _LIMIT = 1 << 23
 _TURN = 1 << 24
 HARD, SOFT, NONE = range(3)
+PARAMETERS = ("keep_u", "keep_v", "threshold", "subtracted")  # rows of ``Neurons.p``
+KEEP_U, KEEP_V, THRESHOLD, SUBTRACTED = range(4)
 
 # a row of the table of wires: where its parts begin in the shared arrays, then its numbers
 (
@@ -46,8 +48,8 @@ class Arriving(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """A population with state. ``state`` (2, neurons) u and v; ``p`` (4, neurons) 4096 - du,
-    4096 - dv, threshold << 6, what a soft reset subtracts << 6; ``bias`` (1 or steps, neurons);
+    """A population with state. ``state`` (2, neurons) u and v; ``p`` (4, neurons): ``PARAMETERS``;
+    ``bias`` (1 or steps, neurons);
     ``fired`` flags, and the same memory as words of eight; ``trace`` (steps, 2, neurons) takes the
     states after each step, or has no rows. ``own``: the last rows of ``Arriving.first``, one for
     each loop, written as the neurons fire.
@@ -120,14 +122,14 @@ def fire(total: Words, touched: Words, n: Neurons, bias: Words, reset: int, fire
     """Update every neuron and say which fire; ``total`` is zero afterwards."""
     u_state, v_state, p, fired = n.state[0], n.state[1], n.p, n.fired
     for i in range(len(total)):
-        u, v = _decayed(u_state[i], p[0, i]), v_state[i]
+        u, v = _decayed(u_state[i], p[KEEP_U, i]), v_state[i]
         touched[i] |= (u != 0) | (v != 0) | (bias[i] != 0)
         u += total[i] << 6
         total[i] = 0
         u = u - _TURN if u > _LIMIT else (u + _TURN if u <= -_LIMIT else u)
-        v = min(max(_decayed(v, p[1, i]) + u + bias[i], 1 - _LIMIT), _LIMIT - 1)
-        spike = (v > p[2, i]) & fires
-        after = v if reset == NONE else (v - p[3, i] if reset == SOFT else 0)
+        v = min(max(_decayed(v, p[KEEP_V, i]) + u + bias[i], 1 - _LIMIT), _LIMIT - 1)
+        spike = (v > p[THRESHOLD, i]) & fires
+        after = v if reset == NONE else (v - p[SUBTRACTED, i] if reset == SOFT else 0)
         fired[i] = spike
         u_state[i], v_state[i] = u, after if spike else v
 

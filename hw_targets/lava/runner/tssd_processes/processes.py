@@ -19,22 +19,23 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import PyLifResetModelBitAcc
 from lava.proc.lif.process import LIFReset
 
+LEVELS = ("reset_by",)  # what a soft reset subtracts; without it, vth
 STATES = ("u", "v")  # the variables of a neuron process, named as the integer neuron's
 
 
 class OurLif(LIFReset):  # type: ignore[misc]
     """LIFReset with a choice of reset (hard, soft, none) and, on request, a bias per step.
 
-    ``reset_by``: what a soft reset subtracts, in weight units; None: vth. ``schedule``: None, or
-    the bias mantissas (steps, *shape).
+    ``levels``: what stock Lava has no word for, in weight units, by name: ``LEVELS``.
+    ``schedule``: None, or the bias mantissas (steps, *shape).
     """
 
     def __init__(
-        self, *, reset_kind: str, reset_by: Any = None, schedule: Any = None, **parameters: Any
+        self, *, reset_kind: str, levels: Any, schedule: Any = None, **parameters: Any
     ) -> None:
         super().__init__(**parameters)
         self.proc_params["reset_kind"] = reset_kind
-        self.proc_params["reset_by"] = reset_by
+        self.proc_params["levels"] = levels
         self.proc_params["schedule"] = schedule
 
 
@@ -57,7 +58,7 @@ class OurLifModel(PyLifResetModelBitAcc):  # type: ignore[misc]
         if kind == "hard":
             super().reset_voltage(spike_vector)
         elif kind == "soft":
-            amount = self.proc_params["reset_by"]
+            amount = self.proc_params["levels"].get("reset_by")
             amount = self.effective_vth if amount is None else amount * (1 << 6)
             self.v[spike_vector] -= np.broadcast_to(amount, self.v.shape)[spike_vector]
 
