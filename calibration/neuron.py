@@ -39,8 +39,8 @@ def parameters(population: Population, read: Collection[str] = PARAMETERS) -> di
     """What ``step`` reads of a population beside its bias, in the units of its states: decays as
     what is kept, in 4096ths, and levels in membrane units.
 
-    ``read``: those that the caller acts on, in its order. A rule that needs another is refused: no
-    engine runs a neuron of which it knows only half.
+    ``read``: those that the caller acts on; what a neuron has of them comes in that order. A rule
+    that needs another is refused: no engine runs a neuron of which it knows only half.
     """
     known = {"keep_u": DECAY_ONE - population.du, "keep_v": DECAY_ONE - population.dv}
     known |= {name: level << WEIGHT_SHIFT for name, level in population.levels.items()}
@@ -52,7 +52,7 @@ def parameters(population: Population, read: Collection[str] = PARAMETERS) -> di
                 allowed=f"{', '.join(read)}: what runs here",
                 hint="an engine that has the whole rule; the definition itself does",
             )
-    return {name: known[name] for name in read}
+    return {name: known[name] for name in read if name in known}
 
 
 def rest(population: Population, batch: int) -> State:

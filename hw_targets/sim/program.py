@@ -121,7 +121,7 @@ def _layer(
         _channel_last(np.arange(population.neurons).reshape(population.shape)),
         dtype,
         _wires(network, incoming, shifts, late, ones, zeros, dtype),
-        _spread(population, *parameters(population, k.PARAMETERS).values()).astype(dtype),
+        _spread(population, *_rows(population)).astype(dtype),
         _spread(population, population.bias).astype(dtype),
     )
     fires = population.kind not in (PopulationKind.RELAY, PopulationKind.INPUT)
@@ -177,6 +177,15 @@ def _fits_32_bits(population: Population, total: int, bias: int) -> bool:
     levels = [int(np.abs(x).max(initial=0)) for x in population.levels.values()]
     most = 2 * STATE_LIMIT if memory else _NARROW // 2
     return current <= most and max(bias, max(levels) << WEIGHT_SHIFT) < _NARROW // 4
+
+
+def _rows(population: Population) -> list[IntArray]:
+    """The parameters as rows of the kernel, neutral ones where the neuron has none."""
+    found = parameters(population, k.PARAMETERS)
+    return [
+        found[name] if name in found else np.array(k.NEUTRAL[name], np.int64)
+        for name in k.PARAMETERS
+    ]
 
 
 def _spread(population: Population, *parameters: IntArray) -> IntArray:

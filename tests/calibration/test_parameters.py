@@ -141,6 +141,16 @@ def test_an_engine_that_lacks_it_refuses_the_network_by_its_name(name: str) -> N
     ENGINES[name](with_floor(NETWORK, None))
 
 
+def test_the_simulator_s_row_is_neutral_where_a_neuron_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(program.k, "PARAMETERS", (*PARAMETERS, "floor"))
+    monkeypatch.setattr(program.k, "NEUTRAL", {"floor": 7})
+    rows = {x.population.name: x.parameters[4] for x in program.prepare(FLOORED).layers}
+    assert set(rows.pop(NAME)) == {90 << 6}
+    assert {int(x) for row in rows.values() for x in row} == {7}
+
+
 def test_netx_finds_it() -> None:
     mine = {str(f) for f in check_netx(FLOORED)} - {str(f) for f in check_netx(NETWORK)}
     assert len(mine) == 1

@@ -14,6 +14,7 @@ _TURN = 1 << 24
 HARD, SOFT, NONE = range(3)
 PARAMETERS = ("keep_u", "keep_v", "threshold", "subtracted")  # rows of ``Neurons.p``
 KEEP_U, KEEP_V, THRESHOLD, SUBTRACTED = range(4)
+NEUTRAL: dict[str, int] = {}  # the row of a parameter that a neuron may lack
 
 # a row of the table of wires: where its parts begin in the shared arrays, then its numbers
 (
