@@ -26,7 +26,7 @@ from tssd.train.config import Method, ReadoutLogit, TrainConfig
 from tssd.train.handover.costs import costs
 from tssd.train.loop.memory import keep_freed_pages
 from tssd.train.losses.distill import losses
-from tssd.train.networks.models import WEAK, build
+from tssd.train.networks.models import WEAK, build_stages
 from tssd.train.networks.network import READOUT, SpikingNet, Unrolling, scale_to_unit_current
 from tssd.train.networks.strip import strip
 
@@ -64,7 +64,7 @@ def side(name: str, model: str, readout: ReadoutLogit) -> Callable[[], None]:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(batch, *SHAPE, generator=generator)
     labels = torch.randint(0, CLASSES, (batch,), generator=generator)
-    net = build(config, SHAPE, CLASSES).train()
+    net = build_stages(config, SHAPE, CLASSES).train()
     scale_to_unit_current(net, images, config.student_steps)
     steps = config.teacher_steps
     if name == "tssd":
@@ -163,7 +163,7 @@ def memory_rows(models: list[str]) -> list[Row]:
 
 def without_heads(net: SpikingNet, config: TrainConfig) -> SpikingNet:
     """A network built without heads that has the same weights."""
-    plain = build(
+    plain = build_stages(
         TrainConfig(model=config.model, method=Method.CE), net.input_shape, CLASSES
     ).eval()
     weights = net.state_dict()
@@ -177,7 +177,7 @@ def head_rows(models: list[str]) -> list[Row]:
     found: list[Row] = []
     for model in models:
         config = TrainConfig(model=model)
-        net = build(config, SHAPE, CLASSES).eval()
+        net = build_stages(config, SHAPE, CLASSES).eval()
         scale_to_unit_current(net, torch.from_numpy(images).float() / 255, 4)
         counts = [
             round(16 * costs(strip(candidate, images, 4), images).total_synops)

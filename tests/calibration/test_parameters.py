@@ -25,6 +25,7 @@ from tssd.export.nir.integers.roundtrip import check_plain_nir
 from tssd.export.onnx import float_graph, graph
 from tssd.hw_targets.gpu import engine as gpu
 from tssd.hw_targets.sim import program
+from tssd.hw_targets.sim.kernels import functional_kernel
 from tssd.inspecting import difference
 from tssd.train.handover.fields import amount
 from tssd.train.handover.float_network import (
@@ -144,8 +145,8 @@ def test_an_engine_that_lacks_it_refuses_the_network_by_its_name(name: str) -> N
 def test_the_simulator_s_row_is_neutral_where_a_neuron_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(program.k, "PARAMETERS", (*PARAMETERS, "floor"))
-    monkeypatch.setattr(program.k, "NEUTRAL", {"floor": 7})
+    monkeypatch.setattr(functional_kernel, "PARAMETERS", (*PARAMETERS, "floor"))
+    monkeypatch.setattr(functional_kernel, "NEUTRAL", {"floor": 7})
     rows = {x.population.name: x.parameters[4] for x in program.prepare(FLOORED).layers}
     assert set(rows.pop(NAME)) == {90 << 6}
     assert {int(x) for row in rows.values() for x in row} == {7}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tssd.train.data.splits import ByteArray, LabelArray
 from tssd.train.loop.checkpoint import DEPLOYED
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import SpikingNet, Unrolling
+from tssd.train.networks.network import Unrolled, Unrolling
 
 
 class Average:
@@ -36,7 +36,7 @@ class Average:
                 self.values[name].copy_(value)
 
 
-def deployed_copy(net: SpikingNet, average: Average | None, always: bool = False) -> SpikingNet:
+def deployed_copy(net: Unrolled, average: Average | None, always: bool = False) -> Unrolled:
     """*net* with the averaged weights; *net* itself where there are none, unless *always*."""
     if average is None and not always:
         return net
@@ -48,7 +48,7 @@ def deployed_copy(net: SpikingNet, average: Average | None, always: bool = False
 
 @torch.no_grad()
 def estimate_norms(
-    net: SpikingNet, batches: Iterable[tuple[ByteArray, LabelArray]], count: int, steps: int
+    net: Unrolled, batches: Iterable[tuple[ByteArray, LabelArray]], count: int, steps: int
 ) -> None:
     """Running statistics := their mean over *count* training batches of *steps* steps."""
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]

@@ -24,8 +24,8 @@ from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError, refusing
 from tssd.train.config import TrainConfig, recorded
 from tssd.train.networks.models import build
-from tssd.train.networks.network import SpikingNet
-from tssd.train.networks.user_module import check_named
+from tssd.train.networks.network import SpikingNet, Unrolled
+from tssd.train.networks.user_module import UserNet, check_named
 
 CHECKPOINT = "checkpoint.safetensors"
 Sides = Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]], msgspec.Meta(max_length=4)]
@@ -65,7 +65,7 @@ class Checkpoint:
 
 def save_checkpoint(
     path: Path,
-    net: SpikingNet,
+    net: Unrolled,
     optimizer: torch.optim.Optimizer | None,
     config: TrainConfig,
     classes: tuple[str, ...],
@@ -136,7 +136,9 @@ def load_weights(
     net.load_state_dict(found)
 
 
-def load_net(run_folder: Path, module: str | None = None) -> tuple[SpikingNet, Checkpoint]:
+def load_net(
+    run_folder: Path, module: str | None = None
+) -> tuple[SpikingNet | UserNet, Checkpoint]:
     """The network to deploy of a run folder (in evaluation mode) and its checkpoint.
 
     A run of a user's own module is built by that module's code, which runs only if *module* names

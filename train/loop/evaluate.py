@@ -8,7 +8,7 @@ import torch
 from tssd.train.data.data_sets import ByteArray, LabelArray, Split
 from tssd.train.data.events import Framing, frames
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import READOUT, SpikingNet, Unrolling
+from tssd.train.networks.network import READOUT, Unrolled, Unrolling
 
 
 def go_on() -> None:
@@ -17,7 +17,7 @@ def go_on() -> None:
 
 @torch.no_grad()
 def step_logits(
-    net: SpikingNet,
+    net: Unrolled,
     images: ByteArray,
     steps: int,
     batch: int = 250,
@@ -40,7 +40,7 @@ def step_logits(
 
 
 def accuracies(
-    net: SpikingNet,
+    net: Unrolled,
     split: Split,
     steps: int,
     reslice: Framing | None = None,

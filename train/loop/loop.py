@@ -45,11 +45,10 @@ from tssd.train.loop.evaluate import accuracies
 from tssd.train.loop.memory import keep_freed_pages
 from tssd.train.loop.schedule import make_optimizer, rate
 from tssd.train.loop.step import update
-from tssd.train.losses.regularise import reach
 from tssd.train.networks import distributed
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import WEAK, build
-from tssd.train.networks.network import SpikingNet, scale_to_unit_current
+from tssd.train.networks.network import Unrolled
 
 HEADS = f"net.stages.{WEAK}"  # tensors of weak classifiers in a checkpoint
 Batch = tuple[ByteArray, LabelArray]
@@ -64,7 +63,7 @@ def quiet(epoch: int, batch: int, means: dict[str, float]) -> None:
 class Trained:
     """The outcome: the network to deploy, position (with history) and accuracies in per cent."""
 
-    net: SpikingNet
+    net: Unrolled
     position: Position
     accuracy: dict[str, Any]
 
@@ -77,7 +76,7 @@ class _Work:
     data: Dataset
     training: Split
     folder: Path
-    net: SpikingNet
+    net: Unrolled
     optimizer: torch.optim.Optimizer
     average: Average | None
     position: Position
@@ -165,7 +164,7 @@ def _prepare(
     training = data.train.first(config.train_limit)
     _check_batches(config, len(training))
     net = build(config, data.shape, len(data.classes)).to(device)
-    if config.norm_batches and not net.specs:
+    if config.norm_batches and not net.layered:
         raise ConfigError(
             "training: norm_batches", found=str(config.norm_batches), allowed="0 with --model a:b"
         )
@@ -180,7 +179,7 @@ def _prepare(
     average = Average(net, config.ema, tensors) if config.ema else None
     if distributed.rank() == 0:
         write_bytes(folder / run_folder.CONFIG, config.to_toml().encode())
-    connected = reach(net) if net.specs else {}
+    connected = net.connections()
     if config.synop_weight and not connected:
         raise ConfigError(
             "training: synop_weight", found=str(config.synop_weight), allowed="0 with --model a:b"
@@ -202,11 +201,11 @@ def _check_batches(config: TrainConfig, samples: int) -> None:
         )
 
 
-def _begin(net: SpikingNet, config: TrainConfig, training: Split, start_from: Path | None) -> None:
+def _begin(net: Unrolled, config: TrainConfig, training: Split, start_from: Path | None) -> None:
     """First weights: those of another run, or the initialisation scaled on a training batch."""
     if start_from is None:
         images = to_current(training.images[:128]).to(next(net.parameters()).device)
-        scale_to_unit_current(net, images, config.student_steps)
+        net.wake(images, config.student_steps)
         return
     path = start_from / CHECKPOINT
     heads = {k: v for k, v in net.state_dict(prefix="net.").items() if k.startswith(HEADS)}
@@ -216,7 +215,7 @@ def _begin(net: SpikingNet, config: TrainConfig, training: Split, start_from: Pa
 
 
 def _resume(
-    path: Path, net: SpikingNet, optimizer: torch.optim.Optimizer, config: TrainConfig
+    path: Path, net: Unrolled, optimizer: torch.optim.Optimizer, config: TrainConfig
 ) -> tuple[Position, dict[str, torch.Tensor]]:
     checkpoint = read_checkpoint(path)
     then = checkpoint.config.to_table()
@@ -331,7 +330,7 @@ def _finish(work: _Work, begun_from: str | None) -> Trained:
 
 
 def _final_accuracy(
-    net: SpikingNet, config: TrainConfig, data: Dataset, check: Callable[[], None]
+    net: Unrolled, config: TrainConfig, data: Dataset, check: Callable[[], None]
 ) -> dict[str, Any]:
     steps = max(config.steps(config.epochs))
     resliced = config.teacher_frames is TeacherFrames.RESLICED

@@ -11,11 +11,11 @@ from tssd.train.losses.distill import losses
 from tssd.train.losses.regularise import penalties
 from tssd.train.networks import distributed
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import READOUT, SpikingNet, Unrolling
+from tssd.train.networks.network import READOUT, Unrolled, Unrolling
 
 
 def update(
-    net: SpikingNet,
+    net: Unrolled,
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
     images: ByteArray,
@@ -65,7 +65,7 @@ def update(
     return {name: value.item() for name, value in found.items()}
 
 
-def _heads(net: SpikingNet, config: TrainConfig) -> list[str]:
+def _heads(net: Unrolled, config: TrainConfig) -> list[str]:
     if not config.method.spatial:
         return []
     if not net.heads:

@@ -18,10 +18,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from tssd.train.config import TrainConfig
-from tssd.train.handover.costs import connections
 from tssd.train.networks import distributed
-from tssd.train.networks.network import SpikingNet
-from tssd.train.networks.strip import deployed
 
 
 @dataclass(frozen=True)
@@ -59,16 +56,6 @@ def operations(rates: Mapping[str, Tensor], reach: Mapping[str, float], steps: i
     times the number of neurons."""
     parts = [rate * (steps * reach[name]) for name, rate in rates.items()]
     return torch.stack(parts).sum()
-
-
-def reach(net: SpikingNet) -> dict[str, float]:
-    """Connections out of each population of the deployed network."""
-    network = deployed(net, 1)
-    shapes = {p.name: p.shape for p in network.populations}
-    found = dict.fromkeys(shapes, 0.0)
-    for projection in network.projections:
-        found[projection.source] += connections(projection, shapes[projection.source])
-    return found
 
 
 def layer_weights(net: nn.Module) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,6 +11,9 @@ from tssd.train.config import TrainConfig, WeakDesign
 from tssd.train.networks.network import READOUT, SpikingNet
 from tssd.train.networks.neuron import NeuronModel
 from tssd.train.networks.stages import LinkSpec, StageSpec
+
+if TYPE_CHECKING:
+    from tssd.train.networks.user_module import UserNet
 
 WEAK = "weak"
 Stages = tuple[StageSpec, ...]
@@ -219,10 +223,17 @@ def with_weak_classifier(
     return (*stages, added, readout(weak, classes, extra))
 
 
-def build(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> SpikingNet:
+def build(
+    config: TrainConfig, input_shape: tuple[int, ...], classes: int
+) -> "SpikingNet | UserNet":
     """The network of *config*, initialised from its seed; ``pkg.module:build`` is a user's."""
     if ":" in config.model:
-        return _users(config, input_shape, classes)
+        return build_users(config, input_shape, classes)
+    return build_stages(config, input_shape, classes)
+
+
+def build_stages(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> SpikingNet:
+    """A built-in network."""
     if config.model not in MODELS:
         raise unknown_name("training: model", f"model {config.model!r}", config.model, MODELS)
     stages = MODELS[config.model](ModelPlan(input_shape, classes, config.width, config.depth))
@@ -244,7 +255,8 @@ def build(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> Sp
         return SpikingNet(stages, input_shape, neuron, config.learn_leak)
 
 
-def _users(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> SpikingNet:
+def build_users(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> "UserNet":
+    """What a user's function returns, made trainable."""
     from tssd.train.networks.user_module import UserNet, build_module
 
     with torch.random.fork_rng(devices=[]):

@@ -11,6 +11,7 @@ run without gradient, from the membranes that the head left.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -209,7 +210,58 @@ def _repeat(data: Tensor, steps: int, static: bool) -> Tensor:
     return data.repeat(steps, *[1] * (data.dim() - 1)) if static else data
 
 
-class SpikingNet(nn.Module):
+class Unrolled(nn.Module, ABC):
+    """What is trained: logits of readouts over time. Its kinds are ``SpikingNet``, whose layers are
+    known, and ``user_module.UserNet``, a user's module."""
+
+    input_shape: tuple[int, ...]
+
+    @property
+    @abstractmethod
+    def readouts(self) -> list[str]:
+        """The names of its readouts, the main one and the weak classifiers."""
+
+    @property
+    def heads(self) -> list[str]:
+        """The weak classifiers: all readouts but the main one."""
+        return [name for name in self.readouts if name != READOUT]
+
+    @property
+    @abstractmethod
+    def layered(self) -> bool:
+        """Whether its layers are known, and their statistics may be estimated anew."""
+
+    @abstractmethod
+    def connections(self) -> dict[str, float]:
+        """Out of each population that is deployed; {} where the layers are not known."""
+
+    @abstractmethod
+    def wake(self, images: Tensor, steps: int) -> None:
+        """First weights with which its neurons fire on *images*."""
+
+    @abstractmethod
+    def run_with_rates(
+        self, images: Tensor, run: Unrolling, outputs: Sequence[str] = (READOUT,)
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What ``run`` gives, and the spikes per neuron and step over the head, of every deployed
+        population."""
+
+    def run(
+        self, images: Tensor, run: Unrolling, outputs: Sequence[str] = (READOUT,)
+    ) -> dict[str, Tensor]:
+        """Logits (T_s + tail, B, classes) of every readout in *outputs*, step by step.
+
+        *images* are (B, C, H, W), the same at every step, or (T, B, C, H, W) with at least
+        T_s + tail frames.
+        """
+        return self.run_with_rates(images, run, outputs)[0]
+
+    def forward(self, images: Tensor, steps: int = 4) -> Tensor:
+        batch = images.shape[0] if images.dim() == 4 else images.shape[1]
+        return self.run(images, Unrolling(batch, steps))[READOUT]
+
+
+class SpikingNet(Unrolled):
     """Stages in topological order; ``net(images)`` gives the logits of the main readout."""
 
     def __init__(
@@ -244,13 +296,20 @@ class SpikingNet(nn.Module):
         return stage
 
     @property
-    def readouts(self) -> list[str]:
-        return [spec.name for spec in self.specs if not spec.spiking and not spec.relay]
+    def layered(self) -> bool:
+        return True
+
+    def connections(self) -> dict[str, float]:
+        from tssd.train.networks.strip import reach  # which stands on this file
+
+        return reach(self)
+
+    def wake(self, images: Tensor, steps: int) -> None:
+        scale_to_unit_current(self, images, steps)
 
     @property
-    def heads(self) -> list[str]:
-        """The weak classifiers: all readouts but the main one."""
-        return [name for name in self.readouts if name != READOUT]
+    def readouts(self) -> list[str]:
+        return [spec.name for spec in self.specs if not spec.spiking and not spec.relay]
 
     def reachable(self, outputs: Sequence[str]) -> list[str]:
         """The stages that *outputs* depend on, in order: a walk backwards through the links."""
@@ -260,20 +319,9 @@ class SpikingNet(nn.Module):
                 wanted.update(self.stage(spec.name).sources)
         return [spec.name for spec in self.specs if spec.name in wanted]
 
-    def run(
-        self, images: Tensor, run: Unrolling, outputs: Sequence[str] = (READOUT,)
-    ) -> dict[str, Tensor]:
-        """Logits (T_s + tail, B, classes) of every readout in *outputs*, step by step.
-
-        *images* are (B, C, H, W), the same at every step, or (T, B, C, H, W) with at least
-        T_s + tail frames.
-        """
-        return self.run_with_rates(images, run, outputs)[0]
-
     def run_with_rates(
         self, images: Tensor, run: Unrolling, outputs: Sequence[str] = (READOUT,)
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Also the spikes per neuron and step over the head, of every deployed population."""
         emitted = self.emit(images, run, self.reachable(outputs))
         deployed = [n for n in self.reachable([READOUT]) if self.stage(n).spiking and n in emitted]
         rates = {name: emitted[name].head.mean() for name in deployed}
@@ -285,10 +333,6 @@ class SpikingNet(nn.Module):
         for name in stages:
             emitted[name] = self.stage(name)(emitted, run, self.neuron)
         return emitted
-
-    def forward(self, images: Tensor, steps: int = 4) -> Tensor:
-        batch = images.shape[0] if images.dim() == 4 else images.shape[1]
-        return self.run(images, Unrolling(batch, steps))[READOUT]
 
 
 def _input_span(images: Tensor, run: Unrolling) -> Span:

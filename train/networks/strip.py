@@ -13,6 +13,7 @@ from tssd.contracts import check, require
 from tssd.errors import NetworkError
 from tssd.train.data.data_sets import ByteArray
 from tssd.train.handover.compose import through
+from tssd.train.handover.costs import connections
 from tssd.train.handover.float_network import (
     AveragePool,
     FloatArray,
@@ -25,13 +26,13 @@ from tssd.train.handover.float_network import (
     Reset,
 )
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.network import READOUT, SpikingNet, Stage, StageLink, Unrolling
+from tssd.train.networks.network import READOUT, SpikingNet, Stage, StageLink, Unrolled, Unrolling
 
 KNOWN = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.Identity)
 
 
 def strip(
-    net: SpikingNet, example: ByteArray, time_steps: int, output: str = READOUT
+    net: Unrolled, example: ByteArray, time_steps: int, output: str = READOUT
 ) -> FloatNetwork:
     """The part of *net* that *output* depends on, as populations and projections.
 
@@ -39,7 +40,7 @@ def strip(
     bit-equal on it (ContractError). Raises NetworkError for a layer that has no counterpart and
     for weights that are not finite, naming the module.
     """
-    if not net.specs:
+    if not isinstance(net, SpikingNet):
         raise NetworkError(
             "strip",
             found="a user's module, which has no stages",
@@ -65,6 +66,16 @@ def deployed(net: SpikingNet, time_steps: int, output: str = READOUT) -> FloatNe
             populations.append(_population(net, stage))
     kept = [projection for p in populations[1:] for projection in into[p.name]]
     return FloatNetwork(tuple(populations), tuple(kept), time_steps)
+
+
+def reach(net: SpikingNet) -> dict[str, float]:
+    """Connections out of each population of the deployed network."""
+    network = deployed(net, 1)
+    shapes = {p.name: p.shape for p in network.populations}
+    found = dict.fromkeys(shapes, 0.0)
+    for projection in network.projections:
+        found[projection.source] += connections(projection, shapes[projection.source])
+    return found
 
 
 def _check_layers(net: SpikingNet) -> None:

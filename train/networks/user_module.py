@@ -25,8 +25,7 @@ from torch import Tensor, nn
 
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, NetworkError
-from tssd.train.networks.network import READOUT, SpikingNet, Unrolling
-from tssd.train.networks.neuron import NeuronModel
+from tssd.train.networks.network import READOUT, Unrolled, Unrolling
 
 
 class WeakHead(nn.Module):
@@ -88,13 +87,24 @@ def build_module(model: str) -> nn.Module:
     return built
 
 
-class UserNet(SpikingNet):
-    """A user's module with the outputs of a SpikingNet; it has no stages (``specs`` is empty)."""
+class UserNet(Unrolled):
+    """A user's module, run step by step: its first output is the readout."""
 
     def __init__(self, module: nn.Module, input_shape: tuple[int, ...], classes: int) -> None:
-        super().__init__((), input_shape, NeuronModel())
-        self.module, self.classes = module, classes
+        super().__init__()
+        self.input_shape, self.classes = input_shape, classes
+        self.module = module
         self.outputs = self._outputs()
+
+    @property
+    def layered(self) -> bool:
+        return False
+
+    def connections(self) -> dict[str, float]:
+        return {}
+
+    def wake(self, images: Tensor, steps: int) -> None:
+        """Its weights are its author's."""
 
     @property
     def readouts(self) -> list[str]:

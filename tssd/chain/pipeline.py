@@ -7,7 +7,7 @@ export before anything is written.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
@@ -51,6 +51,7 @@ from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Rese
 from tssd.train.handover.float_run import ImageArray
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.record import tested
+from tssd.train.networks.network import SpikingNet
 from tssd.train.networks.strip import strip
 from tssd.train.networks.user_module import UserNet
 
@@ -147,14 +148,17 @@ def export_run(
     }
     material = _material(dataset, options)
     proofs: tuple[Contract, ...]
-    if isinstance(net, UserNet):
-        taken = take_over_trained(net, compared(material), steps)
-        stripped, source = taken.network, source | dict(taken.told())
-        proofs = (taken.agreement.contract(), trained_accuracy(net, run, dataset.val, steps))
-        require(proofs)
-    else:
-        stripped = strip(net, dataset.train.images[:8], steps)
-        proofs = (Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits"),)
+    match net:
+        case UserNet():
+            taken = take_over_trained(net, compared(material), steps)
+            stripped, source = taken.network, source | dict(taken.told())
+            proofs = (taken.agreement.contract(), trained_accuracy(net, run, dataset.val, steps))
+            require(proofs)
+        case SpikingNet():
+            stripped = strip(net, dataset.train.images[:8], steps)
+            proofs = (Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits"),)
+        case _:
+            assert_never(net)
     deployable = deploy(stripped, material, options, on_step, proofs)
     return write(deployable, material, out, options, source, force=force, on_step=on_step)
 

@@ -113,10 +113,7 @@ def _check_users_module(config: Any, dataset: Any) -> None:
     """Refuse before the training what could not be exported after it."""
     from tssd.chain.users_module import take_over_trained
     from tssd.contracts import require
-    from tssd.train.networks.models import build
-    from tssd.train.networks.user_module import UserNet
+    from tssd.train.networks.models import build_users
 
-    net = build(config, dataset.shape, len(dataset.classes))
-    if isinstance(net, UserNet):
-        shown = dataset.train.images[:8]
-        require([take_over_trained(net, shown, config.student_steps).agreement.contract()])
+    net, shown = build_users(config, dataset.shape, len(dataset.classes)), dataset.train.images[:8]
+    require([take_over_trained(net, shown, config.student_steps).agreement.contract()])

@@ -170,7 +170,6 @@ from tssd.train.networks import distributed
 from tssd.train.config import Method, TrainConfig
 from tssd.train.networks.models import build
 from tssd.train.networks.network import scale_to_unit_current
-from tssd.train.losses.regularise import reach
 from tssd.train.loop.step import update
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
@@ -186,7 +185,7 @@ with distributed.group("cpu"):
     part = 8 // distributed.world()
     mine = images[distributed.rank() * part:(distributed.rank() + 1) * part]
     for _ in range(3):
-        values = update(net, optimizer, config, mine, labels, 0, 1.0, reach(net))
+        values = update(net, optimizer, config, mine, labels, 0, 1.0, net.connections())
     if distributed.rank() == 0:
         torch.save((net.state_dict(), values), sys.argv[1])
 """

@@ -16,11 +16,10 @@ from tssd.train.losses.regularise import (
     operations,
     range_penalty,
     rate_penalty,
-    reach,
     synop_penalty,
 )
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.models import build
+from tssd.train.networks.models import build_stages
 from tssd.train.networks.network import READOUT, Unrolling
 from tssd.train.networks.strip import strip
 
@@ -59,14 +58,14 @@ def test_gradients() -> None:
 
 def test_reach_counts_the_synapses_of_the_deployed_network() -> None:
     """A network in which every neuron fires at every step has rate x reach operations."""
-    net = build(replace(BASE, model="ms-resnet-18", width=0.05), (1, 16, 16), 10).eval()
+    net = build_stages(replace(BASE, model="ms-resnet-18", width=0.05), (1, 16, 16), 10).eval()
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             parameter.fill_(100.0 if "norm.bias" in name else 0.0)
     images = np.full((2, 1, 16, 16), 9, np.uint8)
     found = costs(strip(net, images, 3), images)
     assert all(rate == 1 for rate in found.rates.values())
-    connected = reach(net)
+    connected = net.connections()
     _, rates = net.run_with_rates(to_current(images), Unrolling(2, 3))
     total = operations(rates, connected, 3).item() + 3 * connected["input"]
     assert total == pytest.approx(found.total_synops)

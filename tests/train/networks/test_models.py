@@ -20,7 +20,7 @@ from tssd.train.handover.costs import costs
 from tssd.train.handover.float_run import run
 from tssd.train.losses.distill import by_confidence, losses
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.models import MODELS, WEAK, build, readout, relay
+from tssd.train.networks.models import MODELS, WEAK, build_stages, readout, relay
 from tssd.train.networks.network import READOUT, SpikingNet, Unrolling, scale_to_unit_current
 from tssd.train.networks.neuron import NeuronModel
 from tssd.train.networks.stages import LinkSpec, StageSpec
@@ -38,7 +38,7 @@ def config_of(model: str) -> TrainConfig:
 
 def awake(config: TrainConfig) -> SpikingNet:
     """An untrained network whose statistics are those of IMAGES, so that all layers fire."""
-    net = build(config, (3, 16, 16), 10)
+    net = build_stages(config, (3, 16, 16), 10)
     scale_to_unit_current(net, to_current(IMAGES), 4)
     net.train()
     with torch.no_grad():
@@ -64,7 +64,7 @@ def test_heads_leave_nothing_behind(model: str) -> None:
     """Stripped, a network is the one that was built without heads, array by array."""
     config = config_of(model)
     net = awake(config)
-    plain = build(replace(config, method=Method.CE), (3, 16, 16), 10).eval()
+    plain = build_stages(replace(config, method=Method.CE), (3, 16, 16), 10).eval()
     weights = net.state_dict()
     assert set(plain.state_dict()) < set(weights)
     plain.load_state_dict({key: weights[key] for key in plain.state_dict()})
@@ -113,7 +113,7 @@ def test_deep_networks_become_integers(model: str) -> None:
 @pytest.mark.parametrize("model", ["vgg-small", "ms-resnet-18"])
 def test_depth_scales_the_groups(model: str) -> None:
     sizes = [
-        len(build(replace(config_of(model), depth=depth), (3, 16, 16), 10).specs)
+        len(build_stages(replace(config_of(model), depth=depth), (3, 16, 16), 10).specs)
         for depth in (0.5, 1.0, 1.5)
     ]
     assert sizes == sorted(set(sizes))
@@ -132,7 +132,7 @@ def test_weak_classifiers_at_two_stages() -> None:
     stripped = [p.name for p in strip(net.eval(), IMAGES, 4).populations]
     assert stripped == ["input", *(f"conv{n}" for n in range(1, 6)), READOUT]
     with pytest.raises(ConfigError, match="did you mean 'conv4'"):
-        build(replace(config, weak_stage="conv2,conv44"), (3, 16, 16), 10)
+        build_stages(replace(config, weak_stage="conv2,conv44"), (3, 16, 16), 10)
 
 
 def test_membrane_shortcuts_are_projections() -> None:
@@ -161,7 +161,7 @@ def test_what_is_no_projection_is_refused() -> None:
 
 
 def test_a_learned_leak_is_exported() -> None:
-    net = build(replace(config_of("tiny"), learn_leak=True), (3, 16, 16), 10)
+    net = build_stages(replace(config_of("tiny"), learn_leak=True), (3, 16, 16), 10)
     leak = net.stage("conv2").leak
     assert leak is not None
     with torch.no_grad():
@@ -218,7 +218,7 @@ def test_a_seed_gives_the_same_trunk_with_and_without_heads(design: WeakDesign) 
     """Otherwise methods that are compared seed by seed would differ in more than the method."""
     config = TrainConfig(model="vgg-small", width=0.2, weak_design=design)
     headed, plain = (
-        build(replace(config, method=method), (3, 16, 16), 10).state_dict()
+        build_stages(replace(config, method=method), (3, 16, 16), 10).state_dict()
         for method in (Method.TSSD, Method.CE)
     )
     assert headed.keys() > plain.keys()

@@ -9,7 +9,7 @@ import torch
 from tssd.errors import ConfigError, ContractError, NetworkError
 from tssd.train.config import TrainConfig, WeakDesign
 from tssd.train.handover.float_network import PopulationKind
-from tssd.train.networks.models import WEAK, build
+from tssd.train.networks.models import WEAK, build_stages
 from tssd.train.networks.network import (
     READOUT,
     SpikingNet,
@@ -24,7 +24,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), np.uint8)
 
 
 def net_of(shape: tuple[int, ...] = (1, 8, 8), **changes: Any) -> SpikingNet:
-    return build(TrainConfig(**changes), shape, 10)
+    return build_stages(TrainConfig(**changes), shape, 10)
 
 
 def pixels(count: int = 6) -> torch.Tensor:

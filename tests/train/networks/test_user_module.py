@@ -21,7 +21,7 @@ from tssd.train.handover.float_run import run
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.loop import train
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.models import build
+from tssd.train.networks.models import build, build_users
 from tssd.train.networks.network import READOUT, Unrolling
 from tssd.train.networks.strip import strip
 from tssd.train.networks.user_module import UserNet
@@ -33,9 +33,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), np.uint8)
 
 
 def net_of(function: str, **changes: Any) -> UserNet:
-    net = build(replace(CONFIG, model=f"user_nets:{function}", **changes), (1, 8, 8), 10)
-    assert isinstance(net, UserNet)
-    return net
+    return build_users(replace(CONFIG, model=f"user_nets:{function}", **changes), (1, 8, 8), 10)
 
 
 def proved(net: UserNet, steps: int) -> FloatNetwork:
