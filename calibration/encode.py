@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tssd.calibration.int_network import InputCoding, IntNetwork
+from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, NetworkError
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, over_steps
@@ -52,7 +52,7 @@ def as_inputs(inputs: IntArray | Inputs) -> Inputs:
 def encode(network: IntNetwork, images: ImageArray) -> IntArray:
     """Inputs (T, B, *input shape) for uint8 images (B, C, H, W), a view as they are static, or for
     frames (B, T, C, H, W), the first of them where there are more than steps."""
-    if network.input_coding is InputCoding.BIAS:
+    if network.input_coding.as_bias:
         raise NetworkError(
             "network",
             found="input as bias, computed off-chip",
@@ -62,7 +62,7 @@ def encode(network: IntNetwork, images: ImageArray) -> IntArray:
     shape = network.source.shape
     constant = _constant_channels(shape, images, network.time_steps)
     shown = over_steps(images, shape, network.time_steps)
-    if network.input_coding is InputCoding.SPIKES and is_still(images, shape):
+    if network.input_coding.binary and is_still(images, shape):
         return rate_code(images, network.time_steps)
     if network.input_max == 1:
         _check_two_values(shown)

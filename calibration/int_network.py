@@ -52,6 +52,33 @@ class InputCoding(StrEnum):
     BIAS = "bias"
     SPIKES = "spikes"
 
+    @property
+    def as_bias(self) -> bool:
+        """Whether a sample is a bias of neurons instead of what a population sends."""
+        match self:
+            case InputCoding.BIAS:
+                return True
+            case InputCoding.GRADED | InputCoding.SPIKES:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def binary(self) -> bool:
+        """Whether the input population sends zeros and ones alone."""
+        match self:
+            case InputCoding.SPIKES:
+                return True
+            case InputCoding.GRADED | InputCoding.BIAS:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def graded(self) -> bool:
+        """Whether the input population sends payloads."""
+        return not self.as_bias and not self.binary
+
 
 @dataclass(frozen=True, eq=False)
 class Population:
@@ -100,13 +127,7 @@ class Population:
     @property
     def states(self) -> tuple[str, ...]:
         """The state variables that its neurons keep, by name."""
-        match self.kind:
-            case PopulationKind.LIF | PopulationKind.READOUT:
-                return NEURON_STATES
-            case PopulationKind.INPUT | PopulationKind.RELAY:
-                return ()
-            case _:
-                assert_never(self.kind)
+        return NEURON_STATES if self.kind.has_state else ()
 
     @property
     def has_state(self) -> bool:
@@ -131,7 +152,7 @@ class Population:
     @property
     def lifted(self) -> int:
         """The most by which a reset raises v, in membrane units: a negative amount adds."""
-        if self.reset is not Reset.SOFT:
+        if not self.reset.subtracts:
             return 0
         return -UNIT * int(self.subtracted.min(initial=0))
 
@@ -139,7 +160,7 @@ class Population:
     def sunk(self) -> int:
         """The most by which a reset leaves v below zero, in membrane units: a neuron that just
         fired stood above vth."""
-        if self.reset is not Reset.SOFT:
+        if not self.reset.subtracts:
             return 0
         return UNIT * int((self.subtracted - self.vth).max(initial=0))
 
@@ -195,9 +216,7 @@ class IntNetwork:
         if self.time_steps < 1:
             raise NetworkError("network", found=f"{self.time_steps} time steps", allowed=">= 1")
         first = self.populations[0].kind
-        wanted = (
-            PopulationKind.LIF if self.input_coding is InputCoding.BIAS else PopulationKind.INPUT
-        )
+        wanted = PopulationKind.LIF if self.input_coding.as_bias else PopulationKind.INPUT
         if first is not wanted:
             raise NetworkError(
                 f"population {self.populations[0].name}",

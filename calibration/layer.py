@@ -32,7 +32,6 @@ from tssd.train.handover.float_network import (
     FloatArray,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
 )
 from tssd.train.handover.geometry import LinearMap, rows
 
@@ -120,7 +119,7 @@ def to_integers(
     if form.constant:
         coarse = np.clip(nearest(membrane_bias / UNIT / form.constant), -limit, limit)
     mantissa = nearest((membrane_bias - coarse * form.constant * UNIT) / (1 << form.bias_exp))
-    fires = population.kind is PopulationKind.LIF
+    fires = population.kind.fires
     vth = np.floor(scale * population.threshold) if fires else 0 * population.threshold
     most, words = form.precision.vth_max, words_of(type(population))
     scaled = {

@@ -17,7 +17,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from tssd.calibration.int_network import Population, PopulationKind, Reset
+from tssd.calibration.int_network import Population, Reset
 from tssd.calibration.integer import (
     DECAY_ONE,
     WEIGHT_SHIFT,
@@ -67,7 +67,7 @@ def step(
     """One step of a LIF or READOUT population: (state, spikes) from activation and bias."""
     u = wrap_current(decay_toward_zero(state["u"], population.du) + (a << WEIGHT_SHIFT))
     v = clip_voltage(decay_toward_zero(state["v"], population.dv) + u + bias)
-    if population.kind is PopulationKind.READOUT:
+    if population.kind.reads_out:
         return {"u": u, "v": v}, np.zeros_like(v)
     threshold = population.vth << WEIGHT_SHIFT
     spikes = v > threshold

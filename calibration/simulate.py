@@ -19,7 +19,6 @@ from tssd.calibration import neuron
 from tssd.calibration.int_network import (
     SPIKES,
     Activity,
-    InputCoding,
     IntNetwork,
     Population,
     Projection,
@@ -155,7 +154,7 @@ def _drive(
     """Activation (T, B, *shape) and bias (broadcasting) of one population."""
     time_steps, batch = inputs.shape[:2]
     if population is network.source:
-        if network.input_coding is not InputCoding.BIAS:
+        if not network.input_coding.as_bias:
             return inputs, population.bias
         silent = np.zeros((time_steps, batch, *population.shape), np.int64)
         return silent, inputs << population.bias_exp
@@ -271,7 +270,7 @@ class _Chip:
             sent = self.history[projection.delay][projection.source]
             a = a + deliver(projection, sent).reshape(a.shape)
         if population is self.network.source:
-            if self.network.input_coding is InputCoding.BIAS:
+            if self.network.input_coding.as_bias:
                 bias = presented << population.bias_exp
             else:
                 a = a + presented
@@ -298,7 +297,7 @@ def check_inputs(network: IntNetwork, inputs: IntArray) -> None:
             found=f"shape {inputs.shape}",
             allowed=f"({network.time_steps}, samples, {', '.join(map(str, wanted))})",
         )
-    low = -network.input_max if network.input_coding is InputCoding.BIAS else 0
+    low = -network.input_max if network.input_coding.as_bias else 0
     if inputs.size and (inputs.min() < low or inputs.max() > network.input_max):
         raise DataError(
             "inputs",

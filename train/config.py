@@ -274,7 +274,7 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
             "time or count with teacher_frames resliced: a window does not follow the steps",
             not (c.frame_rule is FrameRule.WINDOW and c.teacher_frames is TeacherFrames.RESLICED),
         ),
-        ("reset", "soft, hard", c.reset in (Reset.SOFT, Reset.HARD)),
+        ("reset", "soft, hard", not c.reset.keeps),
         ("spatial_steps", "student, teacher", c.spatial_steps is not ReadoutLogit.BOTH),
         (
             "teacher_steps",

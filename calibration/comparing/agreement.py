@@ -17,7 +17,6 @@ from tssd.errors import DataError
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
-    PopulationKind,
 )
 from tssd.train.handover.float_run import FloatActivity, ImageArray, run
 
@@ -74,7 +73,7 @@ def compare_folded(
 
 def _common(network: FloatNetwork, folded: FloatNetwork) -> list[str]:
     kept = {p.name for p in folded.populations}
-    return [p.name for p in network.populations if p.kind is PopulationKind.LIF and p.name in kept]
+    return [p.name for p in network.populations if p.kind.fires and p.name in kept]
 
 
 def _slots_row(slots: Mapping[str, int], differ: Mapping[str, int]) -> Contract:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tssd.calibration.int_network import IntNetwork, Population, PopulationKind, Projection
+from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.calibration.layer import Clip
 from tssd.calibration.quantizing.scales import Scales
 from tssd.calibration.tally import Tally
@@ -45,7 +45,7 @@ def kept(network: IntNetwork, weight_bits: int = 8) -> tuple[Kept, ...]:
     return tuple(
         _row(j, weight_bits)
         for j in network.projections
-        if network.population(j.target).kind is not PopulationKind.RELAY
+        if not network.population(j.target).kind.relays
     )
 
 
@@ -83,7 +83,7 @@ def notes(
         *(
             _moved(p, float_events[p.name], found.spikes(p.name))
             for p in network.populations
-            if p.kind is PopulationKind.LIF
+            if p.kind.fires
             and p.name in float_events
             and moved(float_events[p.name], found.spikes(p.name))
         ),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
-from tssd.train.handover.float_network import FloatArray, FloatNetwork, PopulationKind
+from tssd.train.handover.float_network import FloatArray, FloatNetwork
 from tssd.train.handover.float_run import ImageArray, run
 
 
@@ -18,7 +18,7 @@ def rounding_note(
         run(n, x, dtype="float64", keep_spikes=True)
         for n, x in ((network, values), (mapped, images))
     )
-    firing = [p.name for p in network.populations if p.kind is PopulationKind.LIF]
+    firing = [p.name for p in network.populations if p.kind.fires]
     slots = sum(before.spikes[name].size for name in firing)
     differing = sum(int((before.spikes[n] != after.spikes[n]).sum()) for n in firing)
     classes = int(np.count_nonzero(before.classes() != after.classes()))

@@ -44,6 +44,17 @@ class Search(StrEnum):
     WEIGHT_MSE = "weight_mse"  # least squared error of the weights
     OUTPUT = "output"  # least difference of the layer's output on calibration samples
 
+    @property
+    def compares(self) -> bool:
+        """Whether outputs are compared with the float network's."""
+        match self:
+            case Search.OUTPUT:
+                return True
+            case Search.MAX_ABS | Search.PERCENTILE | Search.WEIGHT_MSE:
+                return False
+            case _:
+                assert_never(self)
+
 
 def rows_of(
     population: FloatPopulation, incoming: Sequence[FloatProjection], units: Sequence[float]

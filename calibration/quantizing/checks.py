@@ -44,13 +44,13 @@ def _check_population(population: FloatPopulation) -> None:
                 found=f"shape {array.shape}",
                 allowed=f"rank {len(population.shape)}, broadcasting to {population.shape}",
             )
-    if population.kind not in (PopulationKind.LIF, PopulationKind.READOUT):
+    if not population.kind.has_state:
         return
     for decay in (population.decay, population.synapse_decay):
         if decay is not None and (decay.min() < 0 or decay.max() > 1):
             found = f"decays {decay.min():g} .. {decay.max():g}"
             raise NetworkError(where, found=found, allowed="0 .. 1", hint="tau >= 1")
-    if population.kind is PopulationKind.LIF and population.threshold.min() <= 0:
+    if population.kind.fires and population.threshold.min() <= 0:
         raise NetworkError(
             where, found=f"a threshold of {population.threshold.min():g}", allowed="> 0"
         )

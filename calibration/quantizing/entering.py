@@ -48,7 +48,7 @@ def coding_of(
     network: FloatNetwork, images: ImageArray, asked: InputCoding | None
 ) -> tuple[InputCoding, bool]:
     """The coding (``asked``, or as the samples are) and whether every payload is 0 or 1."""
-    if asked is InputCoding.SPIKES:
+    if asked is not None and asked.binary:
         return asked, True
     plain = two_valued(images) and bool(images.any())  # silence says nothing
     still = is_still(images, network.populations[0].shape)

@@ -31,7 +31,6 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
 )
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, check_images, presented
 
@@ -106,7 +105,7 @@ def quantize_behind_front_end(
 
 def encoder(network: IntNetwork, folded: Callable[[], FloatNetwork]) -> Encoder:
     """How samples enter *network*: by itself, or through the front end of the *folded* network."""
-    if network.input_coding is not InputCoding.BIAS:
+    if not network.input_coding.as_bias:
         return partial(encode, network)
     whole, source = folded(), network.source
     target = _only_target(whole)
@@ -118,7 +117,7 @@ def _only_target(network: FloatNetwork) -> FloatPopulation:
     projections: tuple[FloatProjection, ...] = network.outgoing(network.populations[0].name)
     targets = {j.target for j in projections}
     second = network.populations[1]
-    alone = targets == {second.name} and second.kind is PopulationKind.LIF
+    alone = targets == {second.name} and second.kind.fires
     if second.synapse_decay is not None:
         raise NetworkError(
             f"population {second.name}",

@@ -8,7 +8,6 @@ import numpy as np
 from tssd.calibration.int_network import (
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
     plain_population,
 )
@@ -54,9 +53,9 @@ def apply(network: FloatNetwork, scales: Scales) -> IntNetwork:
 
 def _population(population: FloatPopulation, network: FloatNetwork, scales: Scales) -> Population:
     name, shape = population.name, population.shape
-    if population.kind in (PopulationKind.INPUT, PopulationKind.RELAY):
+    if not population.kind.has_state:
         payload_scale = float(scales.input_max) if _carries_input(network, name) else 1.0
-        if population.kind is PopulationKind.INPUT and scales.constant_channel:
+        if population.kind.enters and scales.constant_channel:
             shape = (shape[0] + 1, *shape[1:])
         return replace(plain_population(name, shape, population.kind), scale=payload_scale)
     layer = scales.layers[name]
@@ -79,14 +78,14 @@ def _population(population: FloatPopulation, network: FloatNetwork, scales: Scal
 def _carries_input(network: FloatNetwork, name: str) -> bool:
     """Whether *name* is the input, or a relay of it."""
     population = network.population(name)
-    if population.kind is PopulationKind.RELAY:
+    if population.kind.relays:
         return _carries_input(network, network.incoming(name)[0].source)
-    return population.kind is PopulationKind.INPUT
+    return population.kind.enters
 
 
 def _projection(projection: FloatProjection, network: FloatNetwork, scales: Scales) -> Projection:
     target = network.population(projection.target)
-    if target.kind is PopulationKind.RELAY:
+    if target.kind.relays:
         weight, coarse, exponent = projection.weight.astype(np.int64), None, 0
     else:
         place = network.incoming(target.name).index(projection)
@@ -94,7 +93,7 @@ def _projection(projection: FloatProjection, network: FloatNetwork, scales: Scal
         weight, coarse = layer.weights[place], layer.coarse
         exponent = layer.exponents[place]
     source = network.population(projection.source)
-    if source.kind is PopulationKind.INPUT and scales.constant_channel:
+    if source.kind.enters and scales.constant_channel:
         weight = _with_constant(projection, weight, coarse, source.shape)
     return Projection(
         projection.source,

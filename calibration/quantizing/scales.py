@@ -144,7 +144,7 @@ def _setting(
     pixels = torch.tensor(presented(network, images)).float() / PIXEL_MAX
     for name, _, membrane, out in layers(network, pixels):
         sent[name] = wanted[name] = out
-        if network.population(name).kind is PopulationKind.READOUT:
+        if network.population(name).kind.reads_out:
             assert membrane is not None
             wanted[name] = membrane
     return _Setting(network, precision, options, images, sent, wanted)
@@ -159,7 +159,7 @@ def _way_in(setting: _Setting, fed: Sequence[FloatPopulation]) -> tuple[Entry, _
     network, options = setting.network, setting.options
     coding, binary = coding_of(network, setting.images, options.input_coding)
     tried: list[tuple[Entry, _Fit]] = []
-    compares = options.search is Search.OUTPUT or options.bias_route is not BiasRoute.AUTO
+    compares = options.search.compares or options.bias_route is not BiasRoute.AUTO
     route = options.bias_route if compares else BiasRoute.SCALE
     offered = list(entries(coding, binary, setting.precision, route))
     possible = [e for e in offered if all(_layer(setting, p, e).possible for p in fed)]
@@ -210,7 +210,7 @@ def _relayed(network: FloatNetwork, sent: Mapping[str, Tensor]) -> dict[str, Ten
     """What relays of the coded input pass on."""
     passed = dict(sent)
     for population in network.populations:
-        if population.kind is PopulationKind.RELAY:
+        if population.kind.relays:
             (into,) = network.incoming(population.name)
             passed[population.name] = project(into, passed[into.source], population.shape)
     return passed
@@ -257,7 +257,7 @@ def _overflows(layer: ScaledLayer) -> bool:
 def _coded(network: FloatNetwork, images: ImageArray, entry: Entry) -> Tensor:
     """The input as the integer network will see it, in float: rounded to its levels, or spikes."""
     pixels = presented(network, images)
-    if entry.coding is InputCoding.SPIKES and len(pixels) == 1:
+    if entry.coding.binary and len(pixels) == 1:
         coded = rate_code(images, network.time_steps)
     else:
         coded = on_levels(pixels, entry.input_max)
@@ -274,7 +274,7 @@ def _fed_by_input(network: FloatNetwork) -> list[FloatPopulation]:
     carriers = {network.populations[0].name}
     for population in network.populations:
         into = {j.source for j in network.incoming(population.name)}
-        if population.kind is PopulationKind.RELAY and into & carriers:
+        if population.kind.relays and into & carriers:
             carriers.add(population.name)
     return [
         p for p in _stateful(network) if carriers & {j.source for j in network.incoming(p.name)}
@@ -302,15 +302,18 @@ def _units(network: FloatNetwork, input_max: int) -> tuple[dict[str, float], dic
     payloads: dict[str, int] = {}
     for population in network.populations:
         name, incoming = population.name, network.incoming(population.name)
-        units[name], payloads[name] = 1.0, 1
-        if population.kind is PopulationKind.INPUT:
-            units[name], payloads[name] = 1.0 / input_max, input_max
-        elif population.kind is PopulationKind.RELAY:
-            _check_relay(incoming)
-            units[name] = units[incoming[0].source]
-            payloads[name] = worst_activation(
-                incoming[:1], [incoming[0].weight.astype(np.int64)], [payloads[incoming[0].source]]
-            )
+        match population.kind:
+            case PopulationKind.INPUT:
+                units[name], payloads[name] = 1.0 / input_max, input_max
+            case PopulationKind.RELAY:
+                _check_relay(incoming)
+                source, weight = incoming[0].source, incoming[0].weight.astype(np.int64)
+                units[name] = units[source]
+                payloads[name] = worst_activation(incoming[:1], [weight], [payloads[source]])
+            case PopulationKind.LIF | PopulationKind.READOUT:
+                units[name], payloads[name] = 1.0, 1
+            case _:
+                assert_never(population.kind)
     return units, payloads
 
 

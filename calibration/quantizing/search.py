@@ -47,7 +47,6 @@ from tssd.train.handover.float_network import (
     FloatArray,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
 )
 
 GRID = 1.15  # ratio of neighbouring candidates
@@ -103,15 +102,20 @@ class ScaledLayer:
 
     def observed(self, how: Search) -> "ScaledLayer":
         """The layer with its weights' size as *how* sees it."""
-        if how is not Search.PERCENTILE:
-            return self
-        whole = self.rows.reshape(1, -1)
-        return replace(self, size=float(sizes(whole, how, self.form.precision.weight_max)[0]))
+        match how:
+            case Search.PERCENTILE:
+                whole = self.rows.reshape(1, -1)
+                largest = self.form.precision.weight_max
+                return replace(self, size=float(sizes(whole, how, largest)[0]))
+            case Search.MAX_ABS | Search.WEIGHT_MSE | Search.OUTPUT:
+                return self
+            case _:
+                assert_never(how)
 
     def levelled(self, how: Search) -> "ScaledLayer":
         """The layer with every channel as large as the largest, as far as its limits allow; itself
         where it does not fire: classes are compared with each other."""
-        if self.population.kind is not PopulationKind.LIF:
+        if not self.population.kind.fires:
             return self
         found = sizes(self.rows, how, self.form.precision.weight_max)
         largest = float(found.max())
@@ -173,7 +177,7 @@ class ScaledLayer:
     def threshold_scale(self) -> float:
         """The scale at which the largest amount (a threshold, a reset's) just fits."""
         largest = max(float(np.abs(x).max()) for x in amounts_of(self.population).values())
-        fires = self.population.kind is PopulationKind.LIF
+        fires = self.population.kind.fires
         return (self.form.precision.vth_max + 0.5) / largest if fires else np.inf
 
     @property
@@ -283,7 +287,7 @@ def _remedy(layer: ScaledLayer) -> str:
 
 def _half_threshold(population: FloatPopulation, scale: float) -> float:
     """The nearest scale at which the (largest) threshold is m + 1/2 weight units, m >= 1."""
-    if population.kind is not PopulationKind.LIF:
+    if not population.kind.fires:
         return scale
     theta = float(population.threshold.max())
     return (max(round(scale * theta - 0.5), 1) + 0.5) / theta
@@ -322,7 +326,7 @@ def _output_trial(
     total = current(population, arrived, layer.time_steps)
     room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
     membrane, out = integrate(population, total, layer.time_steps, room, loops)
-    if population.kind is PopulationKind.READOUT:
+    if population.kind.reads_out:
         return Trial(scale, float(((membrane[-1] - wanted[-1]) ** 2).mean()))
     unlike = (out != wanted).double()
     if layer.level is None:

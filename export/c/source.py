@@ -15,10 +15,8 @@ from typing import assert_never
 import numpy as np
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
     Reset,
     depths,
@@ -184,7 +182,7 @@ def _traces(network: IntNetwork) -> str:
 
 def input_type(network: IntNetwork) -> str:
     """The C type of one value of a sample."""
-    low = network.input_coding is InputCoding.BIAS
+    low = network.input_coding.as_bias
     return Widths(0, network.input_max, low, False).payload_type
 
 
@@ -312,7 +310,7 @@ def _neurons(
     e = population.bias_exp
     bias = f"(int64_t)frame[n] * ((int64_t)1 << {e})" if first else read("b", population.bias)
     lines.append(f"int32_t v = clipped(decayed(v{i}[n], {read('kv', p['keep_v'])}) + u + {bias});")
-    if population.kind is PopulationKind.READOUT:
+    if population.kind.reads_out:
         lines.append("s[n] = 0;")
         sent = "0"
     else:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
     PopulationKind,
@@ -57,8 +56,8 @@ def widths(network: IntNetwork) -> dict[str, Widths]:
 def _of(network: IntNetwork, population: Population, found: Mapping[str, Widths]) -> Widths:
     memory = population.has_state and bool((population.du != DECAY_ONE).any())
     if population is network.source:
-        low = network.input_coding is InputCoding.BIAS
-        fires = population.kind is PopulationKind.LIF
+        low = network.input_coding.as_bias
+        fires = population.kind.fires
         return Widths(0, 1 if fires else network.input_max, low and not fires, memory)
     total = sum(reach(j, _payload(j, found)) for j in network.incoming(population.name))
     if total > INT64 >> 8:

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
     ProjectionKind,
-    Reset,
 )
 from tssd.calibration.integer import IntArray
 from tssd.export.netx.delays import forward_into, matrices, side_by_side
@@ -90,7 +87,7 @@ def nothing_recurs(network: IntNetwork) -> Findings:
 
 def no_relays(network: IntNetwork) -> Findings:
     for population in network.populations:
-        if population.kind is PopulationKind.RELAY:
+        if population.kind.relays:
             yield at(
                 population,
                 "a relay (pooling kept as a population)",
@@ -113,7 +110,7 @@ def convolutions_do_not_enlarge(network: IntNetwork) -> Findings:
 
 def reset_is_hard(network: IntNetwork) -> Findings:
     for population in network.populations:
-        if population.kind is PopulationKind.LIF and population.reset is not Reset.HARD:
+        if population.kind.fires and not population.reset.zeroes:
             yield at(
                 population,
                 f"{population.reset} reset",
@@ -221,7 +218,7 @@ def bias_mantissa(population: Population) -> IntArray | None:
 def thresholds_fit(network: IntNetwork) -> Findings:
     for population in network.populations:
         low, high = _range(population.vth)
-        if population.kind is PopulationKind.LIF and not 0 <= low <= high <= MAX_VTH:
+        if population.kind.fires and not 0 <= low <= high <= MAX_VTH:
             yield at(population, f"thresholds {low} .. {high}", f"0 .. {MAX_VTH}", SMALLER)
 
 
@@ -259,7 +256,7 @@ def delays_are_dense(network: IntNetwork) -> Findings:
 
 
 def input_has_a_form(network: IntNetwork) -> Findings:
-    source, as_bias = network.source, network.input_coding is InputCoding.BIAS
+    source, as_bias = network.source, network.input_coding.as_bias
     images = len(source.shape) == 3
     dense = any(not j.kind.spatial for j in network.outgoing(source.name))
     if images and dense and not as_bias:

@@ -58,9 +58,9 @@ def import_netx(
         chain.add(layer)
     if len(chain.populations) < 2:
         raise NetworkError("netx", found="no layer with neurons", allowed="conv or dense layers")
-    if chain.populations[0].kind is PopulationKind.LIF:
+    if chain.populations[0].kind.fires:
         coding = InputCoding.BIAS
-    elif coding is InputCoding.BIAS:
+    elif coding.as_bias:
         raise NetworkError(
             "netx input",
             found="bias coding without an input block of neurons",
@@ -110,7 +110,7 @@ class _Chain:
 
     def _ended(self) -> bool:
         last = self.populations[-1]
-        return last.kind is PopulationKind.LIF and bool((last.vth >= NEVER_VTH).all())
+        return last.kind.fires and bool((last.vth >= NEVER_VTH).all())
 
     def _input(self, layer: NetxLayer, where: str) -> None:
         if self.populations:
@@ -185,7 +185,7 @@ class _Chain:
             self.populations.append(plain_population("input", (inputs,), PopulationKind.INPUT))
         source = self.populations[-1]
         if len(source.shape) == 3 and not self.flattened:
-            if source.kind is not PopulationKind.INPUT:
+            if not source.kind.enters:
                 raise _refused(where, "dense straight behind an image", "a flatten layer between")
             source = plain_population("input", (inputs,), PopulationKind.INPUT)
             self.populations[-1] = source

@@ -16,10 +16,8 @@ import numpy as np
 
 from tssd.atomic import written_whole
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
@@ -79,7 +77,7 @@ def _input_layers(network: IntNetwork) -> list[dict[str, Any]]:
     if len(source.shape) != 3:
         return []
     layer = {"type": "input", "shape": np.array(source.shape), "name": source.name}
-    if network.input_coding is InputCoding.BIAS:
+    if network.input_coding.as_bias:
         layer["neuron"] = _neuron(source, source.vth)
     return [layer]
 
@@ -105,7 +103,7 @@ def _conv(projection: Projection) -> dict[str, Any]:
 
 def _about(network: IntNetwork, population: Population) -> dict[str, Any]:
     """Shape, bias and neuron of a layer; ``name`` is ours, and netx passes over it."""
-    silent = population.kind is PopulationKind.READOUT
+    silent = population.kind.reads_out
     vth = np.array(silent_threshold(network)) if silent else population.vth
     layer = {"name": population.name, "shape": np.array(population.shape)}
     bias = bias_mantissa(population)
@@ -156,7 +154,7 @@ def silent_threshold(network: IntNetwork) -> int:
 
 def _worst_sum(network: IntNetwork, projection: Projection) -> int:
     """The largest activation that one step can bring, in weight units."""
-    first = network.population(projection.source).kind is PopulationKind.INPUT
+    first = network.population(projection.source).kind.enters
     rows = np.maximum(projection.weight.reshape(len(projection.weight), -1), 0)
     largest = int(rows.sum(axis=1).max(initial=0)) << projection.weight_exp
     return largest * (network.input_max if first else 1)

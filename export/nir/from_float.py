@@ -28,7 +28,6 @@ from tssd.train.handover.float_network import (
     FloatProjection,
     PopulationKind,
     ProjectionKind,
-    Reset,
     check_known,
 )
 
@@ -139,9 +138,9 @@ class _Writer:
         check_known(p, KNOWN, "a NIR graph")
         before = self._before(name, p)
         theta = np.nextafter(_full(p.threshold, p), -np.inf)
-        spelled = p.reset is Reset.NONE or (p.reset is Reset.SOFT and self.mode is NirMode.EXACT)
+        spelled = p.reset.keeps or (p.reset.subtracts and self.mode is NirMode.EXACT)
         if not spelled:
-            about: dict[str, Any] = {"reset": "zero" if p.reset is Reset.HARD else "subtract"}
+            about: dict[str, Any] = {"reset": "zero" if p.reset.zeroes else "subtract"}
             about["reset_delay"] = _subtracts_late(p, theta)
             if p.reset_by is not None and not about["reset_delay"]:
                 about[OWN_AMOUNT] = _full(p.reset_by, p)
@@ -153,7 +152,7 @@ class _Writer:
         kind, leak = self._leak(p.decay, p)
         membrane = self._add(f"{name}_membrane", kind, *before[-1:], **leak)
         last = self._add(name, "Threshold", membrane, threshold=theta)
-        if p.reset is Reset.SOFT:
+        if p.reset.subtracts:
             amount = p.threshold if p.reset_by is None else p.reset_by
             late = _subtracts_late(p, theta)
             scale = -theta if late else -_full(p.decay, p) * _full(amount, p)
@@ -255,7 +254,7 @@ class _Writer:
 
 def _subtracts_late(p: FloatPopulation, theta: FloatArray) -> bool:
     """Whether the reset subtracts theta in the step after the spike: theta / decay in its own."""
-    if p.reset is not Reset.SOFT or p.reset_by is None:
+    if not p.reset.subtracts or p.reset_by is None:
         return False
     return np.allclose(_full(p.decay, p) * _full(p.reset_by, p), theta, rtol=SAME, atol=0)
 

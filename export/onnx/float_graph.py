@@ -20,7 +20,6 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
     Reset,
     check_known,
     depths,
@@ -60,7 +59,7 @@ def dialect(network: FloatNetwork) -> "FloatDialect":
 
 def _stage(network: FloatNetwork, depth: Mapping[str, int], p: FloatPopulation) -> OnnxStage:
     labels = ["v"] if p.synapse_decay is None else ["u", "v"]
-    stateful = p.kind in (PopulationKind.LIF, PopulationKind.READOUT)
+    stateful = p.kind.has_state
     return OnnxStage(
         p.name,
         p.shape,
@@ -68,9 +67,9 @@ def _stage(network: FloatNetwork, depth: Mapping[str, int], p: FloatPopulation) 
             (j.source, max(depth[j.source] + 1 + j.delay - depth[p.name], 0))
             for j in network.incoming(p.name)
         ),
-        sends=None if p.kind is PopulationKind.READOUT else PAYLOAD,
+        sends=None if p.kind.reads_out else PAYLOAD,
         states=dict.fromkeys(labels, PAYLOAD) if stateful else {},
-        presented="payload" if p.kind is PopulationKind.INPUT else None,
+        presented="payload" if p.kind.enters else None,
     )
 
 
@@ -114,7 +113,7 @@ class FloatDialect:
         if np.any(p.decay != 1):
             h = out.add("Mul", h, _tensor(out, f"{p.name}.keep_v", p.decay))
         h = out.total([h, *terms])
-        if p.kind is PopulationKind.READOUT:
+        if p.kind.reads_out:
             return Update({**after, "v": h}, None)
         threshold = _tensor(out, f"{p.name}.threshold", p.threshold)
         spikes = out.cast(out.add("GreaterOrEqual", h, threshold), PAYLOAD)

@@ -23,10 +23,8 @@ from typing import assert_never
 import numpy as np
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Reset,
     depths,
     lag,
@@ -76,7 +74,7 @@ def dialect(network: IntNetwork, *, trace: bool = False) -> "IntegerDialect":
     _check_recurrence(network)
     network = _without_mute_ways(network)
     ranges, depth = OnnxRange(network), depths(network)
-    if network.input_coding is InputCoding.BIAS and network.source.bias_exp < 0:
+    if network.input_coding.as_bias and network.source.bias_exp < 0:
         raise NetworkError(
             f"population {network.source.name}",
             found=f"bias_exp {network.source.bias_exp}",
@@ -106,7 +104,7 @@ def _check_recurrence(network: IntNetwork) -> None:
 
 def _without_mute_ways(network: IntNetwork) -> IntNetwork:
     """A readout never fires: what leads back from it delivers nothing, and has no node to read."""
-    mute = {p.name for p in network.populations if p.kind is PopulationKind.READOUT}
+    mute = {p.name for p in network.populations if p.kind.reads_out}
     heard = tuple(j for j in network.projections if j.source not in mute)
     return replace(network, projections=heard)
 
@@ -116,15 +114,15 @@ def _stage(
 ) -> OnnxStage:
     presented = None
     if p is network.source:
-        presented = "bias" if network.input_coding is InputCoding.BIAS else "payload"
+        presented = "bias" if network.input_coding.as_bias else "payload"
     dtype = ranges.state_dtype(p)
     labels = ["v"] if np.all(p.du == DECAY_ONE) else ["u", "v"]
     return OnnxStage(
         p.name,
         p.shape,
         tuple((j.source, lag(network, j, depth)) for j in network.incoming(p.name)),
-        PAYLOAD if p.kind is PopulationKind.INPUT else ranges.carrier(p),
-        None if p.kind is PopulationKind.READOUT else ranges.dtype(p),
+        PAYLOAD if p.kind.enters else ranges.carrier(p),
+        None if p.kind.reads_out else ranges.dtype(p),
         dict.fromkeys(labels, dtype) if p.has_state else {},
         presented,
     )
@@ -142,7 +140,7 @@ class IntegerDialect:
     def drive(self, out: Builder, stage: OnnxStage, sent: list[str]) -> str:
         """u of a population without memory, a << 6 with it, the payload of a relay."""
         p = self.network.population(stage.name)
-        if p.kind is PopulationKind.RELAY:
+        if p.kind.relays:
             return self.synapses.activation(out, p, sent, 1)
         u = self.synapses.activation(out, p, sent, UNIT)
         return u if "u" in stage.states else self._turned(out, p, u)
@@ -208,7 +206,7 @@ class IntegerDialect:
 
     def _fire(self, out: Builder, p: Population, v: str, carrier: str) -> tuple[str, str | None]:
         """(v after the reset, spikes as payload)."""
-        if p.kind is PopulationKind.READOUT:
+        if p.kind.reads_out:
             return v, None
         threshold = out.constant(f"{p.name}.threshold", (p.vth * UNIT).astype(carrier))
         fired = _clipped(out, out.add("Sub", v, threshold), 0, 1, carrier)

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
@@ -54,18 +52,18 @@ class OnnxRange:
         self.network = network
         self.payload: dict[str, Interval] = {}
         for p in network.populations:
-            self.payload[p.name] = Interval(0, 1) if p.kind is PopulationKind.LIF else ZERO
-        if network.input_coding is not InputCoding.BIAS:
+            self.payload[p.name] = Interval(0, 1) if p.kind.fires else ZERO
+        if not network.input_coding.as_bias:
             self.payload[network.source.name] = Interval(0, network.input_max)
         for p in network.populations:
-            if p.kind is PopulationKind.RELAY:
+            if p.kind.relays:
                 self._refuse_relay_loop(p)
                 self.payload[p.name] = self.activation(p)
 
     def _refuse_relay_loop(self, p: Population) -> None:
         for j in self.network.incoming(p.name):
             source = self.network.population(j.source)
-            if self.network.is_recurrent(j) and source.kind is PopulationKind.RELAY:
+            if self.network.is_recurrent(j) and source.kind.relays:
                 raise NetworkError(
                     f"projection {j.name}",
                     found="a loop through relay populations, whose payload has no bound",
@@ -98,9 +96,9 @@ class OnnxRange:
     def dtype(self, p: Population) -> str:
         """Type of a population's output."""
         bound = self.payload[p.name].size
-        if p.kind in (PopulationKind.RELAY, PopulationKind.INPUT) and bound > 255:
+        if not p.kind.has_state and bound > 255:
             return "int32" if bound < INT32_LIMIT else "int64"
-        return "int32" if p.kind is PopulationKind.RELAY else "uint8"
+        return "int32" if p.kind.relays else "uint8"
 
     def drive(self, p: Population) -> int:
         """Largest |a << 6|."""

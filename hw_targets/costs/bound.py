@@ -18,11 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
-    Reset,
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
@@ -121,14 +118,12 @@ def synapse_bits(kind: str, chip: ChipSpec) -> int:
 
 def runs_microcode(population: Population) -> bool:
     """True for neurons without a fixed-function model: the chip's own LIF resets to zero."""
-    return population.kind is PopulationKind.LIF and population.reset is Reset.SOFT
+    return population.kind.fires and population.reset.subtracts
 
 
 def is_graded(network: IntNetwork, population: Population) -> bool:
     """True for a population whose spikes carry a payload."""
-    return population.kind is PopulationKind.RELAY or (
-        population.kind is PopulationKind.INPUT and network.input_coding is InputCoding.GRADED
-    )
+    return population.kind.relays or (population.kind.enters and network.input_coding.graded)
 
 
 def message_bits(network: IntNetwork, population: Population, chip: ChipSpec) -> int:

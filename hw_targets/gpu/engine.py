@@ -16,10 +16,8 @@ from tssd.calibration.encode import encode
 from tssd.calibration.int_network import (
     MEMBRANE,
     Activity,
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Runner,
     depths,
     lag,
@@ -86,7 +84,7 @@ class Prepared:
         name, network = population.name, self.network
         kind = TORCH_TYPES[self.bounds[name].carrier]
         from_input = population is network.source
-        if from_input and network.input_coding is not InputCoding.BIAS:
+        if from_input and not network.input_coding.as_bias:
             return _Layer(name, _static(inputs, self.device).to(kind))
         bias = self.neurons[name].bias[None, None]
         if from_input:
@@ -215,7 +213,7 @@ def _tally(engine: Prepared, inputs: IntArray) -> Tally:
     last: Mapping[str, Tensor] = {}
     for layer in engine.layers(inputs):
         repeats = steps // len(layer.sent)
-        binary = engine.network.population(layer.name).kind is PopulationKind.LIF
+        binary = engine.network.population(layer.name).kind.fires
         sent = layer.sent.sum((0, 1)) if binary else torch.count_nonzero(layer.sent, (0, 1))
         events[layer.name] = _integers(sent) * repeats
         last = layer.last

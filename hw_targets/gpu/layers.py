@@ -13,7 +13,6 @@ from torch import Tensor
 
 from tssd.calibration.int_network import (
     Population,
-    PopulationKind,
     Projection,
     Reset,
 )
@@ -123,7 +122,7 @@ def fire(
             v.add_(drive[t])
         if layer.bounds.v_clips:
             v.clamp_(1 - STATE_LIMIT, STATE_LIMIT - 1)
-        if population.kind is PopulationKind.LIF:
+        if population.kind.fires:
             _spike(layer, v, sent[t])
         now = {"u": state_u if remembers else u[min(t, len(u) - 1)], "v": v}
         for name, over_time in kept.items():

@@ -26,10 +26,8 @@ from typing import Literal
 import numpy as np
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
 )
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, WEIGHT_SHIFT, IntArray
@@ -85,7 +83,7 @@ def _bounds(
         for j, s, wrap in zip(incoming, sums, wraps, strict=True)
     ]
     activation = sum(arriving)
-    if population.kind is PopulationKind.INPUT:
+    if population.kind.enters:
         activation = network.input_max
     partial = max([*sums, *arriving, activation], default=0)
     if not population.has_state:
@@ -94,7 +92,7 @@ def _bounds(
             population.name, partial, activation, 0, 0, activation, wraps, False, False, carrier
         )
     bias = _largest(population.bias)
-    if population is network.source and network.input_coding is InputCoding.BIAS:
+    if population is network.source and network.input_coding.as_bias:
         bias = _shifted(network.input_max, population.bias_exp)
     membrane, product, u_wraps = _states(population, activation, bias, network.time_steps)
     levels = max(_largest(level) for level in population.levels.values()) << WEIGHT_SHIFT

@@ -9,7 +9,7 @@ follows Intel's published lava-dl tutorials (``Loihi2HwCfg``, ``lava.utils.loihi
 from pathlib import Path
 from string import Template
 
-from tssd.calibration.int_network import InputCoding, IntNetwork
+from tssd.calibration.int_network import IntNetwork
 from tssd.export.netx.write import check_netx
 
 SCRIPT = "run_on_loihi.py"
@@ -23,9 +23,9 @@ def kit_files(network: IntNetwork) -> dict[str, bytes]:
 
 def handover_script(network: IntNetwork) -> str:
     """The text of ``run_on_loihi.py`` for a bundle that holds network.net and golden.npz."""
-    as_bias = network.input_coding is InputCoding.BIAS
+    as_bias = network.input_coding.as_bias
     blocks = network.populations if as_bias else network.populations[1:]
-    binary = as_bias or network.input_coding is InputCoding.SPIKES
+    binary = as_bias or network.input_coding.binary
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         layers=repr([p.name for p in blocks]),
         time_steps=network.time_steps,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tssd.calibration.int_network import InputCoding, IntNetwork, PopulationKind
+from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import DECAY_ONE, IntArray
 from tssd.calibration.payloads import payload_bounds
 from tssd.errors import TargetError, counted
@@ -105,7 +105,7 @@ def thresholds_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[F
     limit = (1 << chip.bits.threshold.count) - 1
     for population in network.populations:
         low, high = int(population.vth.min()), int(population.vth.max())
-        if population.kind is PopulationKind.LIF and not 0 <= low <= high <= limit:
+        if population.kind.fires and not 0 <= low <= high <= limit:
             yield Finding(
                 "thresholds fit their bits",
                 population.name,
@@ -136,7 +136,7 @@ def biases_fit_their_bits(network: IntNetwork, chip: ChipSpec) -> Iterator[Findi
     exponent_max = (1 << chip.bits.bias_exponent.count) - 1
     for population in network.populations:
         low, high = int(population.bias_mant.min()), int(population.bias_mant.max())
-        if population is network.source and network.input_coding is InputCoding.BIAS:
+        if population is network.source and network.input_coding.as_bias:
             low, high = min(low, -network.input_max), max(high, network.input_max)
         if low < -limit or high >= limit:
             yield Finding(
@@ -189,7 +189,7 @@ def delays_are_not_longer_than_the_longest(
 def payloads_need_graded_spikes(network: IntNetwork, chip: ChipSpec) -> Iterator[Finding]:
     """Values travel as payloads only where spikes carry any, and only as wide as they are."""
     bits, first = chip.bits.payload.count, network.source
-    graded = network.input_coding is InputCoding.GRADED and network.input_max > 1
+    graded = network.input_coding.graded and network.input_max > 1
     if graded and network.input_max >= (1 << bits):
         yield Finding(
             "payloads need graded spikes",
@@ -200,7 +200,7 @@ def payloads_need_graded_spikes(network: IntNetwork, chip: ChipSpec) -> Iterator
         )
     bounds = payload_bounds(network)
     for population in network.populations:
-        if population.kind is PopulationKind.RELAY and bounds[population.name] >= 1 << max(bits, 1):
+        if population.kind.relays and bounds[population.name] >= 1 << max(bits, 1):
             yield Finding(
                 "payloads need graded spikes",
                 population.name,

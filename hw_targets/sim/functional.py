@@ -9,7 +9,7 @@ or if it was not at rest before. That decides what its update costs.
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
+from typing import assert_never, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from tssd.calibration.int_network import (
     MEMBRANE,
     Activity,
-    InputCoding,
     IntNetwork,
     PopulationKind,
     Reset,
@@ -88,12 +87,15 @@ def simulate_sample(
         population = layer.population
         name, active = population.name, np.zeros((len(inputs), population.neurons), np.bool_)
         states = np.zeros((1, 0, population.neurons), layer.dtype)
-        if population.kind is PopulationKind.INPUT:
-            sent[name] = _present(layer, inputs, active)
-        elif population.kind is PopulationKind.RELAY:
-            sent[name] = _pass_on(layer, sent, active)
-        else:
-            sent[name], states = _run(program.network, layer, sent, inputs, active, record)
+        match population.kind:
+            case PopulationKind.INPUT:
+                sent[name] = _present(layer, inputs, active)
+            case PopulationKind.RELAY:
+                sent[name] = _pass_on(layer, sent, active)
+            case PopulationKind.LIF | PopulationKind.READOUT:
+                sent[name], states = _run(program.network, layer, sent, inputs, active, record)
+            case _:
+                assert_never(population.kind)
         events[name] = _events(layer, sent[name], active, states)
     return events
 
@@ -158,7 +160,7 @@ def _run(
 ) -> tuple[_Sent, Numbers]:
     """A population with state: what it sends, and its states (1 or T, states, neurons)."""
     population, (time_steps, n) = layer.population, active.shape
-    fires = population.kind is PopulationKind.LIF
+    fires = population.kind.fires
     state = np.zeros((len(population.states), n), layer.dtype)
     trace = np.zeros((time_steps if record else 0, *state.shape), layer.dtype)
     fired = np.zeros(n + 7 & ~7, np.uint8)
@@ -178,7 +180,7 @@ def _run(
 def _bias(network: IntNetwork, layer: ProgramLayer, inputs: IntArray) -> Numbers:
     """(1 or T, neurons): a bias that is the sample's may change from step to step."""
     population = layer.population
-    if population is not network.source or network.input_coding is not InputCoding.BIAS:
+    if population is not network.source or not network.input_coding.as_bias:
         return layer.bias
     given = inputs[:1] if inputs.strides[0] == 0 else inputs
     bias = _channel_moving_fastest(given) << population.bias_exp

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
     depths,
     lag,
@@ -105,7 +103,7 @@ def _layer(
     payloads = [1 if j.is_loop else largest[j.source] for j in incoming]
     sums = [_largest_sum(j, most) for j, most in zip(incoming, payloads, strict=True)]
     total = sum(_after_settling(j, most) for j, most in zip(incoming, sums, strict=True))
-    if population is network.source and population.kind is PopulationKind.INPUT:
+    if population is network.source and population.kind.enters:
         total = network.input_max
     counts = [_most_synapses(j, zeros) for j in incoming]
     packed = [(c + 1) << _sum_bits(s) for s, c in zip(sums, counts, strict=True)]
@@ -113,8 +111,8 @@ def _layer(
     narrow = max(packed, default=0) < _NARROW and _fits_32_bits(population, total, bias)
     dtype = np.int32 if narrow else np.int64
     shifts = [_sum_bits(s) if narrow else _SUM_BITS for s in sums]
-    kinds = {network.population(j.source).kind for j in incoming}
-    ones = PopulationKind.RELAY not in kinds and max(payloads, default=0) <= 1
+    relayed = any(network.population(j.source).kind.relays for j in incoming)
+    ones = not relayed and max(payloads, default=0) <= 1
     late = [lag(network, j, depth) for j in incoming]
     layer = ProgramLayer(
         population,
@@ -124,7 +122,7 @@ def _layer(
         _spread(population, *_rows(population)).astype(dtype),
         _spread(population, population.bias).astype(dtype),
     )
-    fires = population.kind not in (PopulationKind.RELAY, PopulationKind.INPUT)
+    fires = population.kind.has_state
     return layer, 1 if fires else total
 
 
@@ -159,7 +157,7 @@ def _after_settling(j: Projection, most: int) -> int:
 
 
 def _largest_bias(network: IntNetwork, population: Population) -> int:
-    if population is network.source and network.input_coding is InputCoding.BIAS:
+    if population is network.source and network.input_coding.as_bias:
         return network.input_max << max(population.bias_exp, 0)
     return int(np.abs(population.bias).max(initial=0))
 

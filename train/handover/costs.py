@@ -18,7 +18,6 @@ from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
     FloatProjection,
-    PopulationKind,
 )
 from tssd.train.handover.float_run import FloatActivity, ImageArray, run
 from tssd.train.handover.linear import linear_map
@@ -43,7 +42,7 @@ def costs(network: FloatNetwork, images: ImageArray) -> Costs:
     rates = {
         p.name: float(activity.events[p.name].sum()) / (slots * p.neurons)
         for p in network.populations
-        if p.kind is PopulationKind.LIF
+        if p.kind.fires
     }
     return Costs(rates, synops(network, activity))
 

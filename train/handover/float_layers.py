@@ -7,6 +7,7 @@ same local step, as training does; a longer one arrives late by the difference.
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -153,16 +154,24 @@ def integrate(
     ``limit`` clips the membrane of a LIF or READOUT at +-limit, as a saturating state does.
     ``loops`` are the population's projections to itself.
     """
-    if population.kind is PopulationKind.RELAY:
-        return current, current
     full = current.expand(time_steps, current.shape[1], *population.shape)
-    if population.kind is PopulationKind.READOUT:
-        plain = bool(np.all(population.decay == 1))
-        membrane = full.cumsum(0) if plain else leaky_sum(full, _like(population.decay, full))
-        if limit is not None:
-            membrane = membrane.clamp(-limit, limit)
-        return membrane, torch.zeros_like(membrane[:1])
-    return _fire(population, full, limit, loops)
+    match population.kind:
+        case PopulationKind.RELAY | PopulationKind.INPUT:
+            return current, current
+        case PopulationKind.READOUT:
+            return _sum(population, full, limit)
+        case PopulationKind.LIF:
+            return _fire(population, full, limit, loops)
+        case _:
+            assert_never(population.kind)
+
+
+def _sum(population: FloatPopulation, full: Tensor, limit: float | None) -> tuple[Tensor, Tensor]:
+    plain = bool(np.all(population.decay == 1))
+    membrane = full.cumsum(0) if plain else leaky_sum(full, _like(population.decay, full))
+    if limit is not None:
+        membrane = membrane.clamp(-limit, limit)
+    return membrane, torch.zeros_like(membrane[:1])
 
 
 def _fire(
@@ -182,10 +191,15 @@ def _fire(
         if limit is not None:
             h.clamp_(-limit, limit)
         spikes = torch.ge(h, threshold, out=sent[t])
-        if population.reset is Reset.SOFT:
-            h = h - spikes * subtracted
-        elif population.reset is Reset.HARD:
-            h = h * (1 - spikes)
+        match population.reset:
+            case Reset.SOFT:
+                h = h - spikes * subtracted
+            case Reset.HARD:
+                h = h * (1 - spikes)
+            case Reset.NONE:
+                pass
+            case _:
+                assert_never(population.reset)
     return membrane, sent
 
 

@@ -37,6 +37,33 @@ class Reset(StrEnum):
     SOFT = "soft"
     NONE = "none"
 
+    @property
+    def zeroes(self) -> bool:
+        """Whether nothing is left of the membrane."""
+        match self:
+            case Reset.HARD:
+                return True
+            case Reset.SOFT | Reset.NONE:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def subtracts(self) -> bool:
+        """Whether an amount is taken from the membrane."""
+        match self:
+            case Reset.SOFT:
+                return True
+            case Reset.HARD | Reset.NONE:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the membrane stays as it is."""
+        return not self.zeroes and not self.subtracts
+
 
 class PopulationKind(StrEnum):
     """INPUT emits what it is given; LIF fires; RELAY passes its sum on; READOUT only integrates."""
@@ -45,6 +72,49 @@ class PopulationKind(StrEnum):
     LIF = "lif"
     RELAY = "relay"
     READOUT = "readout"
+
+    @property
+    def has_state(self) -> bool:
+        """Whether its neurons keep anything from step to step."""
+        match self:
+            case PopulationKind.LIF | PopulationKind.READOUT:
+                return True
+            case PopulationKind.INPUT | PopulationKind.RELAY:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def fires(self) -> bool:
+        """Whether its neurons send spikes of their own, zeros and ones."""
+        match self:
+            case PopulationKind.LIF:
+                return True
+            case PopulationKind.INPUT | PopulationKind.RELAY | PopulationKind.READOUT:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def reads_out(self) -> bool:
+        """Whether it only integrates: its membranes are an answer."""
+        return self.has_state and not self.fires
+
+    @property
+    def relays(self) -> bool:
+        """Whether it sends what arrives, in the same step."""
+        match self:
+            case PopulationKind.RELAY:
+                return True
+            case PopulationKind.INPUT | PopulationKind.LIF | PopulationKind.READOUT:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def enters(self) -> bool:
+        """Whether it sends what it is given."""
+        return not self.has_state and not self.relays
 
 
 class ProjectionKind(StrEnum):
@@ -193,7 +263,7 @@ def depths(network: FloatNetwork) -> dict[str, int]:
 
 def check_reset(name: str, reset: Reset, given: bool) -> None:
     """Refuse an amount of a reset that subtracts nothing."""
-    if given and reset is not Reset.SOFT:
+    if given and not reset.subtracts:
         raise NetworkError(
             f"population {name}: reset_by",
             found=f"an amount to subtract with the reset {reset}",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tssd.errors import DataError, NetworkError
 from tssd.train.handover.float_layers import layers
-from tssd.train.handover.float_network import FloatArray, FloatNetwork, PopulationKind
+from tssd.train.handover.float_network import FloatArray, FloatNetwork
 
 ImageArray = npt.NDArray[np.uint8]
 Number = TypeVar("Number", bound=np.generic)
@@ -138,7 +138,7 @@ class _Record:
     def add(self, name: str, current: Tensor | None, membrane: Tensor | None, sent: Tensor) -> None:
         steps = self.network.time_steps
         repeats = steps // len(sent)  # a static tensor stands for every step
-        binary = self.network.population(name).kind is PopulationKind.LIF
+        binary = self.network.population(name).kind.fires
         events = sent.sum((0, 1)) if binary else torch.count_nonzero(sent, (0, 1))
         self.events[name] += _numpy(events) * repeats
         if self.keep_spikes:

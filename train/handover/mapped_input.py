@@ -19,7 +19,6 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
 )
 from tssd.train.handover.input_map import InputMap
 
@@ -44,7 +43,7 @@ def _mapped(
     projection: FloatProjection, source: FloatPopulation, target: FloatPopulation, made: InputMap
 ) -> tuple[FloatProjection, FloatPopulation]:
     """The projection from levels, and its target with what no bias per channel can say."""
-    if target.kind is PopulationKind.RELAY:
+    if target.kind.relays:
         raise NetworkError(
             f"projection {source.name} -> {target.name}",
             found="an input that is summed before it has weights, and is not 0 .. 1",

@@ -1,21 +1,28 @@
 """The optimizer of a run and its learning rate over the run."""
 
 import math
+from typing import assert_never
 
 import torch
 from torch import nn
 
 from tssd.train.config import Optimizer, Schedule, TrainConfig
 
+RISE = 0.15  # of a run, to the full rate of one-cycle
+
 
 def make_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     parameters = list(net.parameters())
-    if config.optimizer is Optimizer.SGD:
-        return torch.optim.SGD(
-            parameters, config.lr, momentum=0.9, weight_decay=config.weight_decay
-        )
-    kind = torch.optim.AdamW if config.optimizer is Optimizer.ADAMW else torch.optim.Adam
-    return kind(parameters, config.lr, weight_decay=config.weight_decay)
+    lr, weight_decay = config.lr, config.weight_decay
+    match config.optimizer:
+        case Optimizer.SGD:
+            return torch.optim.SGD(parameters, lr, momentum=0.9, weight_decay=weight_decay)
+        case Optimizer.ADAM:
+            return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
+        case Optimizer.ADAMW:
+            return torch.optim.AdamW(parameters, lr, weight_decay=weight_decay)
+        case _:
+            assert_never(config.optimizer)
 
 
 def rate(config: TrainConfig, done: float) -> float:
@@ -24,11 +31,18 @@ def rate(config: TrainConfig, done: float) -> float:
     one-cycle: linear from 0.1 to 1 over the first 15 %, then a half cosine to 0; cosine: a half
     cosine from 1 to 0; step: a factor 0.1 after each third.
     """
-    if config.schedule is Schedule.CONSTANT:
-        return 1.0
-    if config.schedule is Schedule.STEP:
-        return float(0.1 ** int(3 * done))
-    rise = 0.15 if config.schedule is Schedule.ONE_CYCLE else 0.0
-    if done < rise:
-        return 0.1 + 0.9 * done / rise
-    return 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
+    match config.schedule:
+        case Schedule.CONSTANT:
+            return 1.0
+        case Schedule.STEP:
+            return float(0.1 ** int(3 * done))
+        case Schedule.COSINE:
+            return _half_cosine(done, 0.0)
+        case Schedule.ONE_CYCLE:
+            return 0.1 + 0.9 * done / RISE if done < RISE else _half_cosine(done, RISE)
+        case _:
+            assert_never(config.schedule)
+
+
+def _half_cosine(done: float, begin: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * (done - begin) / (1 - begin)))

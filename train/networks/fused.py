@@ -17,7 +17,6 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from tssd.train.config import Surrogate
-from tssd.train.handover.float_network import Reset
 from tssd.train.networks.distributed import all_sum, summed, world
 from tssd.train.networks.lif_kernels import (
     Array,
@@ -228,7 +227,7 @@ class FusedLayer(torch.autograd.Function):
             kind(ctx.decay),
             kind(model.threshold),
             kind(model.width),
-            model.reset is Reset.HARD,
+            model.reset.zeroes,
             pool,
             ctx.compact,
             _steps_view(kept, batch),
@@ -270,7 +269,7 @@ class FusedLayer(torch.autograd.Function):
             kind(ctx.decay),
             kind(model.threshold),
             kind(model.width),
-            model.reset is Reset.HARD,
+            model.reset.zeroes,
             model.detach_reset,
             pool,
             CODES[model.surrogate],

@@ -78,7 +78,7 @@ def spike(distance: Tensor, model: NeuronModel) -> Tensor:
 def reset_membrane(membrane: Tensor, spikes: Tensor, model: NeuronModel) -> Tensor:
     """The membrane after the reset of the same step."""
     fired = spikes.detach() if model.detach_reset else spikes
-    return membrane - fired * (membrane if model.reset is Reset.HARD else model.threshold)
+    return membrane - fired * (membrane if model.reset.zeroes else model.threshold)
 
 
 def lif_step(

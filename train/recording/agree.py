@@ -14,6 +14,7 @@ The first samples are looked at in this way in any case, their membranes too.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,6 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
     Reset,
     depths,
 )
@@ -207,7 +207,7 @@ class _Tally:
         for population, seen in _alone(self.network, frames, fired):
             if population.name in self.sites:
                 self._neurons(run, population, seen, fired[population.name], first)
-            elif population.kind is PopulationKind.READOUT:
+            elif population.kind.reads_out:
                 self._output(seen, given, first)
 
     def _neurons(
@@ -348,10 +348,15 @@ def _membranes(
     for t in range(len(total)):
         h = total[t] + decay * h
         out[t] = h
-        if own is None or population.reset is Reset.NONE:
+        if own is None:
             continue
-        if population.reset is Reset.SOFT:
-            h = h - own[t] * amount if signed else h + own[t] * amount
-        elif population.reset is Reset.HARD:
-            h = h * (1 - own[t])
+        match population.reset:
+            case Reset.SOFT:
+                h = h - own[t] * amount if signed else h + own[t] * amount
+            case Reset.HARD:
+                h = h * (1 - own[t])
+            case Reset.NONE:
+                pass
+            case _:
+                assert_never(population.reset)
     return out

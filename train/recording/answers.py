@@ -99,14 +99,13 @@ def _tensor(part: Any) -> Tensor:
 
 def _over(steps: Tensor, readout: Readout) -> Tensor:
     """(T, B, ...) -> (B, ...)."""
-    last = readout in (Readout.LAST_STEP, Readout.MEMBRANE_LAST)
-    return steps[-1] if last else steps.sum(0)
+    return steps[-1] if readout.of_last_step else steps.sum(0)
 
 
 def _from_neuron(run: OwnRun, output: Output, readout: Readout) -> Tensor:
     """Another rule than that of what was returned: from the neuron that it comes from."""
     site = output.neuron
-    if readout in (Readout.COUNT, Readout.LAST_STEP):
+    if not readout.of_membrane:
         return _over(run.sent(site), readout)
     membranes = run.membranes(site)
     assert membranes is not None  # every neuron that has a counterpart holds one

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import assert_never
 
 from tssd.train.recording.steps import SiteStep, Sum
 from tssd.train.recording.tape.returned import Place
@@ -18,6 +19,28 @@ class Readout(StrEnum):
     MEMBRANE_LAST = "membrane-last"
     MEMBRANE_SUM = "membrane-sum"
     MEMBRANE_MAX = "membrane-max"
+
+    @property
+    def of_membrane(self) -> bool:
+        """Whether membranes are read (or currents, as their sum), not spikes."""
+        match self:
+            case Readout.MEMBRANE_LAST | Readout.MEMBRANE_SUM | Readout.MEMBRANE_MAX:
+                return True
+            case Readout.COUNT | Readout.LAST_STEP:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def of_last_step(self) -> bool:
+        """Whether only the last step counts."""
+        match self:
+            case Readout.LAST_STEP | Readout.MEMBRANE_LAST:
+                return True
+            case Readout.COUNT | Readout.MEMBRANE_SUM | Readout.MEMBRANE_MAX:
+                return False
+            case _:
+                assert_never(self)
 
 
 class Over(StrEnum):
@@ -41,9 +64,9 @@ READ_AS = {
 }
 WORDS = {
     Readout.COUNT: "spike count",
-    Readout.LAST_STEP: "last step",
+    Readout.LAST_STEP: "last step of the {what}",
     Readout.MEMBRANE_LAST: "last membrane",
-    Readout.MEMBRANE_SUM: "sum over the steps",
+    Readout.MEMBRANE_SUM: "sum over the steps of the {what}",
     Readout.MEMBRANE_MAX: "largest membrane",
 }
 
@@ -103,9 +126,8 @@ class Output:
             count *= n
         grouped = "" if groups is None else f" in groups of {count // groups}"
         classes = count if groups is None else groups
-        named = self.what if readout in (Readout.LAST_STEP, Readout.MEMBRANE_SUM) else ""
-        of = f" of the {named}" if named else ""
-        return f"{WORDS[readout]}{of} of {self.site}{grouped}, {classes} classes"
+        words = WORDS[readout].format(what=self.what)
+        return f"{words} of {self.site}{grouped}, {classes} classes"
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,6 +129,6 @@ def golden_inputs(network: IntNetwork, options: ImportOptions) -> IntArray:
 def _drawn(network: IntNetwork, seed: int) -> IntArray:
     rng = np.random.default_rng(seed)
     shape = (DRAWN, *network.source.shape)
-    if network.input_coding is InputCoding.SPIKES:
+    if network.input_coding.binary:
         return (rng.random(shape) < DRAWN_RATE).astype(np.int64)
     return rng.integers(0, min(network.input_max, 255) + 1, shape)

@@ -47,7 +47,7 @@ from tssd.hw_targets.optimising.goal import Goal
 from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.devices import check_device
 from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
-from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Reset
+from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import ImageArray
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.record import tested
@@ -196,7 +196,7 @@ def deploy(
 def quantizing(chip: ChipSpec, options: ExportOptions) -> QuantizeOptions:
     """The choices of quantization for *chip*: spikes where they cannot carry a payload."""
     asked, binary = options.input_coding, chip.bits.payload.count == 0
-    if binary and asked is InputCoding.GRADED:
+    if binary and asked is not None and asked.graded:
         raise ConfigError(
             "--input graded",
             found=f"chip {chip.name}, whose spikes carry no payload",
@@ -208,8 +208,8 @@ def quantizing(chip: ChipSpec, options: ExportOptions) -> QuantizeOptions:
 
 def sparing_exponents(folded: FloatNetwork, options: QuantizeOptions) -> QuantizeOptions:
     """*options*, with exponents that a .net cannot say only where there can be none anyway."""
-    firing = [p for p in folded.populations if p.kind is PopulationKind.LIF]
-    hard = all(p.reset is Reset.HARD for p in firing)
+    firing = [p for p in folded.populations if p.kind.fires]
+    hard = all(p.reset.zeroes for p in firing)
     return replace(options, finer_weights=options.finer_weights and not hard)
 
 
@@ -219,7 +219,8 @@ def _integers(
     """The integer network; with input as bias, the one behind the first layer."""
     observation = observe(folded, material.calibration)
     options = sparing_exponents(folded, options)
-    if options.input_coding is InputCoding.BIAS:
+    asked = options.input_coding
+    if asked is not None and asked.as_bias:
         _, behind, scales = quantize_behind_front_end(folded, precision, observation, options)
         return behind, scales
     scales = choose(folded, observation, precision, options)

@@ -7,7 +7,7 @@ load(folder, exact=True)   IntegerModule: the deployed integers, bit for bit, no
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, assert_never, overload
 
 import numpy as np
 import snntorch
@@ -29,7 +29,6 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
     Reset,
     check_known,
     depths,
@@ -232,7 +231,7 @@ class _Neurons(nn.Module):
     def forward(
         self, current: Tensor, loops: Sequence[tuple[nn.Module, int]] = ()
     ) -> tuple[Tensor, Tensor]:
-        if self.kind is PopulationKind.RELAY:
+        if self.kind.relays:
             return current + self.bias, current[-1]
         keep_u: Tensor | None = self.keep_u  # type: ignore[assignment]
         own: Tensor | None = self.reset_by  # type: ignore[assignment]
@@ -245,12 +244,19 @@ class _Neurons(nn.Module):
                 past = sent[t - 1 - delay] if t > delay else torch.zeros_like(arrived)
                 a = a + link(past).reshape(arrived.shape)
             u = a if keep_u is None else keep_u * u + a
-            if self.kind is PopulationKind.READOUT:
+            if self.kind.reads_out:
                 v = self.get_buffer("keep_v") * v + u + self.bias
                 continue
             fired, v = self.leaky(u + self.bias, v)
-            lowered = {Reset.SOFT: subtracted, Reset.HARD: v}.get(self.reset)
-            v = v if lowered is None else v - fired.detach() * lowered
+            match self.reset:
+                case Reset.SOFT:
+                    v = v - fired.detach() * subtracted
+                case Reset.HARD:
+                    v = v - fired.detach() * v
+                case Reset.NONE:
+                    pass
+                case _:
+                    assert_never(self.reset)
             sent.append(fired)
         return torch.stack(sent) if sent else current, v
 

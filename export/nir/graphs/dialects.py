@@ -37,7 +37,6 @@ from tssd.export.nir.graphs.profiles import (
 from tssd.export.nir.graphs.readers import check_read, without_last_sum
 from tssd.export.nir.graphs.thresholds import fold_thresholds
 from tssd.export.nir.graphs.write import write_graph
-from tssd.train.handover.float_network import Reset
 
 DEFAULT_DT = {"norse": 1e-3, "spyx": 1.0, "nengo": 1e-3}  # of their imports
 EARLY = ("sinabs",)  # need nir below 1.0.6, which knows neither v_reset nor a Linear's metadata
@@ -199,7 +198,7 @@ def _tau(decay: FloatArray, there: SteppingRule) -> FloatArray:
 
 def _half_step(graph: Graph, name: str, rule: SteppingRule) -> float:
     units = graph.nodes[name].metadata.get("states_per_weight_unit")
-    hard = reset_of(graph, name, rule) is Reset.HARD
+    hard = reset_of(graph, name, rule).zeroes
     return 0.5 / float(units) if units is not None and hard else 0.0
 
 
@@ -216,7 +215,7 @@ def _check_reset(
     amount, theta = subtracted(graph, name, rule), p["v_threshold"] - p["v_reset"]
     with np.errstate(divide="ignore"):  # a step late, behind the decay, is that much more
         here, there = amount / decay if late else amount, theta / decay if there_late else theta
-    alike = mine is not Reset.SOFT or np.allclose(here, there, rtol=1e-9, atol=0)
+    alike = not mine.subtracts or np.allclose(here, there, rtol=1e-9, atol=0)
     if mine is not wanted or not alike:
         own = "" if np.all(amount == theta) else " of an amount of its own"
         raise graph.fault(

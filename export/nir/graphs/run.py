@@ -10,7 +10,7 @@ delays and feedback edges start at 0. float64 is the reference; float32 follows 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 import torch
@@ -242,21 +242,31 @@ class _Machine:
             v = v - self.owed[name]
         if self.rule.several:
             return self._several(name, node, v)
-        if self.rule.twice and at["how"] is Reset.SOFT:
+        if self.rule.twice and at["how"].subtracts:
             fired = v - (self.v[name] > at["v_threshold"]) * at["subtracted"] > at["v_threshold"]
         else:
             fired = v >= at["v_threshold"] if self.rule.inclusive else v > at["v_threshold"]
-        if at["how"] is Reset.HARD:
-            v = torch.where(fired, at["v_reset"].expand_as(v), v)
-        elif at["how"] is Reset.SOFT:
-            down = fired.to(self.dtype) * at["subtracted"]
-            if at["late"]:
-                self.owed[name] = down
-            else:
-                v = v - down
-        self.v[name] = v
+        self.v[name] = self._after(name, at, v, fired)
         spikes: Tensor = fired.to(self.dtype)
         return spikes
+
+    def _after(self, name: str, at: dict[str, Any], v: Tensor, fired: Tensor) -> Tensor:
+        """v after the reset; what a late one subtracts is owed."""
+        how: Reset = at["how"]
+        match how:
+            case Reset.HARD:
+                rest: Tensor = at["v_reset"]
+                return torch.where(fired, rest.expand_as(v), v)
+            case Reset.SOFT:
+                down: Tensor = fired.to(self.dtype) * at["subtracted"]
+                if not at["late"]:
+                    return v - down
+                self.owed[name] = down
+                return v
+            case Reset.NONE:
+                return v
+            case _:
+                assert_never(how)
 
     def _several(self, name: str, node: Node, v: Tensor) -> Tensor:
         """As many spikes as thresholds in v, all subtracted."""

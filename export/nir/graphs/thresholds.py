@@ -22,7 +22,6 @@ from tssd.export.nir.graphs.profiles import (
     resets_late,
     subtracted,
 )
-from tssd.train.handover.float_network import Reset
 
 
 def fold_thresholds(graph: Graph, rule: SteppingRule) -> Graph:
@@ -90,7 +89,7 @@ def with_late_resets(graph: Graph, rule: SteppingRule) -> Graph:
     """
     for name in graph.of_type(*RESETTING):
         node, p = graph.nodes[name], parameters(graph, name, rule)
-        if not resets_late(graph, name, rule) or reset_of(graph, name, rule) is not Reset.SOFT:
+        if not resets_late(graph, name, rule) or not reset_of(graph, name, rule).subtracts:
             continue
         decay, gain = decay_and_gain(graph, name, rule, p.get("tau", p.get("tau_mem")), p["r"])
         if np.all(decay == 1):

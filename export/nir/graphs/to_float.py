@@ -151,7 +151,7 @@ class _Converter:
 
     def _check_readout(self, populations: list[FloatPopulation]) -> None:
         for p in populations[1:-1]:
-            if p.kind is not PopulationKind.LIF:
+            if not p.kind.fires:
                 raise self.graph.fault(
                     f"node {p.name}", "an integrator inside the network", "LIF or IF neurons"
                 )
@@ -160,7 +160,7 @@ class _Converter:
         self, name: str, shape: Shape, kind: PopulationKind = PopulationKind.INPUT
     ) -> FloatPopulation:
         one = (1,) * len(shape)
-        decay = np.ones(one) if kind is PopulationKind.READOUT else np.zeros(one)
+        decay = np.ones(one) if kind.reads_out else np.zeros(one)
         return FloatPopulation(name, shape, kind, Reset.NONE, decay, np.ones(one), np.zeros(one))
 
     def _neuron(self, name: str) -> FloatPopulation:
@@ -184,7 +184,7 @@ class _Converter:
             shape = (int(np.prod(shape)),)
             self._check_readout_gain(name, gain)
         reset = reset_of(self.graph, name, self.rule) if fires else Reset.NONE
-        own = reset is Reset.SOFT and OWN_AMOUNT in node.metadata
+        own = reset.subtracts and OWN_AMOUNT in node.metadata
         amount = subtracted(self.graph, name, self.rule) / gain if own else None
         return FloatPopulation(
             self.names[name],

@@ -17,17 +17,15 @@ zeros where the parity allows it, because nir 1.0.8 infers the shapes of both wr
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 import nir
 import numpy as np
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
     PopulationKind,
-    Reset,
     depths,
     lag,
 )
@@ -123,13 +121,16 @@ class _GraphBuilder:
 
     def _population(self, population: Population) -> None:
         name, about = self.exit[population.name], neuron_metadata(population)
-        if population.kind is PopulationKind.INPUT:
-            self._put(name, nir.Input(np.array(population.shape)), about)
-        elif population.kind is PopulationKind.RELAY:
-            self._put(name, nir.Scale(np.ones(population.shape, np.float32)), about)
-        else:
-            self._neurons(population, name, about)
-        if self.network.input_coding is InputCoding.BIAS and population is self.network.source:
+        match population.kind:
+            case PopulationKind.INPUT:
+                self._put(name, nir.Input(np.array(population.shape)), about)
+            case PopulationKind.RELAY:
+                self._put(name, nir.Scale(np.ones(population.shape, np.float32)), about)
+            case PopulationKind.LIF | PopulationKind.READOUT:
+                self._neurons(population, name, about)
+            case _:
+                assert_never(population.kind)
+        if self.network.input_coding.as_bias and population is self.network.source:
             self._bias_input(population)
 
     def _neurons(self, population: Population, name: str, about: dict[str, Any]) -> None:
@@ -157,7 +158,7 @@ class _GraphBuilder:
         self.entry[population.name] = [*before, name][0]
 
     def _spells_reset(self, population: Population) -> bool:
-        soft = population.reset is Reset.SOFT and population.kind is PopulationKind.LIF
+        soft = population.reset.subtracts and population.kind.fires
         return soft and self.mode is NirMode.EXACT
 
     def _soft_reset(self, population: Population, name: str, about: dict[str, Any]) -> str:

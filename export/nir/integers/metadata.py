@@ -23,7 +23,7 @@ def graph_metadata(
     network: IntNetwork, mode: str, dt_seconds: float, nodes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The whole network: time, discretisation, reset, readout."""
-    resets = {RESET_WORDS[p.reset] for p in network.populations if p.reset is not Reset.NONE}
+    resets = {RESET_WORDS[p.reset] for p in network.populations if not p.reset.keeps}
     own = any(said_late(p) for p in network.populations)
     return {
         "schema": SCHEMA,

@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tssd.calibration.int_network import (
-    InputCoding,
     IntNetwork,
     Population,
-    PopulationKind,
     Projection,
     ProjectionKind,
 )
@@ -61,7 +59,7 @@ def membrane_node(population: Population, dt: float, memory: bool, fires: bool) 
     shape = population.shape
     zero = np.zeros(shape)
     k = _steps(population.dv, shape)
-    fires = fires and population.kind is PopulationKind.LIF
+    fires = fires and population.kind.fires
     rule: dict[str, Any] = {}
     if fires:
         threshold = np.broadcast_to(population.vth, shape).astype(np.float64)
@@ -201,7 +199,7 @@ def _from_channels(
 
 
 def _uses_bias(network: IntNetwork, population: Population) -> bool:
-    bias_input = network.input_coding is InputCoding.BIAS and population is network.source
+    bias_input = network.input_coding.as_bias and population is network.source
     return population.has_state and not bias_input
 
 

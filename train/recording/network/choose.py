@@ -1,5 +1,7 @@
 """Which output is read, and how: the author's own way, or what the user says."""
 
+from typing import assert_never
+
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.recording.recording import Output, Over, Readout, Recording
 from tssd.train.recording.steps import refuse_rule
@@ -54,13 +56,18 @@ def _readable(output: Output) -> Output:
 def reading(output: Output, readout: Readout | None, groups: int | None) -> Readout:
     """How *output* is read."""
     rule = output.readout if readout is None else readout
-    if rule is Readout.MEMBRANE_MAX:
-        raise ConfigError(
-            "--readout",
-            found="membrane-max",
-            allowed="count, membrane-last or membrane-sum",
-            hint="the largest membrane over time is not kept by a chip's neuron",
-        )
+    match rule:
+        case Readout.MEMBRANE_MAX:
+            raise ConfigError(
+                "--readout",
+                found="membrane-max",
+                allowed="count, membrane-last or membrane-sum",
+                hint="the largest membrane over time is not kept by a chip's neuron",
+            )
+        case Readout.COUNT | Readout.LAST_STEP | Readout.MEMBRANE_LAST | Readout.MEMBRANE_SUM:
+            pass
+        case _:
+            assert_never(rule)
     if rule not in ALLOWED[output.what]:
         raise ConfigError(
             "--readout",

@@ -36,14 +36,13 @@ def reads_of(
     steps: Sequence[SiteStep], step: Sum, about: Output, rule: Readout, groups: int | None
 ) -> Reads:
     """How *about* is read by *rule*; *step* is what it is in one step."""
-    membrane = rule in (Readout.MEMBRANE_LAST, Readout.MEMBRANE_SUM)
-    if membrane and about.what != "currents":
+    if rule.of_membrane and about.what != "currents":
         return _membrane(steps, step, about, rule)
     if about.what == "membrane":
         step = _spikes_instead(step)
     if groups is not None:
         step = _grouped(step, groups)
-    decay = np.array([0.0 if rule is Readout.LAST_STEP else 1.0])
+    decay = np.array([0.0 if rule.of_last_step and not rule.of_membrane else 1.0])
     return Reads(about.name, step, decay)
 
 
@@ -73,7 +72,7 @@ def _membrane(steps: Sequence[SiteStep], step: Sum, about: Output, rule: Readout
     decay = over(neuron.rule.decay, neuron.shape).reshape(shape) * float(neuron.keeps)
     memory = neuron.rule.memory
     held = None if memory is None or not neuron.keeps else over(memory, neuron.shape).reshape(shape)
-    if rule is Readout.MEMBRANE_LAST:
+    if rule.of_last_step:
         return Reads(about.name, total, decay, held)
     if held is not None:
         raise NetworkError(
