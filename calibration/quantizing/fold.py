@@ -16,7 +16,7 @@ All of it is exact in real arithmetic; what cannot be is refused.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, assert_never
+from typing import Literal
 
 import numpy as np
 
@@ -133,10 +133,8 @@ def _fold_pool(network: FloatNetwork, projection: FloatProjection) -> FloatProje
             return _fold_pool_dense(projection, projection.pool, source.shape)
         case ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
             return _fold_pool_conv(projection, projection.pool, source.shape)
-        case ProjectionKind.CONV2D_TRANSPOSED:
+        case _:  # any other kind keeps its pool, which becomes a population
             return projection
-        case _:
-            assert_never(projection.kind)
 
 
 def _fold_pool_dense(

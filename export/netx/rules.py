@@ -6,7 +6,6 @@ ignores convolution delays and wraps biases without a word. Each rule refuses on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import assert_never
 
 from tssd.calibration.int_network import (
     IntNetwork,
@@ -96,16 +95,13 @@ def no_relays(network: IntNetwork) -> Findings:
             )
 
 
-def convolutions_do_not_enlarge(network: IntNetwork) -> Findings:
+def maps_are_dense_or_convolutions(network: IntNetwork) -> Findings:
     for projection in network.projections:
         match projection.kind:
-            case ProjectionKind.CONV2D_TRANSPOSED:
-                found, allowed = "a transposed convolution", "dense, or a convolution"
-                yield on(projection, found, allowed, PLAIN)
             case ProjectionKind.DENSE | ProjectionKind.CONV2D | ProjectionKind.SUM_POOL:
                 continue
-            case _:
-                assert_never(projection.kind)
+            case other:
+                yield on(projection, f"a {other.words}", "dense, or a convolution", PLAIN)
 
 
 def reset_is_hard(network: IntNetwork) -> Findings:
@@ -295,7 +291,7 @@ RULES = (
     populations_form_one_chain,
     nothing_recurs,
     no_relays,
-    convolutions_do_not_enlarge,
+    maps_are_dense_or_convolutions,
     reset_is_hard,
     neurons_have_no_more_than_the_format_s,
     exponents_go_into_weights,

@@ -127,6 +127,21 @@ class ProjectionKind(StrEnum):
     CONV2D_TRANSPOSED = "conv2d_transposed"
 
     @property
+    def words(self) -> str:
+        """What messages call it."""
+        match self:
+            case ProjectionKind.DENSE:
+                return "matrix"
+            case ProjectionKind.CONV2D:
+                return "convolution"
+            case ProjectionKind.SUM_POOL:
+                return "sum over windows"
+            case ProjectionKind.CONV2D_TRANSPOSED:
+                return "transposed convolution"
+            case _:
+                assert_never(self)
+
+    @property
     def spatial(self) -> bool:
         """Whether a kernel slides over an image, (C, H, W) to (C, H, W); its sum has 24 bits."""
         match self:

@@ -36,7 +36,7 @@ class Population:
 class Projection:
     source: int
     target: int
-    kind: str  # dense, conv2d, sum_pool, conv2d_transposed
+    kind: str  # as graph.py makes it of Lava's processes
     weight: Any
     weight_exp: int
     stride: Any
