@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import Row, at_least, near, report, write
+from tssd.arrays import ByteArray
 from tssd.train.config import TrainConfig, configure
 from tssd.train.data.camera import Camera, record
 from tssd.train.data.data_sets import Dataset, load
 from tssd.train.data.event_data import of_recordings
 from tssd.train.data.events import Framing, Recordings, frames
-from tssd.train.data.splits import ByteArray, LabelArray, Split
+from tssd.train.data.splits import LabelArray, Split
 from tssd.train.loop.evaluate import accuracies
 from tssd.train.loop.loop import train
 

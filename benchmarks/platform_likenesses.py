@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.errors import TssdError
-from tssd.export.nir.graphs.graph import RESETTING, FloatArray, Graph, Node
+from tssd.export.nir.graphs.graph import RESETTING, Graph, Node
 from tssd.export.nir.graphs.profiles import Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.readers import CHAINS, UNKNOWN, WALKERS, as_walked, late_edges, walk

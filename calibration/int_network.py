@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import FloatArray
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError, counted
 from tssd.train.handover.fields import amount, arrays_of, since
@@ -115,7 +115,7 @@ class Population:
             )
 
     @property
-    def scales(self) -> npt.NDArray[np.float64]:
+    def scales(self) -> FloatArray:
         """Weight units per unit of the float network, broadcasting to ``shape``."""
         size = (-1,) + (1,) * (len(self.shape) - 1)
         return np.array(self.channel_scales or (self.scale,)).reshape(size)

@@ -5,9 +5,8 @@ recorded PilotNet ground truth. All functions take and return int64 arrays of an
 """
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+from tssd.arrays import IntArray as IntArray
 
 STATE_BITS = 24
 STATE_LIMIT = 1 << (STATE_BITS - 1)  # 2**23

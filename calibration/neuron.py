@@ -15,8 +15,8 @@ from collections.abc import Collection, Mapping
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import BoolArray
 from tssd.calibration.int_network import Population, Reset
 from tssd.calibration.integer import (
     DECAY_ONE,
@@ -74,7 +74,7 @@ def step(
     return {"u": u, "v": _reset(population, v, spikes)}, spikes.astype(np.int64)
 
 
-def _reset(population: Population, v: IntArray, spikes: npt.NDArray[np.bool_]) -> IntArray:
+def _reset(population: Population, v: IntArray, spikes: BoolArray) -> IntArray:
     match population.reset:
         case Reset.HARD:
             return np.where(spikes, 0, v)

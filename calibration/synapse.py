@@ -7,17 +7,15 @@ The sums are carried in float64 where that is exact (every partial sum below 2**
 matrix products of floats are many times faster than those of integers; else in int64.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from tssd.arrays import Array
 from tssd.calibration.int_network import Projection
 from tssd.calibration.integer import IntArray, shift, wrap_sum
 from tssd.train.handover.geometry import Axis, axes
 
-Carrier = npt.NDArray[Any]
+Carrier = Array
 
 
 def deliver(projection: Projection, spikes: IntArray) -> IntArray:

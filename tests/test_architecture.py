@@ -57,7 +57,8 @@ ROOMS = {
 }
 MOST_ENTRIES = 14  # of a folder, its own __init__ not counted
 GROUND_FLOOR = {
-    *("errors", "config", "contracts", "atomic", "compiling", "interrupts", "typed", "guard"),
+    *("arrays", "errors", "config", "contracts", "atomic", "compiling", "interrupts", "typed"),
+    "guard",
     "__version__",
 }
 
@@ -123,6 +124,16 @@ def test_a_kind_is_switched_on_with_match_alone(kind: str) -> None:
                     parts = [ast.unparse(part) for part in (node.left, *node.comparators)]
                     compared = [part for part in parts if member.search(part)]
                     assert not compared, f"{source.relative_to(ROOT)}:{node.lineno}: {compared}"
+
+
+def test_arrays_of_one_kind_have_one_name() -> None:
+    """Those of ``tssd.arrays``; another name is another meaning of one of them."""
+    named = re.compile(r"\bNDArray\[(np\.(int64|float64|uint8|bool_)|Any)\]")
+    for place in (*STAGES, "tssd"):
+        for source in own_sources(ROOT / place):
+            if source != ROOT / "tssd" / "arrays.py":
+                found = named.search(source.read_text())
+                assert found is None, f"{source.relative_to(ROOT)}: {found}"
 
 
 def test_a_class_name_means_one_thing() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tssd.arrays import BoolArray
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.contracts import Contract, check
@@ -33,8 +34,8 @@ class Folding:
     """The trained and the folded network on the same samples: the classes (N,) of each, the folded
     one's events by population, and the spike slots of the populations that both have."""
 
-    before: npt.NDArray[np.int64]
-    after: npt.NDArray[np.int64]
+    before: IntArray
+    after: IntArray
     events: Mapping[str, int]
     slots: Mapping[str, int]
     differing: Mapping[str, int]
@@ -57,7 +58,7 @@ def compare_folded(
     device: str = "cpu",
 ) -> Folding:
     """Run both in float32 arithmetic, as in training, each once."""
-    classes: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+    classes: list[tuple[IntArray, IntArray]] = []
     events, slots, differing = Counter[str](), Counter[str](), Counter[str]()
     for first in range(0, len(images), batch):
         part = images[first : first + batch]
@@ -90,7 +91,7 @@ def _slots_row(slots: Mapping[str, int], differ: Mapping[str, int]) -> Contract:
     )
 
 
-def _accuracy_row(accuracy: npt.NDArray[np.float64]) -> Contract:
+def _accuracy_row(accuracy: FloatArray) -> Contract:
     before, after = (float(a) for a in accuracy)
     return check(
         "folded: accuracy",
@@ -145,8 +146,8 @@ def _layer(name: str, wanted: FloatArray, found: IntArray) -> LayerAgreement:
 
 
 def accuracy_contract(
-    float_right: npt.NDArray[np.bool_],
-    integer_right: npt.NDArray[np.bool_],
+    float_right: BoolArray,
+    integer_right: BoolArray,
     tolerance: float = TOLERANCE_POINTS,
 ) -> Contract:
     """FloatNetwork -> IntNetwork: the accuracy lost on the same samples, in points.

@@ -17,7 +17,8 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node
+from tssd.arrays import FloatArray
+from tssd.export.nir.graphs.graph import Edge, Graph, Node
 from tssd.export.nir.graphs.profiles import OWN_AMOUNT
 from tssd.export.nir.integers.graph import NirMode
 from tssd.export.nir.integers.nodes import unrolled

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tssd import __version__
+from tssd.arrays import Array
 
 OPSET = 17
 IR_VERSION = 8
@@ -64,7 +64,7 @@ class Builder:
             return name
         return self.add("Identity", value, name=name)
 
-    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+    def constant(self, name: str, value: Array) -> str:
         """An initialiser; the same name must always mean the same value."""
         if name not in self.constants:
             self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from onnx import helper
 
+from tssd.arrays import IntArray
 from tssd.export.onnx.builder import TIME, Builder, Port
 
 PAYLOAD = "float32"  # what travels between populations inside a graph
@@ -276,7 +277,7 @@ class _Series:
     def _source_shape(self, name: str) -> tuple[int, ...]:
         return next(s.shape for s in self.dialect.stages if s.name == name)
 
-    def _numbers(self, name: str, values: "np.typing.NDArray[np.int64]") -> str:
+    def _numbers(self, name: str, values: IntArray) -> str:
         return self.out.constant(name, values.astype(np.int64))
 
     def _shape(self, leading: str, shape: tuple[int, ...]) -> str:

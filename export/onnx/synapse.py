@@ -10,12 +10,12 @@ from typing import Any, assert_never
 
 import numpy as np
 
+from tssd.arrays import Array
 from tssd.calibration.int_network import IntNetwork, Population, Projection, ProjectionKind
 from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT, IntArray
 from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder
 from tssd.export.onnx.ranges import EXACT_FLOAT32, OnnxRange
-from tssd.train.handover.fields import Array
 from tssd.train.handover.geometry import LinearMap, rows, turned
 
 DIGIT_BITS = 4  # weights too wide for one exact float32 sum are split into digits of 4 bits

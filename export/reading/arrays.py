@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import Array
 from tssd.calibration.integer import IntArray
-
-Array = npt.NDArray[Any]
 
 MAX_BYTES = 1 << 31  # of all arrays read from one file
 ENDING = ".npy"

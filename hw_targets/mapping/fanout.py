@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tssd.arrays import BoolArray
 from tssd.calibration.int_network import Projection
 from tssd.calibration.integer import IntArray
 from tssd.train.handover.geometry import axes
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
+from tssd.arrays import BoolArray, FloatArray
 from tssd.errors import DataError
-from tssd.hw_targets.measured.model import FloatArray, Price, design, readings
+from tssd.hw_targets.measured.model import Price, design, readings
 from tssd.hw_targets.measured.table import MeasuredRun
 
 SHARE = 0.05  # weight of the prior: a price below this share of every run is not told by them
@@ -116,7 +117,7 @@ class _Problem:
     x: FloatArray
     prior: FloatArray
 
-    def take(self, chosen: npt.NDArray[np.bool_]) -> "_Problem":
+    def take(self, chosen: BoolArray) -> "_Problem":
         return _Problem(self.runs[chosen], self.x[chosen], self.prior)
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import FloatArray
 from tssd.hw_targets.measured.table import MeasuredRun
 
-FloatArray = npt.NDArray[np.float64]
 PJ_PER_W_US = 1e6
 
 

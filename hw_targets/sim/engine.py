@@ -12,8 +12,8 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tssd.arrays import FloatArray
 from tssd.calibration.encode import Inputs, as_inputs
 from tssd.calibration.int_network import IntNetwork, interval
 from tssd.calibration.integer import IntArray
@@ -78,7 +78,7 @@ class StepTiming:
         return float(self.cycles.mean()) * self.cycle_ns / 1e3
 
     @property
-    def step_us(self) -> NDArray[np.float64]:
+    def step_us(self) -> FloatArray:
         """(steps,) in us."""
         return self.cycles.astype(np.float64) * (self.cycle_ns / 1e3)
 
@@ -118,7 +118,7 @@ class Run:
     tally: Tally
     counters: Counters
     timing: StepTiming
-    alone_us: NDArray[np.float64] | None = None
+    alone_us: FloatArray | None = None
 
     @property
     def record(self) -> SpikeRecord:
@@ -159,7 +159,7 @@ def run(
     fanouts = placed_fanouts(network, placement)
     plan = make_plan(network, placement, chip, fanouts)
     times: list[StepTiming] = []
-    alone: list[NDArray[np.float64]] = []
+    alone: list[FloatArray] = []
     tallies: list[Tally] = []  # one, of all parts so far
     active: list[Mapping[str, IntArray]] = []  # the same
     for samples, record in ring.parts(progress):
@@ -209,10 +209,10 @@ def latencies_us(
     samples: list[dict[str, SampleEvents]],
     mode: Mode,
     progress: Progress | None = None,
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """(samples,): how long each takes alone on the chip, in us."""
     step_us = time_record(plan, one_at_a_time(network, samples), mode, progress).step_us
-    found: NDArray[np.float64] = step_us.reshape(-1, length_alone(network)).sum(axis=1)
+    found: FloatArray = step_us.reshape(-1, length_alone(network)).sum(axis=1)
     return found
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import assert_never, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tssd.arrays import BoolArray
 from tssd.calibration.int_network import (
     MEMBRANE,
     Activity,
@@ -42,7 +42,7 @@ class SampleEvents:
     else those of the last step alone."""
 
     spikes: IntArray
-    active: NDArray[np.bool_]
+    active: BoolArray
     states: Mapping[str, IntArray]
 
 
@@ -100,7 +100,7 @@ def simulate_sample(
     return events
 
 
-def _present(layer: ProgramLayer, inputs: IntArray, active: NDArray[np.bool_]) -> _Sent:
+def _present(layer: ProgramLayer, inputs: IntArray, active: BoolArray) -> _Sent:
     """An input population sends its sample."""
     given = _channel_moving_fastest(inputs)
     np.not_equal(given, 0, out=active)
@@ -142,7 +142,7 @@ def _payloads(sent: _Sent) -> IntArray:
     return sent.payload if len(sent.payload) else np.ones(len(sent.neuron), np.int64)
 
 
-def _pass_on(layer: ProgramLayer, sent: dict[str, _Sent], active: NDArray[np.bool_]) -> _Sent:
+def _pass_on(layer: ProgramLayer, sent: dict[str, _Sent], active: BoolArray) -> _Sent:
     """A population without state sends its sums."""
     out, payload = np.empty(active.size, np.int32), np.empty(active.size, np.int64)
     first = np.zeros(len(active) + 1, np.int64)
@@ -155,7 +155,7 @@ def _run(
     layer: ProgramLayer,
     sent: dict[str, _Sent],
     inputs: IntArray,
-    active: NDArray[np.bool_],
+    active: BoolArray,
     record: bool,
 ) -> tuple[_Sent, Numbers]:
     """A population with state: what it sends, and its states (1 or T, states, neurons)."""
@@ -188,9 +188,7 @@ def _bias(network: IntNetwork, layer: ProgramLayer, inputs: IntArray) -> Numbers
     return narrowed
 
 
-def _events(
-    layer: ProgramLayer, sent: _Sent, active: NDArray[np.bool_], states: Numbers
-) -> SampleEvents:
+def _events(layer: ProgramLayer, sent: _Sent, active: BoolArray, states: Numbers) -> SampleEvents:
     """The record of one population in C, H, W order."""
     spikes = np.empty((len(sent.neuron), 3), np.int64)
     spikes[:, 0] = np.repeat(np.arange(len(active)), np.diff(sent.first))

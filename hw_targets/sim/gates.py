@@ -11,8 +11,8 @@ would come from its neighbour if both were on one chip.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tssd.arrays import BoolArray
 from tssd.calibration.integer import IntArray
 
 EAST, WEST, NORTH, SOUTH = 0, 1, 2, 3  # the direction in which a message moves
@@ -40,10 +40,10 @@ class Plane:
         """Router number ahead minus router number here, by direction (north: y + 1)."""
         return 1, -1, self.columns, -self.columns
 
-    def leaves(self, direction: int) -> NDArray[np.bool_]:
+    def leaves(self, direction: int) -> BoolArray:
         """(routers,): whether a message that moves on in *direction* goes to another chip."""
         y, x = np.divmod(np.arange(self.columns * self.rows), self.columns)
-        at_edge: dict[int, NDArray[np.bool_]] = {
+        at_edge: dict[int, BoolArray] = {
             EAST: (x % self.width == self.width - 1) & (x < self.columns - 1),
             WEST: (x % self.width == 0) & (x > 0),
             NORTH: (y % self.height == self.height - 1) & (y < self.rows - 1),

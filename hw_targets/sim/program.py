@@ -8,11 +8,10 @@ prove that nothing can overflow, else 64.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tssd.arrays import Array
 from tssd.calibration.int_network import (
     IntNetwork,
     Population,
@@ -31,7 +30,7 @@ from tssd.train.handover.geometry import axes, largest, rows
 _SUM_BITS, _COUNT_BITS = 40, 22  # of the widest accumulator
 _NARROW = 1 << 31
 
-Numbers = NDArray[Any]  # int32 or int64
+Numbers = Array  # int32 or int64
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tssd.arrays import BoolArray
 from tssd.calibration.int_network import Activity, IntNetwork, depths, interval
 from tssd.calibration.integer import IntArray
 from tssd.errors import FileFormatError, refusing
@@ -30,7 +30,7 @@ class SpikeRecord:
 
     steps: int
     spikes: Mapping[str, IntArray]
-    active: Mapping[str, NDArray[np.bool_]]
+    active: Mapping[str, BoolArray]
 
 
 def from_samples(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> SpikeRecord:
@@ -77,7 +77,7 @@ def _laid(
 ) -> SpikeRecord:
     """Sample b begins in chip step (b - *before*) x *apart*; steps 0 .. *steps* - 1 are kept."""
     spikes: dict[str, IntArray] = {}
-    active: dict[str, NDArray[np.bool_]] = {}
+    active: dict[str, BoolArray] = {}
     for name, depth in depths(network).items():
         start = [(b - before) * apart + depth for b in range(len(samples))]
         events = [sample[name].spikes[:, :2] for sample in samples]
@@ -169,8 +169,8 @@ def _events(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> 
     return checked
 
 
-def _flags(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> NDArray[np.bool_]:
-    flags: NDArray[np.bool_] = arrays[f"active/{name}"]
+def _flags(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> BoolArray:
+    flags: BoolArray = arrays[f"active/{name}"]
     if flags.dtype != np.bool_ or flags.shape != (steps, neurons):
         raise FileFormatError(
             f"{path}: active/{name}",

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tssd import typed
+from tssd.arrays import FloatArray
 from tssd.atomic import written_whole
 from tssd.errors import FileFormatError, refusing
 from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
@@ -31,7 +31,7 @@ class SavedRun:
     chips: int
     us_per_inference: float
     counters: Counters
-    step_ns: NDArray[np.float64]
+    step_ns: FloatArray
 
 
 def save_run(path: Path, run: Run, command: str | None = None) -> None:
@@ -93,7 +93,7 @@ def load_run(path: Path) -> SavedRun:
         )
 
 
-def _times(arrays: Arrays) -> NDArray[np.float64]:
+def _times(arrays: Arrays) -> FloatArray:
     times = arrays["step_ns"].astype(np.float64)
     if times.ndim != 1 or not np.isfinite(times).all() or (times < 0).any():
         raise ValueError("step_ns: not one time per step, finite and >= 0")

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node
+from tssd.arrays import FloatArray
+from tssd.export.nir.graphs.graph import Edge, Graph, Node
 from tssd.export.nir.graphs.profiles import Answers
 
 Shape = tuple[int, ...]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tssd.export.reading.arrays import Array
+from tssd.arrays import Array
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):

@@ -24,13 +24,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import ByteArray, FloatArray, IntArray
 from tssd.compiling import kernel
 from tssd.errors import ConfigError, DataError
 from tssd.train.data.events import Events, Recordings, gather
 
-FloatArray = npt.NDArray[np.float64]
 SMALLEST_FACTOR = 0.2  # of a pixel's threshold, whatever the mismatch draws
 
 
@@ -86,7 +85,7 @@ def thresholds(camera: Camera) -> FloatArray:
     return camera.threshold * np.maximum(factor, SMALLEST_FACTOR)
 
 
-def record(images: npt.NDArray[np.uint8], camera: Camera, first: int = 0) -> Recordings:
+def record(images: ByteArray, camera: Camera, first: int = 0) -> Recordings:
     """Simulated recordings of *images* (N, 1, H, W).
 
     Noise is drawn from (camera.seed, number of the image), numbers counting from *first*.
@@ -118,7 +117,7 @@ def _begin(camera: Camera, image: tuple[int, ...]) -> FloatArray:
 
 
 def _record(
-    image: npt.NDArray[np.uint8], camera: Camera, moved: FloatArray, limits: FloatArray, number: int
+    image: ByteArray, camera: Camera, moved: FloatArray, limits: FloatArray, number: int
 ) -> Events:
     light = camera.background + (255 - camera.background) * (image / 255)
     settings = (camera.background, camera.floor, camera.step_us, camera.refractory_us)
@@ -135,7 +134,7 @@ def _record(
     return Events(*events.T)
 
 
-def _noise(camera: Camera, number: int) -> npt.NDArray[np.int64]:
+def _noise(camera: Camera, number: int) -> IntArray:
     """Rows x, y, polarity, time of the events without cause."""
     rng = np.random.default_rng((camera.seed, 1, number))
     height, width = camera.size

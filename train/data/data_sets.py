@@ -23,12 +23,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tssd.arrays import ByteArray
 from tssd.config import unknown_name
 from tssd.errors import DataError
 from tssd.train.data import event_data, image_data
 from tssd.train.data.data_files import FASHION_DEBIAN, FASHION_SHA256, check_sha256, hint
 from tssd.train.data.events import Framing
-from tssd.train.data.splits import ByteArray, Dataset, LabelArray, Split
+from tssd.train.data.splits import Dataset, LabelArray, Split
 
 __all__ = [
     "EVENT_LOADERS",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tssd.arrays import IntArray
 from tssd.errors import DataError
 from tssd.guard import guarded
 from tssd.train.data.events import Events
@@ -175,7 +176,7 @@ def _packet(path: Path, raw: memoryview, at: int) -> tuple[Any, int]:
 
 
 @guarded
-def read_shd(path: Path) -> tuple[list[Events], npt.NDArray[np.int64]]:
+def read_shd(path: Path) -> tuple[list[Events], IntArray]:
     """Recordings and labels of an SHD file (HDF5): times in s, 700 cochlea channels as x."""
     import h5py
 

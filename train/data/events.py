@@ -19,11 +19,10 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
+from tssd.arrays import BoolArray, ByteArray, IntArray
 from tssd.errors import ConfigError, DataError
 
-ByteArray = npt.NDArray[np.uint8]
-IndexArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+IndexArray = IntArray
 
 CHUNK = 512  # recordings framed at once
 LONGEST_US = 1 << 49  # seventeen years: times the number of frames it still fits 64 bits
@@ -88,7 +87,7 @@ class Recordings:
 
     x: npt.NDArray[np.int16]
     y: npt.NDArray[np.int16]
-    channel: npt.NDArray[np.uint8]
+    channel: ByteArray
     time_us: npt.NDArray[np.signedinteger]  # 64 bits where a recording is longer than 35 minutes
     starts: IndexArray  # (N + 1,)
     length_us: IndexArray  # (N,)

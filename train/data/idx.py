@@ -8,17 +8,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import ByteArray
 from tssd.errors import DataError
 
 UNSIGNED_BYTE = 0x08
 MOST_UNPACKED = 1 << 30  # the largest of these files has 47 MB
 
 
-def read_idx(
-    path: Path, rank: int, published: tuple[int, str] | None = None
-) -> npt.NDArray[np.uint8]:
+def read_idx(path: Path, rank: int, published: tuple[int, str] | None = None) -> ByteArray:
     """The array in *path*; raises DataError unless it is unsigned bytes of *rank* axes, whole.
 
     A file with as many items as *published*, (items, SHA-256), must have that hash.

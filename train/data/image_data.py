@@ -6,11 +6,12 @@ from typing import cast
 
 import numpy as np
 
+from tssd.arrays import ByteArray
 from tssd.errors import DataError
 from tssd.train.data.data_files import FASHION_SHA256, folder, hint, inside, one_of, present
 from tssd.train.data.idx import read_idx
 from tssd.train.data.pictures import Pictures
-from tssd.train.data.splits import ByteArray, Dataset, Split
+from tssd.train.data.splits import Dataset, Split
 
 FASHION_CLASSES = (
     "t-shirt",

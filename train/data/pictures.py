@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tssd.arrays import ByteArray
 from tssd.errors import DataError
 
-ByteArray = npt.NDArray[np.uint8]
 Index = slice | npt.NDArray[np.integer]
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow tries dozens of decoders otherwise
 DAMAGE = (  # what Pillow raises over damaged images

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import ByteArray, IntArray
 from tssd.train.data.events import Recordings
 from tssd.train.data.pictures import Pictures
 
-ByteArray = npt.NDArray[np.uint8]
-LabelArray = npt.NDArray[np.int64]
+LabelArray = IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,8 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from tssd.arrays import Array
 
 
 def since(schema: int) -> dict[str, int]:

@@ -21,13 +21,11 @@ from enum import StrEnum
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import FloatArray as FloatArray
 from tssd.errors import NetworkError
 from tssd.train.handover.fields import amount, said_late, words_of
 from tssd.train.handover.input_map import InputMap
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Reset(StrEnum):

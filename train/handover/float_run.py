@@ -9,11 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tssd.arrays import ByteArray, IntArray
 from tssd.errors import DataError, NetworkError
 from tssd.train.handover.float_layers import layers
 from tssd.train.handover.float_network import FloatArray, FloatNetwork
 
-ImageArray = npt.NDArray[np.uint8]
+ImageArray = ByteArray
 Number = TypeVar("Number", bound=np.generic)
 Dtype = Literal["float32", "float64"]
 
@@ -54,9 +55,9 @@ class FloatActivity:
         """Events of one population, summed over neurons, samples and steps."""
         return int(self.events[name].sum())
 
-    def classes(self) -> npt.NDArray[np.int64]:
+    def classes(self) -> IntArray:
         """The class of each sample: the largest logit, the first on a tie."""
-        best: npt.NDArray[np.int64] = self.logits.argmax(axis=1)
+        best: IntArray = self.logits.argmax(axis=1)
         return best
 
     def accuracy(self, labels: npt.ArrayLike) -> float:

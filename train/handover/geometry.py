@@ -19,14 +19,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import Array, BoolArray, IntArray
 from tssd.errors import NetworkError
-from tssd.train.handover.fields import Array
 from tssd.train.handover.float_network import AveragePool, ProjectionKind
 
 Shape = tuple[int, ...]
-IntArray = npt.NDArray[np.int64]
 Pair = tuple[int, int]
 
 
@@ -108,10 +106,10 @@ class Axis:
         high = ((targets[1] - 1) * self.stride - self.padding + self.span) // self.spread
         return max(low, 0), min(high + 1, inputs)
 
-    def phases(self) -> npt.NDArray[np.bool_]:
+    def phases(self) -> BoolArray:
         """(period, taps): which taps meet in the same target, for each kind of target."""
         target, tap = np.indices((self.period, self.taps))
-        met: npt.NDArray[np.bool_] = self._between(target, tap * self.dilation - self.padding) == 0
+        met: BoolArray = self._between(target, tap * self.dilation - self.padding) == 0
         return met
 
     def _between(self, target: Any, shift: Any) -> Any:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tssd.arrays import ByteArray, FloatArray
 from tssd.errors import DataError
 
 Samples = npt.NDArray[np.floating]
-FloatArray = npt.NDArray[np.float64]
-ByteArray = npt.NDArray[np.uint8]
 LEVELS = 255  # the largest byte
 PIXEL_LIKE = LEVELS // 2  # more steps than this between the ends of a grid: bytes, all 256 of them
 ROUNDING = 8 * float(np.finfo(np.float32).eps)  # of a float32 that was scaled and shifted

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from tssd.arrays import ByteArray
 from tssd.train.config import TrainConfig
 from tssd.train.data.events import augment_events, frames
-from tssd.train.data.splits import ByteArray, LabelArray, Split
+from tssd.train.data.splits import LabelArray, Split
 from tssd.train.loop.autoaugment import auto_augment
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageOps
 
+from tssd.arrays import ByteArray
 from tssd.errors import ConfigError
 
-ByteArray = npt.NDArray[np.uint8]
 Operation = tuple[str, float, int]  # name, probability, magnitude
 
 MODES = {1: "L", 3: "RGB"}  # channels: Pillow's name

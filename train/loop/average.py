@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from tssd.train.data.splits import ByteArray, LabelArray
+from tssd.arrays import ByteArray
+from tssd.train.data.splits import LabelArray
 from tssd.train.loop.checkpoint import DEPLOYED
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.network import Unrolled, Unrolling

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import torch
 
-from tssd.train.data.data_sets import ByteArray, LabelArray, Split
+from tssd.arrays import ByteArray
+from tssd.train.data.data_sets import LabelArray, Split
 from tssd.train.data.events import Framing, frames
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.network import READOUT, Unrolled, Unrolling

@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from tssd.arrays import ByteArray
 from tssd.atomic import write_bytes
 from tssd.errors import ConfigError, TrainingError
 from tssd.interrupts import Deferred, Interrupted, handled
 from tssd.train.config import CONDUCT, TrainConfig
-from tssd.train.data.data_sets import ByteArray, Dataset, LabelArray, Split
+from tssd.train.data.data_sets import Dataset, LabelArray, Split
 from tssd.train.data.events import TeacherFrames
 from tssd.train.handover.devices import check_device
 from tssd.train.loop import folder as run_folder

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import torch
 
+from tssd.arrays import ByteArray
 from tssd.errors import ConfigError
 from tssd.train.config import ReadoutLogit, TrainConfig, TrainingPrecision
-from tssd.train.data.data_sets import ByteArray, LabelArray
+from tssd.train.data.data_sets import LabelArray
 from tssd.train.losses.distill import losses
 from tssd.train.losses.regularise import penalties
 from tssd.train.networks import distributed

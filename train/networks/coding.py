@@ -2,7 +2,7 @@
 
 import torch
 
-from tssd.train.data.data_sets import ByteArray
+from tssd.arrays import ByteArray
 
 
 def to_current(images: ByteArray) -> torch.Tensor:

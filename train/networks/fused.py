@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from tssd.arrays import Array
 from tssd.train.config import Surrogate
 from tssd.train.networks.distributed import all_sum, summed, world
 from tssd.train.networks.lif_kernels import (
-    Array,
     channel_sums,
     gradient_of_input,
     lif_backward,

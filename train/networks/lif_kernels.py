@@ -16,11 +16,10 @@ rectangular window, it is kept as one byte (``FIRED``, ``INSIDE``); otherwise as
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import Array
 from tssd.compiling import kernel
 
-Array = npt.NDArray[Any]
 FIRED, INSIDE = 1, 2  # bits of a kept byte
 RECTANGULAR, TRIANGULAR, SIGMOID, ATAN = range(4)  # then fast-sigmoid
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from tssd.arrays import ByteArray
 from tssd.contracts import check, require
 from tssd.errors import NetworkError
-from tssd.train.data.data_sets import ByteArray
 from tssd.train.handover.compose import through
 from tssd.train.handover.costs import connections
 from tssd.train.handover.float_network import (

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tssd.arrays import FloatArray
 from tssd.contracts import Contract, check
 from tssd.errors import counted
 from tssd.train.handover.float_layers import current, delayed, layers, project
@@ -70,8 +71,8 @@ class ModuleAgreement:
     ties: int
     output_difference: float
     output_allowed: float
-    answers: npt.NDArray[np.float64]
-    network_answers: npt.NDArray[np.float64]
+    answers: FloatArray
+    network_answers: FloatArray
     first: FirstDifference | None = None
     swapped: bool = False
     hint: str | None = None

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from tssd.arrays import IntArray
 from tssd.train.recording.recording import Output, Over
 from tssd.train.recording.steps import Cut, Link, SiteStep, Sum, sums_differ
 from tssd.train.recording.tape.follow import Follower
 from tssd.train.recording.tape.gathers import reshape_op
 from tssd.train.recording.tape.returned import Place, leaf, leaves, name_of
-from tssd.train.recording.tape.values import ROWS, Followed, IntArray, Op, Opaque, Term, Value
+from tssd.train.recording.tape.values import ROWS, Followed, Op, Opaque, Term, Value
 
 
 @dataclass(frozen=True, eq=False)

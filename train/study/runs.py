@@ -16,6 +16,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from tssd import typed
+from tssd.arrays import ByteArray
 from tssd.atomic import write_bytes
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, FileFormatError
@@ -23,7 +24,7 @@ from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting, recor
 from tssd.train.data.data_sets import EVENT_LOADERS, Dataset
 from tssd.train.data.event_data import recut
 from tssd.train.data.events import TeacherFrames, frames
-from tssd.train.data.splits import ByteArray, Split
+from tssd.train.data.splits import Split
 from tssd.train.handover.costs import Costs, costs
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.evaluate import accuracies

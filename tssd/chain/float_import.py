@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.calibration.comparing.levels import rounding_note
 from tssd.chain.pipeline import GOLDEN_SAMPLES, ExportOptions, Material, Step, deploy, write
 from tssd.chain.platform_notes import differing, platform_notes
@@ -18,7 +19,7 @@ from tssd.chain.user_samples import UserSamples, load_samples
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.manifest import sha256
-from tssd.export.nir.graphs.graph import FloatArray, Graph
+from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.profiles import Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.to_float import no_delay_refused, to_float

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from tssd.arrays import FloatArray
 from tssd.calibration.integer import IntArray
 from tssd.chain.user_data import FloatSamples
 from tssd.contracts import OWN_MODULE, Contract, check
@@ -26,7 +26,7 @@ from tssd.train.recording.network.choose import chosen
 from tssd.train.recording.record import record
 from tssd.train.recording.recording import Output, Readout, Recording
 
-Answers = npt.NDArray[np.float64]
+Answers = FloatArray
 ACCURACY = f"{OWN_MODULE}: accuracy"
 DEFAULT_STEPS = 16  # of a module of one step per call on still samples, where nobody says
 ENOUGH = 2  # labelled samples per class from which it is said what the labels leave open

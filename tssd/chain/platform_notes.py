@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tssd.export.nir.graphs.graph import RESETTING, FloatArray, Graph
+from tssd.arrays import FloatArray
+from tssd.export.nir.graphs.graph import RESETTING, Graph
 from tssd.export.nir.graphs.profiles import LATE, PROFILES, Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.run import run
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tssd.arrays import Array, ByteArray
 from tssd.calibration.integer import IntArray
 from tssd.errors import ConfigError, DataError, refusing
-from tssd.export.reading.arrays import DAMAGE, Array, read_array, read_arrays
+from tssd.export.reading.arrays import DAMAGE, read_array, read_arrays
 from tssd.export.reading.stand_in import refuse_stand_in
 from tssd.train.networks.user_module import import_named
 
@@ -26,7 +27,6 @@ KINDS = ".npz or .npy, arrays, a torch Dataset or a tonic data set"
 FILES = "an .npy file, or an .npz file with 'inputs' (and 'labels')"
 HINT = "a transform that gives arrays or tensors, as torchvision's ToTensor() or tonic's ToFrame()"
 BYTE_MAX = 255
-ByteArray = npt.NDArray[np.uint8]
 FloatSamples = npt.NDArray[np.float32]
 
 

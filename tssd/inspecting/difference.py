@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import Array
 from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.errors import FileFormatError, refusing
 from tssd.export.bundle.folder import read_bundle
@@ -128,7 +128,7 @@ def _values(where: str, a: Any, b: Any) -> Iterator[FileDifference]:
         )
 
 
-def _shapes(where: str, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Iterator[FileDifference]:
+def _shapes(where: str, a: Array, b: Array) -> Iterator[FileDifference]:
     """Parameters of two shapes are equal if one broadcasts to the other."""
     try:
         whole = np.broadcast_shapes(a.shape, b.shape)

@@ -18,9 +18,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.config import unknown_name
 from tssd.errors import NetworkError
-from tssd.export.nir.graphs.graph import DYNAMIC, RESETTING, FloatArray, Graph, Node
+from tssd.export.nir.graphs.graph import DYNAMIC, RESETTING, Graph, Node
 from tssd.export.nir.graphs.profiles import (
     PROFILES,
     RESETS,

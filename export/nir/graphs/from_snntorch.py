@@ -27,8 +27,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from tssd.arrays import FloatArray
 from tssd.export.nir.graphs.fx_layers import LAYERS, NodeValue, Shape, fault, flatten, without_norms
-from tssd.export.nir.graphs.graph import Edge, FloatArray, Graph, Node
+from tssd.export.nir.graphs.graph import Edge, Graph, Node
 from tssd.export.nir.graphs.profiles import NO_DELAY_OF
 from tssd.export.nir.integers.graph import NirMode
 from tssd.train.networks.trace import trace

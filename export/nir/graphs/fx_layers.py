@@ -11,8 +11,8 @@ import numpy as np
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from tssd.arrays import FloatArray
 from tssd.errors import NetworkError
-from tssd.export.nir.graphs.graph import FloatArray
 
 Shape = tuple[int, ...]
 

@@ -10,12 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from tssd.errors import NetworkError
 
-FloatArray = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
 Edge = tuple[str, str]
 

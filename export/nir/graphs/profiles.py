@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.config import unknown_name
 from tssd.errors import ConfigError
-from tssd.export.nir.graphs.graph import DYNAMIC, RESETTING, FloatArray, Graph
+from tssd.export.nir.graphs.graph import DYNAMIC, RESETTING, Graph
 from tssd.train.handover.float_network import Reset
 
 DISCRETISATIONS = ("euler", "exact", "mixed")

@@ -13,16 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tssd.export.nir.graphs.graph import (
-    DYNAMIC,
-    LINEAR,
-    Edge,
-    FloatArray,
-    Graph,
-    Node,
-    Shape,
-    schedule,
-)
+from tssd.arrays import FloatArray
+from tssd.export.nir.graphs.graph import DYNAMIC, LINEAR, Edge, Graph, Node, Shape, schedule
 from tssd.export.nir.graphs.profiles import PROFILES, SteppingRule, decay_and_gain, parameters
 
 _WITHOUT_MODULE = ("I", "LI", "CubaLI", "Threshold", "Scale", "Delay")

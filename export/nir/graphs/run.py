@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tssd.arrays import FloatArray
 from tssd.errors import DataError
 from tssd.export.nir.graphs.graph import (
     DYNAMIC,
     LINEAR,
     RESETTING,
-    FloatArray,
     Graph,
     Node,
     StepOrder,

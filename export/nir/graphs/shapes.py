@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tssd.export.nir.graphs.graph import FloatArray, Graph
+from tssd.arrays import FloatArray
+from tssd.export.nir.graphs.graph import Graph
 from tssd.train.handover.fields import amounts_of
 from tssd.train.handover.float_network import FloatNetwork, FloatProjection, ProjectionKind
 from tssd.train.handover.geometry import Shape

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tssd.export.nir.graphs.graph import RESETTING, Edge, FloatArray, Graph, Node
+from tssd.arrays import FloatArray
+from tssd.export.nir.graphs.graph import RESETTING, Edge, Graph, Node
 from tssd.export.nir.graphs.profiles import (
     OWN_AMOUNT,
     SPELLED,

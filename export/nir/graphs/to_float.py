@@ -19,9 +19,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.calibration.quantizing.fold import with_lateness
 from tssd.errors import NetworkError
-from tssd.export.nir.graphs.graph import NEURONS, RESETTING, FloatArray, Graph, schedule
+from tssd.export.nir.graphs.graph import NEURONS, RESETTING, Graph, schedule
 from tssd.export.nir.graphs.names import population_names
 from tssd.export.nir.graphs.profiles import (
     NO_DELAY_OF,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.errors import NetworkError
-from tssd.export.nir.graphs.graph import FloatArray, Graph
+from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.profiles import SteppingRule, delay_steps
 from tssd.export.nir.graphs.run import matrix
 from tssd.export.nir.graphs.shapes import graph_shape, identity, pair, pool_gain

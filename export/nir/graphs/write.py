@@ -6,7 +6,8 @@ from typing import Any
 import nir
 import numpy as np
 
-from tssd.export.nir.graphs.graph import FIELDS, NEURONS, FloatArray, Graph, Node
+from tssd.arrays import FloatArray
+from tssd.export.nir.graphs.graph import FIELDS, NEURONS, Graph, Node
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.run import run
 

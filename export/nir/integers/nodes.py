@@ -11,8 +11,8 @@ from typing import Any, assert_never
 
 import nir
 import numpy as np
-import numpy.typing as npt
 
+from tssd.arrays import Array
 from tssd.calibration.int_network import (
     IntNetwork,
     Population,
@@ -30,7 +30,7 @@ MOST_UNROLLED = 1 << 27  # values of a map that NIR has no node for, written out
 NO_DECAY_STEPS = 2.0**60  # tau / dt of a neuron without leak beside leaking ones: beta is 1.0
 
 
-def float_exact(values: FloatArray) -> npt.NDArray[Any]:
+def float_exact(values: FloatArray) -> Array:
     """float32 where that holds every value exactly, else float64."""
     single = values.astype(np.float32)
     return single if np.array_equal(single.astype(np.float64), values) else values
@@ -149,7 +149,7 @@ def weight_nodes(
     return [*before, ("", node)]
 
 
-def plain_weight(network: IntNetwork, index: int) -> npt.NDArray[Any]:
+def plain_weight(network: IntNetwork, index: int) -> Array:
     """The weights of a projection's last node, as floats that hold them exactly."""
     projection = network.projections[index]
     weight = float_exact(projection.weight.astype(np.float64) * 2.0**projection.weight_exp)
@@ -165,7 +165,7 @@ def plain_weight(network: IntNetwork, index: int) -> npt.NDArray[Any]:
             assert_never(projection.kind)
 
 
-def unrolled(projection: LinearMap, source: Shape, target: Shape) -> npt.NDArray[Any]:
+def unrolled(projection: LinearMap, source: Shape, target: Shape) -> Array:
     """A map as a kernel (C, source neurons, H, W) over an image of one pixel, whose every output
     looks through a tap of its own: NIR has no transposed convolution."""
     neurons, size = math.prod(source), math.prod(source) * max(math.prod(source), math.prod(target))
@@ -188,9 +188,7 @@ def _pixels_as_channels(source: Shape) -> Any:
     return _typed(node, source, (neurons, 1, 1))
 
 
-def _from_channels(
-    kernel: npt.NDArray[Any], source: Population, target: Population, bias: FloatArray
-) -> Any:
+def _from_channels(kernel: Array, source: Population, target: Population, bias: FloatArray) -> Any:
     """(neurons, 1, 1) -> the target's image."""
     padding = (kernel.shape[2] - 1, kernel.shape[3] - 1)
     offset = float_exact(bias[:, 0, 0].copy())
@@ -203,9 +201,7 @@ def _uses_bias(network: IntNetwork, population: Population) -> bool:
     return population.has_state and not bias_input
 
 
-def _dense(
-    projection: Projection, weight: npt.NDArray[Any], target: Population, bias: FloatArray
-) -> Any:
+def _dense(projection: Projection, weight: Array, target: Population, bias: FloatArray) -> Any:
     if len(target.shape) > 1:
         raise NetworkError(
             f"projection {projection.name}",
@@ -234,7 +230,7 @@ def _pool(projection: Projection, source: Population, target: Population) -> Any
 
 def _convolution(
     projection: Projection,
-    weight: npt.NDArray[Any],
+    weight: Array,
     source: Population,
     target: Population,
     bias: FloatArray,
@@ -258,7 +254,7 @@ def _typed(node: Any, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
     return node
 
 
-def ungrouped(weight: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
+def ungrouped(weight: Array, groups: int) -> Array:
     """The block-diagonal kernel (C_out, C_in, k_h, k_w) of a grouped one; zeros elsewhere."""
     if groups == 1:
         return weight
@@ -270,9 +266,7 @@ def ungrouped(weight: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
     return whole
 
 
-def squared(
-    weight: npt.NDArray[Any], projection: Projection
-) -> tuple[npt.NDArray[Any], tuple[int, int]]:
+def squared(weight: Array, projection: Projection) -> tuple[Array, tuple[int, int]]:
     """The kernel centred in a square of zeros with the padding that goes with it.
 
     Needs sides of equal parity; otherwise the kernel stays as it is, and nir 1.0.8 reads the file

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tssd.arrays import ByteArray
 from tssd.calibration.encode import encode
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import align, fold
@@ -15,7 +16,6 @@ from tssd.calibration.quantizing.quantize import quantize
 from tssd.calibration.simulate import layerwise
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.config import Method, TrainConfig, WeakDesign
-from tssd.train.data.data_sets import ByteArray
 from tssd.train.handover.costs import costs
 from tssd.train.handover.float_run import run
 from tssd.train.losses.distill import by_confidence, losses

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tssd.arrays import IntArray
 from tssd.train.recording.tape.values import (
     Followed,
-    IntArray,
     Interned,
     Op,
     Opaque,

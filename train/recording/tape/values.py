@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tssd.arrays import IntArray
+
 Shape = tuple[int, ...]
-IntArray = npt.NDArray[np.int64]
 Map = Callable[[Tensor], Tensor]
 
 ROWS = 1 << 20  # row = source * ROWS + sample

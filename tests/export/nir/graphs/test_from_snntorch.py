@@ -10,13 +10,13 @@ import torch
 from snntorch_nets import NETS, Explicit, Net
 from torch import Tensor, nn
 
+from tssd.arrays import FloatArray
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import quantize
 from tssd.errors import NetworkError
 from tssd.export.nir.graphs.from_snntorch import from_snntorch
-from tssd.export.nir.graphs.graph import FloatArray
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.to_float import to_float

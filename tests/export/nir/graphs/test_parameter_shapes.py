@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tssd.arrays import FloatArray
 from tssd.calibration.quantizing.fold import fold
 from tssd.errors import NetworkError
-from tssd.export.nir.graphs.graph import FIELDS, FloatArray, Graph, Node
+from tssd.export.nir.graphs.graph import FIELDS, Graph, Node
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tssd.arrays import FloatArray
 from tssd.calibration.quantizing.fold import fold
 from tssd.errors import ConfigError, NetworkError
 from tssd.export.nir.graphs.dialects import rewritten
 from tssd.export.nir.graphs.from_snntorch import from_snntorch
-from tssd.export.nir.graphs.graph import FloatArray, Graph, Node
+from tssd.export.nir.graphs.graph import Graph, Node
 from tssd.export.nir.graphs.profiles import PROFILES, Answers, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.readers import check_read
