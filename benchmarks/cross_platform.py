@@ -36,14 +36,16 @@ from tssd.calibration.int_network import (
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import layerwise
 from tssd.errors import NetworkError
+from tssd.export.nir.from_float import from_float
 from tssd.export.nir.graphs.dialects import write_for
-from tssd.export.nir.graphs.from_snntorch import from_snntorch
 from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.write import write_graph
 from tssd.export.nir.integers.graph import NirMode
 from tssd.export.nir.integers.write import write_nir
+from tssd.train.recording.convert import to_float
+from tssd.train.recording.record import record
 
 CACHE = Path("~/.cache/tssd-platforms").expanduser()
 SHARED = "torch"  # one environment lends its torch to the others
@@ -193,7 +195,10 @@ def late_graph(mode: NirMode, dt: float) -> Graph:
     for i, layer in enumerate(layers):
         if isinstance(layer, nn.Linear):
             layer.weight.data = torch.tensor(weights(i, *layer.weight.shape) / 64.0).float()
-    return from_snntorch(nn.Sequential(*layers).eval(), (10,), dt, mode)
+    module = nn.Sequential(*layers).eval()
+    samples = np.random.default_rng(0).random((2, 10), np.float32)
+    recording = record(module, samples, time_steps=2, frames=False)
+    return from_float(to_float(recording), dt, mode)
 
 
 def inputs(name: str) -> IntArray:

@@ -37,8 +37,8 @@ Neurons: Leaky, Lapicque, Synaptic, RLeaky, RSynaptic, with constants per neuron
 (subtract, a step late) is exactly a subtraction of theta / beta in the step of the spike. A late
 reset to zero of any but Leaky loses the input of one step and is refused;
 `reset_delay=False` with subtract compares a membrane that is still above the threshold lowered
-once more: it deploys as the plain subtraction, and the contract fails with the number of slots
-that differ if that ever happens on your samples.
+once more: it is refused with the number of slots that differ on your samples, and deploys as the
+plain subtraction, with a note, where there are none ([why](decisions/reset-now.md)).
 
 What the module does to its input without any weight (a rate code, a latency code, a clamp) is not
 part of the network: what enters the chip is what it makes of your samples.
@@ -48,6 +48,7 @@ spikes (layer, neuron, pool) has. The swapped order is offered, as another netwo
 
 ## The forms
 """
+LISTED = ("form: ", "matrix: ", "case: ")
 MET = {True: "yes", False: "**no**", None: ""}
 MIDDLE = """
 `make bench-door` ({machine}). *differ*: neurons times steps times samples that fire otherwise in
@@ -56,6 +57,21 @@ spikes counted by hooks, beside the network's. The last column is the integers' 
 Loihi 2) beside the module's, untrained weights: near ties are common there.
 
 {table}
+
+## The matrix
+
+74 small networks, every construct that an exporter meets (`tests/support/snntorch_nets.py`): each
+is proved on samples, or refused in the module's own words. The slow tests write the bundle of each.
+
+{matrix}
+
+## The cases
+
+Small modules that once came out wrong, or were refused without need, each for its kind
+(`tests/support/case_networks.py`). Files of other tools have theirs beside their readers
+(`tests/export/nir`, `tests/export/netx`).
+
+{cases}
 
 ## The sums
 
@@ -70,9 +86,21 @@ def page(machine: str, rows: Sequence[Row]) -> str:
         ("form", "samples", "wanted", "found"),
         [(r.name.removeprefix("form: "), r.how, r.goal or "", str(r.value)) for r in forms],
     )
-    others = [row for row in rows if row not in forms]
+    others = [row for row in rows if not row.name.startswith(LISTED)]
     sums = markdown_table(
         ("figure", "value", "unit", "goal", "met"),
         [(r.name, str(r.value), r.unit, r.goal or "", MET[r.met]) for r in others],
     )
-    return HEAD + MIDDLE.format(machine=machine, table=table, sums=sums)
+    tables = {"matrix": _judged(rows, "matrix: "), "cases": _judged(rows, "case: ")}
+    return HEAD + MIDDLE.format(machine=machine, table=table, sums=sums, **tables)
+
+
+def _judged(rows: Sequence[Row], kind: str) -> str:
+    """Of one kind: what, what is right, what came out."""
+    listed = [row for row in rows if row.name.startswith(kind)]
+    right = sum(row.met is True for row in listed)
+    table = markdown_table(
+        ("network", "right", "found"),
+        [(r.name.removeprefix(kind), r.goal or "", str(r.value)) for r in listed],
+    )
+    return f"{right} of {len(listed)} as they should be.\n\n{table}"

@@ -10,8 +10,9 @@ TssdError
 └── ContractError    two stages that must agree do not (exit code 1)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -106,6 +107,23 @@ class ContractError(TssdError):
     """Two stages that must agree do not."""
 
     exit_code = 1
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """While someone else's code runs: what it raises, of whatever class, becomes what *refusal*
+    makes of it (None: it stays). Our own errors and a request to stop (control-C) go through."""
+
+    refusal: Callable[[BaseException], TssdError | None]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, TssdError):
+            refused = self.refusal(error)
+            if refused is not None:
+                raise refused from None
 
 
 @contextmanager

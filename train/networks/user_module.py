@@ -24,8 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from tssd.config import unknown_name
-from tssd.errors import ConfigError, NetworkError
+from tssd.errors import ConfigError, Foreign, NetworkError
 from tssd.train.networks.network import READOUT, Unrolled, Unrolling
+from tssd.train.recording.watch import authors_errors
+
+OWN_LOOP = (
+    "forward as one time step, states inside (init_hidden=True); a module with its own loop or "
+    "encoder is trained by its own script and deployed with tssd export --model"
+)
 
 
 class WeakHead(nn.Module):
@@ -81,10 +87,16 @@ def build_module(model: str) -> nn.Module:
         raise unknown_name(
             where, f"function {function!r} of {module.__name__}", function, functions
         )
-    built = getattr(module, function)()
+    with Foreign(lambda error: _raised(where, error)):
+        built = getattr(module, function)()
     if not isinstance(built, nn.Module):
         raise ConfigError(where, found=type(built).__name__, allowed="a torch.nn.Module")
     return built
+
+
+def _raised(where: str, error: BaseException) -> ConfigError:
+    reason = (str(error).splitlines() or [""])[0]
+    return ConfigError(where, found=f"raised by your module: {type(error).__name__}: {reason}")
 
 
 class UserNet(Unrolled):
@@ -163,7 +175,7 @@ class UserNet(Unrolled):
         self._check_neurons()
         was_training = self.training
         self.eval()
-        with torch.no_grad():
+        with torch.no_grad(), authors_errors():
             logits, _ = self._step(torch.zeros((2, *self.input_shape)))
         self.train(was_training)
         self._reset()
@@ -173,8 +185,8 @@ class UserNet(Unrolled):
                 raise NetworkError(
                     f"module {name}",
                     found=f"an output {shape} for a batch of 2",
-                    allowed=f"(2, {self.classes})",
-                    hint="forward is one time step; states stay inside (init_hidden=True)",
+                    allowed=f"(2, {self.classes}), of one time step",
+                    hint=OWN_LOOP,
                 )
         return list(logits)
 
@@ -188,6 +200,7 @@ class UserNet(Unrolled):
                         f"module {path}",
                         found=f"{type(module).__name__} without a state of its own",
                         allowed="init_hidden=True",
+                        hint=OWN_LOOP,
                     )
         if not neurons:
             raise NetworkError("module", found="no spiking neuron", allowed="snntorch neurons")

@@ -64,7 +64,8 @@ class FirstDifference:
 class ModuleAgreement:
     """``slots``: neurons times steps times samples. ``differing`` of them fire otherwise than the
     network; ``ties`` do so within the author's rounding. ``answers`` (N, outputs) is what the
-    author reads, ``network_answers`` the network's readout."""
+    author reads, ``network_answers`` the network's readout. ``reset_now``: the layers that subtract
+    with ``reset_delay=False``, and how many of their slots a plain subtraction fires otherwise."""
 
     slots: int
     differing: int
@@ -75,7 +76,7 @@ class ModuleAgreement:
     network_answers: FloatArray
     first: FirstDifference | None = None
     swapped: bool = False
-    hint: str | None = None
+    reset_now: tuple[tuple[str, int], ...] = ()
 
     @property
     def same_class(self) -> float:
@@ -100,7 +101,6 @@ class ModuleAgreement:
         if self.output_difference > self.output_allowed:
             found += f", the output by {self.output_difference:.3g}"
         where = str(self.first) if self.first else ""
-        where += f" ({self.hint})" if self.hint and not self.holds else ""
         return check("your snnTorch module", self.holds, found, "0 differ", where)
 
 
@@ -159,6 +159,7 @@ class _Tally:
     difference: float = 0.0
     allowed: float = 0.0
     first: FirstDifference | None = None
+    off: dict[str, int] = field(default_factory=dict)  # population -> differing slots
     own: list[Tensor] = field(default_factory=list)
     networks: list[Tensor] = field(default_factory=list)
 
@@ -222,7 +223,9 @@ class _Tally:
         held = self._held(run, population)
         if held is not None:
             wrong |= ((held - seen.membrane).abs() > seen.bound) & (held - seen.membrane).isfinite()
-        self.differing += int(wrong.sum())
+        count = int(wrong.sum())
+        self.differing += count
+        self.off[population.name] = self.off.get(population.name, 0) + count
         if bool(wrong.any()) and self.first is None:
             values = (fired, 1 - fired) if held is None else (held, seen.membrane)
             self.first = _first(self._path(population.name), wrong, *values, first)
@@ -265,21 +268,11 @@ class _Tally:
             torch.cat(self.networks).numpy(),
             self.first,
             self.swapped,
-            self._hint(),
-        )
-
-    def _hint(self) -> str | None:
-        odd = [
-            self.recording.sites[k].path
-            for k in self.sites.values()
-            if getattr(self.recording.steps[k].rule, "after", None) is After.SUBTRACT_NOW
-        ]
-        if not odd:
-            return None
-        return (
-            f"{', '.join(odd)}: reset_delay=False with 'subtract' compares a membrane that is "
-            "still above the threshold after its reset lowered once more; no chip does: use "
-            "reset_delay=True, which has an exact counterpart"
+            tuple(
+                (self.recording.sites[k].path, self.off.get(name, 0))
+                for name, k in self.sites.items()
+                if getattr(self.recording.steps[k].rule, "after", None) is After.SUBTRACT_NOW
+            ),
         )
 
 

@@ -52,6 +52,7 @@ from tssd.train.recording.steps import (
     Sum,
     refuse_current,
     refuse_rule,
+    refuse_state,
     same_origin,
 )
 from tssd.train.recording.tape.neurons import Rule
@@ -139,11 +140,7 @@ class _Builder:
         if isinstance(step.current, Opaque):
             raise refuse_current(step.current)
         if step.state_fault is not None:
-            raise NetworkError(
-                f"module {step.path}",
-                found=step.state_fault,
-                allowed="a state that the neuron alone changes, one per layer, from zero",
-            )
+            raise refuse_state(step)
         return step.rule, step.current
 
     def _put(
@@ -210,7 +207,11 @@ class _Builder:
         """The population that *origin* is, the shape that its maps take, and a factor in front."""
         if origin.kind == "input":
             if origin.late < 0:
-                raise self._fault("a step that reads a frame of a later step")
+                raise self._fault(
+                    "a step that reads a frame of a later step",
+                    "a step that reads its own frame",
+                    "frames that are shifted or subtracted before they are handed in",
+                )
             return "input", origin.feat, ()
         if origin.kind == "max":
             return self._maximum(origin), origin.feat, self._pool_factor(origin)
@@ -315,8 +316,10 @@ class _Builder:
 
     # ------------------------------------------------------------ faults
 
-    def _fault(self, found: str, allowed: str = "one step that a chip can do") -> NetworkError:
-        return NetworkError(self.where, found=found, allowed=allowed)
+    def _fault(
+        self, found: str, allowed: str = "one step that a chip can do", hint: str | None = None
+    ) -> NetworkError:
+        return NetworkError(self.where, found=found, allowed=allowed, hint=hint)
 
     def _too_large(self, total: Sum, shape: Shape) -> NetworkError:
         names = sorted({op.path for link in total.links for op in link.ops if op.path})

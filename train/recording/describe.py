@@ -30,6 +30,9 @@ def entered_by(follower: Follower, steps: Steps) -> Entered:
     encoded = encoded_order(follower)
     if encoded:
         first = follower.sources[encoded[0]]
+        several = mixed_encoders(follower, steps)
+        if several is not None:
+            raise several
         return Entered(not encoded_once(follower), first.feat, f"{first.output} in forward")
     if not read:
         opaque = [c.current for c in follower.calls if isinstance(c.current, Opaque)]
@@ -44,8 +47,30 @@ def entered_by(follower: Follower, steps: Steps) -> Entered:
     return Entered(source.kind == "frame", source.feat, None)
 
 
-def notes_of(steps: Steps, entered: Entered) -> tuple[str, ...]:
+def mixed_encoders(follower: Follower, steps: Steps) -> NetworkError | None:
+    """A chip has one input: one frame a step, or one for all steps."""
+    encoded = encoded_order(follower)
+    if not encoded or encoded_once(follower) or len(encoded) == steps.count:
+        return None
+    names = sorted({follower.sources[s].output for s in encoded})
+    return NetworkError(
+        "forward",
+        found=f"{len(encoded)} values made of the samples ({', '.join(names)}) for {steps.count} "
+        "steps",
+        allowed="one frame for every step, or the samples as they are",
+        hint="do this to the samples before they are handed in: frames (samples, steps, ...)",
+    )
+
+
+def notes_of(follower: Follower, steps: Steps, entered: Entered) -> tuple[str, ...]:
     notes = []
+    carried = _carried(follower)
+    if carried and follower.runs == 1 and steps.count > 1:
+        notes.append(
+            f"{', '.join(carried)}: forward runs all steps and does not reset the state "
+            "(reset_mem, utils.reset): here every sample starts from rest, in your own runs from "
+            "what the last batch left"
+        )
     if entered.encoder:
         notes.append(f"what enters is what {entered.encoder} makes of the samples")
     forgets = [s.path for s in steps.sites if not s.keeps and s.state_fault is None]
@@ -53,6 +78,12 @@ def notes_of(steps: Steps, entered: Entered) -> tuple[str, ...]:
         named = ", ".join(forgets)
         notes.append(f"{named}: the state starts from zero in every step, as your module runs it")
     return tuple(notes)
+
+
+def _carried(follower: Follower) -> list[str]:
+    """Neurons that begin with the state that they held before the run."""
+    begun = {follower.begun[id(t)][0] for t in follower.rest if id(t) in follower.begun}
+    return list(dict.fromkeys(follower.calls[call].path for call in sorted(begun)))
 
 
 def sites_of(steps: Sequence[SiteStep]) -> tuple[Site, ...]:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -126,7 +126,7 @@ def calls(
         entering = entering_of(batch, feed, t)
         if enters is not None:
             enters(entering)
-        with authors_errors(where) if where is not None else nullcontext():
+        with authors_errors(where):
             returned.append(module(entering, *hand(t, returned[-1] if returned else None)))
     return returned
 

@@ -229,11 +229,21 @@ def _still(op: Op) -> bool:
 
 
 def _made_by(step: Sum, sites: Sequence[SiteStep]) -> str:
-    """The path of the last module that the values passed: a layer, or the neuron itself."""
+    """The path of the last module that the values passed: a layer, or the neuron itself behind the
+    layer that it reads (``fc2/lif2``)."""
     link: Link | None = step.links[0] if step.links else None
     if link is None:
         return "forward"
-    layers = [op.path for op in link.ops if op.path and not _still(op)]
-    if layers:
-        return layers[-1]
-    return sites[link.origin.site].path if link.origin.kind == "neuron" else "forward"
+    layer = _layer(link)
+    if layer or link.origin.kind != "neuron":
+        return layer or "forward"
+    site = sites[link.origin.site]
+    before = site.current.links if isinstance(site.current, Sum) else ()
+    read = _layer(before[0]) if before else None
+    return f"{read}/{site.path}" if read and read != site.path else site.path
+
+
+def _layer(link: Link) -> str | None:
+    """The path of the last module among its maps."""
+    paths = [op.path for op in link.ops if op.path and not _still(op)]
+    return paths[-1] if paths else None

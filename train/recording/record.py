@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tssd.errors import ConfigError, DataError, NetworkError
-from tssd.train.recording.describe import entered_by, notes_of, sites_of
+from tssd.train.recording.describe import entered_by, mixed_encoders, notes_of, sites_of
 from tssd.train.recording.feeding import (
     calls,
     first_arguments,
@@ -30,16 +30,19 @@ from tssd.train.recording.recording import Handing, Recording
 from tssd.train.recording.steps import (
     Cut,
     Difference,
-    Steps,
+    SiteStep,
+    Sum,
     encoded_order,
+    every_link,
     find_steps,
     refuse_differing,
     refuse_rule,
+    refuse_state,
 )
 from tssd.train.recording.tape.follow import Follower
-from tssd.train.recording.tape.neurons import is_neuron
+from tssd.train.recording.tape.neurons import Rule, is_neuron
 from tssd.train.recording.tape.seen import Feed
-from tssd.train.recording.tape.values import Interned, Opaque
+from tssd.train.recording.tape.values import Interned, Opaque, memory_of
 from tssd.train.recording.watch import (
     RaisedByModule,
     authors_errors,
@@ -76,11 +79,25 @@ def record(
         _check_read(runs[0].follower)
         placed = [run for run in runs if _placed(run)]
         if placed:
-            equal = (run for run in placed if isinstance(find_steps(run.follower), Steps))
-            found = _recording(next(equal, placed[0]), time_steps)
+            found = _recording(max(placed, key=_soundness), time_steps)
             return _defaulted(found, time_steps, default_steps)
-        failures += [_unplaced(run.follower) for run in runs]
+        failures += [_unplaced(run.follower, module) for run in runs]
     raise _clearest(failures, array)
+
+
+def _soundness(run: "_Run") -> int:
+    """Of several meanings, the first whose steps are equal, and such as a chip can do."""
+    steps = find_steps(run.follower)
+    if isinstance(steps, Difference):
+        return 0
+    several = mixed_encoders(run.follower, steps) is not None
+    return 1 if several or any(_early_or_mixed(site) for site in steps.sites) else 2
+
+
+def _early_or_mixed(site: SiteStep) -> bool:
+    """A frame of a later step is read, or the state is not its own."""
+    links = every_link(site.current) if isinstance(site.current, Sum) else ()
+    return site.state_fault is not None or any(link.origin.late < 0 for link in links)
 
 
 def _defaulted(found: Recording, time_steps: int | None, default: int | None) -> Recording:
@@ -98,6 +115,7 @@ def _check_module(module: nn.Module) -> None:
             allowed="inference mode",
             hint="call module.eval() first",
         )
+    _check_finite(module)
     if any(p.device.type != "cpu" for p in module.parameters()):
         raise NetworkError(
             "module",
@@ -107,8 +125,22 @@ def _check_module(module: nn.Module) -> None:
         )
     if not any(is_neuron(part) for part in module.modules()):
         raise NetworkError(
-            "module", found="no spiking neuron", allowed="neurons of snntorch in the module"
+            "module",
+            found="no spiking neuron",
+            allowed="neurons of snntorch in the module",
+            hint="nn.ModuleList instead of a plain list; neurons are made in __init__",
         )
+
+
+def _check_finite(module: nn.Module) -> None:
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        plain = tensor.is_floating_point() and tensor.layout is torch.strided
+        if plain and not bool(torch.isfinite(tensor).all()):
+            raise NetworkError(
+                f"module {name.rpartition('.')[0] or 'forward'}",
+                found=f"{name.rpartition('.')[2]} with values that are not finite",
+                allowed="finite numbers",
+            )
 
 
 def checked(samples: npt.ArrayLike) -> FloatSamples:
@@ -160,7 +192,7 @@ def _run(
     module: nn.Module, batch: Tensor, feeds: Sequence[Feed], time_steps: int | None, seed: int
 ) -> list[_Run]:
     intern = Interned()
-    weights = frozenset(p.untyped_storage().data_ptr() for p in module.parameters())
+    weights = frozenset(memory_of(p) for p in module.parameters())
     followers = [Follower(feed, len(batch), intern, weights) for feed in feeds]
     given = first_arguments(module)
     feed = feeds[0]
@@ -180,7 +212,9 @@ def _run(
     before = batch.clone()
     count = batch.shape[1] if feed is Feed.FRAME_BY_FRAME else 1
     with put_back(module), seeded(seed):
-        reset_hidden(module)
+        rest = reset_hidden(module)
+        for follower in followers:
+            follower.rest = rest
         with watched(module, followers, intern) as where:
             returned = calls(module, batch, feed, count, hand, where, enters)
             if feed is Feed.STATIC_LOOP and _one_step(followers[0]):
@@ -233,10 +267,12 @@ def _placed(run: _Run) -> bool:
     return bool(calls_) and not any(_misplaced(c.current) for c in calls_)
 
 
-def _unplaced(follower: Follower) -> NetworkError:
+def _unplaced(follower: Follower, module: nn.Module) -> NetworkError:
     if not follower.calls:
         return NetworkError(
-            "forward", found="no neuron that is called", allowed="neurons of snntorch that run"
+            "forward",
+            found="no neuron of the module that is called",
+            allowed="neurons of snntorch that are made in __init__ and run in forward",
         )
     strange = _strange(follower)
     if strange is not None:
@@ -245,9 +281,15 @@ def _unplaced(follower: Follower) -> NetworkError:
     assert isinstance(call.current, Opaque)
     return NetworkError(
         f"module {call.path}",
-        found=f"{call.current.reason} (at {call.current.path or 'forward'})",
+        found=f"{call.current.reason} (at {_named(call.current.path, module)})",
         allowed="samples that stay apart, in one axis",
+        hint="a layer over each row of a sample is nn.Conv1d(..., 1), or nn.Flatten() in front; "
+        "attention and statistics of a sample are not linear",
     )
+
+
+def _named(path: str, module: nn.Module) -> str:
+    return f"{path}, {type(module.get_submodule(path)).__name__}" if path else "forward"
 
 
 def _check_read(follower: Follower) -> None:
@@ -298,8 +340,10 @@ def _recording(run: _Run, time_steps: int | None) -> Recording:
         raise NetworkError(
             "forward",
             found="nothing returned that depends on the samples",
-            allowed="spikes, membranes or currents",
+            allowed="spikes, membranes or currents: a tensor, or tensors in tuples, lists, dicts",
         )
+    if all(output.fault for output in outputs):
+        _check_states(steps.sites)
     entered = entered_by(follower, steps)
     return Recording(
         steps.count,
@@ -311,8 +355,15 @@ def _recording(run: _Run, time_steps: int | None) -> Recording:
         steps.sites,
         run.handing,
         entered.encoder,
-        notes_of(steps, entered),
+        notes_of(follower, steps, entered),
     )
+
+
+def _check_states(sites: Sequence[SiteStep]) -> None:
+    """Where nothing can be read because a neuron is called several times in a step, say that."""
+    for site in sites:
+        if site.state_fault is not None and isinstance(site.rule, Rule):
+            raise refuse_state(site)
 
 
 def entering(

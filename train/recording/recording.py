@@ -120,7 +120,7 @@ class Output:
         return self.read_by(self.readout)
 
     def read_by(self, readout: Readout, groups: int | None = None) -> str:
-        """``spike count of lif2, 10 classes``."""
+        """``spike count of fc2/lif2, 10 classes``."""
         count = 1
         for n in self.shape:
             count *= n

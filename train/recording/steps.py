@@ -5,7 +5,7 @@ before, and receives the same maps of the same sources at the same distance in s
 says all. Where steps differ, the first difference is said in the author's words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,9 +90,9 @@ def find_steps(follower: Follower) -> Steps | Difference:
     for period in periods:
         found = Cut(follower, period).steps()
         if isinstance(found, Steps):
-            if first is not None and found.count == 1 and follower.runs == 1:
-                return first
-            return found
+            whole = found.count == 1 and follower.runs == 1
+            mixed = any(site.state_fault is not None for site in found.sites)
+            return found if first is None or not (whole or mixed) else first
         first = first or found
     assert first is not None
     return first
@@ -116,14 +116,17 @@ class Cut:
         self.one_encoded = encoded_once(follower)
 
     def steps(self) -> Steps | Difference:
+        """Every step is compared with the second one. Where spikes of several steps ago are read,
+        the second does not have them all: then with the last, if one before it has them too (a
+        trace of all steps so far grows for ever: no step of it repeats)."""
         steps = [tuple(self.site(t, k) for k in range(self.period)) for t in range(self.count)]
         later = steps[min(1, self.count - 1)]
-        for t, step in enumerate(steps):
-            for mine, theirs in zip(step, later, strict=True):
-                what = _difference(mine, theirs, t)
-                if what:
-                    return Difference(t, mine.path, what)
-        return Steps(self.period, self.count, later)
+        first = _odd_step(steps, later)
+        if first is None:
+            return Steps(self.period, self.count, later)
+        if _odd_step(steps, steps[-1]) is None and _reach(steps[-1]) < self.count - 1:
+            return Steps(self.period, self.count, steps[-1])
+        return first
 
     def site(self, t: int, k: int) -> SiteStep:
         call = self.follower.calls[t * self.period + k]
@@ -192,6 +195,22 @@ class Cut:
         return t - self.step_of.setdefault(source, t)
 
 
+def _odd_step(steps: Sequence[Sequence[SiteStep]], like: Sequence[SiteStep]) -> Difference | None:
+    """The first step that is not *like*."""
+    for t, step in enumerate(steps):
+        for mine, theirs in zip(step, like, strict=True):
+            what = _difference(mine, theirs, t)
+            if what:
+                return Difference(t, mine.path, what)
+    return None
+
+
+def _reach(step: Sequence[SiteStep]) -> int:
+    """How many steps ago the oldest value was sent that *step* reads."""
+    sums = [site.current for site in step if isinstance(site.current, Sum)]
+    return max((link.origin.late for total in sums for link in every_link(total)), default=0)
+
+
 def encoded_once(follower: Follower) -> bool:
     """Whether every step reads the same encoded values."""
     parts = [follower.encoded[s] for s in encoded_order(follower)]
@@ -237,6 +256,14 @@ def sums_differ(mine: Sum, theirs: Sum, t: int) -> str | None:
     return None
 
 
+def every_link(total: Sum) -> Iterator[Link]:
+    """The links of a sum, and those of the pools among them."""
+    for link in total.links:
+        yield link
+        if link.origin.pool is not None:
+            yield from every_link(link.origin.pool)
+
+
 def _same(a: Link, b: Link, t: int) -> bool:
     return same_origin(a.origin, b.origin, t) and same_ops(a.ops, b.ops)
 
@@ -280,10 +307,23 @@ def refuse_differing(difference: Difference) -> NetworkError:
     )
 
 
+def refuse_state(site: SiteStep) -> NetworkError:
+    """A state that is not the neuron's own of the step before."""
+    return NetworkError(
+        f"module {site.path}",
+        found=str(site.state_fault),
+        allowed="a state that the neuron alone changes, one per layer, from zero",
+        hint="a neuron of its own for every call in a step",
+    )
+
+
 def refuse_rule(path: str, reason: str) -> NetworkError:
     """A neuron without a counterpart."""
     return NetworkError(
-        f"module {path}", found=reason, allowed="Leaky, Lapicque, Synaptic, RLeaky, RSynaptic"
+        f"module {path}",
+        found=reason,
+        allowed="Leaky, Lapicque, Synaptic, RLeaky, RSynaptic",
+        hint="one of these, as snntorch makes them, in its place: train on from these weights",
     )
 
 

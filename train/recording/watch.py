@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tssd.errors import NetworkError, TssdError
+from tssd.errors import Foreign, NetworkError
 from tssd.train.recording.tape import follow
 from tssd.train.recording.tape.follow import Follower
 from tssd.train.recording.tape.neurons import is_neuron, rule_of, states_of
@@ -59,6 +60,11 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
     ) -> Any:
+        if torch.is_inference_mode_enabled():  # what autograd would take apart arrives whole
+            with self:
+                parts = func.decompose(*args, **(kwargs or {}))
+            if parts is not NotImplemented:
+                return parts
         result = func(*args, **(kwargs or {}))
         if not self.place.inside:
             for follower in self.followers:
@@ -273,34 +279,21 @@ def _detach_hidden(parts: Sequence[nn.Module]) -> None:
                     place[name] = value.detach()
 
 
-@contextmanager
-def authors_errors(place: Place | None) -> Iterator[None]:
-    """What the author's code raises, said to be the author's."""
-    try:
-        yield
-    except TssdError:
-        raise
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        NameError,
-        NotImplementedError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        if _is_ours(error):
-            raise
-        where = f"module {place.path}" if place is not None and place.path else "forward"
-        if place is not None and place.entered is not None:
-            off = _axis_off(where, *place.entered)
-            if off is not None:
-                raise off from None
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise RaisedByModule(where, type(error).__name__, reason) from None
+def authors_errors(place: Place | None = None) -> Foreign:
+    """While the author's code runs: what it raises is said to be the author's."""
+    return Foreign(lambda error: _raised(error, place))
+
+
+def _raised(error: BaseException, place: Place | None) -> NetworkError | None:
+    if _is_ours(error):
+        return None
+    where = f"module {place.path}" if place is not None and place.path else "forward"
+    if place is not None and place.entered is not None:
+        off = _axis_off(where, *place.entered)
+        if off is not None:
+            return off
+    reason = (str(error).splitlines() or [""])[0][:200]
+    return RaisedByModule(where, type(error).__name__, reason)
 
 
 def _axis_off(where: str, module: nn.Module, shape: tuple[int, ...]) -> NetworkError | None:
@@ -321,11 +314,10 @@ def _axis_off(where: str, module: nn.Module, shape: tuple[int, ...]) -> NetworkE
 
 def _is_ours(error: BaseException) -> bool:
     """Whether it was raised in what follows the run, not in what is followed."""
-    at = error.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    place = Path(at.tb_frame.f_code.co_filename) if at is not None else Path()
-    return place.parent == Path(follow.__file__).parent
+    here, followed = Path(__file__), Path(follow.__file__).parent
+    frames = [Path(f.f_code.co_filename) for f, _ in walk_tb(error.__traceback__)]
+    last = next((place for place in reversed(frames) if place != here), Path())
+    return last.parent == followed
 
 
 class RaisedByModule(NetworkError):
@@ -340,8 +332,11 @@ class RaisedByModule(NetworkError):
         )
 
 
-def reset_hidden(module: nn.Module) -> None:
-    """Every neuron at rest, as before a new sample."""
+def reset_hidden(module: nn.Module) -> list[Tensor]:
+    """Every neuron at rest, as before a new sample; the states that it now holds."""
+    held: list[Tensor] = []
     for part in module.modules():
         if states_of(part):
             part.reset_mem()  # type: ignore[operator]
+            held += [getattr(part, name) for name in states_of(part) if name != "spk"]
+    return held

@@ -87,6 +87,7 @@ def export_graph(
     about = {**told, "rule": {k: str(v) for k, v in asdict(rule).items()}}
     seen = _frames(source, stripped, material.calibration)
     notes = (
+        *halves_note(samples, material, options),
         *platform_notes(graph, rule, source.answers, seen),
         *rounding(traced, stripped, samples),
     )
@@ -127,13 +128,32 @@ def rounding(network: FloatNetwork, mapped: FloatNetwork, samples: UserSamples) 
 
 
 def material_of(samples: UserSamples, options: ExportOptions) -> Material:
-    """With labels the samples are halved: what is checked was not calibrated on."""
+    """With labels the samples are halved: what is checked was not calibrated on. The halves are
+    drawn, for files are often in the order of their classes."""
     images, labels = samples.images, samples.labels
-    if labels is None or len(images) < 2:
+    if not _halved(samples):
         used = images[: options.calibration_samples]
         return Material(used, used, None, images[:GOLDEN_SAMPLES])
+    assert labels is not None
+    order = np.random.default_rng(options.seed).permutation(len(images))
     half = min(options.calibration_samples, len(images) // 2)
-    checked = slice(half, half + options.check_samples)
+    used, checked = np.sort(order[:half]), np.sort(order[half : half + options.check_samples])
     return Material(
-        images[:half], images[checked], labels[checked], images[half : half + GOLDEN_SAMPLES]
+        images[used], images[checked], labels[checked], images[checked[:GOLDEN_SAMPLES]]
+    )
+
+
+def _halved(samples: UserSamples) -> bool:
+    return samples.labels is not None and len(samples.images) > 1
+
+
+def halves_note(
+    samples: UserSamples, material: Material, options: ExportOptions
+) -> tuple[str, ...]:
+    """Which samples calibrate and which check."""
+    if not _halved(samples):
+        return ()
+    return (
+        f"of your {len(samples.images):,} labelled samples {len(material.calibration):,} calibrate "
+        f"and {len(material.checked):,} others check, drawn by seed {options.seed}",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from tssd.chain.float_import import material_of, rounding
+from tssd.chain.float_import import halves_note, material_of, rounding
 from tssd.chain.module_source import ModelSource
 from tssd.chain.own_module import ModuleReading, Taken, accuracy, ask, module_accuracy, take_over
 from tssd.chain.pipeline import ExportOptions, Step, deploy, write
@@ -110,6 +110,7 @@ def export_module(
     notes = (
         *taken.recording.notes,
         *taken.notes(given.labels),
+        *halves_note(samples, material, options),
         *rounding(taken.network, network, samples),
     )
     bundle = write(

@@ -8,13 +8,8 @@ from typing import Any
 from torch import nn
 
 from tssd.chain.weights import load_weights
-from tssd.errors import ConfigError, NetworkError
+from tssd.errors import ConfigError, Foreign, NetworkError, TssdError
 from tssd.train.networks.user_module import import_named
-
-AUTHORS = (  # what an author's own code raises
-    *(ArithmeticError, AssertionError, AttributeError, LookupError, NameError, OSError),
-    *(NotImplementedError, RuntimeError, SyntaxError, TypeError, ValueError),
-)
 
 
 @dataclass(frozen=True)
@@ -54,14 +49,8 @@ def named_module(name: str) -> nn.Module:
     """What ``pkg.module:build`` leads to: the module itself, or what a function returns."""
     if not all(name.partition(":")):
         raise ConfigError("--model", found=repr(name), allowed="package.module:function")
-    try:
+    with Foreign(lambda error: _not_imported(name, error)):
         found = getattr(*import_named(name))
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            "--model", found=f"{name!r} ({error})", allowed="a module that can be imported"
-        ) from None
-    except AUTHORS as error:
-        raise _authors(f"import of {name.partition(':')[0]}", error) from None
     is_made = isinstance(found, nn.Module) or not callable(found)
     module: Any = found if is_made else _built(name, found)
     if not isinstance(module, nn.Module):
@@ -70,13 +59,18 @@ def named_module(name: str) -> nn.Module:
 
 
 def _built(name: str, build: Callable[[], Any]) -> Any:
-    try:
+    with Foreign(lambda error: _authors(name, error)):
         return build()
-    except AUTHORS as error:
-        raise _authors(name, error) from None
 
 
-def _authors(where: str, error: Exception) -> NetworkError:
+def _not_imported(name: str, error: BaseException) -> TssdError:
+    if isinstance(error, ImportError | AttributeError):
+        found = f"{name!r} ({error})"
+        return ConfigError("--model", found=found, allowed="a module that can be imported")
+    return _authors(f"import of {name.partition(':')[0]}", error)
+
+
+def _authors(where: str, error: BaseException) -> NetworkError:
     said = (str(error).splitlines() or [""])[0]
     needs = isinstance(error, TypeError) and "required positional argument" in said
     return NetworkError(

@@ -7,7 +7,7 @@ where the answer would change the result: labels beyond the outputs, several neu
 nothing right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tssd.arrays import FloatArray
 from tssd.calibration.integer import IntArray
 from tssd.chain.user_data import FloatSamples
 from tssd.contracts import OWN_MODULE, Contract, check
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, NetworkError
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.recording.agree import ModuleAgreement, compare
 from tssd.train.recording.convert import to_float
@@ -85,7 +85,10 @@ class Taken:
         }
 
     def notes(self, labels: IntArray | None) -> tuple[str, ...]:
-        """What a swapped pooling costs."""
+        """What a swapped pooling costs, and what holds on these samples only."""
+        plain = [path for path, _ in self.agreement.reset_now]
+        if plain and not self.agreement.swapped:
+            return (reset_now_note(plain),)
         if not self.agreement.swapped:
             return ()
         same = f"{100 * self.agreement.same_class:.1f} % of the samples keep their class"
@@ -100,7 +103,7 @@ class Taken:
         )
 
     def read_out(self) -> str:
-        """``spike count of lif2, 10 classes``"""
+        """``spike count of fc2/lif2, 10 classes``"""
         rule = self.reading.readout or self.output.readout
         return self.output.read_by(rule, self.reading.population)
 
@@ -132,7 +135,34 @@ def taken_from(
     agreement = compare(
         module, recording, network, samples, output=output, readout=readout, groups=groups
     )
+    _check_reset_now(agreement)
     return Taken(recording, network, chosen(recording, output), reading, agreement)
+
+
+def _check_reset_now(agreement: ModuleAgreement) -> None:
+    """Refuse ``reset_delay=False`` with 'subtract' where it is no plain subtraction, with the
+    number of slots; slots of other layers that differ are left to the contract."""
+    off = [(path, slots) for path, slots in agreement.reset_now if slots]
+    if not off or agreement.swapped or sum(slots for _, slots in off) < agreement.differing:
+        return
+    raise NetworkError(
+        ", ".join(f"module {path}" for path, _ in off),
+        found="reset_delay=False with 'subtract', which compares a membrane that is still above "
+        f"the threshold after its reset lowered once more: on these samples "
+        f"{agreement.differing:,} of {agreement.slots:,} slots fire otherwise than a plain "
+        "subtraction",
+        allowed="'subtract' with reset_delay=True, 'zero', 'none'",
+        hint="reset_delay=True, which has an exact counterpart, and train on from these weights",
+    )
+
+
+def reset_now_note(paths: Sequence[str]) -> str:
+    """What the samples show of ``reset_delay=False``, and what they cannot."""
+    return (
+        f"{', '.join(paths)}: reset_delay=False with 'subtract' is a plain subtraction as long as "
+        "no membrane is above twice its threshold; on these samples no spike differs, where one "
+        "is above, your module's next spike may"
+    )
 
 
 def accuracy(answers: Answers, labels: IntArray) -> float:

@@ -102,9 +102,9 @@ def test_the_odd_comparison_of_reset_delay_false_is_counted(kind: type[Any]) -> 
     found = driven(kind, "subtract", late=False)
     assert found.differing > 0
     assert not found.holds
+    assert found.reset_now == (("cell", found.differing),)
     row = found.contract()
     assert row.status == "fail"
-    assert "reset_delay=False" in str(row.where)
     assert f"{found.differing:,} of {found.slots:,} spikes differ" in str(row.found)
 
 

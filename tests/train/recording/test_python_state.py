@@ -167,7 +167,7 @@ REFUSED: dict[Callable[[Net, Tensor], Any], str] = {
     through_numpy: "values of the samples that become Python numbers",
     own_neuron: "a comparison",
     batch_statistics: "samples",
-    squared: "the operation pow",
+    squared: "found a power",
     gated: "a product of two values that depend on the samples",
     learning: "module into: found weight that changes while the module runs",
     nothing: "nothing returned that depends on the samples",

@@ -12,7 +12,7 @@ import user_models
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
-from tssd.chain.float_import import material_of
+from tssd.chain.float_import import halves_note, material_of
 from tssd.chain.module_source import ModelSource, load_module
 from tssd.chain.pipeline import ExportOptions
 from tssd.chain.user_samples import load_samples
@@ -233,12 +233,22 @@ def test_samples_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 def test_labelled_samples_are_checked_on_what_was_not_calibrated_on(tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", inputs=np.arange(6, dtype=np.uint8)[:, None], labels=np.arange(6))
-    material = material_of(load_samples(tmp_path / "x.npz", (1,)), ExportOptions())
-    assert material.calibration.ravel().tolist() == [0, 1, 2]
-    assert material.checked.ravel().tolist() == [3, 4, 5]
-    assert material.labels is not None
-    assert material.labels.tolist() == [3, 4, 5]
+    """Drawn: a file in the order of its classes has all of them in either half."""
+    inputs, labels = np.arange(40, dtype=np.uint8)[:, None], np.repeat([0, 1], 20)
+    np.savez(tmp_path / "x.npz", inputs=inputs, labels=labels)
+    samples, options = load_samples(tmp_path / "x.npz", (1,)), ExportOptions()
+    material = material_of(samples, options)
+    used, checked = material.calibration.ravel(), material.checked.ravel()
+    assert sorted([*used, *checked]) == list(range(40))
+    assert len(used) == len(checked) == 20
+    np.testing.assert_array_equal(material.labels, labels[checked])
+    assert set(labels[used]) == set(labels[checked]) == {0, 1}
+    again, other = (material_of(samples, ExportOptions(seed=s)).calibration for s in (0, 1))
+    np.testing.assert_array_equal(again.ravel(), used)
+    assert (other.ravel() != used).any()
+    assert halves_note(samples, material, options) == (
+        "of your 40 labelled samples 20 calibrate and 20 others check, drawn by seed 0",
+    )
 
 
 # ---------------------------------------------------------------- a snnTorch module

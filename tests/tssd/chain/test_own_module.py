@@ -7,9 +7,12 @@ from typing import Any
 import front_nets
 import numpy as np
 import pytest
+import snntorch as snn
 import torch
 from click.testing import CliRunner, Result
+from torch import nn
 
+from tssd.chain.own_module import ModuleReading, take_over
 from tssd.cli import cli
 from tssd.errors import ConfigError, DataError, NetworkError, TssdError
 from tssd.export.bundle.folder import read_bundle
@@ -45,7 +48,7 @@ def test_a_module_with_its_own_loop_is_deployed_and_proved(tmp_path: Path) -> No
     """Weights of torch.save, T from the loop, the class by spike count, contract 0 first."""
     torch.save({"state_dict": front_nets.Looped().state_dict()}, tmp_path / "model.pt")
     found = export("Looped", tmp_path, "--weights", tmp_path / "model.pt", labels=own())
-    assert found["source"]["read_out"] == "spike count of lif2, 3 classes"
+    assert found["source"]["read_out"] == "spike count of fc2/lif2, 3 classes"
     assert found["source"]["time_steps"] == front_nets.STEPS
     first, second = found["contracts"][:2]
     assert first["name"].startswith("your snnTorch module")
@@ -60,7 +63,7 @@ def test_a_module_with_its_own_loop_is_deployed_and_proved(tmp_path: Path) -> No
 def test_what_is_read_is_printed(tmp_path: Path) -> None:
     told = ("--model", "front_nets:Looped", "--samples", given(tmp_path), "--out", tmp_path / "b")
     shown = tssd("export", *told).output
-    assert "6 time steps; read-out: spike count of lif2, 3 classes" in shown
+    assert "6 time steps; read-out: spike count of fc2/lif2, 3 classes" in shown
     assert "your snnTorch module" in shown
 
 
@@ -92,7 +95,7 @@ def test_two_outputs_are_asked_about(output: str | None, tmp_path: Path) -> None
             export("TwoLayers", tmp_path, *steps)
         return
     found = export("TwoLayers", tmp_path, *steps, "--output", output)
-    path, classes = {"output[0]": ("readout", 8), "output[1]": ("überträger", 3)}[output]
+    path, classes = {"output[0]": ("fc1/readout", 8), "output[1]": ("fc2/überträger", 3)}[output]
     assert found["source"]["read_out"] == f"spike count of {path}, {classes} classes"
     assert found["populations"][-1]["shape"] == [classes]
 
@@ -139,7 +142,7 @@ def test_a_pool_of_currents_is_swapped_only_where_asked(tmp_path: Path) -> None:
 
 
 def test_labels_beyond_the_outputs_are_asked_about(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="label 7, and 3 outputs: spike count of lif2"):
+    with pytest.raises(ConfigError, match="label 7, and 3 outputs: spike count of fc2/lif2"):
         export("Looped", tmp_path, labels=np.arange(24) % 8)
 
 
@@ -213,3 +216,34 @@ def test_the_same_module_and_samples_give_the_same_bytes(tmp_path: Path) -> None
     export("Looped", tmp_path, "--force", labels=own())
     assert {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()} == before
     assert read_bundle(tmp_path / "b").network.time_steps == front_nets.STEPS
+
+
+SEEN = IMAGES.astype(np.float32) / 255
+
+
+def reset_now(threshold: float) -> nn.Module:
+    torch.manual_seed(2)
+    told: dict[str, Any] = {"init_hidden": True, "reset_delay": False, "threshold": threshold}
+    first = nn.Linear(16, 12)
+    first.weight.data.abs_()  # so that membranes rise
+    last = (nn.Linear(12, 3), snn.Leaky(beta=0.8, init_hidden=True))
+    return nn.Sequential(nn.Flatten(), first, snn.Leaky(beta=0.8, **told), *last).eval()
+
+
+def test_a_reset_now_is_refused_with_the_slots_that_it_changes() -> None:
+    reading = ModuleReading(time_steps=6)
+    words = (
+        r"^module 2: found reset_delay=False with 'subtract', which .*: on these samples "
+        r"(?P<off>[1-9]\d*) of 2,160 slots fire otherwise"
+    )
+    with pytest.raises(NetworkError, match=words) as refused:
+        take_over(reset_now(0.2), SEEN, reading)
+    assert "reset_delay=True" in str(refused.value.hint)
+
+
+def test_a_reset_now_that_changes_no_slot_is_taken_with_a_note() -> None:
+    taken = take_over(reset_now(1.5), SEEN, ModuleReading(time_steps=6))
+    assert taken.agreement.differing == 0
+    assert taken.agreement.reset_now == (("2", 0),)
+    (note,) = taken.notes(None)
+    assert note.startswith("2: reset_delay=False with 'subtract' is a plain subtraction as long as")

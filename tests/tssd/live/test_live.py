@@ -32,7 +32,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def test_the_bundle_lies_where_it_was_asked_for(exported: Exported) -> None:
     assert (exported.folder / "network.nir").is_file()
     text = repr(exported)
-    assert "read-out: spike count of lif2, 3 classes" in text
+    assert "read-out: spike count of fc2/lif2, 3 classes" in text
     assert "your snnTorch module" in text
     assert 5 <= len(text.splitlines()) <= 20
     assert "<table>" in exported._repr_html_()

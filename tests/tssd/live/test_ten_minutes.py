@@ -47,7 +47,7 @@ def test_two_commands_lead_to_a_report(here: Path) -> None:
         done = CliRunner().invoke(cli, shlex.split(line), catch_exceptions=False)
         assert done.exit_code == 0, done.output
         shown.append(done.output)
-    assert "read-out: spike count of lif2, 10 classes" in shown[0]
+    assert "read-out: spike count of fc2/lif2, 10 classes" in shown[0]
     report = json.loads((here / "build/mine/report/report.json").read_text())
     assert report["contracts"][0]["name"].startswith("your snnTorch module")
     assert report["accuracy"]["integer"] > 0.8
@@ -58,7 +58,7 @@ def test_five_lines_lead_there_too(here: Path, capsys: pytest.CaptureFixture[str
     assert len([line for line in FILES["five_lines.py"].splitlines() if line]) <= 6
     run("five_lines.py")
     shown = capsys.readouterr().out
-    assert "read-out: spike count of lif2, 10 classes" in shown
+    assert "read-out: spike count of fc2/lif2, 10 classes" in shown
     assert "0 failed" in shown
     assert (here / "build/live/report/report.html").is_file()
 

@@ -49,6 +49,7 @@ def _readable(output: Output) -> Output:
             where,
             found=found,
             allowed="spikes, a membrane, or currents, per step, summed, or of the last step",
+            hint="return the spikes (or membranes) themselves: the class is found from them",
         )
     return output
 

@@ -3,7 +3,8 @@
 Plain layers are taken as they are. Anything else that is linear, however many operations long, is
 asked: the rows of one output position are its kernel, two neighbours give the stride, and the
 convolution found must then equal the whole map on random values (which two different linear maps
-never do). What is no convolution becomes a dense matrix, found by unit vectors, if it is small.
+never do). A map whose transpose is a convolution is a transposed convolution. What is neither
+becomes a dense matrix, found by unit vectors, if it is small.
 
 Exact in real arithmetic; a chain of maps becomes one, with weights multiplied in float64.
 """
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tssd.train.handover.float_network import FloatArray, ProjectionKind
+from tssd.train.handover.geometry import turned
 from tssd.train.recording.tape.values import Op, Shape
 
 Chain = tuple[Op, ...]
@@ -73,7 +75,8 @@ def applied(chains: Sequence[Chain], x: Tensor, out: Shape) -> Tensor:
 def as_convolution(
     chains: Sequence[Chain], feat: Shape, source: Shape, target: Shape
 ) -> Linear | None:
-    """The convolution of (C, H, W) *source* to *target* that the chains are, if they are one.
+    """The convolution of (C, H, W) *source* to *target* that the chains are, or the transposed
+    one, if they are one.
 
     ``feat`` is the shape that the chains take.
     """
@@ -81,7 +84,7 @@ def as_convolution(
         plain = _plain_convolution(chains[0], source, target)
         if plain is not None:
             return plain
-    return _found(chains, feat, source, target)
+    return _found(chains, feat, source, target) or _transposed(chains, feat, source, target)
 
 
 def as_matrix(chains: Sequence[Chain], feat: Shape, outputs: int) -> Linear | None:
@@ -319,6 +322,35 @@ def _equal(
     weight = torch.from_numpy(made.weight)
     found = functional.conv2d(x, weight, None, made.stride, made.padding)
     return bool((found - wanted).abs().max() <= ROUNDING * wanted.abs().max().clamp_min(1e-300))
+
+
+def _transposed(
+    chains: Sequence[Chain], feat: Shape, source: Shape, target: Shape
+) -> Linear | None:
+    """A^T is a convolution of *target* to *source*: then A is the transposed one."""
+    back = Op("map", source, (), lambda y: _adjoint(chains, feat, y).reshape(len(y), *source))
+    made = _found([(back,)], target, target, source)
+    if made is None:
+        return None
+    over = [
+        (n + 2 * p - k) % s
+        for n, k, s, p in zip(
+            target[1:], made.weight.shape[2:], made.stride, made.padding, strict=True
+        )
+    ]  # outputs behind the last window: taps that are zero
+    kernel = np.pad(made.weight, ((0, 0), (0, 0), (0, over[0]), (0, over[1])))
+    weight: FloatArray = turned(kernel, made.groups)
+    kind = ProjectionKind.CONV2D_TRANSPOSED
+    return Linear(kind, weight, made.stride, made.padding, groups=made.groups)
+
+
+def _adjoint(chains: Sequence[Chain], feat: Shape, y: Tensor) -> Tensor:
+    """A^T y of the map A that the chains are, by its derivative."""
+    with torch.enable_grad():
+        x = torch.zeros((len(y), *feat), dtype=torch.float64, requires_grad=True)
+        out = applied(chains, x, tuple(y.shape[1:]))
+        (found,) = torch.autograd.grad(out, x, y, create_graph=True)
+    return found
 
 
 def _grouped(made: Linear, channels: int) -> Linear:

@@ -1,10 +1,10 @@
 """Which neuron layers an output needs, and which of them are images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from tssd.train.recording.network.maps import image
-from tssd.train.recording.steps import Link, SiteStep, Sum
+from tssd.train.recording.steps import Link, SiteStep, Sum, every_link
 from tssd.train.recording.tape.values import Shape
 
 INPUT = -1  # the input among the layers
@@ -23,14 +23,6 @@ def needed_sites(steps: Sequence[SiteStep], step: Sum) -> list[int]:
                 if isinstance(current, Sum):
                     waiting.append(current)
     return sorted(found)
-
-
-def every_link(total: Sum) -> Iterator[Link]:
-    """The links of a sum, and those of the pools among them."""
-    for link in total.links:
-        yield link
-        if link.origin.pool is not None:
-            yield from every_link(link.origin.pool)
 
 
 def image_views(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tssd.train.recording.tape.gathers import GATHERS, stacked
-from tssd.train.recording.tape.values import Followed, Opaque, Shape, Value
+from tssd.train.recording.tape.values import Followed, Opaque, Shape, Value, memory_of
 
 OTHER_VIEW = "a tensor whose memory was written through another view of it"
 
@@ -75,14 +75,14 @@ class Buffers:
         for index, part in enumerate(result if isinstance(result, list | tuple) else [result]):
             if not isinstance(part, Tensor) or part is before.base:
                 continue
-            if _memory(part) == _memory(before.base):
+            if memory_of(part) == memory_of(before.base):
                 self._remember(before.base)
                 self._remember(part)
                 step = (func, args[1:], options, index)
                 self.views[id(part)] = _View(before.base, (*before.steps, step))
 
     def _remember(self, tensor: Tensor) -> None:
-        same = self.on.setdefault(_memory(tensor), [])
+        same = self.on.setdefault(memory_of(tensor), [])
         if all(t is not tensor for t in same):
             same.append(tensor)
 
@@ -97,7 +97,7 @@ class Buffers:
             self.known.bind(view.base, self._slot(view.base, numbers, followed, path))
 
     def _others_change(self, target: Tensor, path: str) -> None:
-        for other in self.on.get(_memory(target), []):
+        for other in self.on.get(memory_of(target), []):
             if other is not target:
                 self.known.bind(other, Opaque(OTHER_VIEW, path))
 
@@ -117,15 +117,11 @@ class Buffers:
 
     def overwritten(self, target: Tensor) -> None:
         """A constant was written over *target*."""
-        for other in self.on.get(_memory(target), []):
+        for other in self.on.get(memory_of(target), []):
             if self.known.of(other) is not None:
                 self.known.bind(other, Opaque(OTHER_VIEW, ""))
         self.known.values.pop(id(target), None)
         self.slots.pop(id(target), None)
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def _position(shape: Shape, numbers: Tensor, axis: int) -> int | None:

@@ -5,7 +5,7 @@ wrong meaning shows at the neurons: their samples are then not the samples of th
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from tssd.train.recording.tape.values import (
     Term,
     Value,
     from_source,
+    memory_of,
     named,
     of_features,
 )
@@ -46,6 +47,14 @@ POOLS = frozenset(["max_pool2d_with_indices", "adaptive_max_pool2d"])
 WORDS = {
     "native_layer_norm": "LayerNorm",
     "native_group_norm": "GroupNorm",
+    "_softmax": "a softmax",
+    "_log_softmax": "a softmax",
+    "mkldnn_rnn_layer": "a recurrent layer with gates (LSTM, GRU)",
+    "_prelu_kernel": "PReLU",
+    "where": "a choice between values (where)",
+    "clamp": "a clamp",
+    "pow": "a power",
+    "argmax": "argmax",
     "gt": "a comparison",
     "lt": "a comparison",
     "ge": "a comparison",
@@ -68,6 +77,7 @@ class Follower:
     calls: list[Call] = field(default_factory=list)
     encoded: dict[int, Tensor] = field(default_factory=dict)
     begun: dict[int, tuple[int, str]] = field(default_factory=dict)  # state -> call, name
+    rest: Sequence[Tensor] = ()  # the states that the neurons held before the run
     read: str | None = None  # where values became Python numbers
     runs: int = 0
 
@@ -155,7 +165,7 @@ class Follower:
         if name == "copy":
             return self._copied(args, result)
         given = _tensors((args, options))
-        weighted = any(t.untyped_storage().data_ptr() in self.weights for t in given)
+        weighted = any(memory_of(t) in self.weights for t in given)
         opaque = [v for v in known if isinstance(v, Opaque)]
         values = [v for v in known if isinstance(v, Value)]
         if opaque and not (all(o.random for o in opaque) and _plain(values)):

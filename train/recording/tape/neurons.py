@@ -6,7 +6,8 @@
     subtract    v - theta r, r = [v[t-1] > theta]: equals v <- v - theta / beta in the step of the
                 spike, because the subtraction passes the leak once more
     zero        Leaky: v <- 0 in the step of the spike. The others multiply by 1 - r *after* the
-                input came in, which loses the input of the step behind a spike
+                input came in, which loses the input of the step behind a spike (Lapicque too, whose
+                membrane has no other memory)
     none        nothing
 
 ``reset_delay=False`` resets in the step of the spike, with one oddity of snnTorch 1.0: subtract
@@ -39,7 +40,8 @@ STATES: dict[type[Any], tuple[str, ...]] = {
 }
 STATE_RULES = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 PARTS = ("forward", "fire", "mem_reset", "_base_state_function", *STATE_RULES)
-PROBE = (-2.0, -1e-3, 0.0, 1e-3, 2.0)
+PROBE = (-1e4, -2.0, -1e-3, 0.0, 1e-3, 2.0, 1e4)
+AT_THRESHOLD = PROBE.index(0.0)
 
 
 class After(StrEnum):
@@ -138,6 +140,10 @@ def _unknown(module: Any) -> str:
         "LeakyParallel": "LeakyParallel, whose membrane is cut at 0 (relu) in every step",
         "DeltaLeaky": "DeltaLeaky (sigma-delta), which fires on changes of its membrane",
         "StateLeaky": "StateLeaky, which takes all steps at once and never resets",
+        "LinearLeaky": "LinearLeaky, which takes all steps at once and never resets",
+        "AssociativeLeaky": "AssociativeLeaky, whose state is a matrix",
+        "SLSTM": "SLSTM, whose gates are products of activities (sigmoid, tanh)",
+        "SConv2dLSTM": "SConv2dLSTM, whose gates are products of activities (sigmoid, tanh)",
     }
     changed = next((k for k in KNOWN if isinstance(module, k)), None)
     if name not in reasons and changed is not None:
@@ -153,7 +159,10 @@ def _wrong(module: Any, kind: type[Any]) -> str | None:
     if own:
         return f"a {kind.__name__} whose {own[0]} was replaced"
     fired = module.spike_grad(torch.tensor(PROBE)).tolist()
-    if [float(f) for f in fired[:2] + fired[3:]] != [0, 0, 1, 1] or fired[2] not in (0, 1):
+    wanted = [float(v > 0) for v in PROBE]
+    if any(f != w for f, w, v in zip(fired, wanted, PROBE, strict=True) if v) or (
+        fired[AT_THRESHOLD] not in (0, 1)
+    ):
         return f"a spike_grad whose forward is not [v > threshold]: {fired} at {list(PROBE)}"
     return None
 
@@ -180,9 +189,10 @@ def _after(module: Any, kind: type[Any]) -> After | str:
     if done == "subtract":
         return After.SUBTRACT if late else After.SUBTRACT_NOW
     if late and kind is not snn.Leaky:
+        now = "reset_delay=False, or " if kind in (snn.Synaptic, snn.RLeaky) else ""
         return (
             f"{kind.__name__} with reset_mechanism='zero' and its late reset, which loses its "
-            "input in the step after a spike (reset_delay=False, or 'subtract', has a counterpart)"
+            f"input in the step after a spike ({now}'subtract', has a counterpart)"
         )
     return After.ZERO if late else After.ZERO_NOW
 

@@ -87,6 +87,11 @@ class Opaque:
 Followed = Value | Opaque
 
 
+def memory_of(tensor: Tensor) -> int:
+    """Where its numbers lie, as a number; 0 of a sparse one, which has several places."""
+    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0
+
+
 def named(text: str) -> frozenset[str]:
     """Names of operations, between blanks."""
     return frozenset(text.split())
@@ -170,8 +175,10 @@ class Interned:
         self.by_shape: dict[Shape, list[Tensor]] = {}
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor._version)
-        if place in self.by_place and tensor.numel():
+        tensor = tensor if tensor.layout is torch.strided else tensor.to_dense()
+        version = -1 if tensor.is_inference() else tensor._version  # inference counts no writes
+        place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), version)
+        if place in self.by_place and tensor.numel() and version >= 0:
             return self.by_place[place][1]
         found = tensor.detach().to(torch.float64, copy=True).contiguous()
         alike = self.by_shape.setdefault(tuple(found.shape), [])

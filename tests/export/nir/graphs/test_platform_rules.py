@@ -10,13 +10,13 @@ import snntorch as snn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_graphs import graph_of
 from torch import nn
 
 from tssd.arrays import FloatArray
 from tssd.calibration.quantizing.fold import fold
 from tssd.errors import ConfigError, NetworkError
 from tssd.export.nir.graphs.dialects import rewritten
-from tssd.export.nir.graphs.from_snntorch import from_snntorch
 from tssd.export.nir.graphs.graph import Graph, Node
 from tssd.export.nir.graphs.profiles import PROFILES, Answers, resolve
 from tssd.export.nir.graphs.read import read_graph
@@ -100,7 +100,7 @@ def leaky(kind: str, **options: Any) -> nn.Module:
 
 def as_exported(module: nn.Module) -> Graph:
     """Plain LIF or CubaLIF nodes that do not say their reset, as snnTorch's exporter writes."""
-    graph = from_snntorch(module, (16,), mode=NirMode.COMPATIBLE)
+    graph = graph_of(module, (16,), mode=NirMode.COMPATIBLE)
     nodes = {n: replace(node, metadata={}) for n, node in graph.nodes.items()}
     return replace(graph, nodes=nodes, metadata={})
 

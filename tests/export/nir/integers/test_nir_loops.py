@@ -9,6 +9,7 @@ import snntorch as snn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_graphs import graph_of
 from strategies import random_conv_network, random_inputs
 from torch import nn
 
@@ -21,7 +22,6 @@ from tssd.calibration.quantizing.quantize import quantize
 from tssd.calibration.simulate import fires_early, layerwise, pipelined, reference
 from tssd.chain.torch_module import FloatModule
 from tssd.errors import NetworkError
-from tssd.export.nir.graphs.from_snntorch import from_snntorch
 from tssd.export.nir.graphs.graph import Graph, Node
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.run import run
@@ -134,7 +134,7 @@ def test_snntorchs_default_reset_subtracts_more_in_the_step_of_the_spike(mode: N
     """v falls by theta one step after the spike, behind the leak: by theta / beta before it."""
     neuron = snn.Leaky(beta=0.8, init_hidden=True)
     module = nn.Sequential(busy_conv(), neuron, nn.Flatten(), nn.Linear(32, 3)).eval()
-    graph = from_snntorch(module, (1, 6, 6), mode=mode)
+    graph = graph_of(module, (1, 6, 6), mode=mode)
     images = pictures(np.random.default_rng(0), 8, 1, 6, 6)
     network = to_float(graph, STEPS)
     ours = float_run.run(network, images, keep_spikes=True)
@@ -155,7 +155,7 @@ def test_a_maximum_of_spikes_is_a_neuron_that_forgets() -> None:
     hard = snn.Leaky(beta=0.5, init_hidden=True, reset_mechanism="zero")
     layers = (busy_conv(), hard, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
     module = nn.Sequential(*layers).eval()
-    network = to_float(from_snntorch(module, (1, 6, 6)), STEPS)
+    network = to_float(graph_of(module, (1, 6, 6)), STEPS)
     images = pictures(np.random.default_rng(0), 6, 1, 6, 6)
     ours = float_run.run(network, images)
     with torch.no_grad():

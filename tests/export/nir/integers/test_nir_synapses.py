@@ -5,6 +5,7 @@ import snntorch as snn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_graphs import graph_of
 from torch import nn
 
 from tssd.calibration.encode import encode
@@ -14,7 +15,6 @@ from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import quantize
 from tssd.calibration.simulate import layerwise
-from tssd.export.nir.graphs.from_snntorch import from_snntorch
 from tssd.export.nir.graphs.graph import Graph, Node
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.run import run
@@ -166,7 +166,7 @@ def test_a_bias_through_a_synapse_of_an_image() -> None:
     layer = nn.Conv2d(1, 2, 3)
     layer.weight.data *= 4
     module = nn.Sequential(layer, neuron, nn.Flatten(), nn.Linear(32, 3)).eval()
-    network = to_float(from_snntorch(module, (1, 6, 6)), STEPS)
+    network = to_float(graph_of(module, (1, 6, 6)), STEPS)
     pictures = np.random.default_rng(0).integers(0, 256, (4, 1, 6, 6)).astype(np.uint8)
     folded, integers = integers_of(network, pictures)
     ours = float_run.run(folded, pictures, keep_spikes=True)
@@ -190,7 +190,7 @@ def test_snntorchs_synaptic_neuron_becomes_one_population() -> None:
         alpha=0.75, beta=0.5, init_hidden=True, reset_mechanism="zero", reset_delay=False
     )
     module = nn.Sequential(nn.Linear(5, 6, bias=False), neuron, nn.Linear(6, 3)).eval()
-    network = to_float(from_snntorch(module, (5,)), STEPS)
+    network = to_float(graph_of(module, (5,)), STEPS)
     assert [p.name for p in network.populations] == ["input", "lif_1", "readout"]
     memory = network.populations[1].synapse_decay
     assert memory is not None
