@@ -258,7 +258,7 @@ CASES: dict[str, Odd] = {
     ),
     "subtract with reset_delay=False": Odd(
         stacked(
-            nn.Linear(25, 14), usual(threshold=0.05, reset_delay=False), nn.Linear(14, 5), usual()
+            nn.Linear(25, 14), usual(), nn.Linear(14, 5), usual(threshold=0.5, reset_delay=False)
         ),
         PIXELS,
         refusal="reset_delay=False with 'subtract'.* slots fire otherwise",

@@ -224,26 +224,24 @@ SEEN = IMAGES.astype(np.float32) / 255
 def reset_now(threshold: float) -> nn.Module:
     torch.manual_seed(2)
     told: dict[str, Any] = {"init_hidden": True, "reset_delay": False, "threshold": threshold}
-    first = nn.Linear(16, 12)
-    first.weight.data.abs_()  # so that membranes rise
-    last = (nn.Linear(12, 3), snn.Leaky(beta=0.8, init_hidden=True))
-    return nn.Sequential(nn.Flatten(), first, snn.Leaky(beta=0.8, **told), *last).eval()
+    first = (nn.Flatten(), nn.Linear(16, 12), snn.Leaky(beta=0.8, threshold=0.4, init_hidden=True))
+    return nn.Sequential(*first, nn.Linear(12, 3), snn.Leaky(beta=0.8, **told)).eval()
 
 
 def test_a_reset_now_is_refused_with_the_slots_that_it_changes() -> None:
     reading = ModuleReading(time_steps=6)
     words = (
-        r"^module 2: found reset_delay=False with 'subtract', which .*: on these samples "
+        r"^module 4: found reset_delay=False with 'subtract', which .*: on these samples "
         r"(?P<off>[1-9]\d*) of 2,160 slots fire otherwise"
     )
     with pytest.raises(NetworkError, match=words) as refused:
-        take_over(reset_now(0.2), SEEN, reading)
+        take_over(reset_now(0.05), SEEN, reading)
     assert "reset_delay=True" in str(refused.value.hint)
 
 
 def test_a_reset_now_that_changes_no_slot_is_taken_with_a_note() -> None:
-    taken = take_over(reset_now(1.5), SEEN, ModuleReading(time_steps=6))
+    taken = take_over(reset_now(2.0), SEEN, ModuleReading(time_steps=6))
     assert taken.agreement.differing == 0
-    assert taken.agreement.reset_now == (("2", 0),)
+    assert taken.agreement.reset_now == (("4", 0),)
     (note,) = taken.notes(None)
-    assert note.startswith("2: reset_delay=False with 'subtract' is a plain subtraction as long as")
+    assert note.startswith("4: reset_delay=False with 'subtract' is a plain subtraction as long as")
