@@ -190,7 +190,7 @@ def _nets() -> list[Net]:
         Net("reset-changed-late", _changed_late),
         Net("add", lambda: Two(lambda a, b: a + b)),
         Net("add-to-itself", lambda: Two(lambda a, b: a + a)),
-        Net("add-constant", lambda: Two(lambda a, b: a + 0.9))  # 1 is the threshold,
+        Net("add-constant", lambda: Two(lambda a, b: a + 0.9)),  # 1 is the threshold
         Net("scaled-branch", lambda: Two(lambda a, b: 0.5 * a + b)),
         Net("product", lambda: Two(lambda a, b: a * b)),
         Net("cat", lambda: Two(lambda a, b: torch.cat([a, b], 1))),

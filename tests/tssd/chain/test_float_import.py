@@ -193,7 +193,8 @@ def test_frames_of_events_calibrate_and_verify(tmp_path: Path) -> None:
     answer(*CNN, *told, "--tolerance", 100)
     golden = read_bundle(tmp_path / "b").golden
     assert golden is not None
-    np.testing.assert_array_equal(golden.inputs[:, 0], seen[2])
+    checked = np.sort(np.random.default_rng(0).permutation(4)[2:])  # those not calibrated on
+    np.testing.assert_array_equal(golden.inputs.swapaxes(0, 1), seen[checked])
     rows = answer("verify", tmp_path / "b", "--samples", 2, "--data", tmp_path / "x.npz")
     assert "fail" not in {row["status"] for row in rows}
 

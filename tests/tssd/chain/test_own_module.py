@@ -11,6 +11,7 @@ import snntorch as snn
 import torch
 from click.testing import CliRunner, Result
 from torch import nn
+from written_networks import lively
 
 from tssd.chain.own_module import ModuleReading, take_over
 from tssd.cli import cli
@@ -218,14 +219,14 @@ def test_the_same_module_and_samples_give_the_same_bytes(tmp_path: Path) -> None
     assert read_bundle(tmp_path / "b").network.time_steps == front_nets.STEPS
 
 
-SEEN = IMAGES.astype(np.float32) / 255
+SEEN = (IMAGES / 255).astype(np.float32)
 
 
 def reset_now(threshold: float) -> nn.Module:
-    torch.manual_seed(2)
+    """Its second layer, whose input comes and goes."""
     told: dict[str, Any] = {"init_hidden": True, "reset_delay": False, "threshold": threshold}
     first = (nn.Flatten(), nn.Linear(16, 12), snn.Leaky(beta=0.8, threshold=0.4, init_hidden=True))
-    return nn.Sequential(*first, nn.Linear(12, 3), snn.Leaky(beta=0.8, **told)).eval()
+    return lively(nn.Sequential(*first, nn.Linear(12, 3), snn.Leaky(beta=0.8, **told)))
 
 
 def test_a_reset_now_is_refused_with_the_slots_that_it_changes() -> None:
@@ -235,12 +236,12 @@ def test_a_reset_now_is_refused_with_the_slots_that_it_changes() -> None:
         r"(?P<off>[1-9]\d*) of 2,160 slots fire otherwise"
     )
     with pytest.raises(NetworkError, match=words) as refused:
-        take_over(reset_now(0.05), SEEN, reading)
+        take_over(reset_now(0.4), SEEN, reading)
     assert "reset_delay=True" in str(refused.value.hint)
 
 
 def test_a_reset_now_that_changes_no_slot_is_taken_with_a_note() -> None:
-    taken = take_over(reset_now(2.0), SEEN, ModuleReading(time_steps=6))
+    taken = take_over(reset_now(30.0), SEEN, ModuleReading(time_steps=6))
     assert taken.agreement.differing == 0
     assert taken.agreement.reset_now == (("4", 0),)
     (note,) = taken.notes(None)
