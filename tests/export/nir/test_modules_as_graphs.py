@@ -11,8 +11,8 @@ from recorded_graphs import graph_of, recorded
 from snntorch_nets import NETS, REFUSED, Explicit, Net
 from torch import Tensor, nn
 
+from tssd.arrays import FloatArray
 from tssd.calibration.quantizing.fold import fold
-from tssd.export.nir.graphs.graph import FloatArray
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.to_float import to_float
