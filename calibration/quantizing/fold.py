@@ -231,7 +231,8 @@ def _pool_populations(network: FloatNetwork) -> FloatNetwork:
     for population in network.populations:
         populations.append(population)
         for pool in _pools_of(network, population.name):
-            name = f"{population.name}_pool{len(relays) + 1}"
+            wanted = f"{population.name}_pool{len(relays) + 1}"
+            name = _free(wanted, [*network.populations, *populations])
             relays[population.name, pool] = name
             populations.append(relay(name, pooled(population.shape, pool)))
     projections = [_sum_pool(network.population(s), n, p) for (s, p), n in relays.items()]
@@ -277,6 +278,7 @@ def align(network: FloatNetwork, delay_max: int = 62) -> FloatNetwork:
     depth = depths(network)
     populations = list(network.populations)
     projections: list[FloatProjection] = []
+    chains: dict[str, list[FloatPopulation]] = {}  # each source and its relays, the nearest first
     for projection in network.projections:
         if projection.is_loop:
             projections.append(projection)
@@ -289,7 +291,8 @@ def align(network: FloatNetwork, delay_max: int = 62) -> FloatNetwork:
         if missing <= delay_max:
             projections.append(replace(projection, delay=missing))
             continue
-        chain = _chain(network.population(projection.source), missing, populations, projections)
+        source = network.population(projection.source)
+        chain = _chain(chains.setdefault(source.name, [source]), missing, populations, projections)
         projections.append(replace(projection, source=chain, delay=0))
     return replace(network, populations=tuple(populations), projections=tuple(projections))
 
@@ -325,21 +328,30 @@ def with_lateness(network: FloatNetwork, late: Sequence[int]) -> FloatNetwork:
 
 
 def _chain(
-    source: FloatPopulation,
+    chain: list[FloatPopulation],
     length: int,
     populations: list[FloatPopulation],
     projections: list[FloatProjection],
 ) -> str:
-    """The last of ``length`` relays behind *source*; those that exist already are used again."""
-    last = source.name
-    for i in range(1, length + 1):
-        name = f"{source.name}_relay{i}"
-        if all(p.name != name for p in populations):
-            place = next(k for k, p in enumerate(populations) if p.name == last) + 1
-            populations.insert(place, relay(name, source.shape))
-            projections.append(_identity(last, name, source.shape))
-        last = name
-    return last
+    """The last of ``length`` relays of *chain*, a source and its relays; longer if need be."""
+    source = chain[0]
+    for i in range(len(chain), length + 1):
+        last = chain[-1].name
+        made = relay(_free(f"{source.name}_relay{i}", populations), source.shape)
+        place = next(k for k, p in enumerate(populations) if p.name == last) + 1
+        populations.insert(place, made)
+        projections.append(_identity(last, made.name, source.shape))
+        chain.append(made)
+    return chain[length].name
+
+
+def _free(wanted: str, populations: Sequence[FloatPopulation]) -> str:
+    """*wanted*, or with a number where a population is called so already."""
+    taken, name, number = {p.name for p in populations}, wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
 
 
 def _identity(source: str, target: str, shape: tuple[int, ...]) -> FloatProjection:

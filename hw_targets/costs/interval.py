@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tssd.hw_targets.chip.prices import PAID
 from tssd.hw_targets.chip.spec import ChipSpec, FitSide
 from tssd.hw_targets.costs.counters import Counters
 
 Z = 1.645  # 5 % on either side
-NEURON, SYNOP = ("neuron_active", "neuron_idle"), ("synop_dense", "synop_sparse", "synop_conv")
-COLUMNS = {"synop": SYNOP, "neuron": NEURON, "message": ("message_out",)}
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,10 @@ def _sum(
             paid.append(chips * time_us * 1e6)
             values.append(power)
             continue
-        first = getattr(table, COLUMNS[name][0]).value or 1.0
+        columns = PAID[name].columns
+        first = getattr(table, columns[0]).value or 1.0
         total = sum(
-            getattr(table, c).value * counters.total(c) for c in COLUMNS[name]
+            getattr(table, c).value * counters.total(c) for c in columns
         )  # a column at another price counts by it
         paid.append(total / first)
         values.append(first)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from tssd.hw_targets.chip.prices import PAID
 from tssd.hw_targets.chip.spec import ChipSpec, Quantity
 from tssd.hw_targets.measured.fit import PriceFit, fit
 from tssd.hw_targets.measured.model import PRICES, Price
@@ -114,7 +115,7 @@ def _numbers(fitted: ChipFit, section: str) -> list[str]:
     found = []
     for group, side in fitted.sides.items():
         for price in PRICES[group]:
-            fields = [*price.fields, *_followers(fitted.base, price)]
+            fields = [*price.fields, *PAID[price.name].followers(fitted.base.energy_pj)]
             mine = [f.partition(".")[2] for f in fields if f.startswith(f"{section}.")]
             if price.name in side.fitted or not _is_prior(side, price.name):
                 found += [f"{key} = {_quantity(price, side)}" for key in mine]
@@ -124,13 +125,6 @@ def _numbers(fitted: ChipFit, section: str) -> list[str]:
 def _is_prior(side: PriceFit, name: str) -> bool:
     kept = next(k for k in side.kept if k.name == name)
     return _round(side.value(name)) == _round(kept.prior)
-
-
-def _followers(base: ChipSpec, price: Price) -> tuple[str, ...]:
-    """The idle update, where the base has one figure for every neuron step."""
-    table = base.energy_pj
-    one = table.neuron_idle.value == table.neuron_active.value
-    return ("energy_pj.neuron_idle",) if price.name == "neuron" and one else ()
 
 
 def _quantity(price: Price, side: PriceFit) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tssd.arrays import FloatArray
+from tssd.hw_targets.chip.prices import PAID
 from tssd.hw_targets.measured.table import MeasuredRun
 
 PJ_PER_W_US = 1e6
@@ -20,12 +21,16 @@ PJ_PER_W_US = 1e6
 
 @dataclass(frozen=True)
 class Price:
-    """One price: how often a row pays it (None: not known), and the numbers of a chip it sets."""
+    """One price: how often a row pays it (None: not known)."""
 
     name: str
     unit: str
     times: Callable[[MeasuredRun], float | None]
-    fields: tuple[str, ...]  # ``section.name`` of a chip file
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The numbers that it sets, as ``section.name`` of a chip file."""
+        return PAID[self.name].fields
 
 
 def _messages(run: MeasuredRun) -> float | None:
@@ -44,16 +49,15 @@ def _chips(run: MeasuredRun) -> float | None:
     return 0.0 if run.quantity == "static_power_per_core" else 1.0
 
 
-SYNOPS = tuple(f"energy_pj.synop_{kind}" for kind in ("dense", "sparse", "conv"))
 ENERGY = (
-    Price("synop", "pJ", lambda run: run.synops, SYNOPS),
-    Price("neuron", "pJ", lambda run: run.updates, ("energy_pj.neuron_active",)),
-    Price("message", "pJ", _messages, ("energy_pj.message_out",)),
-    Price("running", "W", _running, ("power_w.running_per_chip",)),
+    Price("synop", "pJ", lambda run: run.synops),
+    Price("neuron", "pJ", lambda run: run.updates),
+    Price("message", "pJ", _messages),
+    Price("running", "W", _running),
 )
 STATIC = (
-    Price("static_chip", "W", _chips, ("power_w.static_per_chip",)),
-    Price("static_core", "W", _cores, ("power_w.static_per_core",)),
+    Price("static_chip", "W", _chips),
+    Price("static_core", "W", _cores),
 )
 PRICES: Mapping[str, tuple[Price, ...]] = {"energy": ENERGY, "static": STATIC}
 

@@ -136,6 +136,42 @@ def test_align_by_relays_keeps_every_spike(seed: int) -> None:
     assert_same_currents(network, aligned)
 
 
+def named(network: FloatNetwork, old: str, new: str) -> FloatNetwork:
+    """*network* with another name for one population."""
+
+    def renamed(name: str) -> str:
+        return new if name == old else name
+
+    return replace(
+        network,
+        populations=tuple(replace(p, name=renamed(p.name)) for p in network.populations),
+        projections=tuple(
+            replace(j, source=renamed(j.source), target=renamed(j.target))
+            for j in network.projections
+        ),
+    )
+
+
+def test_a_population_that_is_called_as_a_relay_would_be_is_none() -> None:
+    """The relay gets another name, and the user's own neurons stay where they were."""
+    plain = fold(small_residual(0))
+    (second,) = {j.target for j in plain.outgoing("stem")} - {"b"}
+    network = named(plain, second, "stem_relay1")
+    aligned = align(network, delay_max=0)
+    assert [p.name for p in aligned.populations][2] == "stem_relay1_2"
+    assert aligned.population("stem_relay1").kind is PopulationKind.LIF
+    assert {j.target for j in aligned.outgoing("stem_relay1")} == {"b"}
+    assert_same_currents(network, aligned)
+
+
+def test_a_pool_that_is_called_as_another_population_gets_another_name() -> None:
+    network = named(small_vgg(1), "conv3", "conv2_pool1")
+    folded = fold(network, "population")
+    relays = [p.name for p in folded.populations if p.kind is PopulationKind.RELAY]
+    assert relays[0] == "conv2_pool1_2"
+    assert_same_currents(network, folded)
+
+
 def test_align_leaves_a_skip_as_late_as_it_is() -> None:
     """Later than the target's other input: data of earlier steps, not a path of another length."""
     network = small_residual(0)
