@@ -82,6 +82,10 @@ class Builder:
             return self.cast(x, after, name)
         return self.named(x, name) if name else x
 
+    def lowered(self, x: str, fired: str, amount: str) -> str:
+        """x less *amount* where *fired* is one."""
+        return self.add("Sub", x, self.add("Mul", fired, amount))
+
     def total(self, terms: list[str]) -> str:
         """The sum of one or more tensors."""
         whole = terms[0]

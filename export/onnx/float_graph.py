@@ -5,15 +5,14 @@ U = synapse_decay * U + A, H = decay * H + U + bias, spikes where H >= threshold
 the float reference up to rounding: a membrane that close to its threshold may fire otherwise.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 
-from tssd.export.onnx.builder import Builder, model_bytes
-from tssd.export.onnx.layers import PAYLOAD, OnnxStage, Update, all_steps, one_step
+from tssd.export.onnx.builder import Builder
+from tssd.export.onnx.layers import PAYLOAD, OnnxStage, Update, populations_table, written
 from tssd.export.onnx.synapse import linear_map
 from tssd.train.handover.float_network import (
     FloatArray,
@@ -26,6 +25,7 @@ from tssd.train.handover.float_network import (
 )
 
 SCHEMA = "tssd-onnx-float/1"
+NAME = "tssd_float"
 KNOWN = ("reset_by",)
 
 
@@ -40,13 +40,13 @@ def onnx_float_bytes(network: FloatNetwork) -> dict[str, bytes]:
 def step_bytes(network: FloatNetwork) -> bytes:
     """One time step. Inputs: the source population's name (float32, pixel / 255) and the states,
     each (batch, *shape); outputs ``<population>.v.next`` and ``<population>.spikes``."""
-    return model_bytes(one_step(dialect(network)), "tssd_float_step", _metadata(network, "step"))
+    return written(dialect(network), NAME, _about(network), "step")
 
 
 def scan_bytes(network: FloatNetwork) -> bytes:
     """All steps. Input ``<source>.series`` (T, batch, *shape); outputs ``<population>.v.final``
     (of the readout: T times the logits) and ``<population>.spikes.series``."""
-    return model_bytes(all_steps(dialect(network)), "tssd_float_scan", _metadata(network, "scan"))
+    return written(dialect(network), NAME, _about(network), "scan")
 
 
 def dialect(network: FloatNetwork) -> "FloatDialect":
@@ -119,9 +119,9 @@ class FloatDialect:
         spikes = out.cast(out.add("GreaterOrEqual", h, threshold), PAYLOAD)
         match p.reset:
             case Reset.SOFT:
-                h = _lowered(out, h, spikes, _subtracted(out, p))
+                h = out.lowered(h, spikes, _subtracted(out, p))
             case Reset.HARD:
-                h = _lowered(out, h, spikes, h)
+                h = out.lowered(h, spikes, h)
             case Reset.NONE:
                 pass
             case _:
@@ -151,11 +151,6 @@ class FloatDialect:
         return out.add("BatchNormalization", total, *tensors, epsilon=j.norm.eps)
 
 
-def _lowered(out: Builder, h: str, spikes: str, amount: str) -> str:
-    """h less *amount* where it fired."""
-    return out.add("Sub", h, out.add("Mul", spikes, amount))
-
-
 def _subtracted(out: Builder, p: FloatPopulation) -> str:
     label = "threshold" if p.reset_by is None else "reset_by"
     return _tensor(out, f"{p.name}.{label}", p.subtracted)
@@ -169,14 +164,9 @@ def _tensor(out: Builder, name: str, array: FloatArray) -> str:
     return out.constant(name, np.asarray(array).astype(np.float32))
 
 
-def _metadata(network: FloatNetwork, form: str) -> dict[str, str]:
-    populations = [
-        {"name": p.name, "kind": str(p.kind), "reset": str(p.reset), "shape": list(p.shape)}
-        for p in network.populations
-    ]
+def _about(network: FloatNetwork) -> dict[str, str]:
     return {
         "schema": SCHEMA,
-        "form": form,
         "time_steps": str(network.time_steps),
-        "populations": json.dumps(populations, sort_keys=True),
+        "populations": populations_table(network.populations),
     }

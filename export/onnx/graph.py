@@ -15,7 +15,6 @@ Integer kernels (``ConvInteger``, ``MatMulInteger``) are not used: some CPUs add
 int8 products in 16 bits and saturate for payloads up to 255; floats have no such case.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -33,12 +32,20 @@ from tssd.calibration.integer import DECAY_ONE, STATE_LIMIT, UNIT
 from tssd.calibration.neuron import parameters
 from tssd.calibration.simulate import check_silence, recurrent
 from tssd.errors import NetworkError
-from tssd.export.onnx.builder import Builder, model_bytes
-from tssd.export.onnx.layers import PAYLOAD, OnnxStage, Update, all_steps, one_step
+from tssd.export.onnx.builder import Builder
+from tssd.export.onnx.layers import (
+    PAYLOAD,
+    OnnxStage,
+    Update,
+    one_step,
+    populations_table,
+    written,
+)
 from tssd.export.onnx.ranges import INT32_LIMIT, OnnxRange, fraction
 from tssd.export.onnx.synapse import Synapses
 
 SCHEMA = "tssd-onnx/1"
+NAME = "tssd"
 READ = ("keep_u", "keep_v", "threshold", "subtracted")
 
 
@@ -50,14 +57,13 @@ def onnx_bytes(network: IntNetwork) -> dict[str, bytes]:
 def step_bytes(network: IntNetwork) -> bytes:
     """One time step. Inputs: the source population's name and the states, each (batch, *shape);
     outputs: ``<state>.next`` and ``<population>.spikes``."""
-    return model_bytes(one_step(dialect(network)), "tssd_step", _metadata(network, "step"))
+    return written(dialect(network), NAME, _about(network), "step")
 
 
 def scan_bytes(network: IntNetwork, *, trace: bool = False) -> bytes:
     """All steps. Input ``<source>.series`` (T, batch, *shape); outputs ``<state>.final`` and
     ``<population>.spikes.series``; with *trace* also ``<population>.{u,v}.trace.series``."""
-    built = all_steps(dialect(network, trace=trace), trace=trace)
-    return model_bytes(built, "tssd_scan", _metadata(network, "scan"))
+    return written(dialect(network, trace=trace), NAME, _about(network), "scan", trace=trace)
 
 
 def check(network: IntNetwork) -> None:
@@ -212,9 +218,9 @@ class IntegerDialect:
         fired = _clipped(out, out.add("Sub", v, threshold), 0, 1, carrier)
         match p.reset:
             case Reset.SOFT:
-                v = _lowered(out, v, fired, self._subtracted(out, p, carrier))
+                v = out.lowered(v, fired, self._subtracted(out, p, carrier))
             case Reset.HARD:
-                v = _lowered(out, v, fired, v)
+                v = out.lowered(v, fired, v)
             case Reset.NONE:
                 pass
             case _:
@@ -227,33 +233,21 @@ class IntegerDialect:
         return out.constant(f"{p.name}.{label}", (p.subtracted * UNIT).astype(carrier))
 
 
-def _lowered(out: Builder, v: str, fired: str, amount: str) -> str:
-    """v less *amount* where it fired."""
-    return out.add("Sub", v, out.add("Mul", fired, amount))
-
-
 def _clipped(out: Builder, x: str, low: int, high: int, carrier: str) -> str:
     return out.add("Clip", x, out.scalar(low, carrier), out.scalar(high, carrier))
 
 
-def _metadata(network: IntNetwork, form: str) -> dict[str, str]:
+def _scales(p: Population) -> dict[str, object]:
+    own = {"channel_scales": p.channel_scales} if p.channel_scales else {}
+    return {"scale": p.scale, **own}
+
+
+def _about(network: IntNetwork) -> dict[str, str]:
     """What a reader needs beside the graph: the tensors' meaning and the float scale."""
-    populations = [
-        {
-            "name": p.name,
-            "kind": str(p.kind),
-            "reset": str(p.reset),
-            "shape": list(p.shape),
-            "scale": p.scale,
-            **({"channel_scales": p.channel_scales} if p.channel_scales else {}),
-        }
-        for p in network.populations
-    ]
     return {
         "schema": SCHEMA,
-        "form": form,
         "time_steps": str(network.time_steps),
         "input_coding": str(network.input_coding),
         "input_max": str(network.input_max),
-        "populations": json.dumps(populations, sort_keys=True),
+        "populations": populations_table(network.populations, _scales),
     }

@@ -5,15 +5,17 @@ recurrence: population after population; a linear map takes all T steps as one b
 ``Scan`` per population carries the membrane. With recurrence: one ``Scan`` over the whole step.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from onnx import helper
 
 from tssd.arrays import IntArray
-from tssd.export.onnx.builder import TIME, Builder, Port
+from tssd.export.onnx.builder import TIME, Builder, Port, model_bytes
+from tssd.train.handover.float_network import PopulationKind, Reset
 
 PAYLOAD = "float32"  # what travels between populations inside a graph
 
@@ -41,6 +43,19 @@ class Update:
     states: Mapping[str, str]
     spikes: str | None
     traces: Mapping[str, str] = field(default_factory=dict)
+
+
+class Described(Protocol):
+    """A population, of integers or floats, as its table has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> PopulationKind: ...
+    @property
+    def reset(self) -> Reset: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 class Dialect(Protocol):
@@ -90,6 +105,32 @@ def all_steps(dialect: Dialect, *, trace: bool = False) -> Builder:
             return _looped(_step(dialect, trace))
         ready.add(stage.name)
     return _Series(dialect, trace).built()
+
+
+def written(
+    dialect: Dialect,
+    name: str,
+    about: Mapping[str, str],
+    form: Literal["step", "scan"],
+    *,
+    trace: bool = False,
+) -> bytes:
+    """The file of one step or of all steps; *about* is its metadata, the schema first."""
+    built = one_step(dialect) if form == "step" else all_steps(dialect, trace=trace)
+    head = {"schema": about["schema"], "form": form}
+    return model_bytes(built, f"{name}_{form}", {**head, **about})
+
+
+def populations_table(
+    populations: Sequence[Described], more: Callable[[Any], Mapping[str, Any]] = lambda p: {}
+) -> str:
+    """What a reader needs to know of each population, as JSON."""
+    rows = [
+        {"name": p.name, "kind": str(p.kind), "reset": str(p.reset), "shape": list(p.shape)}
+        | dict(more(p))
+        for p in populations
+    ]
+    return json.dumps(rows, sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,17 @@ class Made(nn.Module):
         return self.run(self, x)
 
 
+def behind_a_convolution(forward: Callable[..., Any], features: int) -> Made:
+    """Cells behind 4 kernels of 3 x 3, then 5 outputs of the *features* that *forward* leaves."""
+    return Made(
+        forward,
+        conv=nn.Conv2d(1, 4, 3),
+        cell=cell(),
+        head=nn.Linear(features, 5),
+        answer=cell(),
+    )
+
+
 @dataclass(frozen=True)
 class Odd:
     """``refusal``: a part of the message; None: it deploys."""
@@ -351,23 +362,11 @@ ODD: dict[str, Odd] = {
         )
     ),
     "channels last, flattened": Odd(
-        lambda: Made(
-            channels_last,
-            conv=nn.Conv2d(1, 4, 3),
-            cell=cell(),
-            head=nn.Linear(144, 5),
-            answer=cell(),
-        ),
+        lambda: behind_a_convolution(channels_last, 144),
         IMAGE,
     ),
     "pixels shuffled and cut": Odd(
-        lambda: Made(
-            shuffled_and_cut,
-            conv=nn.Conv2d(1, 4, 3),
-            cell=cell(),
-            head=nn.Linear(60, 5),
-            answer=cell(),
-        ),
+        lambda: behind_a_convolution(shuffled_and_cut, 60),
         IMAGE,
     ),
     "two convolutions": Odd(
