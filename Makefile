@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel schema docs results clean \
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz \
-	campaign-mutants bench-memory \
+	campaign-mutants campaign-faults faults-short bench-memory \
 	bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
@@ -64,6 +64,12 @@ campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled 
 campaign-mutants: $(VENV)/.installed  ## small wrong changes, and whether the tests notice; goes on; MINUTES=60 SEED=1 EACH=15 WRITE=
 	$(BIN)/python -m benchmarks.mutants --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) \
 	  --each $(or $(EACH),15) $(if $(WRITE),--write)
+
+campaign-faults: $(VENV)/.installed  ## kills at every step, full disks, signals; goes on; MINUTES=600
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults --minutes $(or $(MINUTES),600)
+
+faults-short: $(VENV)/.installed  ## forty of them, anew
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults --most 5 --seed 2 --fresh --brief
 
 bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake, a C++ compiler, git)
 	$(BIN)/python -m benchmarks.booksim

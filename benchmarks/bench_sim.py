@@ -36,11 +36,12 @@ from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.energy import price
-from tssd.hw_targets.sim.engine import Mode, run_record, time_record
+from tssd.hw_targets.sim.engine import run_record, time_record
 from tssd.hw_targets.sim.functional import simulate_sample
 from tssd.hw_targets.sim.plan import Plan, make_plan
 from tssd.hw_targets.sim.program import Program, prepare
 from tssd.hw_targets.sim.record import SpikeRecord, from_samples
+from tssd.hw_targets.sim.timing import Mode
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "sanafe"

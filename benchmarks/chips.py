@@ -24,8 +24,9 @@ from tssd.chain.importing import ImportOptions, import_bundle
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.costs.energy import price, running_pj
-from tssd.hw_targets.sim.engine import Mode, Run
+from tssd.hw_targets.sim.engine import Run
 from tssd.hw_targets.sim.kernels.kernel import COUNTER_NAMES
+from tssd.hw_targets.sim.timing import Mode
 from tssd.simulating.simulation import Request, simulate_bundle
 
 COMMAND = "python -m benchmarks.chips"

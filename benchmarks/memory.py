@@ -72,7 +72,7 @@ def work(kind: Work, samples: int, timing: Literal["cycle", "bound"]) -> float:
         from tssd.hw_targets.sim.engine import run
 
         chip = load_chip("loihi2")
-        run(net, inputs, place(net, chip), chip, timing)
+        run(net, inputs, place(net, chip), chip, timing, every_core=False)
     else:
         compare(net, inputs)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

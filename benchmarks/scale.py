@@ -24,11 +24,11 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.placement import place, placed_fanouts
-from tssd.hw_targets.sim.engine import StepTiming, time_record
+from tssd.hw_targets.sim.engine import time_record
 from tssd.hw_targets.sim.machine import Machine
 from tssd.hw_targets.sim.plan import Plan, make_plan
 from tssd.hw_targets.sim.record import SpikeRecord
-from tssd.hw_targets.sim.timing import Traffic, time_steps
+from tssd.hw_targets.sim.timing import StepTiming, Traffic, time_steps
 
 COMMAND = "python -m benchmarks.scale"
 RATES = (0.02, 0.05, 0.1)

@@ -18,9 +18,10 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.partition import Slice
 from tssd.hw_targets.mapping.placement import Placement
-from tssd.hw_targets.sim.engine import Mode, time_record
+from tssd.hw_targets.sim.engine import time_record
 from tssd.hw_targets.sim.plan import make_plan
 from tssd.hw_targets.sim.record import SpikeRecord
+from tssd.hw_targets.sim.timing import Mode
 
 STEPS = 4
 

@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from glob import escape
@@ -142,15 +142,26 @@ def _workplace(path: Path) -> Iterator[Path]:
         _close(descriptor)
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed writers of any name left in *folder*."""
+    _clear(folder.glob(".*.????????.part"))
+
+
 def _clear_leftovers(path: Path) -> None:
-    """Remove what killed writers of *path* left: nobody holds it."""
-    for part in path.parent.glob(f".{escape(path.name[:LONGEST])}.*.part"):
+    """Remove what killed writers of *path* left."""
+    _clear(path.parent.glob(f".{escape(path.name[:LONGEST])}.*.part"))
+
+
+def _clear(parts: Iterable[Path]) -> None:
+    """Remove those of *parts* that nobody holds."""
+    for part in parts:
         with suppress(OSError):
             descriptor = _open(part)
             if _lock(descriptor) is Lock.OURS:
-                old = part / f"{path.name}{OLD}"
-                if old.exists() and not os.path.lexists(path):  # killed between two renames
-                    old.rename(path)
+                for old in part.glob(f"*{OLD}"):  # killed between two renames
+                    place = part.parent / old.name.removesuffix(OLD)
+                    if not os.path.lexists(place):
+                        old.rename(place)
                 shutil.rmtree(part, ignore_errors=True)
             _close(descriptor)
 

@@ -14,7 +14,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tssd.atomic import written_whole
 from tssd.calibration.int_network import (
     IntNetwork,
     Population,
@@ -25,6 +24,7 @@ from tssd.errors import NetworkError, counted
 from tssd.export.netx.delays import forward_into, merged, shifted
 from tssd.export.netx.rules import MAX_VTH, NetxFinding, bias_mantissa, check_netx
 from tssd.export.nir.integers.write import smallest
+from tssd.export.reading.hdf5 import hdf5_written_whole
 
 __all__ = ["NetxFinding", "check_netx", "silent_threshold", "write_netx"]
 
@@ -40,7 +40,7 @@ def write_netx(network: IntNetwork, path: Path) -> None:
             found=f"{counted(len(findings), 'thing')} that the format cannot say:\n"
             + "\n".join(str(finding) for finding in findings),
         )
-    with written_whole(path) as part, h5py.File(part, "w") as file:
+    with hdf5_written_whole(path) as file:
         for i, layer in enumerate(_with_ascii_names(_layers(network))):
             _write_group(file.create_group(f"layer/{i}"), layer)
 

@@ -1,9 +1,14 @@
-"""HDF5 files opened without trust, and told apart from what is none."""
+"""HDF5 files opened without trust, told apart from what is none, and written whole."""
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 
+from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError
 from tssd.export.reading.stand_in import HDF5, kind_of, refuse_stand_in
 
@@ -11,6 +16,16 @@ DAMAGE = (  # what h5py raises over damaged files
     *(OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError),
 )
 MAX_VALUES = 1 << 30  # of one array: far above any Loihi-class network, far below a memory bomb
+
+
+@contextmanager
+def hdf5_written_whole(path: Path, **options: Any) -> Iterator[h5py.File]:
+    """A file to write into, that stands in *path* when the block has ended. It is made in memory:
+    libhdf5 crashes on a disk that is full when it closes a file."""
+    image = io.BytesIO()
+    with h5py.File(image, "w", **options) as file:
+        yield file
+    write_bytes(path, image.getvalue())
 
 
 def open_hdf5(path: Path) -> h5py.File:

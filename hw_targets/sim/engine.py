@@ -7,9 +7,8 @@ barrier, hence independent: they run in threads, and the result does not depend 
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
@@ -32,71 +31,17 @@ from tssd.hw_targets.sim.program import prepare
 from tssd.hw_targets.sim.record import SpikeRecord, cut, length_alone, one_at_a_time
 from tssd.hw_targets.sim.streaming import Ring
 from tssd.hw_targets.sim.threads import available_cores
-from tssd.hw_targets.sim.timing import EVENTS_PER_MESSAGE, NOTHING, raise_if_stuck
+from tssd.hw_targets.sim.timing import (
+    EVENTS_PER_MESSAGE,
+    NOTHING,
+    Mode,
+    StepTiming,
+    joined,
+    raise_if_stuck,
+)
 
-Mode = Literal["cycle", "bound"]
-TERMS = ("neuron", "synapse", "memory", "link", "barrier")
-WORDS = {
-    "neuron": "compute (neurons)",
-    "synapse": "compute (synapses)",
-    "memory": "memory",
-    "link": "traffic",
-    "barrier": "barrier",
-    "late neuron": "waiting for neurons",
-    "late synapse": "waiting for synapses",
-    "late traffic": "traffic (waiting)",
-}
-LATE = ("late neuron", "late synapse", "late traffic")  # in the kernel's order
-WAITING = 1.25  # a step longer than its largest term by this factor is limited by waiting
+STAGES = [layout.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
 BLOCK = 16  # steps that one thread takes at a time
-
-
-@dataclass(frozen=True, eq=False)
-class StepTiming:
-    """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the terms of the
-    bound in cycles, and the machine core or channel at which each is largest; ``core`` (steps,
-    cores, 8) counters named by ``layout.COUNTER_NAMES``, of the machine cores ``cores``: those that
-    hold neurons, the others do nothing; ``links`` (channels,) busy cycles in all steps. ``late``
-    (steps, 2): what the step's last work waited for (``LATE``), and at which core; of no meaning in
-    a bound."""
-
-    mode: Mode
-    cycle_ns: float
-    cycles: IntArray
-    terms: IntArray
-    where: IntArray
-    cores: IntArray
-    core: IntArray
-    links: IntArray
-    messages: int
-    events: int
-    late: IntArray
-
-    @property
-    def us_per_step(self) -> float:
-        """The mean step time."""
-        return float(self.cycles.mean()) * self.cycle_ns / 1e3
-
-    @property
-    def step_us(self) -> FloatArray:
-        """(steps,) in us."""
-        return self.cycles.astype(np.float64) * (self.cycle_ns / 1e3)
-
-    def limits(self) -> list[str]:
-        """What limits each step: a term of the bound, or what its last work waited for."""
-        largest = self.terms.argmax(axis=1)
-        waits = self.cycles > WAITING * self.terms.max(axis=1)
-        return [
-            LATE[late] if wait else TERMS[term]
-            for term, wait, late in zip(largest, waits, self.late[:, 0], strict=True)
-        ]
-
-    def bottleneck(self) -> str:
-        """What limits most of the time."""
-        spent: dict[str, int] = {}
-        for name, cycles in zip(self.limits(), self.cycles, strict=True):
-            spent[name] = spent.get(name, 0) + int(cycles)
-        return max(spent, key=lambda name: spent[name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +97,11 @@ def run(
     chip: ChipSpec,
     mode: Mode = "cycle",
     progress: Progress | None = None,
+    *,
+    every_core: bool = True,
 ) -> Run:
     """Simulate ``inputs`` (T, B, *input shape) on one chip: each sample alone, and all of them in
-    the steady state. What is held for each is a row of times per step, whatever the network."""
+    the steady state. Without *every_core*, what is held of a step is a row of a hundred bytes."""
     ring = Ring(prepare(network), as_inputs(inputs))
     fanouts = placed_fanouts(network, placement)
     plan = make_plan(network, placement, chip, fanouts)
@@ -163,7 +110,7 @@ def run(
     tallies: list[Tally] = []  # one, of all parts so far
     active: list[Mapping[str, IntArray]] = []  # the same
     for samples, record in ring.parts(progress):
-        times.append(time_record(plan, record, mode, progress))
+        times.append(time_record(plan, record, mode, progress, every_core=every_core))
         tallies = [merge([*tallies, functional.tally_of(network, samples)])]
         active = [_summed([*active, active_of(record)])]
         alone.append(latencies_us(network, plan, samples, mode, progress))
@@ -184,25 +131,6 @@ def _summed(parts: Sequence[Mapping[str, IntArray]]) -> dict[str, IntArray]:
     return {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]}
 
 
-def joined(parts: Sequence[StepTiming]) -> StepTiming:
-    """Stretches of steps of one machine as one: a step does not depend on the others."""
-
-    def over(label: str) -> IntArray:
-        return np.concatenate([getattr(part, label) for part in parts])
-
-    return replace(
-        parts[0],
-        cycles=over("cycles"),
-        terms=over("terms"),
-        where=over("where"),
-        core=over("core"),
-        late=over("late"),
-        links=np.sum([part.links for part in parts], axis=0),
-        messages=sum(part.messages for part in parts),
-        events=sum(part.events for part in parts),
-    )
-
-
 def latencies_us(
     network: IntNetwork,
     plan: Plan,
@@ -211,7 +139,8 @@ def latencies_us(
     progress: Progress | None = None,
 ) -> FloatArray:
     """(samples,): how long each takes alone on the chip, in us."""
-    step_us = time_record(plan, one_at_a_time(network, samples), mode, progress).step_us
+    record = one_at_a_time(network, samples)
+    step_us = time_record(plan, record, mode, progress, every_core=False).step_us
     found: FloatArray = step_us.reshape(-1, length_alone(network)).sum(axis=1)
     return found
 
@@ -224,11 +153,13 @@ def run_record(
     mode: Mode = "cycle",
     tally: Tally | None = None,
     progress: Progress | None = None,
+    *,
+    every_core: bool = True,
 ) -> Run:
     """Time and count a spike record, whoever made it; without a tally it is one long sample."""
     fanouts = placed_fanouts(network, placement)
     plan = make_plan(network, placement, chip, fanouts)
-    timing = time_record(plan, record, mode, progress)
+    timing = time_record(plan, record, mode, progress, every_core=every_core)
     apart = record.steps if tally is None else interval(network)
     if tally is None:
         tally = tally_of(network, record)
@@ -265,32 +196,40 @@ def active_updates(
 
 
 def time_record(
-    plan: Plan, record: SpikeRecord, mode: Mode = "cycle", progress: Progress | None = None
+    plan: Plan,
+    record: SpikeRecord,
+    mode: Mode = "cycle",
+    progress: Progress | None = None,
+    *,
+    every_core: bool = True,
 ) -> StepTiming:
-    """Time every step of *record*."""
+    """Time every step of *record*; *every_core*: keep the counters of each core in each step."""
     if mode not in ("cycle", "bound"):
         raise ConfigError("timing mode", found=repr(mode), allowed="cycle or bound")
-    job = _Job(plan, record, mode)
+    job = _Job(plan, record, mode, every_core)
     blocks = [range(a, min(a + BLOCK, record.steps)) for a in range(0, record.steps, BLOCK)]
     links = np.zeros(plan.machine.channels, np.int64)
+    charged = np.zeros(len(plan.populations), np.int64)
     with ThreadPoolExecutor(available_cores()) as pool:
-        for block, busy in zip(blocks, pool.map(job.run_block, blocks), strict=True):
-            links += busy
+        for block, found in zip(blocks, pool.map(job.run_block, blocks), strict=True):
+            links += found[0]
+            charged += found[1]
             if progress:
                 progress(len(block))
     r = job.results
     terms, where = r[:, sk.R_TERMS : sk.R_WHERE], r[:, sk.R_WHERE : sk.R_LATE]
     events, messages = int(r[:, sk.R_EVENTS].sum()), int(r[:, sk.R_MESSAGES].sum())
     cycle_ns = plan.machine.cycle_ns
-    late, used = r[:, sk.R_LATE :], np.unique(plan.slice_core)
+    late = r[:, sk.R_LATE :]
     return StepTiming(
         mode,
         cycle_ns,
         r[:, sk.R_CYCLES],
         terms,
         where,
-        used,
-        job.core[:, used],
+        charged,
+        job.used,
+        job.per_core,
         links,
         messages,
         events,
@@ -304,27 +243,33 @@ class _Job:
     Whatever can be is done block by block: the blocks run in threads.
     """
 
-    def __init__(self, plan: Plan, record: SpikeRecord, mode: Mode) -> None:
+    def __init__(self, plan: Plan, record: SpikeRecord, mode: Mode, every_core: bool) -> None:
         self.plan, self.record, self.mode, machine = plan, record, mode, plan.machine
         self.spikes = {name: in_order(record.spikes[name]) for name in plan.populations}
         self.results = np.zeros((record.steps, sk.RESULT_COLUMNS), np.int64)
-        self.core = np.zeros((record.steps, machine.cores, len(layout.COUNTER_NAMES)), np.int64)
+        self.used = np.unique(plan.slice_core)
+        kept = (record.steps, len(self.used), len(layout.COUNTER_NAMES))
+        self.per_core = np.zeros(kept, np.int64) if every_core else None
         self.idle_chip = wire(machine)
 
-    def run_block(self, steps: range, log: IntArray = NOTHING) -> IntArray:
-        """Time some steps on a machine of their own; returns their link loads."""
+    def run_block(self, steps: range, log: IntArray = NOTHING) -> tuple[IntArray, IntArray]:
+        """Time some steps on a machine of their own: their link loads, the cycles charged to each
+        population."""
         machine, chip = self.plan.machine, self.idle_chip.copy()
         links, inside = np.zeros(machine.channels, np.int64), slice(steps.start, steps.stop)
         first, ranks = self.ranks(steps)
         update = update_cycles(self.plan, self.record, steps)
-        found = sk.Found(self.results[inside], self.core[inside], links)
+        core = np.zeros((len(steps), machine.cores, len(layout.COUNTER_NAMES)), np.int64)
+        found = sk.Found(self.results[inside], core, links)
         sk.run_steps(
             chip, sk.Spikes(first, ranks, update, *self.plan.wires), self.plan.spike,
             self._loads(first, ranks), log, found, self.mode == "cycle", EVENTS_PER_MESSAGE,
         )  # fmt: skip
         for step in steps:
             raise_if_stuck(machine, chip, step, int(self.results[step, sk.R_STATUS]))
-        return links
+        if self.per_core is not None:
+            self.per_core[inside] = core[:, self.used]
+        return links, charged_cycles(self.plan, core, self.results[inside, sk.R_CYCLES])
 
     def ranks(self, steps: range) -> tuple[IntArray, IntArray]:
         """(steps + 1,) bounds, and the ranks of the neurons that fire, by step and core order."""
@@ -350,7 +295,7 @@ class _Job:
 
 def trace_step(plan: Plan, record: SpikeRecord, step: int) -> IntArray:
     """One step again, as intervals (rows, 4): kind (``kernel.LOG_*``), place, start, cycles."""
-    job, machine = _Job(plan, record, "cycle"), plan.machine
+    job, machine = _Job(plan, record, "cycle", every_core=False), plan.machine
     _, ranks = job.ranks(range(step, step + 1))
     messages = int(np.diff(plan.wires.fan_first)[ranks].sum())
     hops = machine.columns + machine.height * machine.chips_y + 6
@@ -358,6 +303,19 @@ def trace_step(plan: Plan, record: SpikeRecord, step: int) -> IntArray:
     log = np.zeros((messages * hops + machine.cores + 2, 4), np.int64)
     job.run_block(range(step, step + 1), log)
     return log[1 : log[0, 0] + 1]
+
+
+def charged_cycles(plan: Plan, core: IntArray, cycles: IntArray) -> IntArray:
+    """(populations,): each step's *cycles* go to the population whose busiest core's slowest stage
+    is busy longest; ``core`` (steps, machine cores, 8)."""
+    busy = core[..., STAGES].max(axis=2)
+    longest = np.zeros((len(busy), len(plan.populations)), np.int64)
+    for name, at in zip(plan.slice_population, plan.slice_core, strict=True):
+        i = plan.populations.index(name)
+        longest[:, i] = np.maximum(longest[:, i], busy[:, at])
+    charged = np.zeros(len(plan.populations), np.int64)
+    np.add.at(charged, longest.argmax(axis=1), cycles)
+    return charged
 
 
 def in_order(spikes: IntArray) -> IntArray:

@@ -14,7 +14,8 @@ from tssd.atomic import written_whole
 from tssd.errors import FileFormatError, refusing
 from tssd.export.reading.arrays import DAMAGE, Arrays, read_arrays, whole_numbers
 from tssd.hw_targets.costs.counters import COLUMNS, Counters, ProjectionCount
-from tssd.hw_targets.sim.engine import Mode, Run
+from tssd.hw_targets.sim.engine import Run
+from tssd.hw_targets.sim.timing import Mode
 
 SCHEMA = "tssd-run/1"
 AGAIN = "tssd simulate ... --save run.npz"

@@ -9,8 +9,9 @@ import numpy as np
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj, static_pj
-from tssd.hw_targets.sim.engine import LATE, TERMS, WORDS, Run
+from tssd.hw_targets.sim.engine import Run
 from tssd.hw_targets.sim.kernels import layout
+from tssd.hw_targets.sim.timing import LATE, TERMS, WORDS
 
 
 @dataclass(frozen=True)
@@ -156,19 +157,9 @@ def layers(run: Run, energy: Energy | None = None) -> list[LayerSummary]:
 
 
 def time_shares(run: Run) -> dict[str, float]:
-    """How the step time divides among populations: in each step it is charged to the one whose
-    busiest core's slowest stage is busy longest."""
-    stages = [layout.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
-    busy = run.timing.core[..., stages].max(axis=2)  # steps, cores
-    at = np.searchsorted(run.timing.cores, run.plan.slice_core)
-    charged = np.zeros((len(busy), len(run.plan.populations)), np.int64)
-    for name, core in zip(run.plan.slice_population, at, strict=True):
-        i = run.plan.populations.index(name)
-        charged[:, i] = np.maximum(charged[:, i], busy[:, core])
-    winner = charged.argmax(axis=1)
-    spent = np.bincount(winner, run.timing.cycles, len(run.plan.populations))
-    whole = max(1.0, float(spent.sum()))
-    return dict(zip(run.plan.populations, (spent / whole).tolist(), strict=True))
+    """How the step time divides among populations (``engine.charged_cycles``)."""
+    spent = run.timing.charged
+    return dict(zip(run.plan.populations, (spent / max(1, int(spent.sum()))).tolist(), strict=True))
 
 
 def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:

@@ -1,9 +1,16 @@
-"""Time the steps of some traffic on a machine: plain arrays in, cycles and counters out."""
+"""Time the steps of some traffic on a machine: plain arrays in, cycles and counters out.
 
-from dataclasses import dataclass
+``StepTiming`` holds what a run finds: what each step took, what limited it and where, and whom it
+is charged to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, TargetError
 from tssd.hw_targets.sim.kernels import kernel, layout
@@ -128,3 +135,97 @@ def check_traffic(machine: Machine, traffic: Traffic) -> None:
             found=f"{traffic.tail.shape[1]} cores",
             allowed=f"{machine.cores} cores",
         )
+
+
+Mode = Literal["cycle", "bound"]
+TERMS = ("neuron", "synapse", "memory", "link", "barrier")
+WORDS = {
+    "neuron": "compute (neurons)",
+    "synapse": "compute (synapses)",
+    "memory": "memory",
+    "link": "traffic",
+    "barrier": "barrier",
+    "late neuron": "waiting for neurons",
+    "late synapse": "waiting for synapses",
+    "late traffic": "traffic (waiting)",
+}
+LATE = ("late neuron", "late synapse", "late traffic")  # in the kernel's order
+WAITING = 1.25  # a step longer than its largest term by this factor is limited by waiting
+
+
+@dataclass(frozen=True, eq=False)
+class StepTiming:
+    """Times of all steps. ``cycles`` (steps,); ``terms`` and ``where`` (steps, 5): the terms of the
+    bound in cycles, and the machine core or channel at which each is largest; ``charged``
+    (populations,) the cycles of the steps that are charged to each; ``per_core`` (steps, cores, 8)
+    counters named by ``layout.COUNTER_NAMES``, of the machine cores ``cores``: those that hold
+    neurons, the others do nothing; None if they were not to be kept. ``links`` (channels,) busy
+    cycles in all steps. ``late`` (steps, 2): what the step's last work waited for (``LATE``), and
+    at which core; of no meaning in a bound."""
+
+    mode: Mode
+    cycle_ns: float
+    cycles: IntArray
+    terms: IntArray
+    where: IntArray
+    charged: IntArray
+    cores: IntArray
+    per_core: IntArray | None
+    links: IntArray
+    messages: int
+    events: int
+    late: IntArray
+
+    @property
+    def core(self) -> IntArray:
+        """(steps, cores, 8): what every core did in every step, of a run that keeps it."""
+        assert self.per_core is not None, "a run with every_core=False"
+        return self.per_core
+
+    @property
+    def us_per_step(self) -> float:
+        """The mean step time."""
+        return float(self.cycles.mean()) * self.cycle_ns / 1e3
+
+    @property
+    def step_us(self) -> FloatArray:
+        """(steps,) in us."""
+        return self.cycles.astype(np.float64) * (self.cycle_ns / 1e3)
+
+    def limits(self) -> list[str]:
+        """What limits each step: a term of the bound, or what its last work waited for."""
+        largest = self.terms.argmax(axis=1)
+        waits = self.cycles > WAITING * self.terms.max(axis=1)
+        return [
+            LATE[late] if wait else TERMS[term]
+            for term, wait, late in zip(largest, waits, self.late[:, 0], strict=True)
+        ]
+
+    def bottleneck(self) -> str:
+        """What limits most of the time."""
+        spent: dict[str, int] = {}
+        for name, cycles in zip(self.limits(), self.cycles, strict=True):
+            spent[name] = spent.get(name, 0) + int(cycles)
+        return max(spent, key=lambda name: spent[name])
+
+
+def joined(parts: Sequence[StepTiming]) -> StepTiming:
+    """Stretches of steps of one machine as one: a step does not depend on the others."""
+
+    def over(label: str) -> IntArray:
+        return np.concatenate([getattr(part, label) for part in parts])
+
+    kept = [part.per_core for part in parts if part.per_core is not None]
+
+    return replace(
+        parts[0],
+        cycles=over("cycles"),
+        terms=over("terms"),
+        where=over("where"),
+        charged=np.sum([part.charged for part in parts], axis=0),
+        per_core=np.concatenate(kept) if kept else None,
+        late=over("late"),
+        links=np.sum([part.links for part in parts], axis=0),
+        messages=sum(part.messages for part in parts),
+        events=sum(part.events for part in parts),
+    )

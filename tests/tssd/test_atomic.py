@@ -178,3 +178,18 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
         assert (first, second) == (True, False)
     with held(tmp_path) as again:
         assert again
+
+
+def test_all_that_the_dead_left_in_a_folder_goes(
+    tmp_path: Path, writer: "subprocess.Popen[str]"
+) -> None:
+    """Whatever they were writing; what a living one writes stays, and so does what is another's."""
+    old = tmp_path / ".b.01234567.part" / "b.old"
+    old.mkdir(parents=True)
+    for name in (".a.89abcdef.part", ".mine.part"):
+        (tmp_path / name).mkdir()
+    atomic.clear_leftovers(tmp_path)
+    (living,) = tmp_path.glob(".out.json.*.part")
+    assert names(tmp_path) == sorted([".mine.part", living.name, "b"])
+    writer.communicate()
+    assert (tmp_path / "out.json").read_text() == "half"

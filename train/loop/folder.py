@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tssd.atomic import check_room, held
+from tssd.atomic import check_room, clear_leftovers, held
 from tssd.errors import ConfigError
 from tssd.train.loop.checkpoint import CHECKPOINT
 
@@ -62,4 +62,5 @@ def owned(folder: Path, resume: bool) -> Iterator[None]:
                 hint="wait for it, stop it, or choose another folder",
             )
         check_folder(folder, resume)  # another may have begun and ended meanwhile
+        clear_leftovers(folder)
         yield

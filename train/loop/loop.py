@@ -132,16 +132,22 @@ def train(
     ):
         work = _prepare(config, data, folder, resume, start_from, device, signals)
         begun_from = start_from.name if start_from else None
-        return _run(work, progress if distributed.rank() == 0 else quiet, begun_from)
+        done = _run(work, progress if distributed.rank() == 0 else quiet, begun_from)
+    if signals.number:  # it came when nothing was left to stop here; what follows is not to begin
+        raise Interrupted(signals.number, f"the run in {folder} is done")
+    return done
 
 
 def _run(work: _Work, progress: Progress, begun_from: str | None) -> Trained:
     """All epochs that are left; where the work is interrupted between batches, it is kept."""
+    if work.position.history and distributed.rank() == 0:  # killed before it was written
+        record.write_history(work.folder, work.position.history)
     try:
         while work.position.epoch < work.config.epochs:
             work.check()
             _epoch(work, progress)
             _close_epoch(work)
+        work.check()
         return _finish(work, begun_from)
     except KeyboardInterrupt as stop:
         if work.signals.at_once:  # in the middle of an update: nothing that could be kept

@@ -17,7 +17,7 @@ from typing import Any
 
 from tssd import typed
 from tssd.arrays import ByteArray
-from tssd.atomic import write_bytes
+from tssd.atomic import clear_leftovers, write_bytes
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, FileFormatError
 from tssd.train.config import CONDUCT, Method, TrainConfig, parse_setting, recorded
@@ -184,6 +184,7 @@ def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
     if not (folder / MANIFEST).is_file():
         train(config, _framed(data, config), folder, resume=begun(folder))
         return
+    clear_leftovers(folder)
     # An option that did not exist when the run was made had its default.
     then = {**TrainConfig().to_table(), **_manifest(folder).config}
     changed = [

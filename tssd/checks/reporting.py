@@ -95,7 +95,7 @@ def with_cycles(report: Report, bundle: Bundle, inputs: Inputs, command: str) ->
     from tssd.simulating.simulation_report import simulated
 
     chip = bundled_chip(bundle.folder, bundle.manifest)
-    run = engine.run(bundle.network, inputs, placement_of(bundle, chip), chip)
+    run = engine.run(bundle.network, inputs, placement_of(bundle, chip), chip, every_core=False)
     return add_simulation(report, simulated(run, command))
 
 

@@ -100,7 +100,7 @@ def command(
     )
     ready = prepared(request)
     with counter("simulating") as done:
-        run = simulate(ready, done)
+        run = simulate(ready, done, every_core=counters is not None)
     if trace is not None:
         first = slowest_step(run) if trace_from is None else trace_from
         write_text(trace, chrome_trace(run, first, trace_steps))

@@ -56,7 +56,7 @@ def train(
     """Train a spiking network with temporal-spatial self-distillation."""
     from tssd.chain.own_data import OWN, data_of, is_own
     from tssd.train.config import configure, parse_setting
-    from tssd.train.loop.folder import CONFIG, check_folder
+    from tssd.train.loop.folder import CONFIG, MANIFEST, check_folder
     from tssd.train.loop.loop import train as train_run
     from tssd.train.networks import distributed
     from tssd.train.networks.user_module import check_named
@@ -90,7 +90,7 @@ def train(
             )
         except Interrupted as stop:
             module = f" --model {config.model}" if ":" in config.model else ""
-            if stop.note:
+            if stop.note and not (out / MANIFEST).exists():
                 stop.note += f"; go on with: tssd train --resume{module} --out {out}"
             raise
     if distributed.rank() > 0:

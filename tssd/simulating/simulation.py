@@ -18,8 +18,9 @@ from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.manual import manual_placement, read_placement
 from tssd.hw_targets.mapping.placement import Placement, place
-from tssd.hw_targets.sim.engine import Mode, Run, run, run_record
+from tssd.hw_targets.sim.engine import Run, run, run_record
 from tssd.hw_targets.sim.record import read_record
+from tssd.hw_targets.sim.timing import Mode
 
 SECTIONS_OF_PLACEMENT = ("mesh", "limits", "bits")  # a change there needs a new placement
 USUAL_SAMPLES = 64  # of a data set, as tssd verify takes them
@@ -84,15 +85,24 @@ def prepared(request: Request) -> ReadySimulation:
     return ReadySimulation(request, bundle, chip, placement, samples)
 
 
-def simulate(ready: ReadySimulation, progress: Callable[[int], None] | None = None) -> Run:
-    """Run what is *ready*."""
+def simulate(
+    ready: ReadySimulation,
+    progress: Callable[[int], None] | None = None,
+    *,
+    every_core: bool = False,
+) -> Run:
+    """Run what is *ready*; *every_core*: keep what every core does in every step."""
     request, network = ready.request, ready.bundle.network
     if ready.samples is not None:
         inputs = ready.samples.inputs
-        return run(network, inputs, ready.placement, ready.chip, request.mode, progress)
+        where = ready.placement, ready.chip, request.mode, progress
+        return run(network, inputs, *where, every_core=every_core)
     assert request.spikes is not None
     record = read_record(request.spikes, network)
-    return run_record(network, record, ready.placement, ready.chip, request.mode, progress=progress)
+    return run_record(
+        network, record, ready.placement, ready.chip, request.mode,
+        progress=progress, every_core=every_core,
+    )  # fmt: skip
 
 
 def simulate_bundle(request: Request, progress: Callable[[int], None] | None = None) -> Run:

@@ -11,6 +11,7 @@ Voltages count from v_reset, which not every import reads. Where the integers sa
 membrane is, a hard-reset threshold moves up by half a step, so that > and >= fire alike.
 """
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import h5py
 import numpy as np
 
 from tssd.arrays import FloatArray
+from tssd.atomic import write_bytes
 from tssd.config import unknown_name
 from tssd.errors import NetworkError
 from tssd.export.nir.graphs.graph import DYNAMIC, RESETTING, Graph, Node
@@ -37,7 +39,7 @@ from tssd.export.nir.graphs.profiles import (
 )
 from tssd.export.nir.graphs.readers import check_read, without_last_sum
 from tssd.export.nir.graphs.thresholds import fold_thresholds
-from tssd.export.nir.graphs.write import write_graph
+from tssd.export.nir.graphs.write import graph_image
 
 DEFAULT_DT = {"norse": 1e-3, "spyx": 1.0, "nengo": 1e-3}  # of their imports
 EARLY = ("sinabs",)  # need nir below 1.0.6, which knows neither v_reset nor a Linear's metadata
@@ -52,9 +54,10 @@ def write_for(graph: Graph, path: Path, platform: str) -> str | None:
     there, added = _rewritten(graph, platform)
     check_read(there, platform)
     dt = PROFILES[platform].dt_seconds or DEFAULT_DT.get(platform)
-    write_graph(there, path, Answers(platform, dt))
+    image = graph_image(there, Answers(platform, dt))
     if platform in EARLY:
-        _without_late_fields(path)
+        _without_late_fields(image)
+    write_bytes(path, image.getvalue())
     return f"{platform} has no integrator: add its output up over time" if added else None
 
 
@@ -227,9 +230,9 @@ def _check_reset(
         )
 
 
-def _without_late_fields(path: Path) -> None:
+def _without_late_fields(image: io.BytesIO) -> None:
     """Take out what early versions of the nir package refuse."""
-    with h5py.File(path, "a") as file:
+    with h5py.File(image, "a") as file:
         members = file["node/nodes"]
         for name in members:
             for late in ("v_reset", "metadata"):

@@ -1,5 +1,6 @@
 """Graph -> ``.nir``, by the nir package, so that every reader of that format takes it."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +8,29 @@ import nir
 import numpy as np
 
 from tssd.arrays import FloatArray
+from tssd.atomic import write_bytes
 from tssd.export.nir.graphs.graph import FIELDS, NEURONS, Graph, Node
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.run import run
 
 
 def write_graph(graph: Graph, path: Path, answers: Answers | None = None) -> None:
-    """Write *graph*; shapes that nir infers wrongly (groups, non-square kernels) come from us."""
+    """Write *graph*; the file appears whole or not at all."""
+    write_bytes(path, graph_image(graph, answers).getvalue())
+
+
+def graph_image(graph: Graph, answers: Answers | None = None) -> io.BytesIO:
+    """The bytes of the file; shapes that nir infers wrongly (groups, non-square kernels) come from
+    us."""
     shape = graph.nodes[graph.input].params["shape"]
     shapes = run(graph, np.zeros((1, 1, *shape)), answers).shapes
     nodes = {name: _node(graph, name, node, shapes) for name, node in graph.nodes.items()}
     whole = nir.NIRGraph(
         nodes, [tuple(edge) for edge in graph.edges], dict(graph.metadata), type_check=False
     )
-    nir.write(path, whole)
+    image = io.BytesIO()
+    nir.write(image, whole)
+    return image
 
 
 def _node(graph: Graph, name: str, node: Node, shapes: Any) -> Any:

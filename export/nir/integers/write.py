@@ -22,11 +22,11 @@ import h5py
 import nir
 import numpy as np
 
-from tssd.atomic import written_whole
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.serial import to_arrays
 from tssd.export.nir.integers.graph import DT_SECONDS, NirMode, to_nir
+from tssd.export.reading.hdf5 import hdf5_written_whole
 
 GROUP = "tssd"
 COMPRESS_FROM = 64  # values; smaller arrays are stored as they are
@@ -42,7 +42,7 @@ def write_nir(
     graph = to_nir(network, mode, dt_seconds)
     header, arrays = to_arrays(network)
     small = {key: smallest(array) for key, array in arrays.items()}
-    with written_whole(path) as part, h5py.File(part, "w", libver=("earliest", "v110")) as file:
+    with hdf5_written_whole(path, libver=("earliest", "v110")) as file:
         stored = _write_private(file.create_group(GROUP), header, small)
         file.create_dataset("version", data=nir.version, dtype=h5py.string_dtype())
         _write_node(file.create_group("node"), graph, stored)

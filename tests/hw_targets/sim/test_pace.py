@@ -15,12 +15,13 @@ from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.placement import place
-from tssd.hw_targets.sim.engine import Mode, Run, run, run_record, time_record
+from tssd.hw_targets.sim.engine import Run, run, run_record, time_record
 from tssd.hw_targets.sim.functional import simulate
 from tssd.hw_targets.sim.program import prepare
 from tssd.hw_targets.sim.record import SpikeRecord, from_samples
 from tssd.hw_targets.sim.streaming import Ring
 from tssd.hw_targets.sim.summary import steps, totals
+from tssd.hw_targets.sim.timing import Mode
 
 CHIP = load_chip("loihi2")
 

@@ -13,8 +13,9 @@ from strategies import Case, cases, random_inputs
 from tssd.calibration.encode import Inputs, as_inputs
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.placement import place
-from tssd.hw_targets.sim import streaming
-from tssd.hw_targets.sim.engine import Run, StepTiming, run, run_record
+from tssd.hw_targets.sim import streaming, summary
+from tssd.hw_targets.sim.engine import Run, run, run_record
+from tssd.hw_targets.sim.timing import StepTiming
 from tssd.hw_targets.sim.trace import chrome_trace
 
 CHIP = load_chip("loihi2")
@@ -56,7 +57,7 @@ def test_steps_of_the_ring_asked_for_again_are_the_same(case: Case, data: st.Dat
 
 
 def test_memory_does_not_grow_with_the_samples() -> None:
-    """Three times as many: one part at a time is coded, and little more is held at any moment."""
+    """Three times as many: one part at a time is coded, and a row of each step is held."""
     network = mlp(400, 300, 10)
     shown = random_inputs(network, 0, 1)
     placement = place(network, CHIP)
@@ -69,7 +70,7 @@ def test_memory_does_not_grow_with_the_samples() -> None:
             return np.repeat(shown, last - first, axis=1)
 
         tracemalloc.start()
-        run(network, Inputs(samples, part), placement, CHIP, "bound")
+        run(network, Inputs(samples, part), placement, CHIP, "bound", every_core=False)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert max(asked) <= streaming.SAMPLES
@@ -77,8 +78,24 @@ def test_memory_does_not_grow_with_the_samples() -> None:
 
     most(streaming.SAMPLES)  # what is compiled and kept
     once, thrice = most(2 * streaming.SAMPLES), most(6 * streaming.SAMPLES)
-    per_step = 2 * (14 + 8 * placement.cores) * 8 * 2  # two rows, of this and of the alone run
-    assert thrice - once < 4 * streaming.SAMPLES * network.time_steps * per_step
+    row = (1 + 5 + 5 + 2) * 8  # cycles, terms, where, late
+    joining = 2  # the parts, and the whole that they become
+    per_sample = (network.time_steps * row + 8 * (10 + 1)) * joining  # its answer, its latency
+    assert thrice - once < 4 * streaming.SAMPLES * per_sample * 1.5
+
+
+@given(cases())
+@settings(max_examples=10, deadline=None)
+def test_what_is_not_kept_of_every_core_changes_no_figure(case: Case) -> None:
+    placement = place(case.network, CHIP)
+    whole, lean = (
+        run(case.network, case.inputs, placement, CHIP, every_core=kept) for kept in (True, False)
+    )
+    assert summary.totals(whole) == summary.totals(lean)
+    assert summary.steps(whole) == summary.steps(lean)
+    assert summary.mesh(whole) == summary.mesh(lean)
+    assert summary.layers(whole) == summary.layers(lean)
+    assert lean.timing.per_core is None
 
 
 def test_held_inputs_are_given_as_they_are() -> None:

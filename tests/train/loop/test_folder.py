@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +17,11 @@ from tssd.errors import ConfigError
 from tssd.interrupts import Interrupted
 from tssd.train.config import TrainConfig
 from tssd.train.data.data_sets import Dataset, load
+from tssd.train.loop import record
 from tssd.train.loop.checkpoint import CHECKPOINT, read_checkpoint
 from tssd.train.loop.folder import check_only_run
 from tssd.train.loop.loop import train
+from tssd.train.study.runs import study
 
 SMALL = TrainConfig(
     epochs=2, batch_size=32, train_limit=96, lr=5e-3, student_steps=2, teacher_steps=3
@@ -97,6 +100,37 @@ def test_a_second_signal_ends_at_once_and_claims_nothing(digits: Dataset, tmp_pa
         train(SMALL, digits, tmp_path, progress=sending(signal.SIGINT, 2, times=2))
     assert stop.value.note is None
     assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_signal_behind_the_last_batch_is_not_lost(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is done, and says so; what would follow it (a study's next run) does not begin."""
+    config = replace(SMALL, epochs=1)
+    write = record.write_manifest
+
+    def interrupted(*given: Any) -> None:
+        write(*given)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(record, "write_manifest", interrupted)
+    with pytest.raises(Interrupted) as stop:
+        train(config, digits, tmp_path / "run")
+    assert stop.value.note == f"the run in {tmp_path / 'run'} is done"
+    assert (tmp_path / "run" / "manifest.json").exists()
+    with pytest.raises(Interrupted):
+        study(config, digits, [0, 1], tmp_path / "study", compared={"a": config, "b": config})
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["a-seed0"]
+
+
+def test_what_a_kill_left_beside_a_done_run_goes(digits: Dataset, tmp_path: Path) -> None:
+    """Killed when the manifest had its name and the folder that it was written in was still there:
+    no next writer of that name comes, for the run is done."""
+    config = replace(SMALL, epochs=1)
+    study(config, digits, [0], tmp_path, compared={"a": config})
+    (tmp_path / "a-seed0" / ".manifest.json.01234567.part").mkdir()
+    study(config, digits, [0], tmp_path, compared={"a": config})
+    assert not list((tmp_path / "a-seed0").glob(".*"))
 
 
 def test_the_command_says_how_to_go_on(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_the_definition_runs_the_first_batch_and_the_stand_in_the_others(
     calls = counted(monkeypatch)
     tallies, rows = compare_engines(NETWORK, INPUTS, peers(right), stand_in=right)
     assert calls == [2]
-    assert rows[0].name == "integer: compiled from sample 3 on; spikes, u, v of those before"
+    assert rows[0].name == "integer: compiled (spikes, u, v)"
     assert {row.status for row in rows} == {"pass"}
     plain, alone = compare_engines(NETWORK, INPUTS, peers(right))
     assert calls == [2, 2, 2, 2]

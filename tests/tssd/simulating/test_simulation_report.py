@@ -11,7 +11,8 @@ from tssd.chain.samples import samples_hash
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.mapping.placement import place
-from tssd.hw_targets.sim.engine import Mode, Run, run
+from tssd.hw_targets.sim.engine import Run, run
+from tssd.hw_targets.sim.timing import Mode
 from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
 from tssd.simulating.simulation_report import Recorded, record
