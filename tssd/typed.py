@@ -23,6 +23,10 @@ MOST = (1 << 63) - 1  # what a number of a file may be
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
+Step = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]  # a stride, a dilation
+Edge = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]  # a padding, a delay
+MAX_NEURONS = 1 << 28  # of one population
+Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)]  # of a shape
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 EXPECTED = re.compile(r"Expected (.+?), got (.+)", re.DOTALL)

@@ -12,13 +12,9 @@ import msgspec
 from tssd import typed
 from tssd.calibration.int_network import InputCoding, PopulationKind, ProjectionKind, Reset
 from tssd.errors import FileFormatError
-
-MAX_NEURONS = 1 << 28  # of one population
+from tssd.typed import MAX_NEURONS, Edge, Side, Step
 
 Exponent = Annotated[int, msgspec.Meta(ge=-32, le=32)]
-Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)]
-Step = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
-Edge = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]
 Scale = Annotated[float, msgspec.Meta(gt=0)]
 Word = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
 

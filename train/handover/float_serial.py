@@ -38,16 +38,12 @@ from tssd.train.handover.float_network import (
     Reset,
 )
 from tssd.train.handover.input_map import InputMap
+from tssd.typed import Edge, Side, Step
 
 AGAIN = "export the network again"
 SCHEMAS = tuple(f"tssd-float/{n}" for n in range(1, 1 + max(2, latest(FloatPopulation))))
 NORM_ARRAYS = ("mean", "variance", "gain", "shift")
 GEOMETRY = ("stride", "padding", "dilation")
-
-
-Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 28)]
-Step = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
-Edge = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]
 
 
 class FloatPopulationPart(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,27 +11,22 @@ from typing import Any
 
 import pytest
 import torch
+from small_digits import SMALL, few_digits
 
 from tssd.atomic import held
 from tssd.errors import ConfigError
 from tssd.interrupts import Interrupted
-from tssd.train.config import TrainConfig
-from tssd.train.data.data_sets import Dataset, load
+from tssd.train.data.data_sets import Dataset
 from tssd.train.loop import record
 from tssd.train.loop.checkpoint import CHECKPOINT, read_checkpoint
 from tssd.train.loop.folder import check_only_run
 from tssd.train.loop.loop import train
 from tssd.train.study.runs import study
 
-SMALL = TrainConfig(
-    epochs=2, batch_size=32, train_limit=96, lr=5e-3, student_steps=2, teacher_steps=3
-)
-
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    data = load("digits")
-    return replace(data, val=data.val.first(40), test=data.test.first(40))
+    return few_digits()
 
 
 def test_two_trainings_cannot_share_a_folder(digits: Dataset, tmp_path: Path) -> None:

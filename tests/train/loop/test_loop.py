@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_digits import SMALL, few_digits
 
 from tssd.errors import ConfigError
-from tssd.train.config import TrainConfig, recorded
-from tssd.train.data.data_sets import Dataset, load
+from tssd.train.config import recorded
+from tssd.train.data.data_sets import Dataset
 from tssd.train.loop.average import estimate_norms
 from tssd.train.loop.checkpoint import CHECKPOINT, load_net, read_checkpoint
 from tssd.train.loop.loop import train
@@ -23,9 +24,6 @@ from tssd.train.networks.models import build
 from tssd.train.networks.network import Unrolling
 
 ROOT = Path(__file__).parents[3]
-SMALL = TrainConfig(
-    epochs=2, batch_size=32, train_limit=96, lr=5e-3, student_steps=2, teacher_steps=3
-)
 KILLED = """
 import sys
 from dataclasses import replace
@@ -49,8 +47,7 @@ train(config, data, Path(sys.argv[1]), resume="resume" in sys.argv, progress=sho
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    data = load("digits")
-    return replace(data, val=data.val.first(40), test=data.test.first(40))
+    return few_digits()
 
 
 def states(folder: Path, start: str) -> dict[str, torch.Tensor]:

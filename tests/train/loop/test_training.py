@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import save_file
+from small_digits import SMALL, few_digits
 
 from tssd.cli import cli
 from tssd.commands.train import train as train_command
@@ -23,7 +24,7 @@ from tssd.train.config import (
     configure,
     parse_setting,
 )
-from tssd.train.data.data_sets import Dataset, load
+from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.float_network import Reset
 from tssd.train.loop.checkpoint import (
     CHECKPOINT,
@@ -37,15 +38,10 @@ from tssd.train.loop.schedule import rate
 from tssd.train.losses.distill import distance, losses
 from tssd.train.networks.models import build
 
-SMALL = TrainConfig(
-    epochs=2, batch_size=32, train_limit=96, lr=5e-3, student_steps=2, teacher_steps=3
-)
-
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    data = load("digits")
-    return replace(data, val=data.val.first(40), test=data.test.first(40))
+    return few_digits()
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:

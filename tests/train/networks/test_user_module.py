@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from small_digits import few_digits
 
 from tssd.chain.users_module import take_over_trained
 from tssd.cli import cli
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.config import Method, TrainConfig
-from tssd.train.data.data_sets import Dataset, load
+from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.costs import costs
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import run
@@ -46,8 +47,7 @@ def proved(net: UserNet, steps: int) -> FloatNetwork:
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    data = load("digits")
-    return replace(data, val=data.val.first(40), test=data.test.first(40))
+    return few_digits()
 
 
 @pytest.mark.parametrize(
