@@ -1,13 +1,14 @@
 """Faults: commands killed, stopped, and without disk at every step; what they leave must be whole.
 
-python -m benchmarks.faults [--seed S] [--minutes M] [--most N] [--fresh] [--brief]
+python -m benchmarks.faults [--seed S] [--minutes M] [--most N] [--share I/N] [--fresh] [--brief]
 
 Each command of ``faulting.jobs`` runs in a fork of this process, which has loaded everything; a
 fault comes at one of its steps on the file system, or at a moment drawn at random. Then the folder
 is looked at (whole or not there), the command is called again, and what it then made must equal,
 bit for bit, what an undisturbed run makes. What became of each fault is kept in
 build/faults-SEED.jsonl, and a later run goes on behind it as long as the sources are the same.
---most N: so many of each command; --brief exits 1 at a finding and writes no figures.
+--most N: so many of each command; --share 1/2 and 2/2: by two processes; --brief exits 1 at a
+finding and writes no figures.
 """
 
 import argparse
@@ -239,8 +240,8 @@ def run_all(
 
 def figures(done: Iterable[Outcome]) -> dict[str, int]:
     """How many faults fell, by kind, and how many findings there are of each."""
-    outcomes = [outcome for outcome in done if outcome.fell]
-    by_kind = Counter(str(outcome.fault.kind) for outcome in outcomes)
+    outcomes = list(done)
+    by_kind = Counter(str(outcome.fault.kind) for outcome in outcomes if outcome.fell)
     findings = Counter(f.kind for outcome in outcomes for f in outcome.findings)
     return {**by_kind, **{kind: findings[kind] for kind in judging.KINDS}}
 
@@ -270,6 +271,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--most", type=int, help="faults of each command")
     parser.add_argument("--only", default="", help="part of a command's name")
+    parser.add_argument("--share", default="1/1", help="I/N: every N-th fault, for N processes")
     parser.add_argument("--fresh", action="store_true", help="begin again")
     parser.add_argument(
         "--brief", action="store_true", help="exit 1 at a finding, write no figures"
@@ -285,8 +287,11 @@ def main() -> None:
         campaign.warm_up(given.only)
         faults = drawn(campaign.courses(given.only), given.seed, given.most)
         print(f"{len(faults)} faults", flush=True)
+        number, of = map(int, given.share.split("/"))
+        faults = faults[number - 1 :: of]
         done = kept(path, sources())
         run_all(campaign, faults, done, path, time.monotonic() + 60 * given.minutes)
+    done = kept(path, sources()) | done  # what other processes added
     print(json.dumps(figures(done.values()), indent=1))
     if given.brief:
         sys.exit(any(outcome.findings for outcome in done.values()))

@@ -57,7 +57,8 @@ class Started:
         seconds = time.monotonic() - self.began
         for timer in timers:
             timer.cancel()
-        said = (self.folder / f"{self.mark}.err").read_text(errors="replace")
+        told = self.folder / f"{self.mark}.err"
+        said = told.read_text(errors="replace") if told.exists() else ""  # killed before it was
         counted = self.folder / f"{self.mark}.steps"
         steps = int(counted.read_text() or 0) if counted.exists() else 0
         code = os.waitstatus_to_exitcode(status)
@@ -106,6 +107,7 @@ def _child(
     code = FAULT
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" ignores it
         killed = None
         if fault is not None and fault.kind == "kill as pid 1":
             killed = _as_pid_1()

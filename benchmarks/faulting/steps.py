@@ -19,6 +19,7 @@ EVENTS = (
     *("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.truncate"),
     *("shutil.rmtree", "fcntl.flock", "ctypes.dlsym"),
 )
+NEED_ROOM = ("open", "os.rename", "os.mkdir", "os.link", "os.truncate", "os.fsync")
 FOREVER_S = 3600.0
 
 
@@ -30,22 +31,24 @@ class Steps:
         self, folder: Path, fault: Fault | None, killed: Callable[[], None] | None
     ) -> None:
         self.folder, self.fault, self.killed = str(folder), fault, killed
-        self.count, self.quiet = 0, False
+        self.count, self.quiet, self.process = 0, False, 0
 
     def arm(self) -> None:
         """From now on, in this process and for good."""
+        self.process = os.getpid()  # helpers that fork from here have steps of their own
         sys.addaudithook(self._heard)
         flush = os.fsync
 
         def counted(descriptor: int) -> None:
-            self._step("a file")
+            self._step("os.fsync", "a file")
             flush(descriptor)
 
         setattr(os, "fsync", counted)  # noqa: B010 (a module's function, as far as types go)
 
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
         if event in EVENTS and not self.quiet and self._ours(event, given):
-            self._step(given[0] if given else "a file")
+            reads = event == "open" and not given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            self._step("read" if reads else event, given[0] if given else "a file")
 
     def _ours(self, event: str, given: tuple[Any, ...]) -> bool:
         """Whether the event is about the case's folder, in which the process works."""
@@ -57,14 +60,18 @@ class Steps:
         text = os.fsdecode(name)
         return text.startswith(self.folder) or not os.path.isabs(text)
 
-    def _step(self, place: Any) -> None:
+    def _step(self, event: str, place: Any) -> None:
+        if self.quiet or os.getpid() != self.process:
+            return
         self.count += 1
         if self.fault is not None and self.fault.step == self.count:
             self.quiet = True
-            self._fail(self.fault, place)
-            self.quiet = False
+            try:
+                self._fail(self.fault, event, place)
+            finally:
+                self.quiet = False
 
-    def _fail(self, fault: Fault, place: Any) -> None:
+    def _fail(self, fault: Fault, event: str, place: Any) -> None:
         match fault.kind:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -77,7 +84,8 @@ class Steps:
             case "terminate":
                 os.kill(os.getpid(), signal.SIGTERM)
             case "full":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
+                if event in NEED_ROOM:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
             case "vanished output" | "vanished input":
                 gone = Path(self.folder) / ("out" if fault.kind == "vanished output" else "in")
                 gone.rename(gone.with_name(f"{gone.name}.gone"))
