@@ -1,12 +1,15 @@
 """Ctrl-C and SIGTERM: one exception for both, raised at once or where the work allows it."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN_S = 0.05
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,6 +45,30 @@ def at_once(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
+def _sent_again() -> Iterator[None]:
+    """A signal is not lost where Python ignores what is raised (in a destructor, at a fork): it is
+    sent once more, a moment later."""
+    before, later = sys.unraisablehook, list[threading.Timer]()
+
+    def ignored(what: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(what.exc_value, Interrupted):
+            before(what)
+            return
+        timer = threading.Timer(AGAIN_S, os.kill, (os.getpid(), what.exc_value.number))
+        timer.daemon = True
+        timer.start()
+        later.append(timer)
+
+    sys.unraisablehook = ignored
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in later:
+            timer.cancel()
+
+
+@contextmanager
 def handled(handler: "Deferred | None" = None) -> Iterator[None]:
     """Signals go to *handler* (None: they raise at once) until the block ends. What the program was
     started to ignore (``nohup``, ``&`` of a script) stays ignored."""
@@ -53,7 +80,8 @@ def handled(handler: "Deferred | None" = None) -> Iterator[None]:
     for number in ours:
         signal.signal(number, handler or at_once)
     try:
-        yield
+        with _sent_again():
+            yield
     finally:
         for number in ours:
             signal.signal(number, before[number])
