@@ -47,7 +47,7 @@ def load(folder: Path = RESULTS) -> tuple[Benchmark, ...]:
 def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
     """Page name -> Markdown text."""
     kept: dict[str, Callable[[Row], bool]] = {
-        "results": lambda row: not is_speed(row.unit) and not row.name.startswith("form: "),
+        "results": lambda row: not is_speed(row.unit) and not row.name.startswith(door_page.LISTED),
         "performance": lambda row: is_speed(row.unit),
     }
     made = {f"{name}.md": _page(name, benchmarks, keep) for name, keep in kept.items()}

@@ -148,19 +148,23 @@ def export_run(
     }
     material = _material(dataset, options)
     proofs: tuple[Contract, ...]
+    said: tuple[str, ...] = ()
     match net:
         case UserNet():
             taken = take_over_trained(net, compared(material), steps)
             stripped, source = taken.network, source | dict(taken.told())
             proofs = (taken.agreement.contract(), trained_accuracy(net, run, dataset.val, steps))
             require(proofs)
+            said = taken.notes(None)
         case SpikingNet():
             stripped = strip(net, dataset.train.images[:8], steps)
             proofs = (Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits"),)
         case _:
             assert_never(net)
     deployable = deploy(stripped, material, options, on_step, proofs)
-    return write(deployable, material, out, options, source, force=force, on_step=on_step)
+    return write(
+        deployable, material, out, options, source, notes=said, force=force, on_step=on_step
+    )
 
 
 def deploy(
