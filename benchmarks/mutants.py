@@ -45,6 +45,7 @@ PARTS: dict[str, tuple[str, ...]] = {  # file -> fast tests that answer for it, 
     "calibration/neuron.py": ("tests/calibration/test_neuron.py",),
     "calibration/synapse.py": ("tests/calibration/test_synapse.py",),
     "calibration/integer.py": (
+        "tests/calibration/test_integer.py",
         "tests/calibration/test_neuron.py",
         "tests/calibration/test_synapse.py",
     ),

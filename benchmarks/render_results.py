@@ -1,4 +1,5 @@
-"""Write ``docs/{results,performance,validation,front-door}.md`` from ``benchmarks/results/*.json``.
+"""Write ``docs/{results,performance,validation,front-door}.md`` and the tables of
+``docs/reliability.md`` from ``benchmarks/results/*.json``.
 
     python -m benchmarks.render_results            (also: make results)
 
@@ -14,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import door_page, validation_page
+from benchmarks import door_page, reliability_page, validation_page
 from benchmarks.harness import RESULTS, Row
 from tssd.report.markdown import markdown_table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+CAMPAIGNS = ("mutants", "readers")  # their tables stand on the page of campaigns
 SPEED_UNITS = {"x", "s", "ms", "us", "ns", "min", "cpu s", "mb", "mib", "gb", "gib", "kb", "kib"}
 INTRODUCTIONS = {
     "results": "# Results\n\nWhat comes out: accuracy, spike counts, agreement between engines, "
@@ -50,12 +52,17 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
         "results": lambda row: not is_speed(row.unit) and not row.name.startswith(door_page.LISTED),
         "performance": lambda row: is_speed(row.unit),
     }
-    made = {f"{name}.md": _page(name, benchmarks, keep) for name, keep in kept.items()}
+    told = [b for b in benchmarks if b.name not in CAMPAIGNS]
+    made = {f"{name}.md": _page(name, told, keep) for name, keep in kept.items()}
     commands, rows = (
         {b.name: getattr(b, field) for b in benchmarks} for field in ("command", "rows")
     )
     if {"chips", "booksim"} <= rows.keys():
         made["validation.md"] = validation_page.page(commands, rows, value_text)
+    campaigns = {name: rows[name] for name in CAMPAIGNS if name in rows}
+    if campaigns:
+        text = (DOCS / "reliability.md").read_text(encoding="utf-8")
+        made["reliability.md"] = reliability_page.page(text, commands, campaigns)
     machines = {b.name: b.machine for b in benchmarks}
     if "door" in rows:
         made["front-door.md"] = door_page.page(machines["door"], rows["door"])

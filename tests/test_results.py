@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import render_results
+from benchmarks import reliability_page, render_results
 from benchmarks.harness import Row
 from benchmarks.render_results import Benchmark, is_speed, load, pages, value_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-@pytest.mark.parametrize("name", ["results.md", "performance.md", "validation.md", "front-door.md"])
+PAGES = ["results.md", "performance.md", "validation.md", "front-door.md", "reliability.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_are_in_step_with_the_files(name: str) -> None:
     found = (DOCS / name).read_text(encoding="utf-8")
     assert found == pages(load())[name], "run `make results` and commit what it writes"
@@ -32,6 +35,27 @@ def test_every_figure_stands_with_its_command_goal_and_machine() -> None:
     assert "0 of 1 goals met" in made["results.md"]
     for text in made.values():
         assert "`make bench-sim` on cpu Test, cores 2" in text
+
+
+def test_tables_of_campaigns_stand_in_the_page_written_by_hand() -> None:
+    text = "# A\n\n<!-- mutants -->\nold\n<!-- /mutants -->\n\nwords\n"
+    rows = (
+        Row("mutants: all", 96.5, "% killed", ">= 95", True, "193 of 200"),
+        Row("mutants: listed", 7, "mutants", None, None, "each with its reason"),
+    )
+    made = reliability_page.page(
+        text, {"mutants": "make campaign-mutants SEED=2"}, {"mutants": rows}
+    )
+    assert made.startswith("# A\n\n<!-- mutants -->\n\n|")
+    assert made.endswith("<!-- /mutants -->\n\nwords\n")
+    assert "| all | 96.5 | % killed | >= 95 | yes | 193 of 200 |" in made
+    assert "| listed | 7 | mutants |  |  | each with its reason |" in made
+    assert "`make campaign-mutants SEED=2`" in made
+    assert "old" not in made
+    assert (
+        reliability_page.page(made, {"mutants": "make campaign-mutants SEED=2"}, {"mutants": rows})
+        == made
+    )
 
 
 def test_files_of_results_are_read_as_written(tmp_path: Path) -> None:

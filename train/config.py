@@ -329,9 +329,9 @@ def configure(
     """The preset of the data set, then the TOML file, then *changes*; unknown keys are errors."""
     table = load_toml(path) if path else {}
     overrides = {**table, **(changes or {})}
-    name = dataset or overrides.get("dataset") or "digits"
-    if name not in PRESETS:
-        raise unknown_name("training: dataset", f"data set {name!r}", name, PRESETS)
+    name = overrides.get("dataset", "digits") if dataset is None else dataset
+    if not isinstance(name, str) or name not in PRESETS:
+        raise unknown_name("training: dataset", f"data set {name!r}", str(name), PRESETS)
     merged = {**PRESETS[name], **overrides, "dataset": name}
     return from_mapping(TrainConfig, merged, str(path) if path else "training")
 

@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 def load_toml(path: Path) -> dict[str, Any]:
     """The table in *path*; a missing or malformed file raises ConfigError."""
-    if not path.exists():
-        raise ConfigError(str(path), found="no such file", hint="check the path")
     with refusing(UNREADABLE, ConfigError, str(path), "no valid TOML"):
+        if not path.exists():
+            raise ConfigError(str(path), found="no such file", hint="check the path")
         return tomllib.loads(path.read_text(encoding="utf-8"))
 
 

@@ -64,7 +64,7 @@ class TssdError(Exception):
         super().__init__(where, found, allowed, hint)
 
     def __str__(self) -> str:
-        text = f"{visible(self.where)}: found {shortened(self.found)}"
+        text = f"{visible(shortened(self.where))}: found {shortened(self.found)}"
         if self.allowed:
             text += f"; allowed: {self.allowed}"
         if self.hint:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tssd.config import load_toml, unknown_name
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, refusing
 from tssd.hw_targets.chip.chip_file import extend, parse_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 
@@ -42,13 +42,21 @@ def load_chip(name: str | Path) -> ChipSpec:
 
 def find_chip(name: str | Path) -> Path:
     """The file of a chip given by name or path."""
-    if str(name).endswith(".toml") or Path(name).is_file():
+    if str(name).endswith(".toml") or _is_file(Path(name)):
         return Path(name)
     chips = chip_names()
     if str(name) not in chips:
         raise unknown_name("target", f"chip {str(name)!r}", str(name), chips)
     package, _, file = chips[str(name)].partition(":")
     return Path(str(resources.files(package))) / file
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; what cannot be the name of one is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def chip_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -60,6 +68,8 @@ def chip_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends", found=repr(base), allowed="a chip's name or file")
     below = path.parent / base if base.endswith(".toml") else find_chip(base)
-    if below.resolve() in (path.resolve(), *seen):
+    with refusing((OSError, ValueError, RuntimeError), ConfigError, f"{path}: extends", "no file"):
+        circle = below.resolve() in (path.resolve(), *seen)
+    if circle:
         raise ConfigError(f"{path}: extends", found=f"a circle through {base}")
     return extend(chip_table(below, (*seen, path.resolve())), table)

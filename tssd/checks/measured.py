@@ -160,7 +160,7 @@ def _cells(line: str, where: str) -> list[str]:
 def _row(cells: list[str], columns: int, where: str) -> tuple[str, str, str]:
     if len(cells) not in (2, columns) or not cells[0]:
         allowed = f"{columns} columns, the first a name"
-        raise FileFormatError(where, found=",".join(cells)[:60], allowed=allowed)
+        raise FileFormatError(where, found=repr(",".join(cells)[:60]), allowed=allowed)
     return cells[0], cells[1], cells[2] if len(cells) > 2 else ""
 
 

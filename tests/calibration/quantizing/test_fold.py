@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssd.calibration.comparing.agreement import compare_folded
-from tssd.calibration.quantizing.fold import Pooling, align, fold
+from tssd.calibration.quantizing.fold import Pooling, align, fold, lateness, with_lateness
 from tssd.errors import NetworkError
 from tssd.train.handover.float_network import (
     AveragePool,
@@ -264,6 +264,9 @@ def test_a_bias_behind_a_memory_is_a_weight_from_a_neuron_that_always_fires() ->
     assert found["constant", "a"].tolist() == [[1.0], [-2.0], [0.0]]
     assert found["input", "constant"].tolist() == [[1.0, 0.0, 0.0]]
     assert not any(p.bias.any() for p in folded.populations if p.name != "constant")
+    always = folded.populations[1]
+    assert always.bias.item() > always.threshold.item() > 0  # it fires in every step
+    assert always.reset is Reset.HARD
 
 
 def test_of_an_image_it_reaches_every_place_through_a_tap_of_its_own() -> None:
@@ -319,3 +322,29 @@ def test_relays_of_flat_populations_pass_every_value_on() -> None:
         assert relay.weight.tolist() == np.eye(3).tolist()
     assert {j.delay for j in aligned.projections} == {0}
     assert any(j.source == "a_relay2" and j.target == "readout" for j in aligned.projections)
+
+
+def test_lateness_counts_what_is_late_on_purpose_alone() -> None:
+    """A skip over one layer has its step to spare; 5 steps of delay make it 4 late."""
+    network = small_residual(0)
+    skip = replace(network.projections[3], delay=5)
+    late = replace(network, projections=(*network.projections[:3], skip, *network.projections[4:]))
+    assert lateness(network) == [0, 0, 0, 0, 0]
+    assert lateness(late) == [0, 0, 0, 4, 0]
+    assert [j.delay for j in with_lateness(network, [0, 0, 0, 2, 0]).projections] == [0, 0, 0, 3, 0]
+
+
+def test_a_strided_convolution_behind_an_uneven_pool_may_not_reach_its_border() -> None:
+    """5 pixels pooled to 2: an output at each second place, padded by one, sees those two alone."""
+    rng = np.random.default_rng(0)
+    first = conv(rng, "input", "a", (1, 2), pool=AveragePool((2, 2), (2, 2)), norm=False)
+    dense_ = dense(rng, "a", "readout", (2, 3))
+    populations = (
+        stateless("input", (1, 5, 5), PopulationKind.INPUT),
+        lif("a", (2, 1, 1), Reset.SOFT),
+        stateless("readout", (3,), PopulationKind.READOUT),
+    )
+    network = FloatNetwork(populations, (replace(first, stride=(2, 2)), dense_), 3)
+    folded = fold(network)
+    assert folded.projections[0].pool is None
+    assert_same_currents(network, folded)

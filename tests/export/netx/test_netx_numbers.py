@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from netx_files import conv, dense, image, write_net
+from netx_files import Layer, conv, dense, image, write_net
 from netx_files import neuron as stored_neuron
 
 from tssd.calibration.int_network import (
@@ -19,10 +19,11 @@ from tssd.calibration.int_network import (
     constant,
     plain_population,
 )
-from tssd.errors import FileFormatError
-from tssd.export.netx.delays import merged, side_by_side
+from tssd.errors import FileFormatError, NetworkError
+from tssd.export.netx.delays import matrices, merged, side_by_side
 from tssd.export.netx.read import read_netx
 from tssd.export.netx.rules import check_netx, fits_eight_bits, loads_exactly
+from tssd.export.netx.to_integers import import_netx
 from tssd.export.netx.write import silent_threshold, write_netx
 
 
@@ -192,3 +193,72 @@ def test_ways_that_are_no_one_matrix() -> None:
     assert not side_by_side([way([[1, 0]]), way([[1, 5]])])  # one synapse of two in both
     assert not side_by_side([way([[1, 0]]), way([[0, 5]], source="c")])
     assert not side_by_side([way([[1, 0]]), replace(kernel, source="a")])
+
+
+def test_the_matrix_of_several_ways_is_that_of_their_weights() -> None:
+    """Named by the first of them; a single way and a convolution are their own."""
+    network = readout_of([[1, 0, -2]], 2)
+    first = replace(network.projections[0], delay=3)
+    second = replace(first, weight=np.array([[0, 5, 0]]), delay=1)
+    ((named, weight),) = matrices(replace(network, projections=(first, second)))
+    assert named is first
+    assert weight.tolist() == [[1, 5, -2]]
+    assert [w.tolist() for _, w in matrices(network)] == [[[1, 0, -2]]]
+
+
+def imported(path: Path, layers: list[Layer]) -> IntNetwork:
+    return import_netx(read_netx(write_net(path, layers)), 4, InputCoding.SPIKES).network
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "taken"), [(-256, 254, True), (-257, 1, False), (-1, 255, False)]
+)
+def test_weights_of_both_signs_are_taken_as_far_as_netx_keeps_them(
+    low: int, high: int, taken: bool, tmp_path: Path
+) -> None:
+    layers = [dense(np.array([[low, high]])), dense(np.ones((1, 1), np.int64))]
+    if taken:
+        assert imported(tmp_path / "n.net", layers).projections[0].weight.tolist() == [[low, high]]
+    else:
+        with pytest.raises(NetworkError, match=f"weights {low} .. {high}, which netx clips"):
+            imported(tmp_path / "n.net", layers)
+
+
+@pytest.mark.parametrize(("groups", "taken"), [(127, True), (128, False)])
+def test_as_many_groups_are_taken_as_lava_counts(groups: int, taken: bool, tmp_path: Path) -> None:
+    shape = (groups, 1, 1)
+    layers = [
+        image(shape),
+        conv(np.ones((groups, 1, 1, 1), np.int64), shape, groups=groups),
+        {"type": "flatten", "shape": [groups]},
+        dense(np.ones((1, groups), np.int64)),
+    ]
+    if taken:
+        assert imported(tmp_path / "n.net", layers).projections[0].groups == groups
+    else:
+        with pytest.raises(NetworkError, match="128 groups; allowed: <= 127"):
+            imported(tmp_path / "n.net", layers)
+
+
+def test_parameters_by_channel_are_spread_over_its_places(tmp_path: Path) -> None:
+    by_channel = stored_neuron() | {"vThMant": np.array([30, 50])}
+    kernel = np.ones((2, 1, 2, 2), np.int64)
+    layers = [
+        image((1, 3, 3)),
+        conv(kernel, (2, 2, 2), neuron=by_channel, bias=np.array([4, -6])),
+        {"type": "flatten", "shape": [8]},
+        dense(np.ones((1, 8), np.int64)),
+    ]
+    hidden = imported(tmp_path / "n.net", layers).populations[1]
+    assert np.broadcast_to(hidden.vth, hidden.shape)[:, 1, 0].tolist() == [30, 50]
+    assert np.broadcast_to(hidden.bias_mant, hidden.shape)[:, 0, 1].tolist() == [4, -6]
+    assert hidden.vth.shape == (2, 1, 1)
+
+
+def test_a_layer_of_the_name_of_another_has_a_name_by_its_kind(tmp_path: Path) -> None:
+    layers = [
+        dense(np.ones((2, 3), np.int64), name="a"),
+        dense(np.ones((2, 2), np.int64), name="a"),
+    ]
+    network = imported(tmp_path / "n.net", [*layers, dense(np.ones((1, 2), np.int64))])
+    assert [p.name for p in network.populations] == ["input", "a", "fc1", "fc2"]

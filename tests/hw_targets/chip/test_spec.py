@@ -64,6 +64,13 @@ def test_a_file_may_extend_another(tmp_path: Path) -> None:
     assert chip.calibrated_on == ()  # a changed chip is not calibrated by its base's runs
 
 
+@pytest.mark.parametrize("base", ["x" * 400, f"{'x' * 400}.toml", "a\\u0000b.toml", "", "."])
+def test_what_cannot_be_the_name_of_a_chip_is_none(base: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f'name = "a"\nextends = "{base}"\n')
+    with pytest.raises(ConfigError, match="unknown chip|no valid TOML|extends: found no file"):
+        load_chip(tmp_path / "a.toml")
+
+
 def test_a_circle_of_extensions_is_refused(tmp_path: Path) -> None:
     for one, other in (("a", "b"), ("b", "a")):
         (tmp_path / f"{one}.toml").write_text(f'extends = "{other}.toml"\n')

@@ -112,6 +112,13 @@ def test_config_survives_toml(tmp_path: Path) -> None:
     assert configure(None, path) == config
 
 
+@pytest.mark.parametrize("name", ["3", "1.5", "[1]", "{}", "true", '"digit"'])
+def test_a_data_set_that_is_none_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f"dataset = {name}\n")
+    with pytest.raises(ConfigError, match="training: dataset: found unknown data set"):
+        configure(None, tmp_path / "a.toml")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -93,6 +93,7 @@ def test_what_was_not_measured_or_not_simulated_is_not_run() -> None:
         ("layer,spikes\na,1\na,2\n", "x, line 3: found 'a' twice"),
         ("layer,spikes\n,1\n", "allowed: 2 columns"),
         ("layer,spikes\na,1,2\n", "allowed: 2 columns"),
+        ('layer,spikes\n""\n', "line 2: found ''; allowed: 2 columns"),
         ("layer,spikes,error\npace_us_per_step,5,\n", "found no error"),
         ("layer,spikes,error\npace_us_per_step,nan,1\n", "found value 'nan'"),
         ("layer,spikes,error\npace_us_per_step,5,-1%\n", "found value '-1'"),
