@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel schema docs results clean \
-	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz \
+	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
 	bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
 	bench-exchange bench-lava bench-onnx \
@@ -58,7 +58,10 @@ campaign-c: $(VENV)/.installed  ## 1,000 random networks as C under the sanitize
 campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on every engine
 	$(BIN)/python -m pytest -q -m campaign tests/export/nir/integers/test_nir_random.py
 
-campaign-fuzz: $(VENV)/.installed  ## 100,000 damaged exchange files, in pooled processes
+campaign-fuzz: $(VENV)/.installed  ## a million damaged files for every reader; goes on; SEED=1 CASES=1000000
+	$(BIN)/python -m benchmarks.reader_fuzz --seed $(or $(SEED),1) --cases $(or $(CASES),1000000) --write
+
+campaign-guard: $(VENV)/.installed  ## 100,000 damaged exchange files, behind the process with limits
 	$(BIN)/python -m benchmarks.exchange_fuzz
 
 campaign-mutants: $(VENV)/.installed  ## small wrong changes, and whether the tests notice; goes on; MINUTES=60 SEED=1 EACH=15 WRITE=

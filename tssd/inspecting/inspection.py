@@ -187,7 +187,7 @@ def _onnx_rows(text: str | None, where: str) -> tuple[InspectedLayer, ...]:
             )
             for p in json.loads(text)
         )
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise FileFormatError(where, found="damaged population metadata") from None
 
 
@@ -213,7 +213,7 @@ def _checkpoint(path: Path) -> Inspection:
             )
             for name, entry in sorted(table.items())
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise FileFormatError(str(path), found="a damaged safetensors header") from None
     facts = {str(k): str(v)[:200] for k, v in about.items()}
     kept = tuple(row for row in rows if not row.name.startswith(OPTIMIZER))
