@@ -2,9 +2,10 @@
 
 A file holds ``name``, ``title``, ``calibrated_on`` (what the constants were fitted to), optionally
 ``barrier_follows`` (true: the barrier is a time after the work, false: a floor that hides work),
-``[sources]`` (short name -> full citation, used as ``{short}`` inside a source text) and one
-section for each part of ChipSpec. ``extends = "loihi2"`` (a packaged chip, or a file beside this
-one) takes every number that the file does not give itself from another chip. A number is a table
+``[boards]`` (for ``tssd simulate --board``), ``[sources]`` (short name -> full citation, used as
+``{short}`` inside a source text) and one section for each part of ChipSpec. ``extends = "loihi2"``
+(a packaged chip, or a file beside this one) takes every number that the file does not give itself
+from another chip. A number is a table
 
     synop_conv = { value = 1.0, low = 0.37, high = 1.4, unit = "ns", kind = "derived", source = "" }
 
@@ -22,23 +23,27 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from tssd.hw_targets.chip.fit_record import FitRecord, FitSide
 from tssd.hw_targets.chip.spec import (
     OPTIONAL_SECTIONS,
     SECTIONS,
+    Board,
     ChipSpec,
     Curve,
-    FitRecord,
-    FitSide,
     Kind,
     Quantity,
     contradictions,
     refusal,
 )
 
-HEAD = ("name", "title", "silicon", "calibrated_on", "extends", "sources", "barrier_follows", "fit")
+HEAD = ("name", "title", "silicon", "calibrated_on", "extends", "sources", "barrier_follows") + (
+    "fit",
+    "boards",
+)
 LARGEST = 10**15  # every whole number up to it is a float, too
 NAMED = r"\{([^{}]*)\}"  # a short name of [sources] inside a source text
 QUANTITY_KEYS = ("value", "low", "high", "unit", "source", "kind")
+BOARD_UNITS = {"barrier": "ns", "barrier_chip_hop": "ns", "board_per_chip": "W"}
 # unit in a file -> (unit of a field, factor)
 UNITS = {
     "ps": ("ns", 1e-3),
@@ -53,7 +58,7 @@ UNITS = {
 
 def extend(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
     """*table* with every number and source that it lacks taken from *base*."""
-    merged = {key: value for key, value in base.items() if key in SECTIONS or key == "sources"}
+    merged = {key: value for key, value in base.items() if key in (*SECTIONS, "sources", "boards")}
     for key, value in table.items():
         below = merged.get(key)
         both = isinstance(value, dict) and isinstance(below, dict)
@@ -76,6 +81,7 @@ def parse_chip(table: Mapping[str, Any], where: str) -> ChipSpec:
     }
     head = _head(table, mistakes)
     head["fit"] = _fit(table["fit"], mistakes) if "fit" in table else None
+    head["boards"] = _boards(table.get("boards", {}), sources, mistakes)
     if mistakes:
         raise refusal(where, mistakes)
     spec = ChipSpec(**head, **sections)
@@ -123,6 +129,35 @@ def _fit(table: Any, mistakes: list[str]) -> FitRecord | None:
                 " negative eigenvalue"
             )
     return record
+
+
+def _boards(table: Any, sources: Mapping[str, str], mistakes: list[str]) -> dict[str, Board]:
+    """``[boards]``: name -> table with ``title``, ``barrier`` and, where they differ from the
+    chip's, ``barrier_chip_hop`` and ``board_per_chip``."""
+    if not (isinstance(table, dict) and all(isinstance(b, dict) for b in table.values())):
+        mistakes.append("[boards]: allowed: a table for each board, by its name")
+        return {}
+    found = {}
+    for name, given in table.items():
+        where, before = f"boards.{name}", len(mistakes)
+        if not isinstance(given.get("title"), str):
+            mistakes.append(f"{where}.title: found {given.get('title')!r}; allowed: a text")
+        if "barrier" not in given:
+            mistakes.append(f"{where}.barrier: missing; needed: a number in ns")
+        numbers = {key: value for key, value in given.items() if key != "title"}
+        mistakes += [
+            _unknown(f"{where}.{key}", key, list(BOARD_UNITS))
+            for key in numbers
+            if key not in BOARD_UNITS
+        ]
+        known = {
+            key: _quantity(f"{where}.{key}", value, BOARD_UNITS[key], sources, mistakes)
+            for key, value in numbers.items()
+            if key in BOARD_UNITS
+        }
+        if len(mistakes) == before:
+            found[name] = Board(given["title"], **known)  # type: ignore[arg-type]
+    return found
 
 
 def _psd(side: FitSide) -> bool:

@@ -55,3 +55,11 @@ def _chip(chip: ChipSpec, names: list[str]) -> Iterator[str]:
         source = q.source.replace("|", "\\|")
         yield f"| `{label}` | {q.value:g} | {span(q)} | {q.unit} | {q.kind} | {source} |"
     yield ""
+    if chip.boards:
+        yield "| board (`--board`) | barrier, ns | low .. high | board, W a chip | kind | source |"
+        yield "|---|---:|---:|---:|---|---|"
+        for name, board in chip.boards.items():
+            q, watts = board.barrier, board.board_per_chip.value
+            what = f"`{name}`: {board.title}"
+            yield f"| {what} | {q.value:g} | {span(q)} | {watts:g} | {q.kind} | {q.source} |"
+        yield ""

@@ -7,7 +7,7 @@ their field, which is in the section's name or beside the field. ``chip_file`` r
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from tssd.calibration.precision import RANGES
 from tssd.errors import ConfigError, counted
+from tssd.hw_targets.chip.fit_record import FitRecord
 from tssd.hw_targets.chip.sizes import MUST_BE_POSITIVE, beyond_memory
 
 
@@ -212,29 +213,14 @@ class Host:
 
 
 @dataclass(frozen=True)
-class FitSide:
-    """How one group of prices was fitted to measured runs (``tssd.hw_targets.measured.fit``).
+class Board:
+    """A board, or software, under which a chip steps at another pace than its file's; the board's
+    power counts where it is chosen."""
 
-    ``covariance`` is of ``prices``, in their order and units; errors are of the runs left out, one
-    after the other, and empty where one run alone was fitted.
-    """
-
-    prices: tuple[str, ...]
-    runs: tuple[str, ...]
-    kept: tuple[str, ...]  # prices that these runs do not tell
-    covariance: tuple[tuple[float, ...], ...]
-    spread: float  # of log(predicted / measured)
-    left_out: tuple[float, ...]  # predicted / measured - 1
-    coverage: float | None = None  # share of left-out readings inside their 90 % interval
-
-
-@dataclass(frozen=True)
-class FitRecord:
-    """What measured runs a chip file was made from."""
-
-    data_sha256: str
-    energy: FitSide | None = None
-    static: FitSide | None = None
+    title: str
+    barrier: Quantity = _in("ns")
+    barrier_chip_hop: Quantity | None = field(default=None, metadata={"unit": "ns"})  # as the chip
+    board_per_chip: Quantity = _not_given("W")
 
 
 @dataclass(frozen=True)
@@ -256,6 +242,8 @@ class ChipSpec:
     barrier_follows: bool = False  # the barrier starts after the last core, or hides the work
     silicon: str = ""  # which steppings and boards the numbers speak of
     fit: FitRecord | None = None
+    boards: Mapping[str, Board] = field(default_factory=dict)
+    board: str | None = None  # the one chosen
 
     @property
     def cores(self) -> int:
@@ -287,6 +275,22 @@ class ChipSpec:
         names = sorted({n.partition("[")[0] for n, _ in self.quantities()})
         raise ConfigError(
             f"chip {self.name}", found=f"no number {name!r}", hint=_nearest(name, names)
+        )
+
+    def on_board(self, name: str) -> "ChipSpec":
+        """This chip on board *name*: its barrier, and the board's power counts."""
+        if name not in self.boards:
+            allowed = ", ".join(self.boards) or "none: this chip file has no [boards]"
+            raise ConfigError(f"board of chip {self.name}", found=repr(name), allowed=allowed)
+        board = self.boards[name]
+        hop = board.barrier_chip_hop or self.time_ns.barrier_chip_hop
+        return replace(
+            self,
+            time_ns=replace(
+                self.time_ns, barrier=Curve((1,), (board.barrier,)), barrier_chip_hop=hop
+            ),
+            power_w=replace(self.power_w, board_per_chip=board.board_per_chip),
+            board=name,
         )
 
     def with_value(self, name: str, value: float, source: str = "set by the user") -> "ChipSpec":

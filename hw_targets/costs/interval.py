@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tssd.hw_targets.chip.fit_record import FitSide
 from tssd.hw_targets.chip.prices import PAID
-from tssd.hw_targets.chip.spec import ChipSpec, FitSide
+from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters
 
 Z = 1.645  # 5 % on either side

@@ -25,12 +25,12 @@ from tssd.hw_targets.sim import functional
 from tssd.hw_targets.sim.functional import Progress, SampleEvents
 from tssd.hw_targets.sim.kernels import layout
 from tssd.hw_targets.sim.kernels import steps_kernel as sk
+from tssd.hw_targets.sim.kernels.threads import available_cores
 from tssd.hw_targets.sim.machine import wire
 from tssd.hw_targets.sim.plan import Plan, make_plan
 from tssd.hw_targets.sim.program import prepare
 from tssd.hw_targets.sim.record import SpikeRecord, cut, length_alone, one_at_a_time
 from tssd.hw_targets.sim.streaming import Ring
-from tssd.hw_targets.sim.threads import available_cores
 from tssd.hw_targets.sim.timing import (
     EVENTS_PER_MESSAGE,
     NOTHING,
@@ -39,6 +39,7 @@ from tssd.hw_targets.sim.timing import (
     joined,
     raise_if_stuck,
 )
+from tssd.hw_targets.sim.updates import assumed, in_order, update_cycles, with_active
 
 STAGES = [layout.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
 BLOCK = 16  # steps that one thread takes at a time
@@ -51,7 +52,8 @@ class Run:
     ``timing`` is of the steady state of the samples (``streaming.Ring``), or of a record that
     somebody gave; ``spikes_of`` gives some of its ``steps`` again. ``alone_us`` (samples,): how
     long each sample takes alone on the chip, from its first input to its answer; None for a given
-    record, which does not say where a sample begins.
+    record, which does not say where a sample begins. ``assumed_active``: populations of which that
+    record does not tell which updates were active, so that all count as such.
     """
 
     network: IntNetwork
@@ -64,6 +66,8 @@ class Run:
     counters: Counters
     timing: StepTiming
     alone_us: FloatArray | None = None
+    assumed_active: tuple[str, ...] = ()
+    host: bool = False  # whether times have what the host adds
 
     @property
     def record(self) -> SpikeRecord:
@@ -73,12 +77,17 @@ class Run:
     @property
     def latency_us(self) -> float | None:
         """One sample alone, from its first input to its answer: the mean over the samples."""
-        return None if self.alone_us is None else float(self.alone_us.mean())
+        return None if self.alone_us is None else float(self.alone_us.mean()) + self._read_out_us
 
     @property
     def us_per_inference(self) -> float:
         """The pace: from one answer to the next in the steady state; all of a given record."""
-        return self.timing.us_per_step * self.steps / self.tally.samples
+        steps_us = self.timing.us_per_step * self.steps / self.tally.samples
+        return steps_us + self._read_out_us
+
+    @property
+    def _read_out_us(self) -> float:
+        return self.chip.host.read_out.value / 1e3 if self.host else 0.0
 
     def layer_of_core(self, core: int) -> str:
         """The populations on a machine core."""
@@ -99,12 +108,14 @@ def run(
     progress: Progress | None = None,
     *,
     every_core: bool = True,
+    host: bool = False,
 ) -> Run:
     """Simulate ``inputs`` (T, B, *input shape) on one chip: each sample alone, and all of them in
-    the steady state. Without *every_core*, what is held of a step is a row of a hundred bytes."""
+    the steady state. Without *every_core*, what is held of a step is a row of a hundred bytes.
+    ``host``: with what the processors add that inject the input and read the answers."""
     ring = Ring(prepare(network), as_inputs(inputs))
     fanouts = placed_fanouts(network, placement)
-    plan = make_plan(network, placement, chip, fanouts)
+    plan = make_plan(network, placement, chip, fanouts, host)
     times: list[StepTiming] = []
     alone: list[FloatArray] = []
     tallies: list[Tally] = []  # one, of all parts so far
@@ -118,7 +129,7 @@ def run(
     counted = count(network, tallies[0], placement, chip, updates, fanouts, interval(network))
     return Run(
         network, placement, chip, plan, ring.steps, ring.record, tallies[0], counted,
-        joined(times), np.concatenate(alone),
+        joined(times), np.concatenate(alone), host=host,
     )  # fmt: skip
 
 
@@ -155,10 +166,13 @@ def run_record(
     progress: Progress | None = None,
     *,
     every_core: bool = True,
+    host: bool = False,
 ) -> Run:
-    """Time and count a spike record, whoever made it; without a tally it is one long sample."""
+    """Time and count a spike record, whoever made it; without a tally it is one long sample. Which
+    updates were active is found where the record does not say it."""
+    record = with_active(network, record)
     fanouts = placed_fanouts(network, placement)
-    plan = make_plan(network, placement, chip, fanouts)
+    plan = make_plan(network, placement, chip, fanouts, host)
     timing = time_record(plan, record, mode, progress, every_core=every_core)
     apart = record.steps if tally is None else interval(network)
     if tally is None:
@@ -166,8 +180,9 @@ def run_record(
     active = active_updates(network, active_of(record), tally.samples * apart)
     counted = count(network, tally, placement, chip, active, fanouts, apart)
     return Run(
-        network, placement, chip, plan, record.steps, partial(cut, record), tally, counted, timing
-    )
+        network, placement, chip, plan, record.steps, partial(cut, record), tally, counted, timing,
+        assumed_active=assumed(network, record), host=host,
+    )  # fmt: skip
 
 
 def tally_of(network: IntNetwork, record: SpikeRecord) -> Tally:
@@ -234,6 +249,7 @@ def time_record(
         messages,
         events,
         late,
+        plan.host_us(record.spikes[plan.populations[0]], record.steps),
     )
 
 
@@ -316,23 +332,3 @@ def charged_cycles(plan: Plan, core: IntArray, cycles: IntArray) -> IntArray:
     charged = np.zeros(len(plan.populations), np.int64)
     np.add.at(charged, longest.argmax(axis=1), cycles)
     return charged
-
-
-def in_order(spikes: IntArray) -> IntArray:
-    """(events, 2) sorted by step."""
-    step = spikes[:, 0]
-    return spikes if (step[1:] >= step[:-1]).all() else spikes[np.argsort(step, kind="stable")]
-
-
-def update_cycles(plan: Plan, record: SpikeRecord, steps: range) -> IntArray:
-    """(steps, cores): neuron-stage cycles of all updates of a core in some steps."""
-    total = np.zeros((len(steps), plan.machine.cores), np.int64)
-    active = np.zeros(len(steps), np.int64)
-    for i, (name, neurons) in enumerate(
-        zip(plan.slice_population, plan.slice_neurons, strict=True)
-    ):
-        active[:] = len(neurons)
-        if name in record.active and plan.extra[i]:
-            sk.count_active(record.active[name][steps.start : steps.stop], neurons, active)
-        total[:, plan.slice_core[i]] += plan.idle[i] * len(neurons) + plan.extra[i] * active
-    return total

@@ -28,8 +28,8 @@ from tssd.calibration.tally import Tally
 from tssd.hw_targets.engine import Setting, prepared
 from tssd.hw_targets.sim import program as programs
 from tssd.hw_targets.sim.kernels import functional_kernel as k
+from tssd.hw_targets.sim.kernels.threads import available_cores
 from tssd.hw_targets.sim.program import Numbers, Program, ProgramLayer
-from tssd.hw_targets.sim.threads import available_cores
 
 Progress = Callable[[int], None]
 _RESETS = {Reset.HARD: k.HARD, Reset.SOFT: k.SOFT, Reset.NONE: k.NONE}
@@ -47,7 +47,7 @@ class SampleEvents:
 
 
 @dataclass(frozen=True, eq=False)
-class _Sent:
+class Sent:
     """What a population sent: those of step t are ``first[t] : first[t + 1]``; ``neuron`` in the
     program's numbering; ``payload`` is empty if all are one."""
 
@@ -81,7 +81,7 @@ def simulate_sample(
     program: Program, inputs: IntArray, record: bool = False
 ) -> dict[str, SampleEvents]:
     """One sample (T, *shape), from rest."""
-    sent: dict[str, _Sent] = {}
+    sent: dict[str, Sent] = {}
     events: dict[str, SampleEvents] = {}
     for layer in program.layers:
         population = layer.population
@@ -91,16 +91,17 @@ def simulate_sample(
             case PopulationKind.INPUT:
                 sent[name] = _present(layer, inputs, active)
             case PopulationKind.RELAY:
-                sent[name] = _pass_on(layer, sent, active)
+                sent[name] = run_relay(layer, sent, active)
             case PopulationKind.LIF | PopulationKind.READOUT:
-                sent[name], states = _run(program.network, layer, sent, inputs, active, record)
+                bias = _bias(program.network, layer, inputs)
+                sent[name], states = run_state(layer, sent, bias, active, record)
             case _:
                 assert_never(population.kind)
         events[name] = _events(layer, sent[name], active, states)
     return events
 
 
-def _present(layer: ProgramLayer, inputs: IntArray, active: BoolArray) -> _Sent:
+def _present(layer: ProgramLayer, inputs: IntArray, active: BoolArray) -> Sent:
     """An input population sends its sample."""
     given = _channel_moving_fastest(inputs)
     np.not_equal(given, 0, out=active)
@@ -108,17 +109,17 @@ def _present(layer: ProgramLayer, inputs: IntArray, active: BoolArray) -> _Sent:
     first = np.searchsorted(place, np.arange(len(inputs) + 1) * active.shape[1])
     neuron = place - np.repeat(np.arange(len(inputs)) * active.shape[1], np.diff(first))
     payload = given.reshape(-1)[place] if given.max(initial=0) > 1 else np.zeros(0, np.int64)
-    return _Sent(neuron.astype(np.int32), payload, first)
+    return Sent(neuron.astype(np.int32), payload, first)
 
 
-def _arriving(layer: ProgramLayer, sent: dict[str, _Sent], time_steps: int) -> k.Arriving:
+def _arriving(layer: ProgramLayer, sent: Mapping[str, Sent], time_steps: int) -> k.Arriving:
     """What reaches a population; for its own spikes, which its loops read, there is room."""
     w, n = layer.wires, layer.population.neurons
     parts = [sent[name] for name in w.sources if name in sent]
     loops = len(w.sources) - len(parts)
     if loops:
         room, none = np.empty(time_steps * n, np.int32), np.zeros(time_steps + 1, np.int64)
-        parts.append(_Sent(room, np.zeros(0, np.int64), none))
+        parts.append(Sent(room, np.zeros(0, np.int64), none))
     graded = any(len(part.payload) for part in parts)
     neuron, payload = np.zeros(0, np.int32), np.zeros(0, np.int64)
     if len(parts) == 1:
@@ -138,34 +139,34 @@ def _arriving(layer: ProgramLayer, sent: dict[str, _Sent], time_steps: int) -> k
     )  # fmt: skip
 
 
-def _payloads(sent: _Sent) -> IntArray:
+def _payloads(sent: Sent) -> IntArray:
     return sent.payload if len(sent.payload) else np.ones(len(sent.neuron), np.int64)
 
 
-def _pass_on(layer: ProgramLayer, sent: dict[str, _Sent], active: BoolArray) -> _Sent:
+def run_relay(layer: ProgramLayer, sent: Mapping[str, Sent], active: BoolArray) -> Sent:
     """A population without state sends its sums."""
     out, payload = np.empty(active.size, np.int32), np.empty(active.size, np.int64)
     first = np.zeros(len(active) + 1, np.int64)
     k.run_relay(_arriving(layer, sent, len(active)), active, out, payload, first)
-    return _Sent(out[: first[-1]].copy(), payload[: first[-1]].copy(), first)
+    return Sent(out[: first[-1]].copy(), payload[: first[-1]].copy(), first)
 
 
-def _run(
-    network: IntNetwork,
+def run_state(
     layer: ProgramLayer,
-    sent: dict[str, _Sent],
-    inputs: IntArray,
+    sent: Mapping[str, Sent],
+    bias: Numbers,
     active: BoolArray,
-    record: bool,
-) -> tuple[_Sent, Numbers]:
-    """A population with state: what it sends, and its states (1 or T, states, neurons)."""
+    record: bool = False,
+) -> tuple[Sent, Numbers]:
+    """A population with state: what it sends, and its states (1 or T, states, neurons). Its loops
+    read what it sends, or its own spikes in *sent* where they are given."""
     population, (time_steps, n) = layer.population, active.shape
     fires = population.kind.fires
     state = np.zeros((len(population.states), n), layer.dtype)
     trace = np.zeros((time_steps if record else 0, *state.shape), layer.dtype)
     fired = np.zeros(n + 7 & ~7, np.uint8)
     first = np.zeros(time_steps + 1, np.int64)
-    bias, arriving = _bias(network, layer, inputs), _arriving(layer, sent, time_steps)
+    arriving = _arriving(layer, sent, time_steps)
     out = np.empty(active.size if fires else 0, np.int32)  # untouched pages take no memory
     own = cast("Numbers", arriving.first)[sum(name in sent for name in layer.wires.sources) :]
     if len(own):
@@ -173,7 +174,7 @@ def _run(
     neurons = k.Neurons(state, layer.parameters, bias, fired, fired.view(np.uint64), trace, own)
     reset = _RESETS[population.reset]
     k.run_neurons(arriving, neurons, active, out, first, reset, fires)
-    done = _Sent(out[first[0] : first[-1]].copy(), np.zeros(0, np.int64), first - first[0])
+    done = Sent(out[first[0] : first[-1]].copy(), np.zeros(0, np.int64), first - first[0])
     return done, trace if record else state[None]
 
 
@@ -188,7 +189,7 @@ def _bias(network: IntNetwork, layer: ProgramLayer, inputs: IntArray) -> Numbers
     return narrowed
 
 
-def _events(layer: ProgramLayer, sent: _Sent, active: BoolArray, states: Numbers) -> SampleEvents:
+def _events(layer: ProgramLayer, sent: Sent, active: BoolArray, states: Numbers) -> SampleEvents:
     """The record of one population in C, H, W order."""
     spikes = np.empty((len(sent.neuron), 3), np.int64)
     spikes[:, 0] = np.repeat(np.arange(len(active)), np.diff(sent.first))

@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tssd.arrays import FloatArray
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import TargetError
 from tssd.hw_targets.chip.spec import ChipSpec, whole_cycles
 from tssd.hw_targets.costs.bound import barrier_ns, message_bits, runs_microcode, synapse_bits
 from tssd.hw_targets.costs.counters import synapse_kind
+from tssd.hw_targets.costs.host import check_host, injection_us
 from tssd.hw_targets.mapping.fanout import Fanout
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
 from tssd.hw_targets.sim.machine import Machine
@@ -34,7 +36,8 @@ class PlanWires(NamedTuple):
 class Plan:
     """``rank[name]`` (neurons,): number of each neuron of a population in the order of cores.
 
-    ``idle`` and ``extra`` (slices,): cycles of an idle update of one neuron, and what an active one
+    ``host``: the chip whose processors inject the input, where they count. ``idle`` and ``extra``
+    (slices,): cycles of an idle update of one neuron, and what an active one
     costs beyond; ``slice_core`` (slices,) machine core; ``spike`` cycles of one spike.
     """
 
@@ -48,6 +51,13 @@ class Plan:
     idle: IntArray
     extra: IntArray
     spike: int
+    host: ChipSpec | None = None
+
+    def host_us(self, spikes: IntArray, steps: int) -> FloatArray:
+        """(steps,): how long the host takes for the *spikes* of the input; 0 where left out."""
+        if self.host is None:
+            return np.zeros(steps)
+        return injection_us(self.host, spikes, steps)
 
 
 def machine_of(chip: ChipSpec, placement: Placement, widest_flits: int) -> Machine:
@@ -98,8 +108,11 @@ def make_plan(
     placement: Placement,
     chip: ChipSpec,
     fanouts: tuple[Fanout, ...] | None = None,
+    host: bool = False,
 ) -> Plan:
-    """Lay *network* out under *placement* on *chip*."""
+    """Lay *network* out under *placement* on *chip*, with its host if that counts."""
+    if host:
+        check_host(network, chip)
     if placement.chip != chip.name or set(placement.shapes) != {
         p.name for p in network.populations
     }:
@@ -127,6 +140,7 @@ def make_plan(
         np.array([idle for idle, _ in costs]),
         np.array([active - idle for idle, active in costs]),
         chip.cycles(chip.time_ns.spike),
+        chip if host else None,
     )
 
 

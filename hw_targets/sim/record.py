@@ -1,8 +1,9 @@
 """SpikeRecord: which neuron sent in which chip step, whoever found it out.
 
 As a file (``.npz``): ``schema`` = "tssd-spikes/1", ``steps``, and for each population an array
-``spikes/<name>`` (events, 2) of chip step and neuron (C, H, W order). Optional ``active/<name>``
-(steps, neurons) of booleans says which updates were active; without it all count as active.
+``spikes/<name>`` (events, 2) of chip step and neuron (C, H, W order). Optional ``payload/<name>``
+(events,) of a graded input says what its spikes carry, ``active/<name>`` (steps, neurons) of
+booleans which updates were active; ``updates`` finds those that are not given.
 """
 
 from collections.abc import Mapping
@@ -26,11 +27,13 @@ MAX_UPDATES = 1 << 32  # of one record: a byte each while it is timed
 @dataclass(frozen=True, eq=False)
 class SpikeRecord:
     """``spikes[name]`` (events, 2): chip step, neuron. ``active[name]`` (steps, neurons), or none
-    where every update counts as active."""
+    where every update counts as active; ``payload`` (events,): what the spikes of a graded input
+    carry, if it is known."""
 
     steps: int
     spikes: Mapping[str, IntArray]
     active: Mapping[str, BoolArray]
+    payload: IntArray | None = None
 
 
 def from_samples(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> SpikeRecord:
@@ -107,15 +110,18 @@ def cut(record: SpikeRecord, steps: range) -> SpikeRecord:
 
 
 def from_activity(network: IntNetwork, activity: Activity) -> SpikeRecord:
-    """The record of an Activity from any engine; all updates count as active."""
+    """The record of an Activity from any engine, without active updates."""
     depth, pace = depths(network), interval(network)
     samples = next(iter(activity.spikes.values())).shape[1]
-    spikes = {}
+    spikes, source = {}, network.source.name
     for name, dense in activity.spikes.items():
         t, b, *_ = places = np.nonzero(dense)
         neuron = np.ravel_multi_index(places[2:], dense.shape[2:])
         spikes[name] = np.column_stack([t + b * pace + depth[name], neuron])
-    return SpikeRecord(pace * (samples - 1) + length_alone(network), spikes, {})
+    steps = pace * (samples - 1) + length_alone(network)
+    graded = network.input_coding.graded
+    carried = activity.spikes[source][np.nonzero(activity.spikes[source])] if graded else None
+    return SpikeRecord(steps, spikes, {}, carried)
 
 
 def read_record(path: Path, network: IntNetwork) -> SpikeRecord:
@@ -142,7 +148,8 @@ def read_record(path: Path, network: IntNetwork) -> SpikeRecord:
         spikes[name] = _events(path, name, arrays, steps, neurons)
         if f"active/{name}" in arrays:
             active[name] = _flags(path, name, arrays, steps, neurons)
-    return SpikeRecord(steps, spikes, active)
+    payload = _payload(path, network, arrays, len(spikes[network.source.name]))
+    return SpikeRecord(steps, spikes, active, payload)
 
 
 def _events(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> IntArray:
@@ -167,6 +174,29 @@ def _events(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> 
             allowed="every spike once",
         )
     return checked
+
+
+def _payload(path: Path, network: IntNetwork, arrays: Arrays, events: int) -> IntArray | None:
+    """What the spikes of a graded input carry; the payloads of others follow from them."""
+    graded = network.input_coding.graded
+    own = f"payload/{network.source.name}"
+    for name in arrays:
+        if name.startswith("payload/") and not (graded and name == own):
+            allowed = f"{own} alone" if graded else "none, the input of this network is not graded"
+            raise FileFormatError(str(path), found=name, allowed=allowed)
+    given = arrays.get(own)
+    if given is None:
+        return None
+    right = given.dtype.kind in "iu" and given.shape == (events,)
+    if not right or (events and not 1 <= given.min() <= given.max() <= network.input_max):
+        found = f"{given.dtype} array of shape {given.shape}"
+        raise FileFormatError(
+            f"{path}: {own}",
+            found=f"{found}, {given.min()} .. {given.max()}" if right else found,
+            allowed=f"({events},) whole numbers 1 .. {network.input_max}, one for each spike",
+        )
+    payload: IntArray = given.astype(np.int64)
+    return payload
 
 
 def _flags(path: Path, name: str, arrays: Arrays, steps: int, neurons: int) -> BoolArray:

@@ -54,7 +54,7 @@ def save_run(path: Path, run: Run, command: str | None = None) -> None:
     }
     arrays: dict[str, Any] = {_key(name): counters.columns[name] for name in COLUMNS}
     arrays |= {"slice_core": counters.slice_core}
-    arrays |= {"step_ns": run.timing.cycles * run.timing.cycle_ns}
+    arrays |= {"step_ns": run.timing.step_us * 1e3}
     with written_whole(path) as part, part.open("wb") as file:  # under this very name
         np.savez_compressed(file, head=json.dumps(head), **arrays)
 

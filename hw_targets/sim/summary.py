@@ -9,6 +9,7 @@ import numpy as np
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj, static_pj
+from tssd.hw_targets.costs.host import WITH_IO, WITHOUT_IO, host_pj
 from tssd.hw_targets.sim.engine import Run
 from tssd.hw_targets.sim.kernels import layout
 from tssd.hw_targets.sim.timing import LATE, TERMS, WORDS
@@ -54,7 +55,8 @@ class RunTotals:
 
     ``latency_us``: one sample alone, from its first input to its answer (None for a given record).
     ``us_per_step`` and ``inferences_per_s``: the steady state, samples back to back; the static
-    energy is that of one inference at this pace.
+    energy is that of one inference at this pace. ``io``: what these times say of the host;
+    ``host_pj``: what its processors take, None where they are left out.
     """
 
     latency_us: float | None
@@ -67,22 +69,22 @@ class RunTotals:
     synops_per_step: float
     dynamic_pj: EnergyRange
     static_pj: EnergyRange
+    io: str
+    host_pj: EnergyRange | None
     stepping_pj: EnergyRange  # within the dynamic energy: chips that step, whatever they do
 
 
 def steps(run: Run) -> list[StepRow]:
     """The time line."""
-    timing, rows = run.timing, []
+    timing, step_us, rows = run.timing, run.timing.step_us, []
     for step, limit in enumerate(timing.limits()):
-        rows.append(
-            StepRow(step, float(timing.step_us[step]), WORDS[limit], _where(run, step, limit))
-        )
+        rows.append(StepRow(step, float(step_us[step]), WORDS[limit], _where(run, step, limit)))
     return rows
 
 
 def _where(run: Run, step: int, limit: str) -> str | None:
     """The core (with its layer) or the link that limits a step."""
-    if limit == "barrier":
+    if limit in ("barrier", "host"):
         return None
     if limit in LATE:
         core = int(run.timing.late[step, 1])
@@ -166,8 +168,9 @@ def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
     """The run in a few figures, priced with *chip* (its own by default)."""
     chip = run.chip if chip is None else chip
     samples, recorded = run.tally.samples, run.steps
-    static = static_pj(chip, run.placement.chips, run.us_per_inference, run.placement.cores)
-    stepping = running_pj(chip, run.placement.chips, run.us_per_inference)
+    us, chips, on_board = run.us_per_inference, run.placement.chips, chip.board is not None
+    static = static_pj(chip, chips, us, run.placement.cores, on_board)
+    stepping = running_pj(chip, chips, us)
     return RunTotals(
         run.latency_us,
         run.timing.us_per_step,
@@ -179,6 +182,8 @@ def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
         sum(run.counters.synops().values()) / recorded,
         price(run.counters, chip).total().scaled(1 / samples) + stepping,
         static,
+        WITH_IO if run.host else WITHOUT_IO,
+        host_pj(chip, chips, us) if run.host else None,
         stepping,
     )
 
@@ -189,12 +194,12 @@ def counters_csv(run: Run) -> str:
     writer = csv.writer(out, lineterminator="\n")
     names = [f"{name}_ns" for name in layout.COUNTER_NAMES]
     writer.writerow(["step", "step_ns", "core", "x", "y", "layer", *names])
-    machine, cycle = run.plan.machine, run.timing.cycle_ns
+    machine, cycle, step_us = run.plan.machine, run.timing.cycle_ns, run.timing.step_us
     for i, core in enumerate(run.timing.cores.tolist()):
         router = core // machine.cores_per_router
         place = [core, router % machine.columns, router // machine.columns, run.layer_of_core(core)]
         for step in range(run.steps):
             spent = [round(c * cycle, 4) for c in run.timing.core[step, i].tolist()]
-            whole = round(int(run.timing.cycles[step]) * cycle, 4)
+            whole = round(float(step_us[step]) * 1e3, 4)
             writer.writerow([step, whole, *place, *spent])
     return out.getvalue()

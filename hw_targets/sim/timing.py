@@ -145,6 +145,7 @@ WORDS = {
     "memory": "memory",
     "link": "traffic",
     "barrier": "barrier",
+    "host": "input from the host",
     "late neuron": "waiting for neurons",
     "late synapse": "waiting for synapses",
     "late traffic": "traffic (waiting)",
@@ -161,7 +162,8 @@ class StepTiming:
     counters named by ``layout.COUNTER_NAMES``, of the machine cores ``cores``: those that hold
     neurons, the others do nothing; None if they were not to be kept. ``links`` (channels,) busy
     cycles in all steps. ``late`` (steps, 2): what the step's last work waited for (``LATE``), and
-    at which core; of no meaning in a bound."""
+    at which core; of no meaning in a bound. ``host_us`` (steps,): how long a host injects input,
+    which hides the chip's work; 0 where it is left out."""
 
     mode: Mode
     cycle_ns: float
@@ -175,6 +177,7 @@ class StepTiming:
     messages: int
     events: int
     late: IntArray
+    host_us: FloatArray
 
     @property
     def core(self) -> IntArray:
@@ -185,27 +188,30 @@ class StepTiming:
     @property
     def us_per_step(self) -> float:
         """The mean step time."""
-        return float(self.cycles.mean()) * self.cycle_ns / 1e3
+        return float(self.step_us.mean())
 
     @property
     def step_us(self) -> FloatArray:
         """(steps,) in us."""
-        return self.cycles.astype(np.float64) * (self.cycle_ns / 1e3)
+        chip = self.cycles.astype(np.float64) * (self.cycle_ns / 1e3)
+        longest: FloatArray = np.maximum(chip, self.host_us)
+        return longest
 
     def limits(self) -> list[str]:
         """What limits each step: a term of the bound, or what its last work waited for."""
         largest = self.terms.argmax(axis=1)
         waits = self.cycles > WAITING * self.terms.max(axis=1)
+        hosts = self.step_us > self.cycles * (self.cycle_ns / 1e3)
         return [
-            LATE[late] if wait else TERMS[term]
-            for term, wait, late in zip(largest, waits, self.late[:, 0], strict=True)
+            "host" if host else LATE[late] if wait else TERMS[term]
+            for term, wait, late, host in zip(largest, waits, self.late[:, 0], hosts, strict=True)
         ]
 
     def bottleneck(self) -> str:
         """What limits most of the time."""
-        spent: dict[str, int] = {}
-        for name, cycles in zip(self.limits(), self.cycles, strict=True):
-            spent[name] = spent.get(name, 0) + int(cycles)
+        spent: dict[str, float] = {}
+        for name, us in zip(self.limits(), self.step_us.tolist(), strict=True):
+            spent[name] = spent.get(name, 0.0) + us
         return max(spent, key=lambda name: spent[name])
 
 
@@ -225,6 +231,7 @@ def joined(parts: Sequence[StepTiming]) -> StepTiming:
         charged=np.sum([part.charged for part in parts], axis=0),
         per_core=np.concatenate(kept) if kept else None,
         late=over("late"),
+        host_us=np.concatenate([part.host_us for part in parts]),
         links=np.sum([part.links for part in parts], axis=0),
         messages=sum(part.messages for part in parts),
         events=sum(part.events for part in parts),

@@ -47,6 +47,8 @@ timing_option = click.option(
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a number of the chip."
 )
+@click.option("--board", help="A board or software of the chip file: its barrier and its power.")
+@click.option("--host", is_flag=True, help="Add what the host takes for input and read-out.")
 @click.option("--placement", type=PATH, help="A placement.json of your own.")
 @click.option("--trace", type=PATH, help="Write a Chrome/Perfetto trace of a few steps.")
 @click.option(
@@ -69,6 +71,8 @@ def command(
     timing: Literal["cycle", "bound"],
     chip: str | None,
     settings: tuple[str, ...],
+    board: str | None,
+    host: bool,
     placement: Path | None,
     trace: Path | None,
     trace_steps: int,
@@ -96,8 +100,9 @@ def command(
         if path is not None:
             check_writable(path, option)
     request = Request(
-        bundle, samples, inputs, data, spikes, placement, chip, parse_settings(settings), timing
-    )
+        bundle, samples, inputs, data, spikes, placement, chip, parse_settings(settings), timing,
+        board, host,
+    )  # fmt: skip
     ready = prepared(request)
     with counter("simulating") as done:
         run = simulate(ready, done, every_core=counters is not None)
@@ -150,6 +155,7 @@ def as_table(run: "Run") -> dict[str, Any]:
         "timing": run.timing.mode,
         "samples": run.tally.samples,
         "steps": run.steps,
+        "assumed_active": list(run.assumed_active),
         "totals": asdict(summary.totals(run)),
         "layers": [asdict(layer) for layer in summary.layers(run)],
         "bottleneck": summary.totals(run).bottleneck,
@@ -169,7 +175,15 @@ def _print_run(run: "Run") -> None:
         f"{timing_words(run)}\n"
         "energy per inference at this pace, nominal (low .. high):\n"
         f"dynamic {energy_range(total.dynamic_pj)}, static {energy_range(total.static_pj)}"
+        f"{'' if run.chip.board is None else ', board ' + run.chip.board + ' included'}"
     )
+    if total.host_pj is not None:
+        terminal.say(f"host, beside these: {energy_range(total.host_pj)}")
+    if run.assumed_active:
+        terminal.say(
+            "all updates count as active, as the record does not tell, in"
+            f" {', '.join(run.assumed_active)}"
+        )
 
 
 def timing_words(run: "Run") -> str:
@@ -180,12 +194,12 @@ def timing_words(run: "Run") -> str:
     at_least, at_most = ("at least ", "at most ") if run.timing.mode == "bound" else ("", "")
     step = words.duration(total.us_per_step)
     if total.latency_us is None:
-        return f"{at_least}{step} per step of the record; limited by {total.bottleneck}"
+        return f"{at_least}{step} per step of the record, {total.io}; limited by {total.bottleneck}"
     return (
         f"latency {at_least}{words.duration(total.latency_us)}: one sample alone, first input to"
-        " answer\n"
+        f" answer, {total.io}\n"
         f"pace {at_most}{words.number(total.inferences_per_s)} inferences per second, {at_least}"
-        f"{step} per step: samples back to back;\nlimited by {total.bottleneck}"
+        f"{step} per step: samples back to back, {total.io};\nlimited by {total.bottleneck}"
     )
 
 

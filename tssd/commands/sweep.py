@@ -73,6 +73,7 @@ def command(
         click.echo(json.dumps(rows))
     else:
         click.echo(terminal.to_text(_table(names, rows)))
+        terminal.say("times are without I/O")
         _say_next(names, bundle, rows)
 
 

@@ -66,6 +66,9 @@ def show(name: str, as_json: bool) -> None:
     ]
     table = terminal.plain_table(head_row, rows, right=("value", "low .. high"))
     click.echo(terminal.to_text(table, width=140))
+    for name, board in chip.boards.items():
+        us = board.barrier.value / 1e3
+        terminal.say(f"--board {name}: {board.title}, barrier {us:g} µs ({board.barrier.source})")
 
 
 @command.command("check", epilog="Example: tssd targets check my_chip.toml")

@@ -187,7 +187,7 @@ class SimulatedChip(Shown):
         lines = (
             f"{self.run.chip.title}: {counted(total.cores, 'core')}, timing {self.run.timing.mode}",
             f"latency {words.duration(total.latency_us)}, pace "
-            f"{words.number(total.inferences_per_s)} inferences per second; limited by "
+            f"{words.number(total.inferences_per_s)} inferences per second, {total.io}; limited by "
             f"{total.bottleneck}",
             f"energy per inference: dynamic {_energy(total.dynamic_pj)}, "
             f"static {_energy(total.static_pj)}",

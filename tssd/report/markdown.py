@@ -108,13 +108,17 @@ def _totals(report: Report) -> str:
         ("chips", words.number(totals.chips), ""),
         ("synaptic operations per inference", words.number(totals.synops), ""),
         ("spikes per inference", words.number(totals.spikes), ""),
-        ("latency: one sample alone, first input to answer", words.duration(totals.latency_us), ""),
         (
-            "pace: inferences per second, samples back to back",
+            "latency: one sample alone, first input to answer, without I/O",
+            words.duration(totals.latency_us),
+            "",
+        ),
+        (
+            "pace: inferences per second, samples back to back, without I/O",
             words.number(totals.inferences_per_s),
             how,
         ),
-        ("pace: time per step", words.duration(totals.us_per_step), how),
+        ("pace: time per step, without I/O", words.duration(totals.us_per_step), how),
         ("power at this pace", words.power(None if watts is None else watts.nominal), ""),
     ]
     for name in ("dynamic", "static", "total"):

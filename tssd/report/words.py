@@ -194,10 +194,13 @@ def _pace(report: Report) -> str:
     drawn = "" if watts is None else f", {power(watts.nominal)}"
     limit = f"; limited by {report.bottleneck}" if report.bottleneck else ""
     if totals.timing == "bound":
-        return f"A lower bound of the time: {step} per step, {pace} inferences per second{limit}."
+        return (
+            f"A lower bound of the time: {step} per step, {pace} inferences per second,"
+            f" without I/O{limit}."
+        )
     return (
         f"Latency {duration(totals.latency_us)}: one sample alone. Pace: {pace} inferences per"
-        f" second, {step} per step{drawn}, samples back to back{limit}."
+        f" second, {step} per step{drawn}, samples back to back, without I/O{limit}."
     )
 
 

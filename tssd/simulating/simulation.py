@@ -44,6 +44,8 @@ class Request:
     chip: str | None = None
     settings: tuple[tuple[str, float], ...] = ()
     mode: Mode = "cycle"
+    board: str | None = None
+    host: bool = False
 
     @property
     def command(self) -> str:
@@ -55,11 +57,13 @@ class Request:
             "--spikes": self.spikes,
             "--placement": self.placement,
             "--chip": self.chip,
+            "--board": self.board,
             "--timing": None if self.mode == "cycle" else self.mode,
         }
         words = ["tssd", "simulate", str(self.bundle)]
         for name, value in options.items():
             words += [] if value is None else [name, str(value)]
+        words += ["--host"] if self.host else []
         for key, number in self.settings:
             words += ["--set", f"{key}={number:.15g}"]
         return shlex.join(words)
@@ -96,12 +100,12 @@ def simulate(
     if ready.samples is not None:
         inputs = ready.samples.inputs
         where = ready.placement, ready.chip, request.mode, progress
-        return run(network, inputs, *where, every_core=every_core)
+        return run(network, inputs, *where, every_core=every_core, host=request.host)
     assert request.spikes is not None
     record = read_record(request.spikes, network)
     return run_record(
         network, record, ready.placement, ready.chip, request.mode,
-        progress=progress, every_core=every_core,
+        progress=progress, every_core=every_core, host=request.host,
     )  # fmt: skip
 
 
@@ -111,7 +115,8 @@ def simulate_bundle(request: Request, progress: Callable[[int], None] | None = N
 
 
 def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
-    """The chip asked for, else the one the bundle was placed on, with the settings applied.
+    """The chip asked for, else the one the bundle was placed on, on its board, with the settings
+    applied.
 
     A name that comes with tssd, or a file, is that chip, whatever the bundle's own is called.
     """
@@ -119,6 +124,7 @@ def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
     wanted = request.chip or str((bundle.placement or {}).get("chip", own.name))
     elsewhere = request.chip is not None and (wanted in CHIPS or Path(wanted).is_file())
     chip = own if wanted == own.name and not elsewhere else load_chip(wanted)
+    chip = chip if request.board is None else chip.on_board(request.board)
     for name, value in request.settings:
         chip = chip.with_value(ALIASES.get(name, name), value)
     return chip

@@ -91,6 +91,8 @@ def _foreign(report: Report, run: Run) -> str | None:
     """Why *run* can in no case enter *report*."""
     if report.provenance.chip != fingerprint(run.chip):
         return f"the numbers of this chip are not those of {report.target} in it"
+    if run.host:
+        return "its times are with the host's I/O, which a report leaves out"
     if run.timing.mode == "bound" and report.totals.timing == "cycle":
         return "it has times by cycles, which a lower bound does not replace"
     return None

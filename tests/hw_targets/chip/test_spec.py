@@ -109,7 +109,7 @@ def test_all_mistakes_are_reported_together(table: dict[str, Any]) -> None:
     ("section", "key", "value", "message"),
     [
         ("buffers", "link", 0, "buffers.link: found 0; allowed: above 0"),
-        ("mesh", "width", 2, "128 on a mesh with 32 places"),
+        ("mesh", "width", 2, "120 on a mesh with 32 places"),
         ("limits", "neurons_per_core", 10.5, "allowed: a whole number"),
         ("time_ns", "cycle", 3.0, r"time_ns.hop_ew: 4.1 ns is 1.37 cycles of 3 ns"),
     ],

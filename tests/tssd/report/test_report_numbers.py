@@ -211,7 +211,7 @@ def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None
         for name, count in layer["spikes"].items():
             assert row[name] == ("not run" if count is None else f"{count:,}")
     said = {row[0]: row[1] for row in totals[1:]}
-    assert only(said["pace: time per step"]).fits(table["totals"]["us_per_step"])
+    assert only(said["pace: time per step, without I/O"]).fits(table["totals"]["us_per_step"])
     assert only(said["synaptic operations per inference"]).fits(table["totals"]["synops"])
     for cells, constant in zip(constants[1:], table["constants"], strict=True):
         assert cells[0] == constant["name"]

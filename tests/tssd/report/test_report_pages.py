@@ -249,8 +249,11 @@ def test_the_first_screen_names_each_figure_by_what_it_is() -> None:
         "Accuracy of the integers | 87.50 % | 7 of 8 right | 95 % interval 52.9 .. 97.8 %"
         " | 94.17 % of all 360 in training"
     )
-    assert texts[2] == "Latency | 17.5 µs | one sample alone, first input to answer"
-    assert texts[3] == "Pace | 100,000 per second | samples back to back | 2.5 µs per step"
+    assert texts[2] == "Latency | 17.5 µs | one sample alone, first input to answer, without I/O"
+    assert (
+        texts[3]
+        == "Pace | 100,000 per second | samples back to back, without I/O | 2.5 µs per step"
+    )
     assert texts[7].startswith("Cores | 4 of 128 | 1 chip, ")
     assert texts[7].endswith("fullest: memory bytes, 25 % of core 2 (b)")
     uj = report.totals.energy_uj_per_inference.total

@@ -125,6 +125,27 @@ def test_settings_change_the_machine_and_bound_is_below_cycle(bundle: Path) -> N
     assert shallow.plan.machine.buffer_flits * 16 == fast.plan.machine.buffer_flits
 
 
+def test_times_say_whether_a_host_is_in_them(bundle: Path) -> None:
+    plain = simulate(bundle, "--samples", "1")
+    assert "answer, without I/O" in plain
+    assert "back to back, without I/O" in plain
+    assert "host, beside these" not in plain
+    known = ("--set", "host.spike_in=5400", "--set", "host.power_per_chip=0.02")
+    found = simulate(bundle, "--samples", "1", "--host", *known)
+    assert "answer, with the host's I/O" in found
+    assert "limited by input from the host" in found
+    assert "host, beside these" in found
+    assert "--host" in Request(bundle, host=True).command
+    with pytest.raises(ConfigError, match="found no figure of a host"):
+        simulate(bundle, "--host")
+
+
+def test_a_board_is_named_beside_its_power(bundle: Path) -> None:
+    found = simulate(bundle, "--samples", "1", "--board", "vpx")
+    assert "board vpx included" in found
+    assert Request(bundle, board="vpx").command.endswith("--board vpx")
+
+
 def test_a_spike_record_is_timed_instead_of_simulated(bundle: Path, tmp_path: Path) -> None:
     names = [p.name for p in simulate_bundle(Request(bundle)).network.populations]
     nothing = {name: np.zeros((0, 2), np.int64) for name in names}

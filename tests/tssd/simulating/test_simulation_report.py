@@ -73,6 +73,12 @@ def test_a_bound_never_replaces_cycles(tmp_path: Path) -> None:
     assert read_report(tmp_path) == before
 
 
+def test_times_with_the_host_stay_out(tmp_path: Path) -> None:
+    write_report(tmp_path, report_on())
+    refused = record(tmp_path, replace(simulated_run(), host=True), INPUTS, SHOWN, asked=True)
+    assert refused.why_not == "its times are with the host's I/O, which a report leaves out"
+
+
 def test_other_samples_enter_only_when_asked_for_and_are_marked(tmp_path: Path) -> None:
     write_report(tmp_path, report_on(inputs="0" * 64))
     refused = record(tmp_path, simulated_run(), INPUTS, SHOWN)
