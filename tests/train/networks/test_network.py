@@ -12,12 +12,14 @@ from tssd.train.handover.float_network import PopulationKind
 from tssd.train.networks.models import WEAK, build_stages
 from tssd.train.networks.network import (
     READOUT,
+    Span,
     SpikingNet,
     StageLink,
     Unrolling,
     scale_to_unit_current,
 )
 from tssd.train.networks.neuron import lif_sequence
+from tssd.train.networks.stages import LinkSpec
 from tssd.train.networks.strip import strip
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), np.uint8)
@@ -188,3 +190,24 @@ def test_unknown_stage_for_the_weak_classifier() -> None:
 def test_an_image_too_small_names_the_stage() -> None:
     with pytest.raises(NetworkError, match="stage conv5: found pooling by 2 of shape"):
         net_of((1, 4, 4), model="vgg-small")
+
+
+@pytest.mark.parametrize("channels", [3, 5, 16])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_strided_shortcut_has_the_gradient_of_its_equation(channels: int, threads: int) -> None:
+    """Torch's own call overwrites memory here: one thread, few channels, channels last."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    link = StageLink(LinkSpec("input", 1, 2), (channels, 16, 16), 2 * channels)
+    x = torch.randn(16, channels, 16, 16).contiguous(memory_format=torch.channels_last)
+    result = link.linear(Span(x, None), Unrolling(16, 1)).head
+    slope = torch.randn_like(result)
+    result.backward(slope)  # type: ignore[no-untyped-call]
+    torch.set_num_threads(before)
+    kept = link.weights.weight
+    assert isinstance(kept, torch.nn.Parameter)
+    assert kept.grad is not None
+    met = x[:, :, ::2, ::2].double()
+    expected = torch.einsum("nohw,nchw->oc", slope.double(), met)
+    torch.testing.assert_close(result, link.weights(x))
+    torch.testing.assert_close(kept.grad[..., 0, 0].double(), expected, rtol=1e-3, atol=1e-3)
