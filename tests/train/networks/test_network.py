@@ -8,7 +8,7 @@ import torch
 
 from tssd.errors import ConfigError, ContractError, NetworkError
 from tssd.train.config import TrainConfig, WeakDesign
-from tssd.train.handover.float_network import PopulationKind
+from tssd.train.handover.float_network import PopulationKind, Reset
 from tssd.train.networks.models import WEAK, build_stages
 from tssd.train.networks.network import (
     READOUT,
@@ -68,8 +68,8 @@ def test_models_fit_their_images(model: str, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("model", ["tiny", "vgg-small"])
-@pytest.mark.parametrize("reset", ["soft", "hard"])
-def test_layer_by_layer_equals_step_by_step(model: str, reset: str) -> None:
+@pytest.mark.parametrize("reset", [Reset.SOFT, Reset.HARD])
+def test_layer_by_layer_equals_step_by_step(model: str, reset: Reset) -> None:
     net = net_of(model=model, reset=reset).eval()
     scale_to_unit_current(net, pixels(), 4)
     with torch.no_grad():
