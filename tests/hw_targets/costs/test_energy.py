@@ -246,7 +246,7 @@ def test_4096_messages_between_two_chips_take_what_the_vendors_script_says(
     bits: int, us: float
 ) -> None:
     """Over one link of 0.8 GB/s: 41 us binary, 61 us graded, whichever rows they come by."""
-    everyone = sites(CHIP, 2)
+    everyone = sites(CHIP.with_value("limits.cores_per_chip", 128), 2)
     one, other = (np.flatnonzero(everyone[:, 0] == chip) for chip in (0, 1))
     paths = routes(CHIP, everyone, one, other)
     on_chip = np.full(len(one), 32 * 32)

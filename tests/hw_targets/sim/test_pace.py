@@ -115,14 +115,16 @@ def test_idle_updates_between_samples_count() -> None:
 
 
 def one_spike(**time_ns: float) -> Run:
-    """The last of 30 neurons fires once into a core with 10: N = 30 updates, then the message, then
-    S = 10 synaptic operations. No two of them overlap: the step lasts N + message + S."""
+    """The last of 30 neurons fires once into a core with 10: N = 30 active updates, then the
+    message, then S = 10 synaptic operations. No two of them overlap: the step lasts as long as all
+    three."""
     chip = CHIP
     for name, value in {"neuron_active": 100.0, "synop_dense": 10.0, **time_ns}.items():
         chip = chip.with_value(f"time_ns.{name}", value)
     network = mlp(30, 10)
     spikes = {"input": np.array([[0, 29]]), "fc0": np.zeros((0, 2), np.int64)}
-    record = SpikeRecord(1, spikes, {})
+    active = {p.name: np.ones((1, p.neurons), np.bool_) for p in network.populations}
+    record = SpikeRecord(1, spikes, active)
     return run_record(network, record, place(network, chip), chip)
 
 

@@ -49,7 +49,8 @@ def test_verify_holds_engines_against_each_other(exported: Exported) -> None:
 
 def test_simulate_and_report_show_what_was_found(exported: Exported) -> None:
     exported.verify(("gpu",), samples=4)
-    assert "inferences per second; limited by" in repr(exported.simulate(samples=1, timing="bound"))
+    simulated = repr(exported.simulate(samples=1, timing="bound"))
+    assert "inferences per second, without I/O; limited by" in simulated
     reported = exported.report()
     assert (exported.folder / "report" / "report.html") in reported.paths
     assert "report.html" in repr(reported)
