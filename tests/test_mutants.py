@@ -57,7 +57,7 @@ def test_a_mutant_belongs_to_the_function_around_it() -> None:
 def test_the_tests_of_a_function_the_quickest_first() -> None:
     calls = Calls({"slow": [4, 6], "quick": [4], "other": [9]}, {"slow": 2, "quick": 1, "other": 3})
     assert calls.tests_of(4) == ["quick", "slow"]
-    assert calls.tests_of(5) == []
+    assert calls.tests_of(5) == ["quick", "slow", "other"]  # called when it was imported, perhaps
     assert calls.tests_of(None) == ["quick", "slow", "other"]
 
 

@@ -114,10 +114,11 @@ def grouped() -> Projection:
 )
 @pytest.mark.parametrize("word", [8, WORD])
 def test_memory_of_a_split_group(first: int, last: int, groups: int, row: int, word: int) -> None:
-    """A core stores the kernels of every group that its channels cut into, two in a row each."""
+    """A core stores the kernels of every group that its channels cut into, two in a row each; no
+    weight is packed."""
     box: Box = ((first, last), (0, 4), (0, 4))
     words = groups * 2 * 3 * 3 * -(-row * WEIGHT // word)
-    chip = CHIP.with_value("bits.memory_word", word)
+    chip = CHIP.with_value("bits.memory_word", word).with_value("bits.kernel_extra", WEIGHT)
     assert conv_bytes(grouped(), box, chip) == words * word // 8
     assert conv_axons(grouped(), box, (8, 4, 4)) == groups * 2 * 16
 
