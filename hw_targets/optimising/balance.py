@@ -5,6 +5,8 @@ every core stays below T in every stage and within the chip's limits, the one th
 
     FEWEST    has the fewest cores, then the fewest messages
     CHEAPEST  takes the least energy for messages and for enabled cores over T
+    STEADY    has the fewest parts of the image, then the fewest cores: a spike then goes to all
+              cores of its target, so that none is flooded while others wait
 
 The stages of a core work at the same time, so that T bounds each of them and not their sum (where a
 chip has no queue between its axon-in and its synapse stage, these two are one). From the last to
@@ -14,6 +16,7 @@ the first, because what a core sends depends on how its targets are cut.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 import numpy as np
 
@@ -27,7 +30,7 @@ from tssd.hw_targets.optimising.workload import Workload
 from tssd.train.handover.float_network import FloatArray
 
 CLOSE = 0.01  # the shortest step time is found to one percent
-STEPS_OF_TIME = 12  # between the shortest step time and the first, by equal ratios
+NEAR, STEPS_NEAR, STEPS_OF_TIME = 2.0, 8, 12  # step times to try: up to twice the shortest, all
 
 
 class Wish(StrEnum):
@@ -35,6 +38,7 @@ class Wish(StrEnum):
 
     FEWEST = "fewest cores"
     CHEAPEST = "least energy"
+    STEADY = "steadiest traffic"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,10 @@ class Balance:
                     priced.messages * message_pj(self.chip) + priced.cut.cores * enabled_pj,
                     priced.cut.cores,
                 )
+            case Wish.STEADY:
+                return len(priced.cut.rows) * len(priced.cut.columns), priced.cut.cores
+            case _:
+                assert_never(wish)
 
     def _fits(self, population: Population, cut: BlockCut) -> bool:
         """Whether every box is within the limits of a core, but for what it sends."""
@@ -153,8 +161,10 @@ def shortest(
 
 
 def between(shortest_ns: float, longest_ns: float) -> list[float]:
-    """Step times to try, by equal ratios."""
-    return [float(t) for t in np.geomspace(shortest_ns, longest_ns, STEPS_OF_TIME)]
+    """Step times to try, by equal ratios: all of them, and more near the shortest."""
+    near = np.geomspace(shortest_ns, min(NEAR * shortest_ns, longest_ns), STEPS_NEAR)
+    every = np.geomspace(shortest_ns, longest_ns, STEPS_OF_TIME)
+    return sorted({float(t) for t in np.concatenate([near, every])})
 
 
 def cores_of(chosen: Mapping[str, BlockCut]) -> int:

@@ -1,12 +1,13 @@
 """A placement for the shortest steps or the least energy, on the chips that the smallest takes.
 
 The cuts of ``balance`` are tried for a row of step times; the best by an estimate are laid out by
-traffic, counted and priced like any placement, and proved on the simulated chip, in cycle mode, on
-a few samples. The first that beats the smallest placement there is taken; if none does, the
-smallest is. What a network computes does not depend on where it sits.
+traffic and run on the simulated chip in cycle mode, which sees what the estimate cannot: messages
+that wait for each other. The best there are run on a few samples more; what then beats the smallest
+placement is taken, and if nothing does, the smallest is. What a network computes does not depend on
+where it sits.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, assert_never
 
@@ -40,8 +41,10 @@ from tssd.hw_targets.sim.program import prepare
 from tssd.hw_targets.sim.record import SpikeRecord
 from tssd.hw_targets.sim.streaming import Ring
 
-FINALISTS = 4  # candidates that are laid out
-PROVED_ON = 4  # samples, in cycle mode
+SCREENED = 36  # candidates, the best by the estimate, that are laid out and run on one sample
+FINALISTS = 3  # the best of these, which are run on more
+PROVED_ON = 4  # samples at most
+MESSAGES = 4e6  # that one screening or proof may send, about: seconds, not minutes
 
 
 @dataclass(frozen=True)
@@ -110,53 +113,51 @@ def optimise(
     """The placement of *network* for *goal*, cut by the activity that *tally* counted and proved on
     the first of *inputs* (T, B, *input shape)."""
     smallest = place(network, chip, tally, seed)
-    proof = proof_on(network, chip, as_inputs(inputs))
+    counted = count(network, tally, smallest, chip)
+    messages = counted.total("message_out") / tally.samples
+    shown = as_inputs(inputs)
+    proof = proof_on(network, chip, shown, min(PROVED_ON, int(MESSAGES / max(messages, 1.0))))
     before = proof.figures(smallest)
-    best = smallest, before
-    for placement in finalists(network, chip, tally, smallest, goal, seed):
-        after = proof.figures(placement)
-        if after.of(goal) < best[1].of(goal):
-            best = placement, after
-    return Optimised(goal, *best, before, proof.tally.samples, smallest.chips * chip.cores)
+    best, there = (smallest, before), smallest.chips * chip.cores
+    if goal is not Goal.CORES and there > smallest.cores:
+        longest_ns = 1e3 * us_per_step(network, tally, counted, smallest, chip)
+        found = balance(network, chip, workload(network, tally, chip), there)
+        tried = laid_out(found, candidates(found, there, longest_ns, goal, messages), tally, seed)
+        screen = proof_on(network, chip, shown, 1)
+        tried.sort(key=lambda placement: screen.figures(placement).of(goal))
+        for placement in tried[:FINALISTS]:
+            after = proof.figures(placement)
+            if after.of(goal) < best[1].of(goal):
+                best = placement, after
+    return Optimised(goal, *best, before, proof.tally.samples, there)
 
 
-def finalists(
-    network: IntNetwork,
-    chip: ChipSpec,
-    tally: Tally,
-    smallest: Placement,
-    goal: Goal,
-    seed: int,
-) -> Iterator[Placement]:
-    """The best candidates by the estimate, laid out by traffic."""
-    for chosen in candidates(network, chip, tally, smallest, goal)[:FINALISTS]:
-        parts = tiled(network, chip, boxes_of(chosen))
-        if not parts.findings:
-            yield lay_out(network, chip, parts, tally, seed)
+def laid_out(
+    found: Balance, tried: Iterable[Mapping[str, BlockCut]], tally: Tally, seed: int
+) -> list[Placement]:
+    """Candidates on the mesh, by traffic; without those that break a limit after all."""
+    parts = [tiled(found.network, found.chip, boxes_of(chosen)) for chosen in tried]
+    return [
+        lay_out(found.network, found.chip, part, tally, seed) for part in parts if not part.findings
+    ]
 
 
 def candidates(
-    network: IntNetwork, chip: ChipSpec, tally: Tally, smallest: Placement, goal: Goal
-) -> list[Mapping[str, BlockCut]]:
-    """Cuts for a row of step times, the best for *goal* first."""
-    there = smallest.chips * chip.cores
-    if goal is Goal.CORES or there == smallest.cores:
-        return []
-    fanouts = placed_fanouts(network, smallest)
-    counted = count(network, tally, smallest, chip, fanouts=fanouts)
-    longest = 1e3 * us_per_step(network, tally, counted, smallest, chip)
-    found = balance(network, chip, workload(network, tally, chip), there)
-    least = shortest(found, there, longest)
+    found: Balance, there: int, longest_ns: float, goal: Goal, messages: float
+) -> list[dict[str, BlockCut]]:
+    """Cuts on up to *there* cores for a row of step times, the best for *goal* first; fewer where
+    one sample sends many *messages*."""
+    least = shortest(found, there, longest_ns)
     if least is None:
         return []
     tried: dict[tuple[tuple[str, BlockCut], ...], tuple[float, float]] = {}
-    for step_ns in between(least[0], longest):
+    for step_ns in between(least[0], longest_ns):
         for wish in Wish:
             chosen = found.within(step_ns, wish)
             if chosen is not None and cores_of(chosen) <= there:
-                key = tuple(chosen.items())
-                tried[key] = estimate(found, chosen, goal)
-    return [dict(key) for key in sorted(tried, key=lambda key: tried[key])]
+                tried[tuple(chosen.items())] = estimate(found, chosen, goal)
+    most = max(FINALISTS, min(SCREENED, int(SCREENED * MESSAGES / 4 / max(messages, 1.0))))
+    return [dict(chosen) for chosen in sorted(tried, key=lambda chosen: tried[chosen])][:most]
 
 
 def estimate(found: Balance, chosen: Mapping[str, BlockCut], goal: Goal) -> tuple[float, float]:
@@ -195,8 +196,8 @@ class Proof:
         return Figures(placement.cores, placement.chips, timing.us_per_step, uj)
 
 
-def proof_on(network: IntNetwork, chip: ChipSpec, inputs: Inputs) -> Proof:
-    """The first samples of *inputs*, run again and again."""
-    ring = Ring(prepare(network), inputs.first(min(inputs.samples, PROVED_ON)))
-    ((samples, record),) = ring.parts()
-    return Proof(network, chip, record, tally_of(network, samples))
+def proof_on(network: IntNetwork, chip: ChipSpec, inputs: Inputs, samples: int) -> Proof:
+    """The first *samples* of *inputs*, at least one, run again and again."""
+    ring = Ring(prepare(network), inputs.first(max(1, min(inputs.samples, samples))))
+    ((ran, record),) = ring.parts()
+    return Proof(network, chip, record, tally_of(network, ran))
