@@ -121,6 +121,7 @@ class Bits:
     memory_word: Quantity = _in("bit")
     row_header: Quantity = _in("bit")  # per input axon of a dense projection
     row_index: Quantity = _in("bit")  # per stored synapse of a dense projection
+    sparse_index: Quantity = _in("bit")  # per stored synapse of a sparse projection
     kernel_extra: Quantity = _in("bit")  # of a packed kernel weight, beyond its magnitude's
 
 

@@ -25,6 +25,7 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec, Level, Quantity
 from tssd.hw_targets.costs.counters import Counters
+from tssd.hw_targets.mapping.memory import SynapseFormat
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts, traffic
 from tssd.hw_targets.mapping.routes import heaviest_link_ns, routes
 from tssd.train.handover.float_network import FloatArray
@@ -101,19 +102,25 @@ def step_bound(
 
 
 def _words_read(load: Mapping[str, npt.NDArray[np.generic]], chip: ChipSpec) -> FloatArray:
-    kinds = ("conv", "dense", "sparse")
     read = [
-        np.asarray(load[f"synop_{kind}"], np.float64) * synapse_bits(kind, chip)
-        for kind in kinds
-        if f"synop_{kind}" in load
+        np.asarray(load[f"synop_{stored}"], np.float64) * synapse_bits(stored, chip)
+        for stored in SynapseFormat
+        if f"synop_{stored}" in load
     ]
     total: FloatArray = np.sum(read, axis=0) / chip.bits.memory_word.value
     return total
 
 
-def synapse_bits(kind: str, chip: ChipSpec) -> int:
+def synapse_bits(stored: SynapseFormat, chip: ChipSpec) -> int:
     """Bits read for one synapse: kernels are shared, rows hold an index with each weight."""
-    return chip.bits.weight.count + (0 if kind == "conv" else chip.bits.row_index.count)
+    match stored:
+        case SynapseFormat.CONV:
+            index = 0
+        case SynapseFormat.DENSE:
+            index = chip.bits.row_index.count
+        case SynapseFormat.SPARSE:
+            index = chip.bits.sparse_index.count
+    return chip.bits.weight.count + index
 
 
 def runs_microcode(population: Population) -> bool:

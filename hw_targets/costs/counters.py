@@ -22,11 +22,11 @@ from tssd.calibration.tally import Tally
 from tssd.errors import DataError
 from tssd.hw_targets.chip.spec import ChipSpec, EnergyTablePj
 from tssd.hw_targets.mapping.fanout import Fanout, sum_at
+from tssd.hw_targets.mapping.memory import stored_as
 from tssd.hw_targets.mapping.mesh import hops
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
 
 COLUMNS = tuple(item.name for item in fields(EnergyTablePj))
-SPARSE_BELOW = 0.5  # a dense projection with a smaller share of non-zero weights is stored sparse
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,6 @@ class Counters:
         return {name: idle[name] + active[name] for name in self.populations}
 
 
-def synapse_kind(projection: Projection) -> str:
-    """How the synapses of *projection* are stored: conv, dense, or sparse below half full."""
-    if projection.kind.spatial:
-        return "conv"
-    share = np.count_nonzero(projection.weight) / projection.weight.size
-    return "sparse" if share < SPARSE_BELOW else "dense"
-
-
 def count(
     network: IntNetwork,
     tally: Tally,
@@ -143,7 +135,7 @@ def _deliver(
     home = placement.core_of(projection.source)[table.source]
     events = tally.events[projection.source].ravel()[table.source]
     synops = events * table.synapses
-    kind = synapse_kind(projection)
+    kind = stored_as(projection, chip)
     sender = _slice_of_core(placement, projection.source)[home]
     receiver = _slice_of_core(placement, projection.target)[table.core]
     ew, ns, crossed = hops(chip, placement.sites[home], placement.sites[table.core])

@@ -79,6 +79,14 @@ def synapses_per_neuron(
     return fanout(projection, source_shape, target_shape, [(0, everything)]).synapses_per_neuron()
 
 
+def neurons_in(box: Box, shape: tuple[int, ...]) -> IntArray:
+    """Flat indices of *box* in a population of *shape*, rising."""
+    _, height, width = as_image(shape)
+    (c0, c1), (y0, y1), (x0, x1) = box
+    c, y, x = np.ogrid[c0:c1, y0:y1, x0:x1]
+    return ((c * height + y) * width + x).ravel()
+
+
 def box_of(neurons: IntArray, shape: tuple[int, ...]) -> tuple[Box, BoolArray]:
     """The smallest box of (C, H, W) around flat *neurons*, and which of its places they take."""
     places = np.unravel_index(neurons, as_image(shape))

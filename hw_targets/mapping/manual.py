@@ -224,7 +224,7 @@ def _needs(
         population = network.population(s.population)
         incoming = [(j, network.population(j.source).shape) for j in network.incoming(s.population)]
         box = box_of(s.neurons, population.shape)[0]
-        whole = need_of_box(box, incoming, chip)
+        whole = need_of_box(box, population.shape, incoming, chip)
         total[s.core] += _scattered(whole, s.neurons, out)
     return total
 

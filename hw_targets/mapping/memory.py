@@ -1,14 +1,18 @@
 """What a block of neurons takes of its core: state, synaptic memory, input axons.
 
-Synapses lie in rows, one row for each input axon (dense) or for each kernel tap of each input
-channel (convolution, whose weights all positions of a core share), rounded up to memory words:
+Synapses lie in rows, one row for each input axon (dense, sparse) or for each kernel tap of each
+input channel (convolution, whose weights all positions of a core share), in whole memory words:
 
-    dense   source neurons x ceil((n (weight + index) + header) / word)
+    dense   source neurons x ceil((n (weight + row_index) + header) / word)
+    sparse  sum over source neurons of ceil((synapses (weight + sparse_index) + header) / word)
     conv    input channels x taps x ceil(n_channels kernel weight / word)
 
 Weights of a kernel are packed as narrow as its largest one allows, if the chip's file says so:
 
     kernel weight = min(weight, ceil(log2(largest |w|)) + kernel_extra)
+
+A matrix is stored dense (with its zeros) or sparse (without, a wider index with each synapse):
+whichever takes less memory, as a compiler chooses. A kernel is stored as one.
 
 Checked against the per-core units that Intel's compiler printed for PilotNet (``docs/targets.md``).
 """
@@ -16,12 +20,14 @@ Checked against the per-core units that Intel's compiler printed for PilotNet (`
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from tssd.calibration.int_network import Projection
+from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.fanout import Box, as_image
+from tssd.hw_targets.mapping.fanout import Box, as_image, neurons_in
 from tssd.train.handover.geometry import axes
 
 STATE_WORDS = 2  # a neuron's current and membrane
@@ -46,18 +52,41 @@ class Need:
 Incoming = Iterable[tuple[Projection, tuple[int, ...]]]  # projections with their source's shape
 
 
-def need_of_box(box: Box, incoming: Incoming, chip: ChipSpec) -> Need:
-    """The need of the target neurons in *box*; output axons depend on others and stay 0."""
+class SynapseFormat(StrEnum):
+    """How the synapses of a projection lie in memory."""
+
+    DENSE = "dense"
+    SPARSE = "sparse"
+    CONV = "conv"
+
+
+def stored_as(projection: Projection, chip: ChipSpec) -> SynapseFormat:
+    """The format that takes the fewest bits, but for headers and the ends of rows; dense on a
+    tie."""
+    if projection.kind.spatial:
+        return SynapseFormat.CONV
+    bits, weight = chip.bits, projection.weight
+    dense = weight.size * (bits.weight.count + bits.row_index.count)
+    sparse = np.count_nonzero(weight) * (bits.weight.count + bits.sparse_index.count)
+    return SynapseFormat.SPARSE if sparse < dense else SynapseFormat.DENSE
+
+
+def need_of_box(box: Box, shape: tuple[int, ...], incoming: Incoming, chip: ChipSpec) -> Need:
+    """The need of the neurons in *box* of a population of *shape*; output axons depend on others
+    and stay 0."""
     neurons = math.prod(b - a for a, b in box)
     memory = axons = 0
     for projection, source_shape in incoming:
-        if projection.kind.spatial:
-            memory += conv_bytes(projection, box, chip)
-            axons += conv_axons(projection, box, source_shape)
-        else:
-            sources = math.prod(source_shape)
-            memory += dense_bytes(sources, neurons, chip)
-            axons += sources
+        match stored_as(projection, chip):
+            case SynapseFormat.CONV:
+                memory += conv_bytes(projection, box, chip)
+                axons += conv_axons(projection, box, source_shape)
+                continue
+            case SynapseFormat.DENSE:
+                memory += dense_bytes(math.prod(source_shape), neurons, chip)
+            case SynapseFormat.SPARSE:
+                memory += sparse_bytes(projection, neurons_in(box, shape), chip)
+        axons += math.prod(source_shape)
     return Need(neurons, STATE_WORDS * neurons, memory, axons)
 
 
@@ -66,6 +95,16 @@ def dense_bytes(sources: int, neurons: int, chip: ChipSpec) -> int:
     bits = chip.bits
     row = neurons * (bits.weight.count + bits.row_index.count) + bits.row_header.count
     return sources * _words(row, chip) * bits.memory_word.count // 8
+
+
+def sparse_bytes(projection: Projection, neurons: IntArray, chip: ChipSpec) -> int:
+    """Bytes of the rows of a sparse block into some *neurons*; a source without synapses there has
+    no row."""
+    bits = chip.bits
+    synapses = np.count_nonzero(projection.weight[neurons], axis=0)
+    rows = synapses * (bits.weight.count + bits.sparse_index.count) + bits.row_header.count
+    words = -(-rows[synapses > 0] // bits.memory_word.count)
+    return int(words.sum()) * bits.memory_word.count // 8
 
 
 def conv_bytes(projection: Projection, box: Box, chip: ChipSpec) -> int:

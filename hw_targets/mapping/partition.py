@@ -15,7 +15,7 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.fanout import Box, Fanout, as_image, fanout
+from tssd.hw_targets.mapping.fanout import Box, Fanout, as_image, fanout, neurons_in
 from tssd.hw_targets.mapping.memory import Need, need_of_box
 from tssd.hw_targets.mapping.rules import Finding, core_findings, overdrawn
 
@@ -94,26 +94,18 @@ def cut(network: IntNetwork, population: Population, chip: ChipSpec, reached: In
     incoming = _incoming(network, population)
     shape = as_image(population.shape)
     for block in _blocks(shape):  # cheap checks first: one box, output axons, every box
-        need = need_of_box(_inner_box(block, shape), incoming, chip)
+        need = need_of_box(_inner_box(block, shape), shape, incoming, chip)
         if any(overdrawn(need, chip)):
             continue
         if any(overdrawn(replace(need, axons_out=_largest_sum(reached, block)), chip)):
             continue
         boxes = tuple(_tiles(shape, block))
-        if not any(any(overdrawn(need_of_box(box, incoming, chip), chip)) for box in boxes):
+        if not any(any(overdrawn(need_of_box(box, shape, incoming, chip), chip)) for box in boxes):
             return Tiling(boxes)
-    alone = need_of_box(_inner_box((1, 1, 1), shape), incoming, chip)
+    alone = need_of_box(_inner_box((1, 1, 1), shape), shape, incoming, chip)
     alone = replace(alone, axons_out=int(reached.max()))
     findings = core_findings(f"{population.name}, one neuron alone", alone, chip)
     return Tiling(tuple(_tiles(shape, shape)), tuple(findings))
-
-
-def neurons_in(box: Box, shape: tuple[int, ...]) -> IntArray:
-    """Flat indices of *box* in a population of *shape*, rising."""
-    _, height, width = as_image(shape)
-    (c0, c1), (y0, y1), (x0, x1) = box
-    c, y, x = np.ogrid[c0:c1, y0:y1, x0:x1]
-    return ((c * height + y) * width + x).ravel()
 
 
 def network_fanouts(network: IntNetwork, slices: Sequence[Slice]) -> tuple[Fanout, ...]:
@@ -199,7 +191,7 @@ def _assemble(
         for box in cuts[population.name].boxes:
             neurons = neurons_in(box, population.shape)
             slices.append(Slice(population.name, len(slices), neurons))
-            needs.append(need_of_box(box, incoming, chip))
+            needs.append(need_of_box(box, population.shape, incoming, chip))
     fanouts = tuple(
         replace(local[k], core=local[k].core + first[j.target])
         for k, j in enumerate(network.projections)

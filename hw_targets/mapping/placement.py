@@ -17,14 +17,13 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, sum_at
+from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, neurons_in, sum_at
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.mesh import Flow, MeshTraffic, hop_cost, hops, spread
 from tssd.hw_targets.mapping.partition import (
     Partition,
     Slice,
     network_fanouts,
-    neurons_in,
     partition,
 )
 from tssd.hw_targets.mapping.rules import network_findings, refuse, the_cores_suffice

@@ -132,7 +132,7 @@ class Balance:
         if key not in self.fits:
             incoming = incoming_of(self.network, population)
             self.fits[key] = not any(
-                any(overdrawn(need_of_box(box, incoming, self.chip), self.chip))
+                any(overdrawn(need_of_box(box, population.shape, incoming, self.chip), self.chip))
                 for box in cut.boxes
             )
         return self.fits[key]

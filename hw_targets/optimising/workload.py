@@ -15,8 +15,8 @@ from tssd.calibration.int_network import IntNetwork, Population, Projection, int
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.bound import runs_microcode, synapse_bits
-from tssd.hw_targets.costs.counters import synapse_kind
 from tssd.hw_targets.mapping.fanout import as_image
+from tssd.hw_targets.mapping.memory import stored_as
 from tssd.train.handover.float_network import FloatArray
 from tssd.train.handover.geometry import axes
 
@@ -49,9 +49,9 @@ def workload(network: IntNetwork, tally: Tally, chip: ChipSpec) -> Workload:
 
 def synop_ns(projection: Projection, chip: ChipSpec) -> float:
     """Time of one synaptic operation: the stage works, or waits for its memory."""
-    kind = synapse_kind(projection)
-    words = synapse_bits(kind, chip) / chip.bits.memory_word.value
-    each: float = getattr(chip.time_ns, f"synop_{kind}").value
+    stored = stored_as(projection, chip)
+    words = synapse_bits(stored, chip) / chip.bits.memory_word.value
+    each: float = getattr(chip.time_ns, f"synop_{stored}").value
     return max(each, words * chip.time_ns.memory_read.value)
 
 

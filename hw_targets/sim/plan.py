@@ -15,9 +15,9 @@ from tssd.calibration.integer import IntArray
 from tssd.errors import TargetError
 from tssd.hw_targets.chip.spec import ChipSpec, whole_cycles
 from tssd.hw_targets.costs.bound import barrier_ns, message_bits, runs_microcode, synapse_bits
-from tssd.hw_targets.costs.counters import synapse_kind
 from tssd.hw_targets.costs.host import check_host, injection_us
 from tssd.hw_targets.mapping.fanout import Fanout
+from tssd.hw_targets.mapping.memory import SynapseFormat, stored_as
 from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
 from tssd.hw_targets.sim.machine import Machine
 
@@ -180,7 +180,7 @@ def _fan(
     """Messages of all neurons, by rank, then projection, then destination core."""
     ranks, rows = [], []
     for j, table in zip(network.projections, fanouts, strict=True):
-        service, reads = synapse_cycles(table.synapses, synapse_kind(j), chip)
+        service, reads = synapse_cycles(table.synapses, stored_as(j, chip), chip)
         width = np.full(len(table.core), flits[j.source])
         ranks.append(rank[j.source][table.source])
         rows.append(np.column_stack([cores[table.core], width, np.maximum(service, reads), reads]))
@@ -190,10 +190,12 @@ def _fan(
     return np.searchsorted(owner[order], np.arange(neurons + 1)), fan[order]
 
 
-def synapse_cycles(synapses: IntArray, kind: str, chip: ChipSpec) -> tuple[IntArray, IntArray]:
+def synapse_cycles(
+    synapses: IntArray, stored: SynapseFormat, chip: ChipSpec
+) -> tuple[IntArray, IntArray]:
     """Cycles of *synapses* operations of one message, and of reading them from memory."""
-    each = chip.cycles(getattr(chip.time_ns, f"synop_{kind}"))
-    words = -(-synapses * synapse_bits(kind, chip) // chip.bits.memory_word.count)
+    each = chip.cycles(getattr(chip.time_ns, f"synop_{stored}"))
+    words = -(-synapses * synapse_bits(stored, chip) // chip.bits.memory_word.count)
     return synapses * each, words * chip.cycles(chip.time_ns.memory_read)
 
 

@@ -30,6 +30,7 @@ from tssd.errors import NetworkError
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.costs.energy import price
 from tssd.hw_targets.gpu import engine as gpu
+from tssd.hw_targets.mapping.memory import SynapseFormat
 from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.onnx import engine as onnx
 from tssd.hw_targets.sim import engine as sim
@@ -150,7 +151,7 @@ def test_synops_of_a_loop_are_counted_in_the_step_of_the_spike() -> None:
     busy = run.timing.core[:, :, COUNTER_NAMES.index("synapse_busy")]
     (core,) = run.plan.slice_core[[n == "lif" for n in run.plan.slice_population]]
     home = run.timing.cores.tolist().index(core)
-    once = np.maximum(*synapse_cycles(np.ones(1, np.int64), "sparse", CHIP)).item()
+    once = np.maximum(*synapse_cycles(np.ones(1, np.int64), SynapseFormat.SPARSE, CHIP)).item()
     window = np.arange(1, 1 + steps)  # of the first sample: depth 1
     arriving = np.zeros(run.record.steps, np.int64)
     for first in (0, steps):  # the second sample follows at once

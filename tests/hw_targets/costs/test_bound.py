@@ -25,7 +25,13 @@ from tssd.hw_targets.costs.bound import (
 )
 from tssd.hw_targets.costs.counters import count
 from tssd.hw_targets.mapping.fanout import Box
-from tssd.hw_targets.mapping.memory import conv_axons, conv_bytes, dense_bytes, need_of_box
+from tssd.hw_targets.mapping.memory import (
+    conv_axons,
+    conv_bytes,
+    dense_bytes,
+    need_of_box,
+    sparse_bytes,
+)
 from tssd.hw_targets.mapping.partition import _inner_box, _largest_sum, _tiles
 from tssd.hw_targets.mapping.placement import place
 
@@ -53,7 +59,7 @@ def test_memory_is_the_reads_of_the_core_that_reads_most() -> None:
     assert found == pytest.approx(300 * (WEIGHT + INDEX) * read)
     both = {"synop_sparse": np.array([10.0, 0.0]), "synop_conv": np.array([10.0, 5.0])}
     found = step_bound(none | both, 0.0, 0.0, CHIP).terms_ns["memory"]
-    assert found == pytest.approx(10 * (2 * WEIGHT + INDEX) * read)
+    assert found == pytest.approx(10 * (2 * WEIGHT + CHIP.bits.sparse_index.count) * read)
 
 
 @pytest.mark.parametrize("term", ["neuron", "synapse", "memory", "link", "barrier"])
@@ -103,9 +109,9 @@ def test_soft_resets_run_microcode_and_graded_inputs_carry_payloads() -> None:
 
 
 def grouped() -> Projection:
-    """Eight channels in four groups, each fed by two channels."""
-    ones = np.ones((8, 2, 3, 3), np.int64)
-    return Projection("input", "a", ProjectionKind.CONV2D, ones, padding=(1, 1), groups=4)
+    """Eight channels in four groups, each fed by two channels; weights of the whole width."""
+    wide = np.full((8, 2, 3, 3), 127)
+    return Projection("input", "a", ProjectionKind.CONV2D, wide, padding=(1, 1), groups=4)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +136,32 @@ def test_rows_of_a_dense_block_are_rounded_up_to_words() -> None:
         assert dense_bytes(7, neurons, CHIP) == 7 * words * WORD // 8
 
 
+def test_sparse_rows_hold_only_synapses() -> None:
+    """8 weight and 13 index bits a synapse, 10 a header: 31, 52 and 73 bits take 1, 1 and 2 words;
+    a source without synapses into these neurons has no row."""
+    network = mlp(4, 5)
+    weight = np.zeros((5, 4), np.int64)
+    weight[:3, 0] = weight[:2, 1] = weight[0, 2] = weight[4, 3] = 1
+    thin = replace(network.projections[0], weight=weight)
+    assert sparse_bytes(thin, np.arange(4), CHIP) == (2 + 1 + 1) * WORD // 8
+    assert sparse_bytes(thin, np.array([3]), CHIP) == 0
+    need = need_of_box(((0, 4), (0, 1), (0, 1)), (5,), [(thin, (4,))], CHIP)
+    assert (need.memory_bytes, need.axons_in) == (4 * WORD // 8, 4)
+
+
+def test_a_thin_matrix_takes_fewer_cores() -> None:
+    network = mlp(2000, 200)
+    weight = network.projections[0].weight.copy()
+    weight[:, ::2] = weight[::2] = 0
+    thin = replace(network, projections=(replace(network.projections[0], weight=weight),))
+    assert place(thin, CHIP).cores < 0.5 * place(network, CHIP).cores
+
+
 def test_the_need_of_a_box_adds_up_over_its_projections() -> None:
     source, target = plain_population("input", (8, 4, 4), PopulationKind.INPUT), lif("a", (8, 4, 4))
     box: Box = ((0, 2), (0, 4), (0, 4))
     flat = dense(source, target, np.random.default_rng(0))
-    need = need_of_box(box, [(grouped(), (8, 4, 4)), (flat, (8, 4, 4))], CHIP)
+    need = need_of_box(box, (8, 4, 4), [(grouped(), (8, 4, 4)), (flat, (8, 4, 4))], CHIP)
     assert (need.neurons, need.state_words, need.axons_in) == (32, 64, 2 * 16 + 128)
     assert need.memory_bytes == conv_bytes(grouped(), box, CHIP) + dense_bytes(128, 32, CHIP)
 

@@ -21,9 +21,10 @@ from tssd.hw_targets.costs.bound import (
     step_bound,
     us_per_step,
 )
-from tssd.hw_targets.costs.counters import COLUMNS, Counters, count, synapse_kind
+from tssd.hw_targets.costs.counters import COLUMNS, Counters, count
 from tssd.hw_targets.costs.energy import PARTS, Energy, EnergyRange, price, running_pj, static_pj
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
+from tssd.hw_targets.mapping.memory import stored_as
 from tssd.hw_targets.mapping.mesh import distance, sites
 from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic
 from tssd.hw_targets.mapping.routes import heaviest_link_ns, link_time_ns, routes
@@ -154,12 +155,22 @@ def test_what_is_active_can_be_told() -> None:
     assert counters.by_population("neuron_idle") == {"input": 6 * 12 - 12, "fc0": 5 * 12 - 5}
 
 
-def test_half_empty_dense_projections_count_as_sparse() -> None:
-    network = mlp(8, 4)
-    assert synapse_kind(network.projections[0]) == "dense"
+@pytest.mark.parametrize(
+    ("name", "zeros", "stored"),
+    [("loihi2", 0, "dense"), ("loihi2", 9, "dense"), ("loihi2", 10, "sparse"),
+     ("loihi1", 22, "dense"), ("loihi1", 23, "sparse")],
+)  # fmt: skip
+def test_synapses_are_stored_as_takes_least_memory(name: str, zeros: int, stored: str) -> None:
+    """Of 40: 8 + 8 bits with the zeros against 8 + 13 without on Loihi 2, 8 against 8 + 10 on
+    Loihi 1; operations are counted, timed and priced as stored."""
+    chip, network = load_chip(name), mlp(8, 5)
     thin = network.projections[0].weight.copy()
-    thin[:, :5] = 0
-    assert synapse_kind(replace(network.projections[0], weight=thin)) == "sparse"
+    thin.flat[:zeros] = 0
+    network = replace(network, projections=(replace(network.projections[0], weight=thin),))
+    assert stored_as(network.projections[0], chip) == stored
+    counted = count(network, random_tally(network, 0), place(network, chip), chip)
+    assert counted.projections[0].kind == stored
+    assert counted.total(f"synop_{stored}") == counted.projections[0].synops > 0
 
 
 def test_a_tally_of_another_network_is_refused() -> None:
