@@ -221,7 +221,7 @@ def test_a_saved_run_holds_no_nonsense(
     [
         ("samples", 0, "samples: found 0; allowed: a whole number >= 1"),
         ("us_per_inference", -1.0, "us_per_inference: found -1"),
-        ("mode", "guess", "mode: found Invalid"),
+        ("mode", "guess", "mode: found 'guess'; allowed: cycle, bound"),
         ("cores", 1 << 70, "cores: found"),
         ("more", 1, "found unknown more"),
     ],
