@@ -42,7 +42,10 @@ COSTS = ("tests/hw_targets/costs", "tests/hw_targets/mapping")
 NETX = ("tests/export/netx",)
 STREAMING = ("tests/hw_targets/sim/test_streaming.py", "tests/hw_targets/sim/test_log.py")
 PARTS: dict[str, tuple[str, ...]] = {  # file -> fast tests that answer for it, the nearest first
-    "calibration/neuron.py": ("tests/calibration/test_neuron.py",),
+    "calibration/neuron.py": (
+        "tests/calibration/test_neuron.py",
+        "tests/calibration/test_parameters.py",
+    ),
     "calibration/synapse.py": ("tests/calibration/test_synapse.py",),
     "calibration/integer.py": (
         "tests/calibration/test_integer.py",

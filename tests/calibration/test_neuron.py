@@ -16,7 +16,7 @@ from tssd.calibration.integer import (
     wrap_current,
     wrap_sum,
 )
-from tssd.calibration.neuron import rest, step
+from tssd.calibration.neuron import parameters, rest, step
 from tssd.errors import NetworkError
 
 states = st.integers(-STATE_LIMIT, STATE_LIMIT)
@@ -129,3 +129,9 @@ def test_a_step_equals_the_equations_in_plain_integers(
     state, spikes = step(population, before, one(a)[None], one(3)[None])
     assert spikes.item() == fires
     assert (state["u"].item(), state["v"].item()) == (current, left)
+
+
+def test_decays_are_what_is_kept_and_levels_are_in_membrane_units() -> None:
+    found = parameters(lif(Reset.SOFT, vth=10, du=1000, dv=96, reset_by=3))
+    assert (found["keep_u"].item(), found["keep_v"].item()) == (3096, 4000)
+    assert sorted(v.item() for k, v in found.items() if not k.startswith("keep")) == [192, 640]

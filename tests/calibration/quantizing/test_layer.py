@@ -184,3 +184,11 @@ def test_the_worst_activation_may_be_negative_and_of_nothing_is_zero() -> None:
 def test_memory_piles_up_the_sum_of_its_powers(du: list[int], steps: int, gain: float) -> None:
     """1 + 1/2 + 1/4; without forgetting one per step; of several neurons the largest."""
     assert memory_gain(np.array(du), steps) == pytest.approx(gain)
+
+
+def test_a_shift_follows_from_weights_and_the_unit_of_their_source() -> None:
+    """Scale 10 and a unit of 1/2: 127 are 25.4 of a loop's weights."""
+    for largest, exponent in ((25.4, 0), (25.6, 1)):
+        loop = dense([[largest, 0.0], [0.0, 1.0]], "b", "b")
+        found = to_integers(population(), [loop], [0.5], 10.0, EXACT)
+        assert found.exponents == (exponent,)

@@ -262,3 +262,66 @@ def test_a_layer_of_the_name_of_another_has_a_name_by_its_kind(tmp_path: Path) -
     ]
     network = imported(tmp_path / "n.net", [*layers, dense(np.ones((1, 2), np.int64))])
     assert [p.name for p in network.populations] == ["input", "a", "fc1", "fc2"]
+
+
+def test_a_membrane_bound_needs_that_every_neuron_forgets() -> None:
+    network = readout_of([[1], [1]], 10)
+    assert silent_threshold(network) == FIELD
+    source, readout = network.populations
+    mixed = replace(readout, du=np.array([4096, 2048]))
+    assert silent_threshold(replace(network, populations=(source, mixed))) == BEYOND
+
+
+def test_one_fraction_among_whole_numbers_is_refused(tmp_path: Path) -> None:
+    layer = dense(np.array([[1.0, 2.0], [1.5, 3.0]]))
+    with pytest.raises(FileFormatError, match="layer/0/weight: found fractions; allowed: whole"):
+        read_netx(write_net(tmp_path / "n.net", [layer]))
+
+
+@pytest.mark.parametrize("label", ["du", "dv", "vth"])
+@pytest.mark.parametrize("place", [(0, 1), (1, 0)])
+def test_a_parameter_that_differs_within_a_channel_is_told(
+    label: str, place: tuple[int, int]
+) -> None:
+    network = image_with([[[0] * 3] * 2] * 2)
+    values = np.full((2, 2, 3), 20)
+    values[(1, *place)] = 21
+    source, hidden, readout = network.populations
+    other = replace(hidden, **{label: values})
+    found = check_netx(replace(network, populations=(source, other, readout)))
+    assert [f.found for f in found] == [f"{label} that differs within a channel"]
+
+
+@pytest.mark.parametrize(
+    ("weight", "again", "taken"),
+    [
+        ([[127, -3]], [[5]], True),
+        ([[128, -3]], [[5]], False),  # odd ones beyond 127
+        ([[254, -4]], [[6]], True),
+        ([[254, -4]], [[7]], False),
+        ([[256, -4]], [[6]], False),
+    ],
+)
+def test_two_matrices_of_a_recurrent_layer_share_one_shift(
+    weight: list[list[int]], again: list[list[int]], taken: bool, tmp_path: Path
+) -> None:
+    layer = dense(np.array(weight), type="dense_rec", weight_rec=np.array(again))
+    layers = [layer, dense(np.ones((1, 1), np.int64))]
+    if taken:
+        imported(tmp_path / "n.net", layers)
+    else:
+        with pytest.raises(NetworkError, match="weights that one half would lose"):
+            imported(tmp_path / "n.net", layers)
+
+
+def test_a_bias_by_place_is_turned_to_our_order(tmp_path: Path) -> None:
+    """(W, H, C) in the file, (C, H, W) here."""
+    by_place = np.arange(12).reshape(3, 2, 2)
+    layers = [
+        image((1, 2, 3)),
+        conv(np.ones((2, 1, 1, 1), np.int64), (2, 2, 3), bias=by_place),
+        {"type": "flatten", "shape": [12]},
+        dense(np.ones((1, 12), np.int64)),
+    ]
+    hidden = imported(tmp_path / "n.net", layers).populations[1]
+    assert hidden.bias_mant.tolist() == by_place.transpose(2, 1, 0).tolist()
