@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -287,7 +288,8 @@ def test_a_parameter_that_differs_within_a_channel_is_told(
     values = np.full((2, 2, 3), 20)
     values[(1, *place)] = 21
     source, hidden, readout = network.populations
-    other = replace(hidden, **{label: values})
+    changed: dict[str, Any] = {label: values}
+    other = replace(hidden, **changed)
     found = check_netx(replace(network, populations=(source, other, readout)))
     assert [f.found for f in found] == [f"{label} that differs within a channel"]
 
