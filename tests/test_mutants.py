@@ -65,7 +65,8 @@ class Pretended(Stem):
     """Says what it is told to say of the source as it is, and of the mutants one by one."""
 
     def __init__(self, first: Fate, fates: list[Fate]) -> None:
-        self.first, self.fates = first, fates
+        self.first: Fate = first
+        self.fates = fates
 
     def unchanged(self, file: str, tests: Sequence[str]) -> tuple[Ended, Calls]:
         return Ended(self.first, "", 1.0), Calls()

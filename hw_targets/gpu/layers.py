@@ -112,6 +112,7 @@ def fire(
     sent = torch.zeros(whole, dtype=torch.float32, device=u.device)
     kept = {name: torch.empty(whole, dtype=u.dtype) for name in population.states if states}
     state_u, v = torch.zeros_like(drive[0]), torch.zeros_like(drive[0])
+    now = {"u": state_u, "v": v}
     for t in range(time_steps):
         v.mul_(p["keep_v"]).trunc_()
         if remembers:

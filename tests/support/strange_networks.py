@@ -158,7 +158,8 @@ def learning(net: Any, x: Tensor) -> Any:
 
 
 def largest(net: Any, x: Tensor) -> Any:
-    return sum(plain(net, x) for _ in range(STEPS)).argmax(1)
+    total: Any = sum(plain(net, x) for _ in range(STEPS))
+    return total.argmax(1)
 
 
 class Held(nn.Module):
@@ -195,8 +196,8 @@ class Window(torch.autograd.Function):
         return ((v > 0) & (v < 30)).float()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        return grad_outputs[0]
 
 
 def changing(change: Callable[[Any], None]) -> Callable[[], nn.Module]:

@@ -53,6 +53,7 @@ def test_the_hosts_energy_stands_apart_and_its_absence_is_said() -> None:
     assert (without.io, without.host_pj) == (WITHOUT_IO, None)
     assert host.io == WITH_IO
     us = one_sample(True).us_per_inference
+    assert host.host_pj is not None
     assert host.host_pj == host_pj(CHIP, 1, us)
     assert host.host_pj.nominal == pytest.approx(CHIP.host.power_per_chip.value * us * 1e6)
     running = [total.dynamic_pj.nominal - total.stepping_pj.nominal for total in (without, host)]

@@ -16,7 +16,8 @@ from tssd.report.assemble import assemble, stored_bits, synapses
 from tssd.report.model import Report
 from tssd.report.serial import SCHEMA_FILE, from_json, schema_text, to_json
 
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 FULL = json.loads(to_json(full_report()))
 
 
@@ -34,7 +35,7 @@ def test_report_satisfies_the_schema_and_survives_json(report: Report) -> None:
 
 
 def test_every_required_field_of_the_schema_is_required_here() -> None:
-    required = VALIDATOR.schema["$defs"]["Report"]["required"]
+    required = SCHEMA["$defs"]["Report"]["required"]
     assert {"schema", "network", "layers", "provenance"} < set(required)
     for name in required:
         without = {key: value for key, value in FULL.items() if key != name}
