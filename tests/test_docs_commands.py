@@ -84,7 +84,7 @@ def test_a_line_of_the_docs_runs(line: str, place: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sweep, "in_processes", lambda workers=None: one_by_one)
     words = [NAMES.get(word, word) for word in shlex.split(line)[1:]]
     if words[0] == "export":  # the bundle of the other lines stays
-        words[words.index("--out") + 1] = "exported"
+        words[words.index("--out") + 1] = f"exported-{Path(words[words.index('--out') + 1]).name}"
     code = next((code for pattern, code in REFUSED.items() if re.search(pattern, line)), 0)
     call(*words, code=code)
 
