@@ -16,6 +16,7 @@ ROOMS = {
         ("recording",),
         ("config",),
         ("networks",),
+        ("quantization",),
         ("losses",),
         ("loop",),
         ("study",),

@@ -20,7 +20,7 @@ from tssd.simulating.simulation import Request
 from tssd.simulating.sweep import Point
 
 NOT_RUN = {
-    r"tssd (train|study|demo)": "trains for minutes; tests/tssd/chain and tests/train do it small",
+    r"tssd (train|study|demo|calibrate)": "trains for minutes; tests do it small",
     r"--against lava|tssd lava": "needs Lava, which is installed apart",
     r"network\.net|build/(pilotnet|theirs|x)\b": "needs the file out of lava-dl's wheel",
     r"cnn_sinabs|build/cnn": "needs the reader's graph",

@@ -132,6 +132,14 @@ class TrainConfig:
     detach_reset: bool = True  # ours: the paper does not say
     learn_leak: bool = False  # one leak per population, sigmoid(w), starting at 1 - 1/tau
 
+    bits: str = ""  # of the deployed weights: 4, ternary, binary, or 4,conv1=8; "" trains in float
+    chip_weight_bits: int = 8  # ranges of the chip that the bits are for: see quantization.widths
+    chip_decay_bits: int = 12
+    chip_vth_max: int = 131071
+    chip_bias_max: int = 4095
+    chip_activation_max: int = 131071
+    chip_payload_max: int = 255
+
     method: Method = Method.TSSD
     student_steps: int = 4
     teacher_steps: int = 6  # ours: T_t = 1.5 T_s
@@ -244,11 +252,12 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
     weights = (
         *("alpha", "beta", "weight_decay", "clip", "warm_epochs", "shift", "train_limit"),
         *("rotate", "frames", "rate_weight", "synop_weight", "range_weight"),
-        *("norm_batches", "save_every_s"),
+        *("norm_batches", "save_every_s", "chip_payload_max"),
     )
     positive = (
         *("width", "depth", "lr", "threshold", "surrogate_width", "temperature"),
-        *("synop_budget", "range_limit"),
+        *("synop_budget", "range_limit", "chip_weight_bits", "chip_vth_max", "chip_bias_max"),
+        "chip_activation_max",
     )
     unit = ("ramp", "label_smoothing", "scale", "event_drop", "time_shift", "rate_target")
     return [
@@ -259,8 +268,14 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
         *((name, "<= 64", getattr(c, name) <= 64) for name in ("width", "depth")),
         *((name, f"<= {MOST_STEPS}", getattr(c, name) <= MOST_STEPS) for name in STEPS),
         ("ema", "0 to 1, 1 excluded", 0 <= c.ema < 1),
+        (
+            "precision",
+            "fp32 with bits: bf16 rounds whole numbers",
+            not c.bits or c.precision is TrainingPrecision.FP32,
+        ),
         ("tau", "> 1 with learn_leak" if c.learn_leak else ">= 1", c.tau > 1 - (not c.learn_leak)),
         ("seed", ">= 0", c.seed >= 0),
+        ("chip_decay_bits", "1 to 12", 1 <= c.chip_decay_bits <= 12),
         ("event_gain", "1 to 255", 1 <= c.event_gain <= 255),
         ("event_shrink", "1 to 64", 1 <= c.event_shrink <= 64),
         (

@@ -5,7 +5,7 @@ kept bits = log2(2 max|w| + 1)      127 keeps 8.0 of 8, weights -4 .. 5 keep 3.5
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.calibration.layer import Clip
@@ -31,6 +31,11 @@ class Kept:
     @property
     def bits(self) -> float:
         return math.log2(2 * max(abs(self.low), abs(self.high)) + 1)
+
+    @property
+    def all_bits(self) -> float:
+        """What the field holds without its one odd value: 3.9 of 4 bits for -7 .. 7."""
+        return math.log2(2**self.field - 1)
 
     def __str__(self) -> str:
         shift = f", shifted right by {-self.exponent}" if self.exponent < 0 else ""
@@ -68,7 +73,16 @@ def weight_table(network: IntNetwork, scales: Scales) -> tuple[dict[str, object]
             "limited_by": scales.limits[row.layer],
             "clipped": [str(c) for c in scales.layers[row.layer].clips],
         }
-        for row in kept(network, scales.precision.weight_bits)
+        for row in _rows(network, scales)
+    )
+
+
+def _rows(network: IntNetwork, scales: Scales) -> tuple[Kept, ...]:
+    """``kept`` with each layer's own field."""
+    fields = {name: layer.form.precision.weight_bits for name, layer in scales.layers.items()}
+    return tuple(
+        replace(row, field=fields.get(row.layer, scales.precision.weight_bits))
+        for row in kept(network)
     )
 
 
@@ -91,8 +105,7 @@ def notes(
 
 
 def _few_bits(network: IntNetwork, scales: Scales) -> tuple[str, ...]:
-    rows = kept(network, scales.precision.weight_bits)
-    few = [row for row in rows if row.bits < min(FEW_BITS, row.field)]
+    few = [row for row in _rows(network, scales) if row.bits < min(FEW_BITS, row.all_bits) - 1e-9]
     limits = {row.layer: scales.limits[row.layer] for row in few}
     return tuple(
         f"{row}: "

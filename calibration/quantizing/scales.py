@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tssd.calibration.encode import on_levels, rate_code
+from tssd.calibration.encode import is_still, on_levels, rate_code
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.layer import Clip, Form, LayerIntegers, worst_activation
 from tssd.calibration.precision import Precision
@@ -26,6 +26,7 @@ from tssd.calibration.quantizing.entering import (
     constant_fits,
     entries,
 )
+from tssd.calibration.quantizing.given import GivenIntegers, coding_of_given, given_layer
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
 from tssd.errors import NetworkError
@@ -40,7 +41,16 @@ from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, presented
 
 WORTH = 0.5  # a constant channel costs events and synapses: it must halve the error
 
-__all__ = ["BiasRoute", "Granularity", "Options", "Scales", "Search", "Trial", "choose"]
+__all__ = [
+    "BiasRoute",
+    "GivenIntegers",
+    "Granularity",
+    "Options",
+    "Scales",
+    "Search",
+    "Trial",
+    "choose",
+]
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,8 @@ class Options:
 
     ``input_coding`` None: as the samples are (see ``entering``). ``finer_weights``: a dense layer
     whose weights would lose bits has a negative weight exponent, which a .net cannot say; without,
-    only one that would lose all.
+    only one that would lose all. ``given``: the network is in whole numbers already; nothing else
+    acts then.
     """
 
     input_coding: InputCoding | None = None
@@ -57,6 +68,7 @@ class Options:
     search: Search = Search.OUTPUT
     granularity: Granularity = Granularity.LAYER
     finer_weights: bool = True
+    given: GivenIntegers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +132,8 @@ def choose(
     options = options or Options()
     check_network(network)
     _check_folded(network)
+    if options.given is not None:
+        return _given(network, observation.images, precision, options.given)
     with torch.inference_mode():
         setting = _setting(network, observation.images, precision, options)
         fed = _fed_by_input(network)
@@ -134,6 +148,18 @@ def choose(
         {**first.trials, **rest.trials},
         {**first.limits, **rest.limits},
     )
+
+
+def _given(
+    network: FloatNetwork, images: ImageArray, precision: Precision, given: GivenIntegers
+) -> Scales:
+    """The integers that were trained."""
+    units, _ = _units(network, given.input_max)
+    layers = {p.name: given_layer(network, p, units, precision, given) for p in _stateful(network)}
+    coding = coding_of_given(given, not is_still(images, network.populations[0].shape))
+    widest = max(layer.form.precision.weight_bits for layer in layers.values())
+    field = replace(precision, weight_bits=widest)
+    return Scales(field, coding, given.input_max, layers, {}, dict.fromkeys(layers))
 
 
 def _setting(

@@ -48,10 +48,13 @@ from tssd.train.loop.schedule import make_optimizer, rate
 from tssd.train.loop.step import update
 from tssd.train.networks import distributed
 from tssd.train.networks.coding import to_current
-from tssd.train.networks.models import WEAK, build
+from tssd.train.networks.models import WEAK
 from tssd.train.networks.network import Unrolled
+from tssd.train.quantization.network import LEVELS_KEY, STEP, QuantizedNet, build
 
 HEADS = f"net.stages.{WEAK}"  # tensors of weak classifiers in a checkpoint
+# what another run may have or lack: heads, and the steps of few bits
+OWN = (HEADS, f"net.{STEP}", f"net.{LEVELS_KEY}")
 Batch = tuple[ByteArray, LabelArray]
 Progress = Callable[[int, int, dict[str, float]], None]  # epoch, batch, running means
 
@@ -209,16 +212,19 @@ def _check_batches(config: TrainConfig, samples: int) -> None:
 
 
 def _begin(net: Unrolled, config: TrainConfig, training: Split, start_from: Path | None) -> None:
-    """First weights: those of another run, or the initialisation scaled on a training batch."""
+    """First weights: those of another run, or the initialisation scaled on a training batch; with
+    few bits, the first steps from them."""
+    images = to_current(training.images[:128]).to(next(net.parameters()).device)
     if start_from is None:
-        images = to_current(training.images[:128]).to(next(net.parameters()).device)
         net.wake(images, config.student_steps)
-        return
-    path = start_from / CHECKPOINT
-    heads = {k: v for k, v in net.state_dict(prefix="net.").items() if k.startswith(HEADS)}
-    given = read_checkpoint(path).tensors.items()
-    trunk_or_wanted = {k: v for k, v in given if not k.startswith(HEADS) or k in heads}
-    load_weights(net, heads | trunk_or_wanted, str(path))
+    else:
+        path = start_from / CHECKPOINT
+        own = {k: v for k, v in net.state_dict(prefix="net.").items() if k.startswith(OWN)}
+        given = read_checkpoint(path).tensors.items()
+        wanted = {k: v for k, v in given if not k.startswith(OWN) or k in own}
+        load_weights(net, own | wanted, str(path))
+    if isinstance(net, QuantizedNet) and not net.begun:
+        net.begin(images)
 
 
 def _resume(

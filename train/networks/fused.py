@@ -120,14 +120,14 @@ def _normalise_together(norm: BatchNorm, x: Tensor) -> tuple[Tensor, Statistics]
     sums = summed(torch.stack([wide.sum(axes), wide.square().sum(axes)]))
     mean = sums[0] / count
     variance = (sums[1] / count - mean.square()).clamp_min(0)
-    _move_running(norm, mean.detach(), variance.detach(), count)
+    move_running(norm, mean.detach(), variance.detach(), count)
     mean, scale = mean.to(x.dtype), (variance + norm.eps).rsqrt().to(x.dtype)
     gain = norm.weight * scale
     result = (x - mean.view(shape)) * gain.view(shape) + norm.bias.view(shape)
     return result, Statistics(mean.detach(), scale.detach())
 
 
-def _move_running(norm: BatchNorm, mean: Tensor, variance: Tensor, count: int) -> None:
+def move_running(norm: BatchNorm, mean: Tensor, variance: Tensor, count: int) -> None:
     """The running statistics move towards these by the norm's momentum."""
     if norm.running_mean is not None and norm.running_var is not None:
         momentum = norm.momentum if norm.momentum is not None else 0.1
@@ -146,13 +146,23 @@ def running(norm: BatchNorm) -> Statistics:
 @torch.no_grad()
 def batch_statistics(norm: BatchNorm, x: Tensor, batch: int) -> Statistics:
     """The statistics of *x*; the running ones move towards them by the norm's momentum."""
-    count = world() * x.numel() // x.shape[1]
-    sums = np.empty((2, batch, x.shape[1]))
-    _share(channel_sums, batch, _steps_view(_dense(x), batch), sums)
-    mean, square = all_sum(torch.from_numpy(sums.sum(1))) / count
-    variance = (square - mean * mean).clamp_min_(0)
-    _move_running(norm, mean, variance, count)
+    mean, variance, count = moments(x, batch)
+    move_running(norm, mean, variance, count)
     return Statistics(mean.to(x.dtype), (variance + norm.eps).rsqrt().to(x.dtype))
+
+
+@torch.no_grad()
+def moments(x: Tensor, batch: int) -> tuple[Tensor, Tensor, int]:
+    """Mean and variance of each channel of *x* over all processes, in float64, and of how many."""
+    count = world() * x.numel() // x.shape[1]
+    if x.device.type == "cpu":
+        sums = np.empty((2, batch, x.shape[1]))
+        share_batch(channel_sums, batch, steps_view(dense(x), batch), sums)
+        mean, square = all_sum(torch.from_numpy(sums.sum(1))) / count
+    else:
+        wide = x.double().transpose(0, 1).flatten(1)
+        mean, square = all_sum(torch.stack([wide.sum(1), wide.square().sum(1)])) / count
+    return mean, (square - mean * mean).clamp_min(0), count
 
 
 def _check_rows(x: Tensor, steps: int, batch: int) -> None:
@@ -204,38 +214,38 @@ class FusedLayer(torch.autograd.Function):
         model: NeuronModel,
         pool: int,
     ) -> tuple[Tensor, Tensor]:
-        x, trailing = _dense(x), x.shape[1:]
+        x, trailing = dense(x), x.shape[1:]
         gain = statistics.scale if weight is None else weight.detach() * statistics.scale
         shift = -statistics.mean * gain if bias is None else bias - statistics.mean * gain
-        membrane = _empty(x, batch, trailing)
+        membrane = empty(x, batch, trailing)
         membrane.zero_() if start is None else membrane.copy_(start)
         rectangular = model.surrogate is Surrogate.RECTANGULAR
         ctx.compact = rectangular and model.detach_reset and decay is None
         ctx.decay = model.decay if decay is None else float(decay)
         rows = steps * batch if any(ctx.needs_input_grad) else 0
-        kept = _empty(x, rows, trailing, torch.int8 if ctx.compact else None)
+        kept = empty(x, rows, trailing, torch.int8 if ctx.compact else None)
         pooled = (trailing[0], *(n // pool for n in trailing[1:]))
-        spikes = _empty(x, steps * batch, pooled)
-        kind = _scalar(x)
-        _share(
+        spikes = empty(x, steps * batch, pooled)
+        kind = scalar(x)
+        share_batch(
             lif_forward,
             batch,
-            _steps_view(x, batch),
+            steps_view(x, batch),
             gain.detach().numpy(),
             shift.detach().numpy(),
-            _steps_view(membrane, batch)[0],
+            steps_view(membrane, batch)[0],
             kind(ctx.decay),
             kind(model.threshold),
             kind(model.width),
             model.reset.zeroes,
             pool,
             ctx.compact,
-            _steps_view(kept, batch),
-            _steps_view(spikes, batch),
+            steps_view(kept, batch),
+            steps_view(spikes, batch),
         )
         first = None
         if decay is not None and decay.requires_grad:
-            first = torch.zeros_like(membrane) if start is None else _dense(start)
+            first = torch.zeros_like(membrane) if start is None else dense(start)
         held = (x if weight is not None else None, gain, first)
         ctx.save_for_backward(kept, *held)
         ctx.statistics, ctx.from_batch = statistics, from_batch
@@ -252,20 +262,20 @@ class FusedLayer(torch.autograd.Function):
         spike_gradient, last_gradient = gradients
         if spike_gradient is None:
             pooled = (trailing[0], *(n // pool for n in trailing[1:]))
-            spike_gradient = _empty(gain, kept.shape[0], pooled).zero_()
-        carry = _empty(gain, batch, trailing)
+            spike_gradient = empty(gain, kept.shape[0], pooled).zero_()
+        carry = empty(gain, batch, trailing)
         carry.zero_() if last_gradient is None else carry.copy_(last_gradient)
-        gradient = _empty(gain, ctx.rows, trailing)
-        values = _empty(gain, 0, trailing) if x is None else x
-        first = _empty(gain, 0, trailing) if start is None else start
+        gradient = empty(gain, ctx.rows, trailing)
+        values = empty(gain, 0, trailing) if x is None else x
+        first = empty(gain, 0, trailing) if start is None else start
         sums, leak = np.empty((2, batch, trailing[0])), np.empty(batch)
-        kind = _scalar(gain)
-        _share(
+        kind = scalar(gain)
+        share_batch(
             lif_backward,
             batch,
-            _steps_view(_dense(spike_gradient), batch),
-            _steps_view(kept, batch),
-            _steps_view(carry, batch)[0],
+            steps_view(dense(spike_gradient), batch),
+            steps_view(kept, batch),
+            steps_view(carry, batch)[0],
             kind(ctx.decay),
             kind(model.threshold),
             kind(model.width),
@@ -274,10 +284,10 @@ class FusedLayer(torch.autograd.Function):
             pool,
             CODES[model.surrogate],
             ctx.compact,
-            _steps_view(gradient, batch),
-            _steps_view(values, batch),
+            steps_view(gradient, batch),
+            steps_view(values, batch),
             sums,
-            _steps_view(first, batch).reshape(-1, *_steps_view(carry, batch).shape[2:]),
+            steps_view(first, batch).reshape(-1, *steps_view(carry, batch).shape[2:]),
             leak,
         )
         to_weight = to_bias = None
@@ -306,8 +316,8 @@ def _through_norm(
         slope = -share * scale * whole[1]
         offset = -share * whole[0] - slope * mean
     channels = (gain, slope.to(x.dtype), offset.to(x.dtype))
-    views = _steps_view(gradient, ctx.batch), _steps_view(x, ctx.batch)
-    _share(gradient_of_input, ctx.batch, *views, *(channel.numpy() for channel in channels))
+    views = steps_view(gradient, ctx.batch), steps_view(x, ctx.batch)
+    share_batch(gradient_of_input, ctx.batch, *views, *(channel.numpy() for channel in channels))
     return to_weight.to(x.dtype), to_bias.to(x.dtype)
 
 
@@ -325,36 +335,36 @@ class AveragePooling(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, pool: int) -> Tensor:
         ctx.pool, ctx.trailing, rows = pool, x.shape[1:], x.shape[0]
-        result = _empty(x, rows, (x.shape[1], x.shape[2] // pool, x.shape[3] // pool))
-        views = _steps_view(_dense(x), rows), x.shape[1], pool, _steps_view(result, rows)
-        _share(pool_forward, rows, *views)
+        result = empty(x, rows, (x.shape[1], x.shape[2] // pool, x.shape[3] // pool))
+        views = steps_view(dense(x), rows), x.shape[1], pool, steps_view(result, rows)
+        share_batch(pool_forward, rows, *views)
         return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         rows = gradients[0].shape[0]
-        result = _empty(gradients[0], rows, ctx.trailing)
-        pooled = _steps_view(_dense(gradients[0]), rows)
-        views = pooled, ctx.trailing[0], ctx.pool, _steps_view(result, rows)
-        _share(pool_backward, rows, *views)
+        result = empty(gradients[0], rows, ctx.trailing)
+        pooled = steps_view(dense(gradients[0]), rows)
+        views = pooled, ctx.trailing[0], ctx.pool, steps_view(result, rows)
+        share_batch(pool_backward, rows, *views)
         return result, None
 
 
-def _dense(tensor: Tensor) -> Tensor:
+def dense(tensor: Tensor) -> Tensor:
     """*tensor* with channels last in memory (an image) or contiguous (a vector)."""
     if tensor.dim() == 4:
         return tensor.contiguous(memory_format=torch.channels_last)
     return tensor.contiguous()
 
 
-def _empty(
+def empty(
     like: Tensor, rows: int, trailing: tuple[int, ...], dtype: torch.dtype | None = None
 ) -> Tensor:
     form = torch.channels_last if len(trailing) == 3 else torch.contiguous_format
     return torch.empty((rows, *trailing), dtype=dtype or like.dtype, memory_format=form)
 
 
-def _steps_view(tensor: Tensor, batch: int) -> Array:
+def steps_view(tensor: Tensor, batch: int) -> Array:
     """The memory of *tensor* as (T, B, H, W * C)."""
     data = tensor.detach()
     rows, channels, height, width = (*data.shape, 1, 1)[:4]
@@ -362,11 +372,11 @@ def _steps_view(tensor: Tensor, batch: int) -> Array:
     return last.reshape(rows // batch, batch, height, width * channels).numpy()
 
 
-def _scalar(tensor: Tensor) -> Any:
+def scalar(tensor: Tensor) -> Any:
     return tensor.detach().new_empty(0).numpy().dtype.type
 
 
-def _share(kernel: Callable[..., None], batch: int, *arguments: Any) -> None:
+def share_batch(kernel: Callable[..., None], batch: int, *arguments: Any) -> None:
     """Run *kernel* on the samples 0..batch, split over as many threads as torch uses."""
     threads = min(torch.get_num_threads(), batch)
     if threads == 1:

@@ -22,6 +22,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from tssd.errors import DataError, NetworkError
+from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.networks.fused import BatchNorm, average_pool, fused_lif, fused_norm_lif, normalise
 from tssd.train.networks.neuron import NeuronModel
 from tssd.train.networks.stages import LinkSpec, StageSpec, pooled, stage_shapes
@@ -106,7 +107,7 @@ class StageLink(nn.Module):
 def _applied(weights: nn.Module, data: Tensor) -> Tensor:
     """What torch's own call gives, by the way that is fast, and right, for these axes."""
     if isinstance(weights, nn.Linear):
-        return _dense_map(weights, data)
+        return dense_map(weights.weight, weights.bias, data)
     if isinstance(weights, nn.Conv2d) and weights.kernel_size == (1, 1):
         return _pointwise(weights, data)
     result: Tensor = weights(data)
@@ -123,14 +124,13 @@ def _pointwise(weights: nn.Conv2d, data: Tensor) -> Tensor:
     return functional.conv2d(data[..., ::down, ::across], weights.weight, weights.bias)
 
 
-def _dense_map(weights: nn.Linear, data: Tensor) -> Tensor:
+def dense_map(weight: Tensor, bias: Tensor | None, data: Tensor) -> Tensor:
     """A linear map of (rows, C, H, W): the weights change their order, not the larger data."""
     if data.dim() == 2:
-        result: Tensor = weights(data)
-        return result
+        return functional.linear(data, weight, bias)
     rows, *shape = data.shape
-    ordered = weights.weight.view(-1, *shape).permute(0, 2, 3, 1).reshape(weights.out_features, -1)
-    return functional.linear(data.permute(0, 2, 3, 1).reshape(rows, -1), ordered, weights.bias)
+    ordered = weight.view(-1, *shape).permute(0, 2, 3, 1).reshape(len(weight), -1)
+    return functional.linear(data.permute(0, 2, 3, 1).reshape(rows, -1), ordered, bias)
 
 
 def _norm(spec: LinkSpec, width: int) -> BatchNorm | None:
@@ -348,13 +348,17 @@ class SpikingNet(Unrolled):
 
     def emit(self, images: Tensor, run: Unrolling, stages: Sequence[str]) -> dict[str, Span]:
         """What every one of *stages* emits; all they depend on must be among them."""
-        emitted = {"input": _input_span(images, run)}
+        emitted = {"input": input_span(images, run)}
         for name in stages:
             emitted[name] = self.stage(name)(emitted, run, self.neuron)
         return emitted
 
+    def in_integers(self, time_steps: int) -> FloatNetwork | None:
+        """What is deployed, in whole numbers, where the network was trained in them."""
+        return None
 
-def _input_span(images: Tensor, run: Unrolling) -> Span:
+
+def input_span(images: Tensor, run: Unrolling) -> Span:
     if images.dim() == 4:
         return Span(images.contiguous(memory_format=torch.channels_last), None, static=True)
     if len(images) < run.head + run.tail:

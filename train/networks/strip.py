@@ -36,6 +36,7 @@ def strip(
 ) -> FloatNetwork:
     """The part of *net* that *output* depends on, as populations and projections.
 
+    A network that was trained with few bits comes in the whole numbers of its integers.
     *example* is a batch of uint8 images (B, C, H, W): the logits with and without heads must be
     bit-equal on it (ContractError). Raises NetworkError for a layer that has no counterpart and
     for weights that are not finite, naming the module.
@@ -49,7 +50,7 @@ def strip(
         )
     _check_layers(net)
     _check_heads_are_idle(net, example, time_steps, output)
-    return deployed(net, time_steps, output)
+    return net.in_integers(time_steps) or deployed(net, time_steps, output)
 
 
 def deployed(net: SpikingNet, time_steps: int, output: str = READOUT) -> FloatNetwork:

@@ -24,6 +24,7 @@ from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import Options as QuantizeOptions
 from tssd.calibration.quantizing.scales import Scales, choose
 from tssd.calibration.tally import Tally
+from tssd.chain.few_bits import as_trained, same_spikes
 from tssd.chain.own_data import data_of
 from tssd.chain.placing import Placed, placed_for, placing_on, told_of
 from tssd.chain.users_module import take_over_trained, trained_accuracy
@@ -54,6 +55,7 @@ from tssd.train.loop.record import tested
 from tssd.train.networks.network import SpikingNet
 from tssd.train.networks.strip import strip
 from tssd.train.networks.user_module import UserNet
+from tssd.train.quantization.network import QuantizedNet
 
 if TYPE_CHECKING:  # it brings the simulator along
     from tssd.hw_targets.optimising.optimise import Optimised
@@ -161,6 +163,10 @@ def export_run(
             proofs = (Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits"),)
         case _:
             assert_never(net)
+    if isinstance(net, QuantizedNet):
+        options = replace(options, quantize=as_trained(net, options.quantize, options.weight_bits))
+        precision = precision_of(load_chip(options.target))
+        proofs += (same_spikes(net, dataset.val.images, steps, precision),)
     deployable = deploy(stripped, material, options, on_step, proofs)
     return write(
         deployable, material, out, options, source, notes=said, force=force, on_step=on_step

@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tssd.commands.study:study",
         "Train every method with every seed and compare them in pairs.",
     ),
+    "calibrate": (
+        "tssd.commands.calibrate:command",
+        "Train a run on with few bits, as the chip computes.",
+    ),
     "export": (
         "tssd.commands.export:command",
         "Make a bundle of a trained network: fold, quantize, place.",

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from tssd import terminal
+from tssd.commands.training import followed, proof
 from tssd.commands.training_help import TrainingCommand
-from tssd.interrupts import Interrupted
-from tssd.progress import line_without_bar, noted_bar
+from tssd.errors import ConfigError
 
 
 @click.command(
@@ -26,6 +26,10 @@ from tssd.progress import line_without_bar, noted_bar
 @click.option("--reset", help="soft or hard.")
 @click.option("--student-steps", type=int, help="T_s, the steps of one inference.")
 @click.option("--teacher-steps", type=int, help="T_t, the steps of the teacher.")
+@click.option(
+    "--bits", help="Of the weights, as the chip computes: 2 to 8, ternary, binary; 4,conv1=8."
+)
+@click.option("--target", help="The chip that the bits are for: loihi2, or a TOML file.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option below.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder.")
@@ -50,14 +54,14 @@ def train(
     download: bool,
     resume: bool,
     start_from: Path | None,
+    target: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Train a spiking network with temporal-spatial self-distillation."""
     from tssd.chain.own_data import OWN, data_of, is_own
     from tssd.train.config import configure, parse_setting
-    from tssd.train.loop.folder import CONFIG, MANIFEST, check_folder
-    from tssd.train.loop.loop import train as train_run
+    from tssd.train.loop.folder import CONFIG, check_folder
     from tssd.train.networks import distributed
     from tssd.train.networks.user_module import check_named
 
@@ -71,42 +75,46 @@ def train(
         changes["dataset"] = OWN
     config = configure(changes.get("dataset"), path, changes)
     check_named(config.model, changes.get("model"), str(path))
+    config = _for_chip(config, target, resume)
     dataset = data_of(config, data, download)
-    batches = len(dataset.train.first(config.train_limit)) // config.batch_size
     if ":" in config.model:
         _check_users_module(config, dataset)
-    with noted_bar("training", config.epochs * batches) as bar:
-
-        def show(epoch: int, batch: int, means: dict[str, float]) -> None:
-            note = f"epoch {epoch + 1}/{config.epochs} loss {means['loss']:.3f}"
-            note += f" train {means['train_accuracy']:.1f} %"
-            bar(epoch * batches + batch, note)
-            if batch == batches:
-                line_without_bar(note)
-
-        try:
-            outcome = train_run(
-                config, dataset, out, resume=resume, start_from=start_from, progress=show
-            )
-        except Interrupted as stop:
-            module = f" --model {config.model}" if ":" in config.model else ""
-            if stop.note and not (out / MANIFEST).exists():
-                stop.note += f"; go on with: tssd train --resume{module} --out {out}"
-            raise
+    module = f" --model {config.model}" if ":" in config.model else ""
+    again = f"tssd train --resume{module} --out {out}"
+    outcome = followed(config, dataset, out, resume=resume, start_from=start_from, again=again)
     if distributed.rank() > 0:
         return
+    found = proof(outcome, config, dataset)
     if as_json:
-        click.echo(json.dumps({"out": str(out), **outcome.accuracy}))
+        proved = {} if found is None else {"contracts": [vars(found)]}
+        click.echo(json.dumps({"out": str(out), **outcome.accuracy, **proved}))
         return
     accuracy = outcome.accuracy
     terminal.say(
         f"{config.model} on {config.dataset}: test {accuracy['test']:.2f} % at T = "
         f"{config.student_steps} (validation {accuracy['val']:.2f} %); run folder {out}"
     )
+    if found is not None:
+        terminal.say(f"{found.name}: {found.found}")
     own = ["--model", config.model] if ":" in config.model else []
     where = ["--data", data] if data is not None else []
     name = out.resolve().name
     terminal.say_next("tssd", "export", out, *own, *where, "--out", f"build/{name}")
+
+
+def _for_chip(config: Any, target: str | None, resume: bool) -> Any:
+    """*config* with the ranges of the chip that its bits are for; a resumed run has its own."""
+    from tssd.chain.few_bits import for_chip
+
+    if target is not None and not config.bits:
+        raise ConfigError(
+            f"--target {target}",
+            found="a training in float, which no chip takes part in",
+            allowed="--target with --bits",
+        )
+    if not config.bits or (resume and target is None):
+        return config
+    return for_chip(config, target or "loihi2")
 
 
 def _check_users_module(config: Any, dataset: Any) -> None:
