@@ -4,11 +4,7 @@ On the CPU numba kernels work on the tensors' memory; elsewhere the plain recurr
 ``tssd.train.networks.neuron`` runs. Both give the same spikes, and gradients equal to rounding.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +12,6 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from tssd.arrays import Array
 from tssd.train.config import Surrogate
 from tssd.train.networks.distributed import all_sum, summed, world
 from tssd.train.networks.lif_kernels import (
@@ -28,6 +23,7 @@ from tssd.train.networks.lif_kernels import (
     pool_forward,
 )
 from tssd.train.networks.neuron import NeuronModel, lif_sequence
+from tssd.train.networks.rows import dense, empty, pooled_sides, scalar, share_batch, steps_view
 
 BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
 CODES = {surrogate: code for code, surrogate in enumerate(Surrogate)}  # of lif_kernels
@@ -214,18 +210,11 @@ class FusedLayer(torch.autograd.Function):
         model: NeuronModel,
         pool: int,
     ) -> tuple[Tensor, Tensor]:
-        x, trailing = dense(x), x.shape[1:]
+        x = dense(x)
         gain = statistics.scale if weight is None else weight.detach() * statistics.scale
         shift = -statistics.mean * gain if bias is None else bias - statistics.mean * gain
-        membrane = empty(x, batch, trailing)
-        membrane.zero_() if start is None else membrane.copy_(start)
-        rectangular = model.surrogate is Surrogate.RECTANGULAR
-        ctx.compact = rectangular and model.detach_reset and decay is None
         ctx.decay = model.decay if decay is None else float(decay)
-        rows = steps * batch if any(ctx.needs_input_grad) else 0
-        kept = empty(x, rows, trailing, torch.int8 if ctx.compact else None)
-        pooled = (trailing[0], *(n // pool for n in trailing[1:]))
-        spikes = empty(x, steps * batch, pooled)
+        membrane, kept, spikes = take_room(ctx, x, start, decay, steps, batch, model, pool)
         kind = scalar(x)
         share_batch(
             lif_forward,
@@ -243,15 +232,10 @@ class FusedLayer(torch.autograd.Function):
             steps_view(kept, batch),
             steps_view(spikes, batch),
         )
-        first = None
-        if decay is not None and decay.requires_grad:
-            first = torch.zeros_like(membrane) if start is None else dense(start)
-        held = (x if weight is not None else None, gain, first)
-        ctx.save_for_backward(kept, *held)
+        ctx.save_for_backward(
+            kept, x if weight is not None else None, gain, first_membrane(x, start, decay, batch)
+        )
         ctx.statistics, ctx.from_batch = statistics, from_batch
-        ctx.model, ctx.pool, ctx.batch, ctx.rows = model, pool, batch, x.shape[0]
-        ctx.at_rest = start is None
-        ctx.set_materialize_grads(False)
         return spikes, membrane
 
     @staticmethod
@@ -261,8 +245,7 @@ class FusedLayer(torch.autograd.Function):
         trailing = kept.shape[1:]
         spike_gradient, last_gradient = gradients
         if spike_gradient is None:
-            pooled = (trailing[0], *(n // pool for n in trailing[1:]))
-            spike_gradient = empty(gain, kept.shape[0], pooled).zero_()
+            spike_gradient = empty(gain, kept.shape[0], pooled_sides(trailing, pool)).zero_()
         carry = empty(gain, batch, trailing)
         carry.zero_() if last_gradient is None else carry.copy_(last_gradient)
         gradient = empty(gain, ctx.rows, trailing)
@@ -300,6 +283,39 @@ class FusedLayer(torch.autograd.Function):
         return gradient, to_weight, to_bias, to_start, to_decay, *[None] * 6
 
 
+def take_room(
+    ctx: Any,
+    x: Tensor,
+    start: Tensor | None,
+    decay: Tensor | None,
+    steps: int,
+    batch: int,
+    model: NeuronModel,
+    pool: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Membranes at their start, and room for what the backward pass needs and for the spikes; *ctx*
+    is told what ``FusedLayer.backward`` asks of any forward pass."""
+    trailing, rectangular = x.shape[1:], model.surrogate is Surrogate.RECTANGULAR
+    ctx.compact = rectangular and model.detach_reset and decay is None
+    ctx.model, ctx.pool, ctx.batch, ctx.rows = model, pool, batch, x.shape[0]
+    ctx.at_rest = start is None
+    ctx.set_materialize_grads(False)
+    membrane = empty(x, batch, trailing)
+    membrane.zero_() if start is None else membrane.copy_(start)
+    rows = steps * batch if any(ctx.needs_input_grad) else 0
+    kept = empty(x, rows, trailing, torch.int8 if ctx.compact else None)
+    return membrane, kept, empty(x, steps * batch, pooled_sides(trailing, pool))
+
+
+def first_membrane(
+    x: Tensor, start: Tensor | None, decay: Tensor | None, batch: int
+) -> Tensor | None:
+    """The membranes before the first step, where the gradient of a learned leak needs them."""
+    if decay is None or not decay.requires_grad:
+        return None
+    return empty(x, batch, x.shape[1:]).zero_() if start is None else dense(start)
+
+
 def _through_norm(
     ctx: Any, gradient: Tensor, x: Tensor, gain: Tensor, sums: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -335,7 +351,7 @@ class AveragePooling(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, pool: int) -> Tensor:
         ctx.pool, ctx.trailing, rows = pool, x.shape[1:], x.shape[0]
-        result = empty(x, rows, (x.shape[1], x.shape[2] // pool, x.shape[3] // pool))
+        result = empty(x, rows, pooled_sides(x.shape[1:], pool))
         views = steps_view(dense(x), rows), x.shape[1], pool, steps_view(result, rows)
         share_batch(pool_forward, rows, *views)
         return result
@@ -348,46 +364,3 @@ class AveragePooling(torch.autograd.Function):
         views = pooled, ctx.trailing[0], ctx.pool, steps_view(result, rows)
         share_batch(pool_backward, rows, *views)
         return result, None
-
-
-def dense(tensor: Tensor) -> Tensor:
-    """*tensor* with channels last in memory (an image) or contiguous (a vector)."""
-    if tensor.dim() == 4:
-        return tensor.contiguous(memory_format=torch.channels_last)
-    return tensor.contiguous()
-
-
-def empty(
-    like: Tensor, rows: int, trailing: tuple[int, ...], dtype: torch.dtype | None = None
-) -> Tensor:
-    form = torch.channels_last if len(trailing) == 3 else torch.contiguous_format
-    return torch.empty((rows, *trailing), dtype=dtype or like.dtype, memory_format=form)
-
-
-def steps_view(tensor: Tensor, batch: int) -> Array:
-    """The memory of *tensor* as (T, B, H, W * C)."""
-    data = tensor.detach()
-    rows, channels, height, width = (*data.shape, 1, 1)[:4]
-    last = data.permute(0, 2, 3, 1) if data.dim() == 4 else data
-    return last.reshape(rows // batch, batch, height, width * channels).numpy()
-
-
-def scalar(tensor: Tensor) -> Any:
-    return tensor.detach().new_empty(0).numpy().dtype.type
-
-
-def share_batch(kernel: Callable[..., None], batch: int, *arguments: Any) -> None:
-    """Run *kernel* on the samples 0..batch, split over as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), batch)
-    if threads == 1:
-        kernel(0, batch, *arguments)
-        return
-    cuts = [batch * i // threads for i in range(threads + 1)]
-    calls = [_pool().submit(kernel, *cut, *arguments) for cut in pairwise(cuts)]
-    for call in calls:
-        call.result()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="lif")

@@ -15,17 +15,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from tssd.train.config import Surrogate
-from tssd.train.networks.fused import (
-    FusedLayer,
-    Statistics,
-    dense,
-    empty,
-    scalar,
-    share_batch,
-    steps_view,
-)
+from tssd.train.networks.fused import FusedLayer, Statistics, first_membrane, take_room
 from tssd.train.networks.neuron import NeuronModel, reset_membrane, spike
+from tssd.train.networks.rows import dense, scalar, share_batch, steps_view
 from tssd.train.quantization.kernels import LIMIT, integer_forward
 
 DECAY_ONE = 4096
@@ -107,23 +99,18 @@ class FusedIntegers(torch.autograd.Function):
         pool: int,
         integers: NeuronIntegers,
     ) -> tuple[Tensor, Tensor]:
-        x, trailing = dense(x), x.shape[1:]
+        x = dense(x)
         gain = statistics.scale if weight is None else weight.detach() * statistics.scale
-        membrane = empty(x, batch, trailing)
-        membrane.zero_() if start is None else membrane.copy_(start)
-        rectangular = model.surrogate is Surrogate.RECTANGULAR
-        ctx.compact = rectangular and model.detach_reset and decay is None
+        many, vth, offset, unit = integers.like(x)
         ctx.decay = integers.keep
-        rows = steps * batch if any(ctx.needs_input_grad) else 0
-        kept = empty(x, rows, trailing, torch.int8 if ctx.compact else None)
-        pooled = (trailing[0], *(n // pool for n in trailing[1:]))
-        spikes = empty(x, steps * batch, pooled)
+        ctx.unit = unit.view(-1, *[1] * (x.dim() - 2))
+        membrane, kept, spikes = take_room(ctx, x, start, decay, steps, batch, model, pool)
         kind = scalar(x)
         share_batch(
             integer_forward,
             batch,
             steps_view(x, batch),
-            *(value.numpy() for value in integers.like(x)),
+            *(value.numpy() for value in (many, vth, offset, unit)),
             steps_view(membrane, batch)[0],
             integers.keep,
             kind(model.threshold),
@@ -134,16 +121,10 @@ class FusedIntegers(torch.autograd.Function):
             steps_view(kept, batch),
             steps_view(spikes, batch),
         )
-        first = None
-        if decay is not None and decay.requires_grad:
-            first = torch.zeros_like(membrane) if start is None else dense(start)
-            first = first / integers.like(x)[3].view(-1, *[1] * (len(trailing) - 1))
-        ctx.save_for_backward(kept, x if weight is not None else None, gain, first)
+        first = first_membrane(x, start, decay, batch)
+        felt = None if first is None else first / ctx.unit
+        ctx.save_for_backward(kept, x if weight is not None else None, gain, felt)
         ctx.statistics, ctx.from_batch = statistics, from_batch
-        ctx.model, ctx.pool, ctx.batch, ctx.rows = model, pool, batch, x.shape[0]
-        ctx.at_rest = start is None
-        ctx.unit = integers.like(x)[3].view(-1, *[1] * (len(trailing) - 1))
-        ctx.set_materialize_grads(False)
         return spikes, membrane
 
     @staticmethod

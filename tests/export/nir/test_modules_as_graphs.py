@@ -9,6 +9,7 @@ import snntorch as snn
 import torch
 from recorded_graphs import graph_of, recorded
 from snntorch_nets import NETS, REFUSED, Explicit, Net
+from snntorch_nets import prepared as in_inference
 from torch import Tensor, nn
 
 from tssd.arrays import FloatArray
@@ -24,19 +25,12 @@ STEPS, BATCH, TIME = 100, 2, 8
 
 
 def prepared(net: Net) -> nn.Module:
-    """In inference mode, with weights strong enough to fire and trained-looking statistics."""
-    torch.manual_seed(0)
-    module = net.build().eval()
-    for name, parameter in module.named_parameters():
-        if name.endswith("weight"):
-            parameter.data *= 3
+    """As the matrix prepares it, in float64."""
+    module: nn.Module = in_inference(net)
     layers: list[Any] = list(module.modules())
     for layer in layers:
         if isinstance(layer, snn.SpikingNeuron):  # the shipped surrogates answer in float32
             layer.spike_grad = lambda u: (u > 0).to(u.dtype)
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.running_mean = torch.randn_like(layer.weight) * 0.1
-            layer.running_var = torch.rand_like(layer.weight) + 0.5
     return module.double()
 
 
