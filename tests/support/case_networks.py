@@ -103,9 +103,13 @@ def of_two_steps_ago(net: Any, x: Tensor) -> Any:
     return net.out(net.past[max(0, net.t - 2)])
 
 
+def halved(layer: nn.Module, given: Any, y: Any) -> Any:
+    return 0.5 * y
+
+
 def hooked() -> nn.Module:
     net = small(plain)()
-    net.get_submodule("fc").register_forward_hook(lambda layer, given, y: torch.mul(y, 0.5))
+    net.get_submodule("fc").register_forward_hook(halved)
     return net
 
 
