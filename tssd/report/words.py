@@ -274,7 +274,7 @@ def energy_trust(report: Report) -> str:
             f" {percent(trust.worst_error, 0)}; 90 % of such runs are promised within a factor"
             f" {trust.factor:.1f} (held: {percent(trust.coverage or 0.0, 0)})"
         )
-    told = f"; {PRICE_WORDS[trust.dominant]} weigh most"
+    told = f"; what weighs most: {PRICE_WORDS[trust.dominant]}"
     unknown = [PRICE_WORDS[name] for name in trust.not_told]
     return f"{fitted}; {quality}{told}" + (
         f"; no run tells {' or '.join(unknown)}." if unknown else "."
