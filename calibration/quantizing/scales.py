@@ -7,6 +7,7 @@ that may pay (``entering``): the one whose layers differ least from the float ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import assert_never
 
 import numpy as np
@@ -39,10 +40,11 @@ from tssd.train.handover.float_network import (
 )
 from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, presented
 
-WORTH = 0.5  # a constant channel costs events and synapses: it must halve the error
+WORTH = 0.5  # what costs more than bits (events of a constant channel, a .net) halves the error
 
 __all__ = [
     "BiasRoute",
+    "Exponents",
     "GivenIntegers",
     "Granularity",
     "Options",
@@ -53,21 +55,32 @@ __all__ = [
 ]
 
 
+class Exponents(StrEnum):
+    """When weights of dense layers that would lose bits are finer, behind a negative weight
+    exponent that a .net cannot say.
+
+    ALWAYS: where a layer would lose bits. WORTH: only in a network where that halves some layer's
+    error. NEVER: only in a layer that would lose all.
+    """
+
+    ALWAYS = "always"
+    WORTH = "worth"
+    NEVER = "never"
+
+
 @dataclass(frozen=True)
 class Options:
     """Choices of quantization; the defaults are ours, measured in docs/quantization.md.
 
-    ``input_coding`` None: as the samples are (see ``entering``). ``finer_weights``: a dense layer
-    whose weights would lose bits has a negative weight exponent, which a .net cannot say; without,
-    only one that would lose all. ``given``: the network is in whole numbers already; nothing else
-    acts then.
+    ``input_coding`` None: as the samples are (see ``entering``). ``given``: the network is in whole
+    numbers already; nothing else acts then.
     """
 
     input_coding: InputCoding | None = None
     bias_route: BiasRoute = BiasRoute.AUTO
     search: Search = Search.OUTPUT
     granularity: Granularity = Granularity.LAYER
-    finer_weights: bool = True
+    exponents: Exponents = Exponents.ALWAYS
     given: GivenIntegers | None = None
 
 
@@ -91,6 +104,15 @@ class Scales:
     def constant_channel(self) -> bool:
         return any(layer.form.constant for layer in self.layers.values())
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing takes bits from any layer's weights."""
+        return not any(self.limits.values())
+
+    def score(self, layer: str) -> float:
+        """The least of a layer's trials: how far its output is from float."""
+        return min(trial.score for trial in self.trials[layer])
+
 
 @dataclass(frozen=True, eq=False)
 class _Setting:
@@ -103,6 +125,9 @@ class _Setting:
     images: ImageArray
     sent: Mapping[str, Tensor]
     wanted: Mapping[str, Tensor]
+
+    def with_exponents(self, exponents: Exponents) -> "_Setting":
+        return replace(self, options=replace(self.options, exponents=exponents))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +161,34 @@ def choose(
         return _given(network, observation.images, precision, options.given)
     with torch.inference_mode():
         setting = _setting(network, observation.images, precision, options)
-        fed = _fed_by_input(network)
-        entry, first = _way_in(setting, fed)
-        behind = [p for p in _stateful(network) if p not in fed]
-        rest = _fit(setting, behind, entry)
+        match options.exponents:
+            case Exponents.ALWAYS | Exponents.NEVER:
+                return _searched(setting)
+            case Exponents.WORTH:
+                return _sparing(setting)
+            case _:
+                assert_never(options.exponents)
+
+
+def _sparing(setting: _Setting) -> Scales:
+    """Without exponents, unless they halve some layer's error; a search that compares no outputs
+    takes them where a layer would lose bits."""
+    plain = _searched(setting.with_exponents(Exponents.NEVER))
+    if plain.whole:
+        return plain
+    finer = _searched(setting.with_exponents(Exponents.ALWAYS))
+    halved = any(finer.score(name) < WORTH * plain.score(name) for name in plain.trials)
+    return finer if halved or not setting.options.search.compares else plain
+
+
+def _searched(setting: _Setting) -> Scales:
+    network = setting.network
+    fed = _fed_by_input(network)
+    entry, first = _way_in(setting, fed)
+    behind = [p for p in _stateful(network) if p not in fed]
+    rest = _fit(setting, behind, entry)
     return Scales(
-        precision,
+        setting.precision,
         entry.coding,
         entry.input_max,
         {**first.layers, **rest.layers},
@@ -272,7 +319,8 @@ def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> Scal
         return replace(plain, form=replace(plain.form, constant=entry.input_max))
     if fed and _overflows(plain) and entry.bias_exp is not None:
         return replace(plain, form=replace(plain.form, bias_exp=entry.bias_exp))
-    return plain.refined() if setting.options.finer_weights or not plain.possible else plain
+    sparing = setting.options.exponents is Exponents.NEVER
+    return plain if sparing and plain.possible else plain.refined()
 
 
 def _overflows(layer: ScaledLayer) -> bool:

@@ -130,7 +130,7 @@ def exponents_go_into_weights(network: IntNetwork) -> Findings:
                 projection,
                 f"weight exponent {projection.weight_exp}",
                 ">= 0: netx cannot shift a sum right",
-                "quantize with weight exponents of 0",
+                "export or import the network again with --for-netx, which takes no exponents",
             )
 
 

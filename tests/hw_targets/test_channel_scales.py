@@ -14,7 +14,7 @@ from tssd.calibration.quantizing.channels import Granularity
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import quantize
-from tssd.calibration.quantizing.scales import Options
+from tssd.calibration.quantizing.scales import Exponents, Options
 from tssd.calibration.simulate import layerwise, pipelined
 from tssd.contracts import require
 from tssd.export.netx.rules import check_netx
@@ -57,6 +57,6 @@ def test_every_engine_and_file_holds_a_scale_per_channel(
 
 def test_lava_s_exchange_file_holds_thresholds_per_channel() -> None:
     network = NETWORKS["chain"]
-    options = replace(Options(granularity=Granularity.CHANNEL), finer_weights=False)
+    options = replace(Options(granularity=Granularity.CHANNEL), exponents=Exponents.NEVER)
     seen = observe(network, images(network, 8))
     assert check_netx(quantize(network, Precision(), seen, options)) == []

@@ -25,6 +25,7 @@ from tssd.calibration.quantizing.scales import Options as QuantizeOptions
 from tssd.calibration.quantizing.scales import Scales, choose
 from tssd.calibration.tally import Tally
 from tssd.chain.few_bits import as_trained, same_spikes
+from tssd.chain.for_netx import check_for_netx, exponents_note, exponents_of
 from tssd.chain.own_data import data_of
 from tssd.chain.placing import Placed, placed_for, placing_on, told_of
 from tssd.chain.users_module import take_over_trained, trained_accuracy
@@ -71,6 +72,7 @@ class ExportOptions:
     """Choices of one export. ``tolerance_points``: how many points of accuracy the integers may
     cost on ``check_samples`` validation samples; calibration samples come from the training split.
     ``input_coding`` None: as samples and chip allow. ``weight_bits`` None: the chip's.
+    ``for_netx``: only what a .net can say.
     """
 
     target: str = "loihi2"
@@ -87,6 +89,7 @@ class ExportOptions:
     nir_mode: str = NirMode.COMPATIBLE
     onnx: str = "integer"  # "float": the float network's graphs too
     quantize: QuantizeOptions = QuantizeOptions()
+    for_netx: bool = False
     command: str | None = None  # that made these choices, for the report
 
     def __post_init__(self) -> None:
@@ -189,7 +192,11 @@ def deploy(
     folding = agreement.compare_folded(stripped, folded, material.checked, device=options.device)
     contracts += folding.contracts(material.labels)
     on_step("calibrate and quantize")
+    exponents = exponents_of(folded, choices, options.for_netx)
+    choices = replace(choices, exponents=exponents)
     network, scales = _integers(folded, material, precision, choices)
+    if options.for_netx:
+        check_for_netx(network)
     enter = encoder(network, lambda: folded)
     counted = _counted(network, material.checked, enter, options)
     contracts += (accuracy_contract(folding, counted, material, options),)
@@ -197,7 +204,7 @@ def deploy(
     on_step(placing_on(options.target, options.optimise))
     placement, placed = _place(network, chip, material.calibration, enter, options)
     told, weights = (
-        notes(network, scales, folding.events, counted),
+        (*notes(network, scales, folding.events, counted), *exponents_note(network)),
         weight_table(network, scales),
     )
     return Deployable(stripped, network, enter, placement, contracts, told, weights, placed)
@@ -216,19 +223,11 @@ def quantizing(chip: ChipSpec, options: ExportOptions) -> QuantizeOptions:
     return replace(options.quantize, input_coding=coding or options.quantize.input_coding)
 
 
-def sparing_exponents(folded: FloatNetwork, options: QuantizeOptions) -> QuantizeOptions:
-    """*options*, with exponents that a .net cannot say only where there can be none anyway."""
-    firing = [p for p in folded.populations if p.kind.fires]
-    hard = all(p.reset.zeroes for p in firing)
-    return replace(options, finer_weights=options.finer_weights and not hard)
-
-
 def _integers(
     folded: FloatNetwork, material: Material, precision: Precision, options: QuantizeOptions
 ) -> tuple[IntNetwork, Scales]:
     """The integer network; with input as bias, the one behind the first layer."""
     observation = observe(folded, material.calibration)
-    options = sparing_exponents(folded, options)
     asked = options.input_coding
     if asked is not None and asked.as_bias:
         _, behind, scales = quantize_behind_front_end(folded, precision, observation, options)

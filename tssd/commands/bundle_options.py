@@ -176,6 +176,11 @@ def quantizing(command: Command) -> Command:
             show_default=True,
             help="Points of accuracy that the integers may cost.",
         ),
+        click.option(
+            "--for-netx",
+            is_flag=True,
+            help="Only what a .net of lava-dl's netx can say, also where weights lose bits by it.",
+        ),
         click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
         nir_mode,
         click.option(

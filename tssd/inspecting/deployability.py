@@ -6,7 +6,7 @@ That settles shapes, cores, memory, loops and biases; how well it computes takes
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -115,7 +115,8 @@ def _silently_quantized(folded: FloatNetwork | str, chip: ChipSpec) -> IntNetwor
     from tssd.calibration.quantizing.observe import observe
     from tssd.calibration.quantizing.quantize import quantize
     from tssd.calibration.quantizing.scales import Options, Search
-    from tssd.chain.pipeline import ExportOptions, quantizing, sparing_exponents
+    from tssd.chain.for_netx import exponents_of
+    from tssd.chain.pipeline import ExportOptions, quantizing
     from tssd.hw_targets.chip.widths import precision_of
 
     if isinstance(folded, str):
@@ -125,7 +126,8 @@ def _silently_quantized(folded: FloatNetwork | str, chip: ChipSpec) -> IntNetwor
         aligned = align(folded, precision.delay_max)
         silent = np.zeros((1, *aligned.populations[0].shape), np.uint8)
         choices = ExportOptions(quantize=Options(search=Search.MAX_ABS))
-        options = sparing_exponents(aligned, quantizing(chip, choices))
+        options = quantizing(chip, choices)
+        options = replace(options, exponents=exponents_of(aligned, options, for_netx=False))
         return quantize(aligned, precision, observe(aligned, silent), options)
     except TssdError as error:
         return str(error)

@@ -11,13 +11,13 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.precision import LOIHI
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply
-from tssd.calibration.quantizing.scales import BiasRoute, Options, Scales, choose
+from tssd.calibration.quantizing.scales import BiasRoute, Exponents, Options, Scales, choose
 from tssd.calibration.simulate import reference
 from tssd.calibration.tally import tally
 from tssd.train.handover.float_network import FloatNetwork, Reset
 from tssd.train.handover.float_run import run
 
-NARROW = Options(bias_route=BiasRoute.SCALE, finer_weights=False)
+NARROW = Options(bias_route=BiasRoute.SCALE, exponents=Exponents.NEVER)
 
 
 def told(network: FloatNetwork, options: Options) -> tuple[IntNetwork, Scales, tuple[str, ...]]:

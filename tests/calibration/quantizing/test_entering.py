@@ -1,5 +1,7 @@
 """What enters, and the bits that a first layer keeps behind it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dense_nets import HIDDEN, STEPS, events, grey, mlp
@@ -14,7 +16,7 @@ from tssd.calibration.quantizing.entering import BiasRoute, Entry, coding_of, en
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply, check_integers
-from tssd.calibration.quantizing.scales import Options, Scales, choose
+from tssd.calibration.quantizing.scales import Exponents, Options, Scales, Search, choose
 from tssd.calibration.simulate import reference
 from tssd.calibration.tally import tally
 from tssd.errors import DataError, NetworkError
@@ -105,8 +107,8 @@ def test_every_engine_shifts_a_dense_sum_as_the_definition_does() -> None:
 
 def test_without_exponents_fewer_levels_are_taken_where_they_are_nearer_to_float() -> None:
     network, shown = mlp(Reset.HARD), grey(16)
-    few, _ = integers(network, shown, Options(finer_weights=False))
-    all_levels = Options(finer_weights=False, bias_route=BiasRoute.SCALE)
+    few, _ = integers(network, shown, Options(exponents=Exponents.NEVER))
+    all_levels = Options(exponents=Exponents.NEVER, bias_route=BiasRoute.SCALE)
     whole, scales = integers(network, shown, all_levels)
     assert few.input_max < 255 == whole.input_max
     assert all(j.weight_exp == 0 for j in (*few.projections, *whole.projections))
@@ -116,10 +118,35 @@ def test_without_exponents_fewer_levels_are_taken_where_they_are_nearer_to_float
     assert abs(ratio(network, few, unseen) - 1) < abs(ratio(network, whole, unseen) - 1)
 
 
+@pytest.mark.parametrize("search", list(Search))
+def test_exponents_that_cost_a_net_are_taken_where_they_halve_the_error(search: Search) -> None:
+    network, shown = mlp(Reset.HARD), grey(16)
+    worth, scales = integers(network, shown, Options(exponents=Exponents.WORTH, search=search))
+    _, without = integers(network, shown, Options(exponents=Exponents.NEVER, search=search))
+    assert worth.projections[0].weight_exp < 0
+    assert kept(worth)[0].bits >= 7
+    if search.compares:
+        assert scales.score("hidden") < 0.5 * without.score("hidden")
+
+
+def test_exponents_that_cost_a_net_and_gain_little_are_left_out() -> None:
+    """Events leave the weights whole but for a bias a little beyond its mantissa."""
+    network, shown = mlp(Reset.HARD, bias=0.03), events(8)
+    hidden = network.populations[1]
+    scale = LOIHI.weight_max / np.abs(network.projections[0].weight).max()
+    bias = hidden.bias * (1.1 * LOIHI.bias_mant_max / scale / np.abs(hidden.bias).max())
+    populations = (network.populations[0], replace(hidden, bias=bias), network.populations[2])
+    heavy = replace(network, populations=populations)
+    always, _ = integers(heavy, shown, Options(exponents=Exponents.ALWAYS))
+    worth, scales = integers(heavy, shown, Options(exponents=Exponents.WORTH))
+    assert scales.limits["hidden"] == "the bias"
+    assert (always.projections[0].weight_exp, worth.projections[0].weight_exp) == (-1, 0)
+
+
 def test_weights_that_are_small_beside_the_threshold_keep_their_bits_too() -> None:
     """At the largest threshold their scale would round them all to zero."""
     tiny = mlp(Reset.HARD, weight=0.02, bias=0.045)
-    quantized, _ = integers(tiny, grey(8), Options(finer_weights=False))
+    quantized, _ = integers(tiny, grey(8), Options(exponents=Exponents.NEVER))
     assert quantized.projections[0].weight_exp < 0
     assert kept(quantized)[0].bits > 5
     none = mlp(Reset.HARD, weight=1e-7)
