@@ -30,6 +30,7 @@ from tssd.export.nir.graphs.profiles import Answers, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.to_float import to_float
 from tssd.hw_targets.gpu.engine import count
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
@@ -40,7 +41,7 @@ from tssd.train.handover.float_network import (
     ProjectionKind,
     Reset,
 )
-from tssd.train.handover.float_run import ImageArray, run
+from tssd.train.handover.float_run import run
 
 GRAPHS = Path(__file__).resolve().parents[1] / "tests" / "golden" / "nir"
 BITS_GOAL, BRAILLE_GOAL_PERCENT, CIFAR_GOAL_POINTS = 7, 2.0, 2.0

@@ -25,8 +25,9 @@ from tssd.calibration.quantizing.scales import BiasRoute, Options, Search, choos
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.gpu.engine import count
 from tssd.train.data.data_sets import Split, load
+from tssd.train.handover.float_activity import FloatActivity
 from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Reset
-from tssd.train.handover.float_run import FloatActivity, run
+from tssd.train.handover.float_run import run
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.networks.strip import strip
 

@@ -17,7 +17,9 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, NetworkError
-from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, over_steps
+from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, over_steps
+
+Encoder = Callable[[ImageArray], IntArray]  # uint8 images or frames -> inputs (T, B, *shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tssd.errors import TargetError
+from tssd.optional import install_line
 
 if TYPE_CHECKING:
     from tssd.calibration.int_network import Activity, IntNetwork, Runner
@@ -95,7 +96,7 @@ def look(engine: Engine) -> Presence:
     """Whether *engine* can run here; its modules are found, not imported."""
     missing = missing_modules(engine.needs)
     if missing:
-        fix = engine.install or f"pip install {missing[0]}"
+        fix = engine.install or install_line(missing[0])
         return Presence("missing", f"no {', '.join(missing)}", fix)
     versions = ", ".join(f"{need} {version(need) or '(version unknown)'}" for need in engine.needs)
     if engine.presence is None:

@@ -59,7 +59,7 @@ ROOMS = {
 MOST_ENTRIES = 14  # of a folder, its own __init__ not counted
 GROUND_FLOOR = {
     *("arrays", "errors", "config", "contracts", "atomic", "compiling", "interrupts", "typed"),
-    "guard",
+    *("guard", "optional"),
     "__version__",
 }
 

@@ -6,6 +6,7 @@ Read the rooms in this order; each imports only those above it.
 ``handover/``  FloatNetwork, the value that leaves this stage, and its reference run
 ``recording/`` a user's snnTorch module, read from what it does and compared with its network
 ``config``     everything a training run depends on
+``named``      code that a user names, imported only where it is trusted
 ``networks/``  SpikingNet with its heads, its kernels, a user's module, stripping
 ``quantization/``  training with few bits, in the integers that are deployed
 ``losses/``    self-distillation and penalties, pure functions of tensors

@@ -14,6 +14,7 @@ from tssd import __version__
 from tssd.commands.group import LazyGroup
 from tssd.errors import TssdError
 from tssd.interrupts import Interrupted, handled
+from tssd.optional import not_installed
 
 BAD_INPUT, FAULT = 2, 70  # 70: EX_SOFTWARE of sysexits.h
 NOTHING_KEPT = "what was not whole is not kept"
@@ -68,6 +69,8 @@ def _run(arguments: list[str] | None) -> int:
         return _told(f"error: {of_the_system(error)}", BAD_INPUT)
     except MemoryError as error:
         return _told(f"error: {out_of_memory(error)}", BAD_INPUT)
+    except ModuleNotFoundError as error:
+        return _told(f"error: {not_installed(error)}", BAD_INPUT)
     except RecursionError:
         found = TssdError("the input", found="something nested too deep to be read")
         return _told(f"error: {found}", BAD_INPUT)
@@ -115,6 +118,8 @@ class faults_are_ours:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
+        if isinstance(error, ModuleNotFoundError) and not_installed(error):
+            return
         if isinstance(error, Exception) and not isinstance(error, EXPECTED):
             traceback.print_exception(error)
             click.echo("this is a fault of tssd, not of your input: please report it", err=True)

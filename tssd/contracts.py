@@ -6,6 +6,7 @@ from typing import Literal
 
 from tssd.errors import ContractError
 
+FOLDED_SLOTS = "folded: spike slots that agree"  # the contract of folding
 OWN_MODULE = "your snnTorch module"  # how the rows of contract 0 begin
 Status = Literal["pass", "fail", "not run"]
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import FloatArray, FloatNetwork
-from tssd.train.handover.float_run import ImageArray, run
+from tssd.train.handover.float_run import run
 
 
 def rounding_note(

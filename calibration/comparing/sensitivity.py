@@ -11,13 +11,14 @@ from tssd.calibration.int_network import IntNetwork, Projection
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.calibration.layer import unscaled_amounts
 from tssd.train.handover.fields import amounts_of
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.handover.float_run import ImageArray, run
+from tssd.train.handover.float_run import run
 
 
 def dequantize(network: FloatNetwork, integers: IntNetwork, names: Collection[str]) -> FloatNetwork:

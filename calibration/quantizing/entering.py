@@ -11,8 +11,8 @@ from enum import StrEnum
 from tssd.calibration.encode import is_still, two_valued
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.precision import Precision
+from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray
 from tssd.train.handover.float_network import FloatNetwork, FloatProjection
-from tssd.train.handover.float_run import PIXEL_MAX, ImageArray
 from tssd.train.handover.geometry import axes
 
 INPUT_LEVELS = (255, 127, 63, 31, 15, 7)  # largest payloads that are tried

@@ -8,15 +8,12 @@ largest current of the calibration images just fit the mantissa; a larger one of
 held at the limit (such a neuron fires in every step either way).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from tssd.calibration.encode import encode
 from tssd.calibration.int_network import InputCoding, IntNetwork, constant
 from tssd.calibration.integer import UNIT, IntArray
 from tssd.calibration.layer import nearest, scaled_amounts
@@ -26,15 +23,13 @@ from tssd.calibration.quantizing.quantize import apply, check_integers
 from tssd.calibration.quantizing.scales import Options, Scales, choose
 from tssd.errors import NetworkError
 from tssd.train.handover.fields import amounts_of
+from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, check_images, presented
 from tssd.train.handover.float_layers import bias_current, project
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
 )
-from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, check_images, presented
-
-Encoder = Callable[[ImageArray], IntArray]  # uint8 images or frames -> inputs (T, B, *shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +98,11 @@ def quantize_behind_front_end(
     return front, behind, replace(scales, input_coding=InputCoding.BIAS, layers=layers)
 
 
-def encoder(network: IntNetwork, folded: Callable[[], FloatNetwork]) -> Encoder:
-    """How samples enter *network*: by itself, or through the front end of the *folded* network."""
-    if not network.input_coding.as_bias:
-        return partial(encode, network)
-    whole, source = folded(), network.source
+def front_end_of(network: IntNetwork, whole: FloatNetwork) -> FrontEnd:
+    """The front end of *network*, whose input is bias, made again from the *whole* folded one."""
+    source = network.source
     target = _only_target(whole)
-    return FrontEnd(whole, target, source.scale, source.bias_exp, network.input_max).encode
+    return FrontEnd(whole, target, source.scale, source.bias_exp, network.input_max)
 
 
 def _only_target(network: FloatNetwork) -> FloatPopulation:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tssd.train.handover.float_activity import ImageArray, ValueRange
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray, ValueRange, run
+from tssd.train.handover.float_run import run
 
 
 @dataclass(frozen=True, eq=False)

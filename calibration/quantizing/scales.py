@@ -31,6 +31,7 @@ from tssd.calibration.quantizing.given import GivenIntegers, coding_of_given, gi
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
 from tssd.errors import NetworkError
+from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, presented
 from tssd.train.handover.float_layers import layers, project
 from tssd.train.handover.float_network import (
     FloatNetwork,
@@ -38,7 +39,6 @@ from tssd.train.handover.float_network import (
     FloatProjection,
     PopulationKind,
 )
-from tssd.train.handover.float_run import PIXEL_MAX, ImageArray, presented
 
 WORTH = 0.5  # what costs more than bits (events of a constant channel, a .net) halves the error
 

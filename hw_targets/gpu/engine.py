@@ -39,7 +39,7 @@ from tssd.hw_targets.gpu.layers import (
 )
 from tssd.hw_targets.gpu.proof import Bounds, bounds
 from tssd.train.handover.devices import check_device
-from tssd.train.handover.float_run import ImageArray
+from tssd.train.handover.float_activity import ImageArray
 
 BATCH = 64
 

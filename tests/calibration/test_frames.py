@@ -14,8 +14,9 @@ from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import Options, Search, choose
 from tssd.calibration.simulate import layerwise, pipelined
 from tssd.errors import DataError
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray, run
+from tssd.train.handover.float_run import run
 
 STEPS = 4
 NETWORK = align(fold(small_vgg(2, side=8, time_steps=STEPS)))

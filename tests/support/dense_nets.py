@@ -3,6 +3,7 @@
 import numpy as np
 from float_nets import lif, stateless
 
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatProjection,
@@ -10,7 +11,6 @@ from tssd.train.handover.float_network import (
     ProjectionKind,
     Reset,
 )
-from tssd.train.handover.float_run import ImageArray
 
 PIXELS, HIDDEN, CLASSES, STEPS = 784, 64, 10, 8
 

@@ -22,6 +22,7 @@ from tssd.export.bundle.folder import Bundle
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.costs.energy import price
 from tssd.hw_targets.sim.engine import run
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
@@ -31,7 +32,6 @@ from tssd.train.handover.float_network import (
     ProjectionKind,
     Reset,
 )
-from tssd.train.handover.float_run import ImageArray
 
 DIGITS = 9
 CHIPS = ("loihi2-brief", "loihi1-davies2018")  # set on no measurement that a new fit would move

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import (
     AveragePool,
     FloatArray,
@@ -13,7 +14,6 @@ from tssd.train.handover.float_network import (
     ProjectionKind,
     Reset,
 )
-from tssd.train.handover.float_run import ImageArray
 
 
 def lif(name: str, shape: tuple[int, ...], reset: Reset, decay: float = 0.5) -> FloatPopulation:

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from tssd.train.handover.float_activity import FloatActivity, ImageArray
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
     FloatProjection,
 )
-from tssd.train.handover.float_run import FloatActivity, ImageArray, run
+from tssd.train.handover.float_run import run
 from tssd.train.handover.linear import linear_map
 
 

@@ -1,6 +1,4 @@
-"""Which devices a run may name: asked before anything is computed."""
-
-import torch
+"""Which devices a run may name: asked before anything is computed; torch only of those it has."""
 
 from tssd.errors import TargetError
 
@@ -14,6 +12,8 @@ def check_device(device: str) -> None:
         raise TargetError(f"device {device!r}", found="an unknown device", allowed=", ".join(KINDS))
     if kind == "cpu":
         return
+    import torch
+
     if not torch.cuda.is_available():
         raise TargetError(
             f"device {device!r}",

@@ -23,8 +23,9 @@ from tssd import __version__, typed
 from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError, refusing
 from tssd.train.config import TrainConfig, recorded
+from tssd.train.named import check_named
 from tssd.train.networks.network import SpikingNet, Unrolled
-from tssd.train.networks.user_module import UserNet, check_named
+from tssd.train.networks.user_module import UserNet
 from tssd.train.quantization.network import build
 
 CHECKPOINT = "checkpoint.safetensors"

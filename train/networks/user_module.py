@@ -11,12 +11,8 @@ several times slower than a built-in network. The neuron's options of the config
 apply: the module has its own.
 """
 
-import importlib
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import snntorch
@@ -25,6 +21,7 @@ from torch import Tensor, nn
 
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, Foreign, NetworkError
+from tssd.train.named import import_named
 from tssd.train.networks.network import READOUT, Unrolled, Unrolling
 from tssd.train.recording.watch import authors_errors
 
@@ -44,33 +41,6 @@ class WeakHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.body(x)
         return logits
-
-
-def is_module_path(model: str) -> bool:
-    """Whether *model* names a user's function rather than a built-in network."""
-    return ":" in model
-
-
-def check_named(model: str, named: str | None, where: str) -> None:
-    """Refuse a *model* of a file whose code would run, unless the user has *named* the same."""
-    if not is_module_path(model) or named == model:
-        return
-    other = f", not {named!r}" if named else ""
-    raise ConfigError(
-        where,
-        found=f"a network of the module {model!r}, whose code would run",
-        allowed=f"with --model {model!r} on this command line{other}",
-        hint="name it only if you trust its code",
-    )
-
-
-def import_named(model: str) -> tuple[ModuleType, str]:
-    """The module of ``pkg.module:name`` and the name; the working folder is looked in too."""
-    path, _, name = model.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    return importlib.import_module(path), name
 
 
 def build_module(model: str) -> nn.Module:

@@ -1,13 +1,29 @@
-"""How samples enter the network of a bundle, whatever its coding."""
+"""How samples enter the network of a bundle, whatever its coding.
 
+Only input as bias is computed in torch, which is imported for it alone.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from tssd.calibration.encode import Encoder, encode
+from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.quantizing.fold import align, fold
-from tssd.calibration.quantizing.front_end import Encoder, encoder
 from tssd.errors import DataError
 from tssd.export.bundle.folder import Bundle
 from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.train.handover.float_file import FLOAT_FILE, read
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.input_map import InputMap, plain_map
+
+
+def encoder(network: IntNetwork, folded: Callable[[], FloatNetwork]) -> Encoder:
+    """How samples enter *network*: by itself, or through the front end of the *folded* network."""
+    if not network.input_coding.as_bias:
+        return partial(encode, network)
+    from tssd.calibration.quantizing.front_end import front_end_of
+
+    return front_end_of(network, folded()).encode
 
 
 def encoder_of(bundle: Bundle) -> Encoder:

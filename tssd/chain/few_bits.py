@@ -19,7 +19,7 @@ from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.widths import precision_of
 from tssd.hw_targets.gpu.engine import run
 from tssd.train.config import Schedule, TrainConfig, TrainingPrecision, recorded, with_changes
-from tssd.train.handover.float_run import ImageArray
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.quantization.network import QuantizedNet
 from tssd.train.quantization.whole import fired, whole_network
 

@@ -23,8 +23,8 @@ from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.profiles import Answers, SteppingRule, resolve
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.to_float import no_delay_refused, to_float
+from tssd.train.handover.float_activity import ImageArray, presented
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray, presented
 from tssd.train.handover.input_map import plain_map
 from tssd.train.handover.mapped_input import with_input_map
 

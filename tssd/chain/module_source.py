@@ -9,7 +9,7 @@ from torch import nn
 
 from tssd.chain.weights import load_weights
 from tssd.errors import ConfigError, Foreign, NetworkError, TssdError
-from tssd.train.networks.user_module import import_named
+from tssd.train.named import import_named
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from tssd.calibration.comparing import agreement
+from tssd.calibration.comparing.folding import Folding, compare_folded
 from tssd.calibration.comparing.kept import notes, weight_table
 from tssd.calibration.comparing.levels import input_table
+from tssd.calibration.encode import Encoder
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import Pooling, align, fold
-from tssd.calibration.quantizing.front_end import Encoder, encoder, quantize_behind_front_end
+from tssd.calibration.quantizing.front_end import quantize_behind_front_end
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import Options as QuantizeOptions
 from tssd.calibration.quantizing.scales import Scales, choose
 from tssd.calibration.tally import Tally
+from tssd.chain.entering import encoder
 from tssd.chain.few_bits import as_trained, same_spikes
 from tssd.chain.for_netx import check_for_netx, exponents_note, exponents_of
 from tssd.chain.own_data import data_of
@@ -48,9 +51,9 @@ from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.optimising.goal import Goal
 from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.devices import check_device
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.loop.record import tested
 from tssd.train.networks.network import SpikingNet
@@ -189,7 +192,7 @@ def deploy(
     choices = quantizing(chip, options)
     on_step("fold normalisation and pooling")
     folded = align(fold(stripped, options.pooling), precision.delay_max)
-    folding = agreement.compare_folded(stripped, folded, material.checked, device=options.device)
+    folding = compare_folded(stripped, folded, material.checked, device=options.device)
     contracts += folding.contracts(material.labels)
     on_step("calibrate and quantize")
     exponents = exponents_of(folded, choices, options.for_netx)
@@ -305,7 +308,7 @@ def write_placed(
 
 
 def accuracy_contract(
-    folding: agreement.Folding, counted: Tally, material: Material, options: ExportOptions
+    folding: Folding, counted: Tally, material: Material, options: ExportOptions
 ) -> Contract:
     """FloatNetwork -> IntNetwork on the checked samples (``agreement.accuracy_contract``)."""
     wanted = material.labels

@@ -16,7 +16,7 @@ from tssd.chain.user_samples import load_samples as load_user_samples
 from tssd.errors import DataError, counted
 from tssd.export.bundle.folder import Bundle
 from tssd.train.config import TrainConfig, configure
-from tssd.train.handover.float_run import ImageArray
+from tssd.train.handover.float_activity import ImageArray
 
 AT_ONCE = 64  # samples coded together where each is looked at alone
 

@@ -14,13 +14,13 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from tssd.calibration.encode import encode
+from tssd.calibration.encode import Encoder, encode
 from tssd.calibration.int_network import IntNetwork
-from tssd.calibration.quantizing.front_end import Encoder
 from tssd.chain.entering import encoder_of, entry_of
 from tssd.errors import DataError
 from tssd.export.bundle.folder import read_bundle
 from tssd.hw_targets.gpu import engine
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_file import FLOAT_FILE
 from tssd.train.handover.float_file import read as read_float
 from tssd.train.handover.float_layers import delayed
@@ -33,7 +33,6 @@ from tssd.train.handover.float_network import (
     check_known,
     depths,
 )
-from tssd.train.handover.float_run import ImageArray
 from tssd.train.handover.input_map import InputMap
 from tssd.train.handover.linear import linear_map
 from tssd.train.networks.neuron import NeuronModel, spike

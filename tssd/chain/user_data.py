@@ -20,7 +20,7 @@ from tssd.calibration.integer import IntArray
 from tssd.errors import ConfigError, DataError, refusing
 from tssd.export.reading.arrays import DAMAGE, read_array, read_arrays
 from tssd.export.reading.stand_in import refuse_stand_in
-from tssd.train.networks.user_module import import_named
+from tssd.train.named import import_named
 
 MAX_BYTES = 1 << 33  # of inputs and labels
 KINDS = ".npz or .npy, arrays, a torch Dataset or a tonic data set"

@@ -13,7 +13,7 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import over_time
 from tssd.chain.user_data import BYTE_MAX, FloatSamples, Given, gather
 from tssd.errors import DataError
-from tssd.train.handover.float_run import ImageArray
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.input_map import InputMap, input_map, plain_map
 
 Shape = tuple[int, ...]

@@ -13,7 +13,7 @@ from tssd.chain.own_module import ACCURACY, ModuleReading, Taken, module_accurac
 from tssd.contracts import Contract, not_run
 from tssd.errors import NetworkError
 from tssd.train.data.splits import Split
-from tssd.train.handover.float_run import PIXEL_MAX, ImageArray
+from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray
 from tssd.train.loop.evaluate import accuracies
 from tssd.train.loop.record import read_manifest
 from tssd.train.networks.user_module import UserNet

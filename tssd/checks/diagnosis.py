@@ -14,30 +14,22 @@ from tssd import __version__
 from tssd.errors import TargetError
 from tssd.hw_targets.engine import State, look, version
 from tssd.hw_targets.engines import engine_names, find_engine
+from tssd.optional import OPTIONAL
 
 REQUIRED = (
     "numpy",
-    "torch",
-    "snntorch",
     "nir",
     "h5py",
     "safetensors",
     "onnx",
     "onnxruntime",
     "numba",
-    "scikit-learn",
     "scipy",
     "msgspec",
     "click",
     "rich",
     "jinja2",
-    "matplotlib",
-    "pillow",
 )
-OPTIONAL = {
-    "distributed": "tssd sweep on a Dask cluster",
-    "tensorboardX": "curves of a training in TensorBoard",
-}
 
 
 @dataclass(frozen=True)
@@ -75,8 +67,8 @@ def machine() -> dict[str, str]:
 
 def packages() -> tuple[Condition, ...]:
     """Every package tssd needs, then the optional ones."""
-    needed = [_package(name, "needed by tssd") for name in REQUIRED]
-    return (*needed, *(_package(name, use) for name, use in OPTIONAL.items()))
+    needed = [_package(name, "needed by tssd", f"pip install {name}") for name in REQUIRED]
+    return (*needed, *(_package(x.distribution, x.use, x.install) for x in OPTIONAL.values()))
 
 
 def engines() -> tuple[Condition, ...]:
@@ -91,10 +83,10 @@ def chips() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in root.glob("*/*.toml")))
 
 
-def _package(name: str, use: str) -> Condition:
+def _package(name: str, use: str, install: str) -> Condition:
     found = version(name)
     if found is None:
-        return Condition(name, "missing", use, f"pip install {name}")
+        return Condition(name, "missing", use, install)
     return Condition(name, "ready", found)
 
 

@@ -36,6 +36,18 @@ class EngineUnderTest:
     quantities: tuple[str, ...] = (SPIKES,)
 
 
+@dataclass(frozen=True)
+class FloatSide:
+    """What the float networks did on the same samples: population to spikes, stage to accuracy, the
+    contracts of folding, population to the accuracy with only its integers. Empty where a bundle
+    carries none, ``spikes`` None."""
+
+    spikes: Mapping[str, int] | None = None
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    contracts: tuple[Contract, ...] = ()
+    only_quantized: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """``accuracy``: stage to fraction or None; ``tallies``: engine to its event counts;

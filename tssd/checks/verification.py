@@ -1,35 +1,28 @@
 """Bundle x samples x engines -> Evaluation: every contract that can be checked from a bundle."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from tssd.calibration.comparing import agreement
-from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_is_quantized
-from tssd.calibration.int_network import IntNetwork, Runner
-from tssd.calibration.integer import IntArray
+from tssd.calibration.int_network import Runner
 from tssd.calibration.simulate import check_loops, reference
-from tssd.chain.entering import folded_network
 from tssd.chain.samples import Samples, bundle_samples
 from tssd.checks import reporting
 from tssd.checks.engines import engines_of
-from tssd.checks.evaluation import Evaluation, accuracy, compare_engines, wilson
+from tssd.checks.evaluation import Evaluation, FloatSide, accuracy, compare_engines, wilson
 from tssd.checks.measured import read_log
-from tssd.contracts import OWN_MODULE, Contract, check
+from tssd.contracts import FOLDED_SLOTS, OWN_MODULE, Contract, check, not_run
 from tssd.errors import NetworkError
 from tssd.export.bundle.folder import Bundle, check_golden, read_bundle
 from tssd.export.nir.integers.roundtrip import check_file
-from tssd.hw_targets.engine import Setting, look, start
+from tssd.hw_targets.engine import Setting, look, missing_modules, start
 from tssd.hw_targets.engines import engine_names, find_engine
+from tssd.optional import install_line
 from tssd.report.keeping import keep
 from tssd.report.model import STAGES, Report
 from tssd.report.store import found_report, write_report
 from tssd.train.handover.float_file import FLOAT_FILE
-from tssd.train.handover.float_file import read as read_float
-from tssd.train.handover.float_run import ImageArray
 
 
 @dataclass(frozen=True)
@@ -78,14 +71,12 @@ def evaluate(
     engines, missing = engines_of(bundle, options.engines, options.device)
     rows = [*_recorded(bundle), *check_file(bundle.network, bundle.file("network.nir"))]
     if bundle.golden is not None:
-        rows += [_summary("golden answers", check_golden(bundle, _quick(bundle.network)))]
+        rows += [_summary("golden answers", check_golden(bundle, _quick(bundle)))]
     tallies, compared = compare_engines(
         bundle.network, samples.inputs, engines, on_batch, _stand_in(bundle, options)
     )
     found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
-    side = NOTHING_FLOAT
-    if samples.images is not None and FLOAT_FILE in bundle.manifest["files"]:
-        side = _float_side(bundle, samples.images, samples.labels, options)
+    side = _float_side(bundle, samples, options)
     found |= side.accuracy
     return Evaluation(
         samples.inputs.samples,
@@ -100,15 +91,25 @@ def evaluate(
     )
 
 
-def _quick(network: IntNetwork) -> Runner:
-    """The quickest engine that runs *network*."""
+def _float_side(bundle: Bundle, samples: Samples, options: VerifyOptions) -> FloatSide:
+    """What the float networks did; where torch is not installed, a row that says so."""
+    if samples.images is None or FLOAT_FILE not in bundle.manifest["files"]:
+        return FloatSide()
+    if missing_modules(("torch",)):
+        return FloatSide(contracts=(not_run(FOLDED_SLOTS, install_line("torch")),))
+    from tssd.checks.float_side import float_side
+
+    return float_side(bundle, samples.images, samples.labels, options.device)
+
+
+def _quick(bundle: Bundle) -> Runner:
+    """torch, where it is here and takes the network; else the definition itself."""
     try:
-        check_loops(network)
+        check_loops(bundle.network)
     except NetworkError:
         return reference
-    from tssd.hw_targets.gpu.engine import run
-
-    return run
+    torchs = find_engine("gpu")
+    return start(torchs, Setting(bundle)) if look(torchs).state == "ready" else reference
 
 
 def _stand_in(bundle: Bundle, options: VerifyOptions) -> Runner | None:
@@ -127,41 +128,6 @@ def command_line(folder: Path, options: VerifyOptions) -> str:
     for name, path in (("--data", options.data), ("--measured", options.measured)):
         words += [] if path is None else [name, str(path)]
     return shlex.join(words)
-
-
-@dataclass(frozen=True)
-class _FloatSide:
-    """What the float networks did on the same samples; empty where a bundle carries none."""
-
-    spikes: Mapping[str, int] | None
-    accuracy: Mapping[str, float]
-    contracts: tuple[Contract, ...]
-    only_quantized: Mapping[str, float]
-
-
-NOTHING_FLOAT = _FloatSide(None, {}, (), {})
-
-
-def _float_side(
-    bundle: Bundle, images: ImageArray, labels: IntArray | None, options: VerifyOptions
-) -> _FloatSide:
-    """The stripped and the folded float network, and each layer's integers alone in it."""
-    stripped = read_float(bundle.file(FLOAT_FILE))
-    folded = folded_network(bundle)
-    folding = agreement.compare_folded(stripped, folded, images, device=options.device)
-    contracts = folding.contracts(labels)
-    names = {p.name for p in bundle.network.populations}
-    spikes = {name: total for name, total in folding.events.items() if name in names}
-    if labels is None:
-        return _FloatSide(spikes, {}, contracts, {})
-    found = {"float": folding.before, "folded": folding.after}
-    alone = accuracy_if_only_this_layer_is_quantized(folded, bundle.network, images, labels)
-    return _FloatSide(
-        spikes,
-        {name: float(np.mean(classes == labels)) for name, classes in found.items()},
-        contracts,
-        {name: percent / 100 for name, percent in alone.items()},
-    )
 
 
 def _recorded(bundle: Bundle) -> list[Contract]:

@@ -55,7 +55,7 @@ def study(
     """
     from tssd.train.config import configure, parse_setting
     from tssd.train.data.data_sets import load
-    from tssd.train.networks.user_module import check_named
+    from tssd.train.named import check_named
     from tssd.train.study.report import markdown, write_report
     from tssd.train.study.runs import study as run_study
 

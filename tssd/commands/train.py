@@ -62,8 +62,8 @@ def train(
     from tssd.chain.own_data import OWN, data_of, is_own
     from tssd.train.config import configure, parse_setting
     from tssd.train.loop.folder import CONFIG, check_folder
+    from tssd.train.named import check_named
     from tssd.train.networks import distributed
-    from tssd.train.networks.user_module import check_named
 
     changes = {key: value for key, value in options.items() if value is not None}
     changes |= dict(parse_setting(text) for text in settings)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tssd import terminal
 from tssd.errors import ConfigError
+from tssd.optional import install_line
 
 Row = tuple[object, ...]
 
@@ -57,7 +58,10 @@ def frame(records: Sequence[Mapping[str, Any]]) -> Any:
         import pandas
     except ImportError:
         raise ConfigError(
-            "to_frame", found="no pandas", allowed="pandas installed", hint="pip install pandas"
+            "to_frame",
+            found="no pandas",
+            allowed="pandas installed",
+            hint=install_line("pandas"),
         ) from None
     return pandas.DataFrame(list(records))
 

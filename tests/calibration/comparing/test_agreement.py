@@ -24,8 +24,9 @@ from tssd.calibration.quantizing.scales import BiasRoute, Options, Search
 from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import tally
 from tssd.errors import DataError
+from tssd.train.handover.float_activity import FloatActivity, ImageArray
 from tssd.train.handover.float_network import FloatNetwork, Reset
-from tssd.train.handover.float_run import FloatActivity, ImageArray, run
+from tssd.train.handover.float_run import run
 
 
 def pair(

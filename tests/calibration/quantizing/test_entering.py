@@ -24,8 +24,9 @@ from tssd.hw_targets.gpu.engine import run as gpu
 from tssd.hw_targets.onnx.engine import run as onnx
 from tssd.hw_targets.sim.functional import activity, simulate
 from tssd.hw_targets.sim.program import prepare
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import FloatNetwork, Reset
-from tssd.train.handover.float_run import ImageArray, run
+from tssd.train.handover.float_run import run
 
 
 def integers(

@@ -8,7 +8,7 @@ from float_nets import conv, dense, images, lif, small_residual, small_vgg, stat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tssd.calibration.comparing.agreement import compare_folded
+from tssd.calibration.comparing.folding import compare_folded
 from tssd.calibration.quantizing.fold import Pooling, align, fold, lateness, with_lateness
 from tssd.errors import NetworkError
 from tssd.train.handover.float_network import (

@@ -15,8 +15,9 @@ from tssd.cli import cli
 from tssd.errors import FileFormatError, NetworkError
 from tssd.export.onnx.float_graph import onnx_float_bytes, scan_bytes, step_bytes
 from tssd.hw_targets.onnx import engine
+from tssd.train.handover.float_activity import FloatActivity, ImageArray
 from tssd.train.handover.float_network import FloatNetwork, Reset
-from tssd.train.handover.float_run import FloatActivity, ImageArray, run
+from tssd.train.handover.float_run import run
 
 TIE = 1e-3  # of a membrane to its threshold of 1: float32 sums of different order
 Values = dict[str, "np.typing.NDArray[Any]"]

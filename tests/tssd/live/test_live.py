@@ -61,7 +61,7 @@ def test_tables_become_frames_where_pandas_is(
     exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ConfigError, match="no pandas.*\n.*pip install pandas"):
+    with pytest.raises(ConfigError, match=r"no pandas.*\n.*pip install 'tssd\[plot\]'"):
         exported.to_frame()
     fake: Any = types.ModuleType("pandas")
     fake.DataFrame = lambda records: records

@@ -30,8 +30,8 @@ from tssd.export.nir.integers.graph import NirMode
 from tssd.export.onnx.float_graph import scan_bytes
 from tssd.hw_targets.onnx import engine as onnx
 from tssd.train.handover import float_run
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray
 
 STEPS = 10
 TOLD = Answers(dt_seconds=1.0, rule="euler", reset="zero")

@@ -29,8 +29,8 @@ from tssd.hw_targets.onnx import engine as onnx
 from tssd.hw_targets.sim.functional import activity, simulate
 from tssd.hw_targets.sim.program import prepare
 from tssd.train.handover import float_run
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import FloatNetwork
-from tssd.train.handover.float_run import ImageArray
 
 STEPS = 7
 FIRING = (*RESETTING, "Threshold")

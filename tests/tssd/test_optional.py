@@ -1,0 +1,139 @@
+"""What needs no torch runs without it; what needs a package that is absent says how to get it."""
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import fixed_chain
+import numpy as np
+import pytest
+
+from tssd.chain.pipeline import ExportOptions, write
+from tssd.contracts import FOLDED_SLOTS
+from tssd.optional import OPTIONAL, install_line, not_installed
+from tssd.train.handover.float_network import Reset
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACES = ("train", "calibration", "export", "hw_targets", "tssd")
+COMES_ALONG = {"google"}  # protobuf, which onnx brings
+WITHOUT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import absent
+absent.hide(*json.loads(sys.argv[2]))
+from tssd import cli
+codes = []
+for words in json.loads(sys.argv[3]):
+    try:
+        cli.main(words)
+    except SystemExit as end:
+        codes.append(end.code)
+print(json.dumps(codes))
+print(sorted({"torch", "snntorch"} & set(sys.modules)))
+"""
+
+
+def ran(hidden: list[str], *lines: list[str]) -> tuple[list[int], str, str]:
+    """The exit codes of *lines* in one process without the packages *hidden*; what it said."""
+    support = str(ROOT / "tests" / "support")
+    given = [support, json.dumps(hidden), json.dumps(lines)]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *given],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    *said, codes, loaded = done.stdout.strip().splitlines()
+    assert loaded == "[]"
+    return json.loads(codes), "\n".join(said), done.stderr
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("optional") / "bundle"
+    chip = "loihi2-brief"
+    done, material = fixed_chain.deployed(Reset.SOFT, chip)
+    write(done, material, folder, ExportOptions(target=chip), {})
+    return str(folder)
+
+
+def test_a_bundle_lives_without_torch(bundle: str, tmp_path: Path) -> None:
+    samples = str(tmp_path / "x.npz")
+    np.savez(samples, inputs=fixed_chain.images(4))
+    codes, said, errors = ran(
+        ["torch", "snntorch", "matplotlib", "pandas", "sklearn", "PIL"],
+        ["simulate", bundle, "--samples", "1"],
+        ["check", bundle],
+        ["verify", bundle, "--against", "sim,onnx", "--data", samples],
+        ["report", bundle],
+        ["inspect", bundle],
+        ["diff", bundle, bundle],
+        ["targets", "list"],
+        ["doctor"],
+    )
+    assert codes == [0] * 8, errors
+    assert "latency" in said
+    assert said.count("pip install 'tssd[train]'") > 1  # of the float network, and the doctor's
+    rows = json.loads((Path(bundle) / "report" / "report.json").read_text())["contracts"]
+    (folded,) = [row for row in rows if row["name"] == FOLDED_SLOTS]
+    assert (folded["status"], folded["where"]) == ("not run", "pip install 'tssd[train]'")
+
+
+def test_what_needs_torch_says_the_line_that_installs_it(bundle: str, tmp_path: Path) -> None:
+    codes, _, errors = ran(
+        ["torch", "snntorch"],
+        ["train", "--dataset", "digits", "--out", str(tmp_path / "run")],
+        ["export", "--model", "a:b", "--samples", "x.npz", "--out", str(tmp_path / "b")],
+        ["import", str(Path(bundle) / "network.nir"), "--out", str(tmp_path / "c")],
+        ["verify", bundle, "--against", "gpu"],
+    )
+    assert codes == [2] * 4
+    assert errors.count("pip install 'tssd[train]'") == 4
+    assert errors.count("no package torch, needed for networks in floats") >= 2
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_missing_module_is_a_fault_of_ours() -> None:
+    assert not_installed(ModuleNotFoundError("x", name="tssd.nowhere")) is None
+    assert install_line("acme_driver") == "pip install acme_driver"
+    assert install_line("torch.nn") == "pip install 'tssd[train]'"
+
+
+def project() -> dict[str, object]:
+    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"])
+
+
+def names(requirements: object) -> set[str]:
+    assert isinstance(requirements, list)
+    return {str(line).partition(">=")[0].partition("[")[0].lower() for line in requirements}
+
+
+def test_every_optional_package_is_in_the_extra_that_it_names() -> None:
+    extras = project()["optional-dependencies"]
+    assert isinstance(extras, dict)
+    for module, optional in OPTIONAL.items():
+        assert optional.distribution.lower() in names(extras[optional.extra]), module
+        assert optional.extra in str(extras["all"]), optional.extra
+
+
+def test_every_imported_package_is_declared() -> None:
+    declared = names(project()["dependencies"]) | set(OPTIONAL) | COMES_ALONG | {"tssd"}
+    for place in PLACES:
+        for source in (ROOT / place).rglob("*.py"):
+            if "runner" not in source.parts:  # scripts of Lava's own environment
+                unknown = set(imported(source)) - declared - sys.stdlib_module_names
+                assert not unknown, f"{source}: {unknown}"
+
+
+def imported(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text())):
+        match node:
+            case ast.Import():
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            case ast.ImportFrom():
+                yield (node.module or "").partition(".")[0]
+            case _:
+                pass
