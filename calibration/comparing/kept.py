@@ -59,6 +59,12 @@ def _row(projection: Projection, weight_bits: int) -> Kept:
     return Kept(projection.target, projection.source, low, high, projection.weight_exp, weight_bits)
 
 
+def layer_bits(network: IntNetwork, name: str) -> float | None:
+    """The fewest bits that any projection into the layer *name* keeps; None where none has weights
+    of its own."""
+    return min((row.bits for row in kept(network) if row.layer == name), default=None)
+
+
 def weight_table(network: IntNetwork, scales: Scales) -> tuple[dict[str, object], ...]:
     """The same rows for a manifest, with what was clipped."""
     return tuple(

@@ -129,7 +129,7 @@ def _layer(layer: dict[str, Any], samples: int, found: Quantities) -> None:
     energy, spikes = layer["energy_pj"], layer["spikes"]
     found.add("pJ", *(energy[level] for level in ("low", "nominal", "high")))
     found.add("pJ", *energy["parts"].values())
-    found.add("", *layer["shape"], layer["weight_bits"])
+    found.add("", *layer["shape"], layer["weight_bits"], layer["kept_bits"])
     for key in ("neurons", "synapses", "cores", "synops", "neuron_updates", "messages"):
         found.add("", layer[key])
     found.add("B", layer["memory_bytes"])

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -297,8 +297,16 @@ def coding_of(said: str) -> "InputCoding | None":
     return None if said == "auto" else InputCoding(said)
 
 
+def _kept(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What the weights into each layer keep of their bits, one figure for each source."""
+    told: dict[str, list[str]] = {}
+    for row in manifest.get("weights", ()):
+        told.setdefault(row["layer"], []).append(f"{row['kept_bits']:.1f} of {row['field_bits']}")
+    return {layer: f"keeps {', '.join(bits)} bits" for layer, bits in told.items()}
+
+
 def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
-    """The populations, what was written, and what could not be."""
+    """The populations, what their weights keep, what was written, and what could not be."""
     rows: list[dict[str, Any]] = [
         {"name": p.name, "kind": str(p.kind), "shape": list(p.shape), "reset": str(p.reset)}
         for p in bundle.network.populations
@@ -306,8 +314,11 @@ def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"out": str(out), "populations": rows, **bundle.manifest}))
         return
+    keeps = _kept(bundle.manifest)
     for row in rows:
-        terminal.say(f"{row['name']:<12} {row['kind']:<8} {'x'.join(map(str, row['shape']))}")
+        size = "x".join(map(str, row["shape"]))
+        bits = f"  {keeps[row['name']]}" if row["name"] in keeps else ""
+        terminal.say(f"{row['name']:<12} {row['kind']:<8} {size:<9}{bits}".rstrip())
     source = bundle.manifest.get("source", {})
     if "read_out" in source:
         terminal.say(f"{source['time_steps']} time steps; read-out: {source['read_out']}")

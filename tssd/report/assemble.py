@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tssd.calibration.comparing.kept import layer_bits
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
@@ -184,6 +185,7 @@ def _layer(evidence: Evidence, name: str) -> LayerRow:
         time_share=cost.time_share,
         accuracy_if_only_this_layer_is_quantized=evidence.only_quantized.get(name),
         memory_bytes=cost.memory_bytes,
+        kept_bits=layer_bits(network, name),
     )
 
 

@@ -75,7 +75,7 @@ def _spikes(report: Report) -> str:
 
 
 def _layers(layers: Sequence[LayerRow]) -> str:
-    counts = ("neurons", "cores", "bits", "rate", "synops", "messages")
+    counts = ("neurons", "cores", "bits", "bits kept", "rate", "synops", "messages")
     columns = ("layer", "kind", "shape", *counts, "energy", "low .. high", "time share")
     return markdown_table(columns, [_layer(layer) for layer in layers], right=3)
 
@@ -89,6 +89,7 @@ def _layer(layer: LayerRow) -> list[str]:
         words.number(layer.neurons),
         words.number(layer.cores),
         "" if layer.weight_bits is None else str(layer.weight_bits),
+        "" if layer.kept_bits is None else words.number(layer.kept_bits),
         words.percent(layer.rate),
         words.number(layer.synops),
         words.number(layer.messages),

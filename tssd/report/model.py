@@ -119,6 +119,13 @@ class LayerRow:
         about("accuracy of the float network with this one layer in integers"),
     ] = None
     memory_bytes: Annotated[Count | None, about("synaptic memory on all its cores")] = None
+    kept_bits: Annotated[
+        Amount | None,
+        about(
+            "effective bits of its incoming weights: log2(2 max|w| + 1), of the projection with the"
+            " fewest"
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A user's own module on the command line: read as it acts, proved equal, asked where unclear."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_what_is_read_is_printed(tmp_path: Path) -> None:
     told = ("--model", "front_nets:Looped", "--samples", given(tmp_path), "--out", tmp_path / "b")
     shown = tssd("export", *told).output
     assert "6 time steps; read-out: spike count of fc2/lif2, 3 classes" in shown
+    assert re.search(r"lif1 +lif +\d+ +keeps \d\.\d of 8 bits\n", shown)
     assert "your snnTorch module" in shown
 
 

@@ -107,6 +107,17 @@ def test_stored_bits(low: int, high: int, bits: int) -> None:
     assert stored_bits(replace(network, projections=projections), "a") == bits
 
 
+def test_the_bits_that_a_layer_keeps_are_those_of_its_poorest_projection() -> None:
+    network = sample_network()
+    found = {layer.name: layer.kept_bits for layer in assemble(sample_evidence()).layers}
+    for population in network.populations:
+        largest = [int(np.abs(j.weight).max()) for j in network.incoming(population.name)]
+        own = bool(largest) and not population.kind.relays
+        wanted = np.log2(2 * min(largest) + 1) if own else None
+        assert found[population.name] == (wanted and pytest.approx(wanted))
+    assert len(set(found.values())) > 2
+
+
 def test_tallies_of_other_samples_are_refused() -> None:
     evidence = sample_evidence()
     other = replace(sample_tally(sample_network()), samples=9)

@@ -64,6 +64,7 @@ def _draw_layer(layer: Table, rng: np.random.Generator) -> None:
     for key in ("neurons", "synapses", "memory_bytes"):
         layer[key] = int(anywhere(rng)) + 1
     layer["rate"], layer["time_share"] = rng.random(), rng.random()
+    layer["kept_bits"] = layer["kept_bits"] and 16 * rng.random()
     layer["spikes"] = {k: v and int(rng.integers(1, 10**6)) for k, v in layer["spikes"].items()}
     energy = layer["energy_pj"]
     energy["parts"] = {part: anywhere(rng) for part in energy["parts"]}
@@ -113,7 +114,8 @@ def test_a_number_of_another_report_is_found() -> None:
 
 COLUMNS = {  # of the tables of layers: key in the JSON, what it measures, times
     "neurons": ("neurons", "", 1), "synapses": ("synapses", "", 1), "cores": ("cores", "", 1),
-    "bits": ("weight_bits", "", 1), "memory": ("memory_bytes", "B", 1), "rate": ("rate", "%", 100),
+    "bits": ("weight_bits", "", 1), "bits kept": ("kept_bits", "", 1),
+    "memory": ("memory_bytes", "B", 1), "rate": ("rate", "%", 100),
     "synops": ("synops", "", 1), "updates": ("neuron_updates", "", 1),
     "messages": ("messages", "", 1), "time share": ("time_share", "%", 100),
 }  # fmt: skip
