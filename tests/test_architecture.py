@@ -48,6 +48,7 @@ ROOMS = {
         ("chain",),
         ("simulating",),
         ("checks",),
+        ("comparison",),
         ("inspecting",),
         ("live",),
         ("demo",),

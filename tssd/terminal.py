@@ -45,7 +45,7 @@ def to_text(
 
 def plain_table(
     columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Iterable[Sequence[str | Text]],
     *,
     right: Sequence[str] = (),
     close: bool = False,
@@ -56,8 +56,13 @@ def plain_table(
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))  # no markup: names may hold brackets
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(cell: str | Text) -> Text:
+    """No markup, for names may hold brackets; what is a Text already has lines of its own."""
+    return cell if isinstance(cell, Text) else Text(visible(cell))
 
 
 def say(text: str) -> None:

@@ -59,6 +59,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tssd.commands.report:command",
         "Write the report of a bundle as HTML, JSON and Markdown.",
     ),
+    "compare": (
+        "tssd.commands.compare:command",
+        "Set bundles, chips, sweeps, studies and reports side by side.",
+    ),
     "inspect": (
         "tssd.commands.inspect_:command",
         "Show layers, parameters, bits and resets of a network file.",

@@ -1,0 +1,147 @@
+"""``tssd compare``: bundles, chips, sweep points, studies and reports side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from tssd import terminal
+from tssd.atomic import check_writable, write_text
+from tssd.errors import ConfigError
+from tssd.progress import ProgressSteps
+
+if TYPE_CHECKING:
+    from tssd.comparison.dense import Baseline
+    from tssd.comparison.subject import Subject
+    from tssd.comparison.tables import Comparison
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(
+    epilog="Example: tssd compare build/fmnist --chip loihi2,loihi1 --baseline ann",
+)
+@click.argument("paths", type=PATH, nargs=-1, required=True)
+@click.option("--chip", "chips", metavar="A,B", help="Simulate the bundles on each of these chips.")
+@click.option("--samples", type=click.IntRange(1), help="Of --chip; without it the golden ones.")
+@click.option("--data", type=PATH, help="Of --chip: data files; of an import: .npz.")
+@click.option("--baseline", type=click.Choice(["ann"]), help="A dense network of the same weights.")
+@click.option(
+    "--html", type=PATH, default=Path("compare.html"), show_default=True, help="The page."
+)
+@click.option("--csv", "csv_path", type=PATH, help="Write every figure, layer by layer, as CSV.")
+@click.option("--md", "markdown_path", type=PATH, help="Write the tables as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output; no page.")
+def command(
+    paths: tuple[Path, ...],
+    chips: str | None,
+    samples: int | None,
+    data: Path | None,
+    baseline: str | None,
+    html: Path,
+    csv_path: Path | None,
+    markdown_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Set PATHS side by side: bundles, report.json files, CSV of tssd sweep, folders of studies.
+
+    A bundle counts with what its report recorded, or with --chip as it is simulated on each chip.
+    The best of a column is named where its figures are of the same samples; what cannot be compared
+    is said column by column.
+    """
+    from tssd.comparison import tables
+    from tssd.comparison.page import render_page
+
+    _check(chips, samples, data)
+    for path, option in ((html, "--html"), (csv_path, "--csv"), (markdown_path, "--md")):
+        if path is not None:
+            check_writable(path, option)
+    subjects = _subjects(paths, chips, samples, data, quiet=as_json)
+    made = tables.comparison(subjects, _baselines(subjects) if baseline else ())
+    written = {csv_path: tables.to_csv, markdown_path: tables.to_markdown}
+    for path, text in written.items():
+        if path is not None:
+            write_text(path, text(made))
+    if as_json:
+        click.echo(tables.to_json(made))
+        return
+    write_text(html, render_page(made))
+    _show(made)
+    for path in (html, csv_path, markdown_path):
+        if path is not None:
+            terminal.say(f"wrote {path}")
+    _say_next(made)
+
+
+def _check(chips: str | None, samples: int | None, data: Path | None) -> None:
+    for value, option in ((samples, "--samples"), (data, "--data")):
+        if value is not None and chips is None:
+            raise ConfigError(
+                option, found="an option with nothing to act on", allowed="it with --chip"
+            )
+
+
+def _subjects(
+    paths: tuple[Path, ...], chips: str | None, samples: int | None, data: Path | None, quiet: bool
+) -> "tuple[Subject, ...]":
+    from tssd.comparison.chips import on_chips, requests_of
+    from tssd.comparison.reading import named_apart, subjects_of
+
+    if chips is None:
+        return subjects_of(paths)
+    steps = ProgressSteps(quiet=quiet)
+    found = on_chips(requests_of(paths, chips.split(","), samples, data), steps.start)
+    steps.done()
+    return named_apart(found)
+
+
+def _baselines(subjects: "tuple[Subject, ...]") -> "list[Baseline]":
+    """The dense network of each bundle; once for the chips of one bundle would say less."""
+    from tssd.comparison.dense import baseline
+    from tssd.export.bundle.folder import read_bundle
+
+    for subject in subjects:
+        if not Path(subject.origin, "manifest.json").is_file():
+            raise ConfigError(
+                "--baseline ann",
+                found=f"{subject.origin}, which holds no weights",
+                allowed="bundles: the dense network has their weights",
+            )
+    runs = [one for one in subjects if one.figures]  # a chip that cannot take it has none
+    return [baseline(one, read_bundle(Path(one.origin)).network) for one in runs]
+
+
+def _show(made: "Comparison") -> None:
+    from tssd.comparison import tables
+
+    click.echo(terminal.to_text(_table(made)))
+    for line in [*tables.best_lines(made), *tables.remarks(made)]:
+        terminal.say(f"- {line}")
+    for one in made.baselines:
+        for line in tables.baseline_lines(one):
+            terminal.say(f"- {line}")
+    if made.baselines:
+        terminal.say(f"  {tables.NODE_NOTE} {made.baselines[0].source}")
+
+
+def _table(made: "Comparison") -> Table:
+    from tssd.comparison import tables
+
+    heads = [kind.title for kind in tables.columns(made)]
+    rows: list[list[str | Text]] = [
+        [subject.name, *map(Text, tables.cells(made, subject))] for subject in made.subjects
+    ]
+    return terminal.plain_table(("", *heads), rows, right=heads, close=True)
+
+
+def _say_next(made: "Comparison") -> None:
+    """The report of the first bundle: where its figures come from."""
+    folders = [s.origin for s in made.subjects if Path(s.origin, "manifest.json").is_file()]
+    if not folders:
+        terminal.say_next("tssd", "report", "--help")
+    elif Path(folders[0], "report", "report.json").is_file():
+        terminal.say_next("tssd", "report", folders[0])
+    else:
+        terminal.say_next("tssd", "verify", folders[0], "--against", "gpu,onnx,sim")

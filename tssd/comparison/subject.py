@@ -1,0 +1,114 @@
+"""What is compared: figures of one network on one chip, and what they are about."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, assert_never
+
+from tssd.report import words
+
+
+class Basis(StrEnum):
+    """What figures are about: where two subjects differ in it, a figure means another thing."""
+
+    SAMPLES = "samples"
+    CHIP = "chip"
+    STEPS = "time steps"
+    TIMING = "timing"
+
+    @property
+    def others(self) -> str:
+        """What is said where it differs."""
+        match self:
+            case Basis.SAMPLES:
+                return "other samples"
+            case Basis.CHIP:
+                return "other chips"
+            case Basis.STEPS:
+                return "other numbers of time steps"
+            case Basis.TIMING:
+                return "cycles beside a lower bound"
+            case _:
+                assert_never(self)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure, and the interval in which it is said to lie where one is known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of every subject: its key, words and unit, and whether ``more`` or ``less`` of it
+    is better.
+
+    ``same``: what must be the same for a best to be named. ``told``: what is said where it differs,
+    though the figures can be compared.
+    """
+
+    key: str
+    title: str
+    unit: str
+    better: Literal["more", "less"]
+    same: tuple[Basis, ...]
+    told: tuple[Basis, ...]
+    shown: Callable[[float | None], str]
+
+
+def _cells(value: float | None) -> str:
+    return words.number(value)
+
+
+_RUN = (Basis.SAMPLES, Basis.TIMING)
+_WHERE = (Basis.CHIP, Basis.STEPS)
+COLUMNS = (
+    Column("accuracy", "accuracy", "share", "more", (Basis.SAMPLES,), (Basis.STEPS,),
+           lambda share: words.percent(share)),
+    Column("spikes", "spikes", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
+    Column("synops", "synops", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
+    Column("dynamic_pj", "dynamic energy", "pJ per inference", "less", _RUN, _WHERE, words.energy),
+    Column("total_pj", "with static", "pJ per inference", "less", _RUN, _WHERE, words.energy),
+    Column("latency_us", "latency", "us", "less", _RUN, _WHERE, words.duration),
+    Column("inferences_per_s", "per second", "inferences", "more", _RUN, _WHERE, _cells),
+    Column("cores", "cores", "cores", "less", (Basis.CHIP,), (), _cells),
+    Column("memory_bytes", "memory", "bytes", "less", (Basis.CHIP,), (), words.memory),
+)  # fmt: skip
+OF_A_LAYER = ("spikes", "synops", "dynamic_pj", "cores", "memory_bytes")
+
+
+def column(key: str) -> Column:
+    """The column called *key*."""
+    return next(c for c in COLUMNS if c.key == key)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a subject's figures are about, each as a key (None: not recorded) and in words."""
+
+    keys: Mapping[Basis, str | None]
+    words: Mapping[Basis, str]
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """One layer's nominal figures by column, and the parts of its energy as ``synapse_pj`` and so
+    on."""
+
+    name: str
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing that is compared; a figure that was not run is absent."""
+
+    name: str
+    origin: str  # the path it was read from
+    about: About
+    figures: Mapping[str, Estimate]
+    layers: tuple[LayerFigures, ...] = ()
+    notes: tuple[str, ...] = field(default=())
