@@ -82,6 +82,7 @@ def test_the_lines_lead_from_a_bundle_to_a_sweep_and_back() -> None:
             "simulate build/run --samples 1 --placement build/run/placement.json",
             "tssd report build/run",
         ),
+        ("compare build/run --chip loihi2 --samples 1", "tssd report build/run"),
         (
             f"study --dataset digits {TINY} --seeds 1 --front lr=1e-3 --out 'a study'",
             r"tssd export 'a study/(as-configured|lr=0.001)-seed0' --out 'build/a study'",

@@ -101,7 +101,8 @@ def test_an_energy_lies_within_the_factor_of_the_fit() -> None:
     """3 uJ dynamic within a factor 1.5, and 1 uJ static between 0.5 and 2: 2.5 .. 6.5 uJ."""
     trust = EnergyTrust(5, "N3B", 0.1, 0.2, 1.5, 0.9, "synop", ())
     found = energy(Range(1.0, 3.0, 9.0), Range(0.5, 1.0, 2.0), trust)
-    assert found == Estimate(pytest.approx(4e6), pytest.approx(2.5e6), pytest.approx(6.5e6))
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((4e6, 2.5e6, 6.5e6))
     assert energy(Range(1.0, 3.0, 9.0), None, None) == Estimate(3e6)
 
 
