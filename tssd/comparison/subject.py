@@ -42,7 +42,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Column:
+class Criterion:
     """One figure of every subject: its key, words and unit, and whether ``more`` or ``less`` of it
     is better.
 
@@ -66,21 +66,21 @@ def _cells(value: float | None) -> str:
 _RUN = (Basis.SAMPLES, Basis.TIMING)
 _WHERE = (Basis.CHIP, Basis.STEPS)
 COLUMNS = (
-    Column("accuracy", "accuracy", "share", "more", (Basis.SAMPLES,), (Basis.STEPS,),
+    Criterion("accuracy", "accuracy", "share", "more", (Basis.SAMPLES,), (Basis.STEPS,),
            lambda share: words.percent(share)),
-    Column("spikes", "spikes", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
-    Column("synops", "synops", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
-    Column("dynamic_pj", "dynamic energy", "pJ per inference", "less", _RUN, _WHERE, words.energy),
-    Column("total_pj", "with static", "pJ per inference", "less", _RUN, _WHERE, words.energy),
-    Column("latency_us", "latency", "us", "less", _RUN, _WHERE, words.duration),
-    Column("inferences_per_s", "per second", "inferences", "more", _RUN, _WHERE, _cells),
-    Column("cores", "cores", "cores", "less", (Basis.CHIP,), (), _cells),
-    Column("memory_bytes", "memory", "bytes", "less", (Basis.CHIP,), (), words.memory),
+    Criterion("spikes", "spikes", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
+    Criterion("synops", "synops", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
+    Criterion("dynamic_pj", "dynamic energy", "pJ per inference", "less", _RUN, _WHERE, words.energy),
+    Criterion("total_pj", "with static", "pJ per inference", "less", _RUN, _WHERE, words.energy),
+    Criterion("latency_us", "latency", "us", "less", _RUN, _WHERE, words.duration),
+    Criterion("inferences_per_s", "per second", "inferences", "more", _RUN, _WHERE, _cells),
+    Criterion("cores", "cores", "cores", "less", (Basis.CHIP,), (), _cells),
+    Criterion("memory_bytes", "memory", "bytes", "less", (Basis.CHIP,), (), words.memory),
 )  # fmt: skip
 OF_A_LAYER = ("spikes", "synops", "dynamic_pj", "cores", "memory_bytes")
 
 
-def column(key: str) -> Column:
+def column(key: str) -> Criterion:
     """The column called *key*."""
     return next(c for c in COLUMNS if c.key == key)
 

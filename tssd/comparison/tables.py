@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from tssd.comparison.dense import Baseline
-from tssd.comparison.subject import COLUMNS, OF_A_LAYER, Column, Estimate, Subject, column
+from tssd.comparison.subject import COLUMNS, OF_A_LAYER, Criterion, Estimate, Subject, column
 from tssd.comparison.verdicts import Verdict, verdicts
 from tssd.report import words
 from tssd.report.markdown import markdown_table
@@ -29,7 +29,7 @@ def comparison(subjects: Sequence[Subject], baselines: Sequence[Baseline] = ()) 
     return Comparison(tuple(subjects), verdicts(subjects), tuple(baselines))
 
 
-def columns(made: Comparison) -> list[Column]:
+def columns(made: Comparison) -> list[Criterion]:
     """The columns that any subject fills."""
     return [column(v.column) for v in made.verdicts]
 
@@ -43,7 +43,7 @@ def cells(made: Comparison, subject: Subject, mark: str = " *", line: str = "\n"
     return out
 
 
-def cell(kind: Column, figure: Estimate | None, mark: str = "", line: str = "\n") -> str:
+def cell(kind: Criterion, figure: Estimate | None, mark: str = "", line: str = "\n") -> str:
     """A figure in its unit and its interval; *not run* where there is none."""
     if figure is None:
         return words.NOT_RUN
@@ -51,7 +51,7 @@ def cell(kind: Column, figure: Estimate | None, mark: str = "", line: str = "\n"
     return kind.shown(figure.value) + mark + (f"{line}{between}" if between else "")
 
 
-def interval(kind: Column, figure: Estimate) -> str:
+def interval(kind: Criterion, figure: Estimate) -> str:
     """``low .. high`` or empty; a unit that both have stands once."""
     if figure.low is None or figure.high is None:
         return ""
@@ -136,7 +136,7 @@ def layer_rows(made: Comparison, key: str) -> list[tuple[str, list[float | None]
     ]
 
 
-def layer_columns(made: Comparison) -> list[Column]:
+def layer_columns(made: Comparison) -> list[Criterion]:
     """The figures that some layer has."""
     return [
         column(key)
@@ -172,7 +172,7 @@ def to_markdown(made: Comparison) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _layer_cell(kind: Column, first: float | None, value: float | None) -> str:
+def _layer_cell(kind: Criterion, first: float | None, value: float | None) -> str:
     if value is None:
         return ""
     change = difference(first, value)

@@ -1,9 +1,9 @@
-"""Column by column: what can be compared, which subject is best, and what stands in the way."""
+"""Criterion by column: what can be compared, which subject is best, and what stands in the way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tssd.comparison.subject import COLUMNS, Basis, Column, Subject
+from tssd.comparison.subject import COLUMNS, Basis, Criterion, Subject
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def verdicts(subjects: Sequence[Subject]) -> tuple[Verdict, ...]:
     )
 
 
-def verdict(subjects: Sequence[Subject], column: Column) -> Verdict:
+def verdict(subjects: Sequence[Subject], column: Criterion) -> Verdict:
     """The best of one column, among those that have the figure and mean the same by it."""
     there = [subject for subject in subjects if column.key in subject.figures]
     absent = [s.name for s in subjects if s.figures and column.key not in s.figures]
@@ -43,7 +43,7 @@ def verdict(subjects: Sequence[Subject], column: Column) -> Verdict:
     return Verdict(column.key, best, (*remarks, *overlapping(there, column, best)))
 
 
-def best_of(subjects: Sequence[Subject], column: Column) -> tuple[str, ...]:
+def best_of(subjects: Sequence[Subject], column: Criterion) -> tuple[str, ...]:
     """The names with the largest or smallest figure; none where all are equal."""
     values = {subject.name: subject.figures[column.key].value for subject in subjects}
     top = (max if column.better == "more" else min)(values.values())
@@ -52,7 +52,7 @@ def best_of(subjects: Sequence[Subject], column: Column) -> tuple[str, ...]:
 
 
 def overlapping(
-    subjects: Sequence[Subject], column: Column, best: tuple[str, ...]
+    subjects: Sequence[Subject], column: Criterion, best: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Which subjects' intervals reach into the best one's.
 
