@@ -59,24 +59,25 @@ class Criterion:
     shown: Callable[[float | None], str]
 
 
-def _cells(value: float | None) -> str:
-    return words.number(value)
+def _share(value: float | None) -> str:
+    return words.percent(value)
 
 
-_RUN = (Basis.SAMPLES, Basis.TIMING)
-_WHERE = (Basis.CHIP, Basis.STEPS)
+_ACTIVITY = (Basis.SAMPLES,), (Basis.STEPS,)
+_COST = (Basis.SAMPLES, Basis.TIMING), (Basis.CHIP, Basis.STEPS)
+_ROOM = (Basis.CHIP,), ()
+_PER, _PJ = "per inference", "pJ per inference"
 COLUMNS = (
-    Criterion("accuracy", "accuracy", "share", "more", (Basis.SAMPLES,), (Basis.STEPS,),
-           lambda share: words.percent(share)),
-    Criterion("spikes", "spikes", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
-    Criterion("synops", "synops", "per inference", "less", (Basis.SAMPLES,), (Basis.STEPS,), _cells),
-    Criterion("dynamic_pj", "dynamic energy", "pJ per inference", "less", _RUN, _WHERE, words.energy),
-    Criterion("total_pj", "with static", "pJ per inference", "less", _RUN, _WHERE, words.energy),
-    Criterion("latency_us", "latency", "us", "less", _RUN, _WHERE, words.duration),
-    Criterion("inferences_per_s", "per second", "inferences", "more", _RUN, _WHERE, _cells),
-    Criterion("cores", "cores", "cores", "less", (Basis.CHIP,), (), _cells),
-    Criterion("memory_bytes", "memory", "bytes", "less", (Basis.CHIP,), (), words.memory),
-)  # fmt: skip
+    Criterion("accuracy", "accuracy", "share", "more", *_ACTIVITY, _share),
+    Criterion("spikes", "spikes", _PER, "less", *_ACTIVITY, words.number),
+    Criterion("synops", "synops", _PER, "less", *_ACTIVITY, words.number),
+    Criterion("dynamic_pj", "dynamic energy", _PJ, "less", *_COST, words.energy),
+    Criterion("total_pj", "with static", _PJ, "less", *_COST, words.energy),
+    Criterion("latency_us", "latency", "us", "less", *_COST, words.duration),
+    Criterion("inferences_per_s", "per second", "inferences", "more", *_COST, words.number),
+    Criterion("cores", "cores", "cores", "less", *_ROOM, words.number),
+    Criterion("memory_bytes", "memory", "bytes", "less", *_ROOM, words.memory),
+)
 OF_A_LAYER = ("spikes", "synops", "dynamic_pj", "cores", "memory_bytes")
 
 
