@@ -38,15 +38,18 @@ class Ended:
 
 @dataclass(frozen=True)
 class Started:
-    """A command that is running in a process group of its own."""
+    """A command that is running in a process group of its own; ``begun``: where it says so."""
 
     pid: int
     folder: Path
     mark: str
-    began: float
+    begun: int
 
     def wait(self, after_s: float | None = None, number: int = signal.SIGKILL) -> Ended:
-        """Its end; the signal *number* is sent *after_s*, and a hung one is killed."""
+        """Its end; the signal *number* is sent *after_s* of its work, and a hung one is killed."""
+        os.read(self.begun, 1)  # nothing, where it ends before
+        os.close(self.begun)
+        began = time.monotonic()
         hung = threading.Event()
         timers = [threading.Timer(PATIENCE_S, self._give_up, (hung,))]
         if after_s is not None:
@@ -54,7 +57,7 @@ class Started:
         for timer in timers:
             timer.start()
         _, status, used = os.wait4(self.pid, 0)
-        seconds = time.monotonic() - self.began
+        seconds = time.monotonic() - began
         for timer in timers:
             timer.cancel()
         told = self.folder / f"{self.mark}.err"
@@ -86,11 +89,13 @@ def start(
     *most_bytes*: no file may grow beyond."""
     sys.stdout.flush()
     sys.stderr.flush()
-    began = time.monotonic()
+    begun, begins = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _child(words, case, fault, mark, most_bytes)
-    return Started(pid, case, mark, began)
+        os.close(begun)
+        _child(words, case, fault, mark, most_bytes, begins)
+    os.close(begins)
+    return Started(pid, case, mark, begun)
 
 
 def can_be_pid_1() -> bool:
@@ -102,12 +107,17 @@ def can_be_pid_1() -> bool:
 
 
 def _child(
-    words: list[str], case: Path, fault: Fault | None, mark: str, most_bytes: int | None
+    words: list[str],
+    case: Path,
+    fault: Fault | None,
+    mark: str,
+    most_bytes: int | None,
+    begins: int,
 ) -> NoReturn:
     code = FAULT
     try:
         os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" ignores it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the program has it: tssd.__main__
         killed = None
         if fault is not None and fault.kind == "kill as pid 1":
             killed = _as_pid_1()
@@ -115,7 +125,8 @@ def _child(
         os.chdir(case / "work")
         if most_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-        code = _command(words, Steps(case / "work", fault, killed), case / f"{mark}.steps")
+        steps = Steps(case / "work", fault, killed)
+        code = _command(words, steps, case / f"{mark}.steps", begins)
     finally:
         with suppress(OSError):
             sys.stdout.flush()
@@ -153,11 +164,13 @@ def _redirect(case: Path, mark: str) -> None:
         os.dup2(os.open(case / f"{mark}.{name}", flags, 0o644), number)
 
 
-def _command(words: list[str], steps: Steps, counted: Path) -> int:
+def _command(words: list[str], steps: Steps, counted: Path, begins: int) -> int:
     from tssd.cli import main
 
     place = os.open(counted, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     steps.arm()
+    os.write(begins, b"b")
+    os.close(begins)
     try:
         main(words)
     except SystemExit as end:

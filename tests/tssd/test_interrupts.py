@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -39,3 +41,21 @@ def test_none_comes_when_the_work_is_over() -> None:
         for t in threading.enumerate()
         if isinstance(t, threading.Timer) and t.is_alive() and not t.finished.is_set()
     ]
+
+
+LOADS = """
+import os, signal
+import tssd.cli
+tssd.cli.main = lambda: [os.kill(os.getpid(), signal.SIGINT), print("lived on")]
+from tssd.__main__ import entry
+entry()
+"""
+
+
+@pytest.mark.parametrize(("before", "code"), [("", -signal.SIGINT), ("ignored", 0)])
+def test_ctrl_c_outside_of_the_work_shows_no_traceback(before: str, code: int) -> None:
+    """And acts, unless whoever started the program had it ignored."""
+    ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" if before else ""
+    ran = subprocess.run([sys.executable, "-c", ignored + LOADS], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (code, "")
+    assert ("lived on" in ran.stdout) == (code == 0)
