@@ -297,7 +297,7 @@ class ChipSpec:
     def with_value(self, name: str, value: float, source: str = "set by the user") -> "ChipSpec":
         """A copy in which the quantity ``section.name`` is *value*, marked as assumed.
 
-        A curve becomes *value* for every count.
+        A curve becomes *value* for every count. Of a price that is set the fit promises nothing.
         """
         old = self.number(name)
         section, _, key = name.partition(".")
@@ -310,7 +310,8 @@ class ChipSpec:
         flat = Quantity(value, value, value, unit, source, Kind.ASSUMED)
         new = flat if isinstance(old, Quantity) else Curve((1,), (flat,))
         changes: dict[str, Any] = {section: replace(part, **{key: new})}
-        changed = replace(self, **changes)
+        fit = None if section in ("energy_pj", "power_w") else self.fit
+        changed = replace(self, **changes, fit=fit)
         mistakes = list(contradictions(changed))
         if mistakes:
             raise refusal(f"chip {self.name} with {name} = {value:g}", mistakes)

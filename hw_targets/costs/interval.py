@@ -5,7 +5,8 @@
 
 ``spread`` is how far runs left out of the fit fell from it, C the covariance of the prices, so that
 prices that trade against each other count as what they are: one sum. Not ``low .. high``, which is
-the range of each constant.
+the range of each constant. Static energy has the same of its own fit: x holds chips and enabled
+cores; the time that it flows for is taken as it is.
 """
 
 import math
@@ -17,6 +18,7 @@ from tssd.hw_targets.chip.fit_record import FitSide
 from tssd.hw_targets.chip.prices import PAID
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters
+from tssd.hw_targets.costs.energy import EnergyRange, price, running_pj, static_pj
 
 Z = 1.645  # 5 % on either side
 
@@ -40,6 +42,59 @@ class Trust:
     not_told: tuple[str, ...]  # prices that no run tells
 
 
+@dataclass(frozen=True)
+class Promised:
+    """90 % prediction intervals in pJ per inference around the nominal energy. ``static`` and
+    ``total`` are None where the chip file's static power is not of a fit; ``total`` adds the ends
+    of both, which is right where both are off to the same side, and wide elsewhere."""
+
+    dynamic: EnergyRange
+    static: EnergyRange | None
+    total: EnergyRange | None
+
+
+def promised(
+    counters: Counters, chip: ChipSpec, chips: int, cores: int, time_us: float
+) -> Promised | None:
+    """What the fits of *chip* promise for the energy of one inference of *counters* that takes
+    *time_us* on *chips* chips with *cores* enabled cores; None without a fit of the energies."""
+    found = trust(counters, chip, chips, time_us * counters.samples)
+    if found is None:
+        return None
+    each = price(counters, chip).total().scaled(1 / counters.samples)
+    dynamic = _within(each.nominal + running_pj(chip, chips, time_us).nominal, found.factor)
+    static = _static(chip, chips, cores, time_us)
+    return Promised(dynamic, static, None if static is None else dynamic + static)
+
+
+def _static(chip: ChipSpec, chips: int, cores: int, time_us: float) -> EnergyRange | None:
+    """The interval of the static energy. A board's own power, where one is chosen, is of no fit:
+    it has the range of its constant."""
+    side = None if chip.fit is None else chip.fit.static
+    if side is None:
+        return None
+    paid = {"static_chip": chips, "static_core": cores}
+    x = np.array([float(paid[name]) for name in side.prices])
+    theta = np.array([getattr(chip.power_w, PAID[name].sets[0]).value for name in side.prices])
+    fitted = static_pj(chip, chips, time_us, cores)
+    ends = _within(fitted.nominal, _factor(side, x, theta))
+    if chip.board is None:
+        return ends
+    whole = static_pj(chip, chips, time_us, cores, board=True)
+    return ends + whole + fitted.scaled(-1)
+
+
+def _within(energy_pj: float, factor: float) -> EnergyRange:
+    return EnergyRange(energy_pj / factor, energy_pj, energy_pj * factor)
+
+
+def _factor(side: FitSide, x: np.ndarray, theta: np.ndarray) -> float:
+    """90 % of readings that the fit did not see are promised within it."""
+    energy = float(x @ theta)
+    of_prices = float(x @ np.array(side.covariance) @ x) / energy**2 if energy > 0 else 0.0
+    return math.exp(Z * math.sqrt(side.spread**2 + of_prices))
+
+
 def trust(counters: Counters, chip: ChipSpec, chips: int, time_us: float) -> Trust | None:
     """What the fit of *chip* promises for the dynamic energy of *counters* over *time_us*; None for
     a chip file that was not made from measured runs."""
@@ -47,15 +102,13 @@ def trust(counters: Counters, chip: ChipSpec, chips: int, time_us: float) -> Tru
         return None
     side = chip.fit.energy
     x, theta = _sum(side, counters, chip, chips, time_us)
-    energy = float(x @ theta)
-    of_prices = float(x @ np.array(side.covariance) @ x) / energy**2 if energy > 0 else 0.0
     errors = [abs(error) for error in side.left_out]
     return Trust(
         len(side.runs),
         chip.silicon,
         float(np.median(errors)) if errors else None,
         max(errors) if errors else None,
-        math.exp(Z * math.sqrt(side.spread**2 + of_prices)),
+        _factor(side, x, theta),
         side.coverage,
         side.prices[int(np.argmax(x * theta))],
         side.kept,

@@ -10,6 +10,7 @@ from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj, static_pj
 from tssd.hw_targets.costs.host import WITH_IO, WITHOUT_IO, host_pj
+from tssd.hw_targets.costs.interval import Promised, promised
 from tssd.hw_targets.sim.engine import Run
 from tssd.hw_targets.sim.kernels import layout
 from tssd.hw_targets.sim.timing import LATE, TERMS, WORDS
@@ -56,7 +57,8 @@ class RunTotals:
     ``latency_us``: one sample alone, from its first input to its answer (None for a given record).
     ``us_per_step`` and ``inferences_per_s``: the steady state, samples back to back; the static
     energy is that of one inference at this pace. ``io``: what these times say of the host;
-    ``host_pj``: what its processors take, None where they are left out.
+    ``host_pj``: what its processors take, None where they are left out. The ranges of the energies
+    are those of the constants; ``promised``: prediction intervals, None without a fit.
     """
 
     latency_us: float | None
@@ -72,6 +74,7 @@ class RunTotals:
     io: str
     host_pj: EnergyRange | None
     stepping_pj: EnergyRange  # within the dynamic energy: chips that step, whatever they do
+    promised: Promised | None
 
 
 def steps(run: Run) -> list[StepRow]:
@@ -185,6 +188,7 @@ def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
         WITH_IO if run.host else WITHOUT_IO,
         host_pj(chip, chips, us) if run.host else None,
         stepping,
+        promised(run.counters, chip, chips, run.placement.cores, us),
     )
 
 

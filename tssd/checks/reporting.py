@@ -12,11 +12,12 @@ from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs import bound, counters, energy
+from tssd.hw_targets.costs.interval import promised
 from tssd.hw_targets.engines import engine_names
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.report.assemble import Evidence, Times, assemble
-from tssd.report.costs import energy_trust, fullest, layer_costs, stepping
+from tssd.report.costs import energy_trust, fullest, in_uj, layer_costs, stepping
 from tssd.report.model import MEASURED, Constant, Gpu, Provenance, Range, Report, TestedAccuracy
 from tssd.report.simulated import ACTIVE_NOTE, BOUND_NOTE, add_simulation, standing
 
@@ -156,4 +157,5 @@ def _times(
         static_uj=Range(static.low, static.nominal, static.high),
         stepping_uj=stepping(chip, placement.chips, us),
         trust=energy_trust(counted, chip, placement.chips, us),
+        promised=in_uj(promised(counted, chip, placement.chips, placement.cores, us)),
     )

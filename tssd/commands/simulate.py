@@ -168,13 +168,14 @@ def _print_run(run: "Run") -> None:
     from tssd.hw_targets.sim import summary
 
     total = summary.totals(run)
+    kind, energies = words.run_energy(total.dynamic_pj, total.static_pj, total.promised)
     click.echo(terminal.to_text(layer_table(run)))
     terminal.say(
         f"{run.chip.title}: {total.cores} cores on {counted(total.chips, 'chip')},"
         f" timing {run.timing.mode}\n"
         f"{timing_words(run)}\n"
-        "energy per inference at this pace, nominal (low .. high):\n"
-        f"dynamic {energy_range(total.dynamic_pj)}, static {energy_range(total.static_pj)}"
+        f"energy per inference at this pace, nominal ({kind}):\n"
+        f"{energies}"
         f"{'' if run.chip.board is None else ', board ' + run.chip.board + ' included'}"
     )
     if total.host_pj is not None:
@@ -231,6 +232,7 @@ def energy_range(pj: "EnergyRange") -> str:
 def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     from tssd.hw_targets.chip.chips import load_chip
     from tssd.hw_targets.costs.energy import price, running_pj, static_pj
+    from tssd.hw_targets.costs.interval import promised
     from tssd.hw_targets.sim.run_file import load_run
 
     saved, chip = load_run(path), load_chip(chip_name)
@@ -239,6 +241,9 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     stepping = running_pj(chip, saved.chips, saved.us_per_inference)
     dynamic = energy.total().scaled(per) + stepping
     static = static_pj(chip, saved.chips, saved.us_per_inference, saved.counters.cores)
+    fitted = promised(
+        saved.counters, chip, saved.chips, saved.counters.cores, saved.us_per_inference
+    )
     layers = {name: energy.layer(name).scaled(per) for name in saved.counters.populations}
     if as_json:
         table: dict[str, Any] = {
@@ -248,13 +253,15 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
             "dynamic_pj": asdict(dynamic),
             "stepping_pj": asdict(stepping),
             "static_pj": asdict(static),
+            "promised": None if fitted is None else asdict(fitted),
             "layers": {name: asdict(pj) for name, pj in layers.items()},
         }
         click.echo(json.dumps(table))
         return
+    kind, energies = words.run_energy(dynamic, static, fitted)
     rows = [(name, energy_range(pj)) for name, pj in layers.items()]
     click.echo(terminal.to_text(terminal.plain_table(("layer", "energy"), rows, right=("energy",))))
     terminal.say(
-        f"{saved.mode} run on {saved.chip}, priced with {chip.title}: dynamic"
-        f" {energy_range(dynamic)}, static {energy_range(static)} per inference"
+        f"{saved.mode} run on {saved.chip}, priced with {chip.title}; per inference, nominal"
+        f" ({kind}):\n{energies}"
     )

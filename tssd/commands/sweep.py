@@ -105,22 +105,32 @@ def _csv(rows: list[dict[str, object]]) -> str:
 
 
 def _table(names: list[str], rows: list[dict[str, object]]) -> Table:
-    columns = (*names, "latency", "per step", "per second", "dynamic", "cores", "limited by")
+    figures = ("latency", "per step", "per second", "dynamic", "90 % interval", "cores")
+    columns = (*names, *figures, "limited by")
     texts = [(*(str(row[name]) for name in names), *_figures(row)) for row in rows]
     return terminal.plain_table(columns, texts)
 
 
 def _figures(row: dict[str, object]) -> tuple[str, ...]:
     if row["error"]:
-        return ("-", "-", "-", "-", "-", str(row["error"]))
+        return (*(6 * ("-",)), str(row["error"]))
     return (
         words.duration(_number(row["latency_us"])),
         words.duration(_number(row["us_per_step"])),
         words.number(_number(row["inferences_per_s"])),
         words.energy(_number(row["dynamic_pj"])),
+        _interval(row),
         str(row["cores"]),
         str(row["bottleneck"]),
     )
+
+
+def _interval(row: dict[str, object]) -> str:
+    """The prediction interval of the dynamic energy, in the words of the report."""
+    low, high = (_number(row[f"dynamic_{end}_pj"]) for end in ("low", "high"))
+    if low is None or high is None:
+        return "unknown"
+    return f"{words.energy(low)} .. {words.energy(high)}"
 
 
 def _number(value: object) -> float | None:

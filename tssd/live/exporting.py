@@ -184,13 +184,14 @@ class SimulatedChip(Shown):
 
     def table(self) -> ShownTable:
         total, layers = summary.totals(self.run), summary.layers(self.run)
+        kind, energies = words.run_energy(total.dynamic_pj, total.static_pj, total.promised)
         lines = (
             f"{self.run.chip.title}: {counted(total.cores, 'core')}, timing {self.run.timing.mode}",
             f"latency {words.duration(total.latency_us)}, pace "
             f"{words.number(total.inferences_per_s)} inferences per second, {total.io}; limited by "
             f"{total.bottleneck}",
-            f"energy per inference: dynamic {_energy(total.dynamic_pj)}, "
-            f"static {_energy(total.static_pj)}",
+            f"energy per inference, nominal ({kind}):",
+            *energies.splitlines(),
         )
         rows = tuple(
             (
@@ -226,7 +227,3 @@ class Reported:
     def to_frame(self) -> Any:
         """The layers of the report as a ``pandas.DataFrame``."""
         return frame([asdict(layer) for layer in self.report.layers])
-
-
-def _energy(pj: Any) -> str:
-    return f"{words.energy(pj.nominal)} ({words.energy(pj.low)} .. {words.energy(pj.high)})"

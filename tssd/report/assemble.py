@@ -27,6 +27,7 @@ from tssd.report.model import (
     Gpu,
     LayerRow,
     MeshCell,
+    PredictionIntervals,
     Provenance,
     Range,
     Report,
@@ -69,6 +70,7 @@ class Times:
     mesh: tuple[MeshCell, ...] = ()
     stepping_uj: Range | None = None
     trust: EnergyTrust | None = None
+    promised: PredictionIntervals | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +208,8 @@ def totals_uj(layers: Sequence[LayerRow], times: Times) -> EnergyUj:
         high=sum(layer.energy_pj.high for layer in layers) / PICO_PER_MICRO,
     )
     dynamic = dynamic if stepping is None else _add(dynamic, stepping)
-    return EnergyUj(dynamic, static, None if static is None else _add(dynamic, static), stepping)
+    total = None if static is None else _add(dynamic, static)
+    return EnergyUj(dynamic, static, total, stepping, times.promised)
 
 
 def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:

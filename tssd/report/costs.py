@@ -2,12 +2,20 @@
 
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters
-from tssd.hw_targets.costs.energy import Energy, price, running_pj
-from tssd.hw_targets.costs.interval import trust
+from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj
+from tssd.hw_targets.costs.interval import Promised, trust
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import RESOURCES
 from tssd.report.assemble import LayerCost
-from tssd.report.model import ENERGY_PARTS, EnergyPj, EnergyTrust, Fullest, Parts, Range
+from tssd.report.model import (
+    ENERGY_PARTS,
+    EnergyPj,
+    EnergyTrust,
+    Fullest,
+    Parts,
+    PredictionIntervals,
+    Range,
+)
 
 RESOURCE_WORDS = {
     "state_words": "state memory",
@@ -39,8 +47,20 @@ def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict
 
 def stepping(chip: ChipSpec, chips: int, time_us: float) -> Range:
     """uJ that *chips* chips take for stepping over *time_us*, whatever the network does."""
-    taken = running_pj(chip, chips, time_us).scaled(1e-6)
-    return Range(taken.low, taken.nominal, taken.high)
+    return _uj(running_pj(chip, chips, time_us))
+
+
+def in_uj(found: Promised | None) -> PredictionIntervals | None:
+    """Prediction intervals as the report has them."""
+    if found is None:
+        return None
+    static, total = (None if r is None else _uj(r) for r in (found.static, found.total))
+    return PredictionIntervals(_uj(found.dynamic), static, total)
+
+
+def _uj(pj: EnergyRange) -> Range:
+    scaled = pj.scaled(1e-6)
+    return Range(scaled.low, scaled.nominal, scaled.high)
 
 
 def energy_trust(

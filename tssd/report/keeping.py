@@ -75,6 +75,7 @@ def _simulated(before: Report) -> Simulated:
         static_uj=totals.energy_uj_per_inference.static,
         stepping_uj=totals.energy_uj_per_inference.stepping,
         trust=totals.trust,
+        promised=totals.energy_uj_per_inference.prediction_interval,
         bottleneck=before.bottleneck,
         timeline=before.timeline,
         mesh=before.mesh,

@@ -101,7 +101,8 @@ def _layer(layer: LayerRow) -> list[str]:
 
 def _totals(report: Report) -> str:
     totals, uj = report.totals, report.totals.energy_uj_per_inference
-    limit = {"bound": "lower bound of the time", "cycle": "simulated by cycles"}
+    simulated = f"simulated by cycles; {words.TIME_ERROR}"
+    limit = {"bound": "lower bound of the time", "cycle": simulated}
     how = limit.get(totals.timing or "", "")
     watts = words.power_w(report)
     rows = [
@@ -112,7 +113,7 @@ def _totals(report: Report) -> str:
         (
             "latency: one sample alone, first input to answer, without I/O",
             words.duration(totals.latency_us),
-            "",
+            "" if totals.latency_us is None else how,
         ),
         (
             "pace: inferences per second, samples back to back, without I/O",
@@ -129,7 +130,7 @@ def _totals(report: Report) -> str:
             (
                 f"{name} energy per inference at this pace",
                 nominal,
-                words.energy_range(known) if known else "",
+                words.energy_spread(uj, name) if known else "",
             )
         )
     gpu = report.gpu

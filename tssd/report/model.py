@@ -129,8 +129,18 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
+class PredictionIntervals:
+    """Where 90 % of runs that a chip file's fits did not see are promised to lie, in uJ around the
+    nominal energy; the total's ends are the sums of its parts' ends."""
+
+    dynamic: Range
+    static: Annotated[Range | None, about("null where static power is of no fit")] = None
+    total: Range | None = None
+
+
+@dataclass(frozen=True)
 class EnergyUj:
-    """Energy per inference in uJ."""
+    """Energy per inference in uJ; ``low`` and ``high`` at the ends of the chip file's constants."""
 
     dynamic: Range | None = None
     static: Range | None = None
@@ -138,6 +148,10 @@ class EnergyUj:
     stepping: Annotated[
         Range | None,
         about("of the dynamic energy: chips that step, whatever the network does"),
+    ] = None
+    prediction_interval: Annotated[
+        PredictionIntervals | None,
+        about("90 % of runs not used in the fits lie in it; null: the chip file is of no fit"),
     ] = None
 
 

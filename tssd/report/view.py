@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tssd.report import words
 from tssd.report.model import ENERGY_PARTS, MEASURED, LayerRow, MeshCell, Report, TimelineStep
 
+ENERGIES = ("dynamic", "static", "total")
 MOST_STEPS = 160  # bars of the time line; longer runs show the slowest step of each group
 
 
@@ -142,20 +143,21 @@ def energy_chart(report: Report) -> Chart:
 
 
 def totals_chart(report: Report) -> Chart:
-    """Dynamic, static and total energy per inference with their ranges."""
+    """Dynamic, static and total energy per inference, with the whisker of ``words.spread``."""
     uj = report.totals.energy_uj_per_inference
-    known = [r for r in (uj.dynamic, uj.static, uj.total) if r is not None]
+    ranges = (getattr(uj, name) for name in ENERGIES), (words.spread(uj, name) for name in ENERGIES)
+    known = [r for found in ranges for r in found if r is not None]
     scale = axis(max((r.high for r in known), default=0.0) * 1e6, unit="pJ")
     rows = []
-    for name in ("dynamic", "static", "total"):
-        r = getattr(uj, name)
+    for name in ENERGIES:
+        r, around = getattr(uj, name), words.spread(uj, name)
         if r is None:
             rows.append(ChartRow(name, "", (), words.NOT_RUN, missing=True))
             continue
-        low, nominal, high = (scale.at(1e6 * x) for x in (r.low, r.nominal, r.high))
         shown = words.energy(1e6 * r.nominal)
-        bars = (Bar(name, 0, nominal, f"{name} {shown}"),)
-        rows.append(ChartRow(name, "", bars, shown, words.energy_range(r), (low, high)))
+        bars = (Bar(name, 0, scale.at(1e6 * r.nominal), f"{name} {shown}"),)
+        ends = None if around is None else (scale.at(1e6 * around.low), scale.at(1e6 * around.high))
+        rows.append(ChartRow(name, "", bars, shown, words.energy_ends(uj, name), ends))
     return Chart(scale, tuple(rows), ())
 
 

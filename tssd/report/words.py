@@ -2,18 +2,24 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tssd.errors import counted
 from tssd.report.model import (
     ENERGY_PARTS,
     KINDS,
     Constant,
+    EnergyUj,
     LayerRow,
     Range,
     Report,
     ShareInterval,
     Totals,
 )
+
+if TYPE_CHECKING:
+    from tssd.hw_targets.costs.energy import EnergyRange
+    from tssd.hw_targets.costs.interval import Promised
 
 NOT_RUN = "not run"
 PART_WORDS = {
@@ -56,11 +62,50 @@ def memory(value_bytes: float | None) -> str:
     return _scaled(value_bytes, _MEMORY)
 
 
-def energy_range(value_uj: Range | None) -> str:
-    """``low .. high`` of a range in uJ."""
-    if value_uj is None:
-        return NOT_RUN
-    return f"{energy(value_uj.low * 1e6)} .. {energy(value_uj.high * 1e6)}"
+OF_THE_FIT = "90 % prediction interval"
+OF_CONSTANTS = "range of the constants, error not known"
+UNKNOWN = "error not known"
+TIME_ERROR = "error not known: the times are of no fit"
+
+
+def spread(uj: EnergyUj, name: str) -> Range | None:
+    """The range that the ``dynamic``, ``static`` or ``total`` energy is shown with, everywhere: its
+    prediction interval; of a chip file without a fit the range of the constants."""
+    ranged: Range | None = getattr(uj.prediction_interval or uj, name)
+    return ranged
+
+
+def energy_ends(uj: EnergyUj, name: str) -> str:
+    """``low .. high`` of that range."""
+    found = spread(uj, name)
+    if found is None:
+        return UNKNOWN
+    return f"{energy(found.low * 1e6)} .. {energy(found.high * 1e6)}"
+
+
+def energy_kind(uj: EnergyUj) -> str:
+    """What the ranges of the energies are."""
+    return OF_CONSTANTS if uj.prediction_interval is None else OF_THE_FIT
+
+
+def energy_spread(uj: EnergyUj, name: str) -> str:
+    """The range, and what it is."""
+    ends = energy_ends(uj, name)
+    return ends if ends == UNKNOWN else f"{ends}, {energy_kind(uj)}"
+
+
+def run_energy(
+    dynamic: "EnergyRange", static: "EnergyRange", promised: "Promised | None"
+) -> tuple[str, str]:
+    """(what the ranges are, the energies): dynamic, static and total of a run with the ranges that
+    the report gives them, in the terminal and in a notebook."""
+    nominal = {"dynamic": dynamic, "static": static, "total": dynamic + static}
+    parts = []
+    for name, known in nominal.items():
+        found = known if promised is None else getattr(promised, name)
+        ends = UNKNOWN if found is None else f"{energy(found.low)} .. {energy(found.high)}"
+        parts.append(f"{name} {energy(known.nominal)} ({ends})")
+    return OF_CONSTANTS if promised is None else OF_THE_FIT, f"{', '.join(parts[:2])},\n{parts[2]}"
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -321,9 +366,10 @@ def _drift(layers: Sequence[LayerRow]) -> str:
 
 
 def _spread(report: Report) -> str:
+    """How far the constants alone move the energy, where no fit says how good it is."""
     uj = report.totals.energy_uj_per_inference
     known = uj.total or uj.dynamic
-    if known is None or not known.low:
+    if known is None or not known.low or uj.prediction_interval is not None:
         return ""
     what = "total" if uj.total else "dynamic"
     factor = _significant(known.high / known.low)

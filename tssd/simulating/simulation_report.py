@@ -11,7 +11,7 @@ from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
 from tssd.report.assemble import Times
-from tssd.report.costs import energy_trust, layer_costs, stepping
+from tssd.report.costs import energy_trust, in_uj, layer_costs, stepping
 from tssd.report.model import MeshCell, Range, Report, TimelineStep
 from tssd.report.simulated import Simulated, add_simulation
 from tssd.report.store import FOLDER, NAMES, read_report, write_report
@@ -40,6 +40,7 @@ def simulated(run: Run, command: str | None = None, others: str | None = None) -
         static_uj=Range(static.low, static.nominal, static.high),
         stepping_uj=stepping(run.chip, run.placement.chips, run.us_per_inference),
         trust=energy_trust(run.counters, run.chip, run.placement.chips, run.us_per_inference),
+        promised=in_uj(totals.promised),
         bottleneck=totals.bottleneck,
         timeline=tuple(
             TimelineStep(row.step, row.us, row.bottleneck, row.core) for row in summary.steps(run)

@@ -25,12 +25,15 @@ MapPoints = Callable[
 @dataclass(frozen=True)
 class Point:
     """One simulated point (``summary.Totals`` says what its figures are); a chip that cannot take
-    the network has an ``error`` instead."""
+    the network has an ``error`` instead. ``dynamic_low_pj`` and ``dynamic_high_pj``: the prediction
+    interval of the chip's fit, None without one, and where a price was set."""
 
     latency_us: float | None
     us_per_step: float | None
     inferences_per_s: float | None
     dynamic_pj: float | None
+    dynamic_low_pj: float | None
+    dynamic_high_pj: float | None
     static_pj: float | None
     cores: int | None
     bottleneck: str | None
@@ -95,11 +98,14 @@ def simulate_point(request: Request) -> Point:
     except (TssdError, OSError, MemoryError) as error:
         return refused(" ".join(str(error).split("\n  try:")[0].split()) or type(error).__name__)
     total = summary.totals(run)
+    fitted = None if total.promised is None else total.promised.dynamic
     return Point(
         total.latency_us,
         total.us_per_step,
         total.inferences_per_s,
         total.dynamic_pj.nominal,
+        None if fitted is None else fitted.low,
+        None if fitted is None else fitted.high,
         total.static_pj.nominal,
         total.cores,
         total.bottleneck,
