@@ -1,6 +1,7 @@
 """TOML and mappings into frozen dataclasses; an unknown key is an error."""
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -27,6 +28,9 @@ def from_mapping(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     for key in table:
         if key not in names:
             raise unknown_name(where, f"key {key!r}", key, names)
+    for key, value in table.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{where}: {key}", found=str(value), allowed="a finite number")
     plain = {key: value.value if isinstance(value, Enum) else value for key, value in table.items()}
     return typed.from_table(cls, plain, where, refusal=ConfigError)
 

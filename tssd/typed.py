@@ -8,7 +8,7 @@ no JSON. ``json_schema`` gives the declaration to other programs.
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -29,6 +29,7 @@ MAX_NEURONS = 1 << 28  # of one population
 Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)]  # of a shape
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
+FEWER_DIGITS = "a number of at most 18 digits"
 EXPECTED = re.compile(r"Expected (.+?), got (.+)", re.DOTALL)
 PART = re.compile(r"([^.\[\]]+)|\[(\d+|\.\.\.)\]")  # of a place: a name, or one of a list
 PLACE = re.compile(r" - at (?:`key` in )?`\$?(.*)`$", re.DOTALL)
@@ -79,6 +80,59 @@ def from_table(
         raise refusal(where, found="something nested too deep", hint=hint) from None
 
 
+def collected(kind: type[T], table: Any, where: str = "") -> tuple[T | None, list[str]]:
+    """(the value, no mistakes), or (None, every mistake): each field of a struct or dataclass
+    *kind* is read by itself, so that a wrong one hides no other. *where* begins each place."""
+    if not isinstance(table, dict):
+        return None, [f"{where}: found {_brief(table)}; allowed: a table"]
+    known = get_type_hints(kind, include_extras=True)
+    dot = f"{where}." if where else ""
+    mistakes = [unknown(f"{dot}{key}", str(key), [*known]) for key in table if key not in known]
+    values, needed = {}, required(kind)
+    for name, inner in known.items():
+        if name in table:
+            values[name] = _noted(inner, table[name], f"{dot}{name}", mistakes)
+        elif name in needed:
+            mistakes.append(f"{where}: no {name}" if where else f"{name}: missing")
+    return (None, mistakes) if mistakes else (kind(**values), [])
+
+
+def _noted(kind: Any, value: Any, where: str, mistakes: list[str]) -> Any:
+    """*value* as *kind*, or a line more in *mistakes*; of a mapping each value by its key."""
+    if get_origin(kind) is dict and isinstance(value, dict):
+        inner = get_args(kind)[1]
+        return {k: _noted(inner, v, f"{where}.{k}", mistakes) for k, v in value.items()}
+    try:
+        return from_table(kind, value, where)
+    except FileFormatError as error:
+        mistakes.append(_one_line(error))
+
+
+def required(kind: type) -> set[str]:
+    """The fields of a struct or dataclass without a default."""
+    if is_dataclass(kind):
+        ours = [f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+        return {f.name for f in ours}
+    return {f.name for f in msgspec.structs.fields(kind) if f.required}
+
+
+def unknown(what: str, name: str, known: Sequence[str]) -> str:
+    """*what* is not known; the nearest of *known* names, or all of them."""
+    near = nearest(name, known)
+    return f"{what}: unknown; {near or 'allowed: ' + ', '.join(known)}"
+
+
+def _one_line(error: TssdError) -> str:
+    """An error among others: where, what was found, what is allowed."""
+    allowed = f"; allowed: {error.allowed}" if error.allowed else ""
+    hint = f"; {error.hint}" if error.hint else ""
+    return f"{error.where}: found {error.found}{allowed}{hint}"
+
+
+def _brief(value: Any) -> str:
+    return "nothing" if value is None else repr(value)[:60]
+
+
 def refused(
     text: str, table: Any, where: str, hint: str | None, refusal: type[TssdError], kind: Any = None
 ) -> TssdError:
@@ -93,6 +147,8 @@ def refused(
         close = nearest(found.strip("'"), names) if found else None
         plain = found or text.removeprefix("Invalid enum value ")
         return refusal(whole, found=plain, allowed=", ".join(names), hint=close or hint)
+    if text.startswith("Number out of range"):
+        return refusal(whole, found=found or text, allowed=FEWER_DIGITS, hint=hint)
     if told := EXPECTED.fullmatch(text):
         return refusal(
             whole, found=found or _word(told.group(2)), allowed=_word(told.group(1)), hint=hint

@@ -128,3 +128,40 @@ PLAIN = st.recursive(
 def test_no_value_gets_past_as_another_error(value: Any, key: str) -> None:
     with contextlib.suppress(FileFormatError):  # any other error fails the test
         assert isinstance(typed.from_table(File, GOOD | {key: value}, "f"), File)
+
+
+@dataclass(frozen=True)
+class Sized:
+    size: typed.Positive
+    names: dict[str, str]
+    share: typed.Amount = 0.5
+
+
+def test_every_mistake_is_collected_with_its_place() -> None:
+    table = {"size": 0, "names": {"a": 1, "b": "x"}, "shares": 1}
+    found, mistakes = typed.collected(Sized, table, "part")
+    assert found is None
+    assert mistakes == [
+        "part.shares: unknown; did you mean 'share'?",
+        "part.size: found 0; allowed: a whole number >= 1",
+        "part.names.a: found 1; allowed: a text",
+    ]
+    assert typed.collected(Sized, {}) == (None, ["size: missing", "names: missing"])
+    assert typed.collected(Sized, [], "part") == (None, ["part: found []; allowed: a table"])
+    assert typed.collected(Sized, {"size": 1, "names": {}}) == (Sized(1, {}), [])
+
+
+def test_of_a_struct_too() -> None:
+    assert typed.collected(Core, {"box": []}, "c")[1] == [
+        "c: no core",
+        "c.box: found another value; allowed: a list of a length >= 1",
+    ]
+    assert typed.collected(Core, {"core": 3}) == (Core(3), [])
+
+
+def test_a_setting_is_a_finite_number() -> None:
+    from tssd.train.config import recorded
+
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="x: synop_weight: found .*; allowed: a finite"):
+            recorded({"synop_weight": value}, "x")

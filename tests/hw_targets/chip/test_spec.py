@@ -1,6 +1,7 @@
 """Chip files: every number has unit, source and kind; every mistake is reported at once."""
 
 import copy
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -94,12 +95,12 @@ def test_all_mistakes_are_reported_together(table: dict[str, Any]) -> None:
         "limits.neuron_per_core: unknown; did you mean 'neurons_per_core'",
         "limits.neurons_per_core: missing; needed: a number in neurons",
         "time_ns.hop_ew: found 4.1 without unit, source and kind",
-        "time_ns.spike: found -3; allowed: a finite number >= 0",
+        "time_ns.spike.value: found -3; allowed: a number >= 0",
         "time_ns.message_in: found unit 'pJ'; allowed: ns, ps, us",
-        "energy_pj.hop_ew: kind 'guess': unknown; allowed: measured",
+        "energy_pj.hop_ew.kind: found 'guess'; allowed: measured",
         "energy_pj.hop_ns: no source",
-        "link.message: found low, value, high = [40, 32, 64]",
-        "bits.weight: found 'nine'; allowed: a number",
+        "link.message: found low, value, high = 40, 32, 64",
+        "bits.weight.value: found 'nine'; allowed: a number",
         "section or key 'energy': unknown; did you mean 'energy_pj'?",
     ):
         assert text in str(caught.value)
@@ -165,7 +166,7 @@ def test_unknown_chip_names_the_nearest() -> None:
     ("was", "now", "message"),
     [
         ('source = "', 'source = "{a:>2000000000}', "names no text 'a:>2000000000' of [sources]"),
-        ("value = ", f"value = {'9' * 400} # ", "found a number of more than 15 digits"),
+        ("value = ", f"value = {'9' * 400} # ", "mesh.width.value: found 999"),
     ],
 )
 def test_a_number_cannot_take_the_memory(was: str, now: str, message: str) -> None:
@@ -177,6 +178,53 @@ def test_a_number_cannot_take_the_memory(was: str, now: str, message: str) -> No
     with pytest.raises(ConfigError) as caught:
         parse_chip(tomllib.loads(text), "mine.toml")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("name",), 3, "name: found 3; allowed: a text"),
+        (("title",), None, "title: missing"),
+        (("calibrated_on",), ["a", 1], "calibrated_on: [1]: found 1; allowed: a text"),
+        (("barrier_follows",), "no", "barrier_follows: found 'no'; allowed: true or false"),
+        (("sources", "own"), 1, "sources.own: found 1; allowed: a text"),
+        (("boards",), {"b": 1}, "boards.b: found 1; allowed: an object"),
+        (("boards",), {"b": {"barrier": 1}}, "boards.b: no title"),
+        (("boards",), {"b": {"title": "t"}}, "boards.b.barrier: missing; needed: a number in ns"),
+        (("time_ns", "spike", "value"), math.nan, "time_ns.spike.value: found nan; allowed: a"),
+        (("time_ns", "spike", "value"), math.inf, "time_ns.spike.value: found inf; allowed: a"),
+        (("time_ns", "spike", "value"), True, "time_ns.spike.value: found true; allowed: a number"),
+        (("time_ns", "spike", "high"), "9", "time_ns.spike.high: found '9'; allowed: a number"),
+        (("time_ns", "spike", "unit"), 9, "time_ns.spike.unit: found 9; allowed: a text"),
+        (("time_ns", "spike", "source"), " ", "time_ns.spike: found source ' '; allowed: a text"),
+        (("time_ns", "spike", "sources"), "x", "spike.sources: unknown; did you mean 'source'?"),
+        (("time_ns", "barrier", 0, "count"), 0, "time_ns.barrier[0].count: found 0; allowed: a"),
+        (("time_ns", "barrier", 0, "count"), None, "time_ns.barrier[0]: no count"),
+        (("fit",), {"data_sha256": 1}, "fit: data_sha256: found 1; allowed: a text"),
+    ],
+)
+def test_a_value_of_another_kind_hides_no_other_mistake(
+    table: dict[str, Any], place: tuple[Any, ...], value: object, message: str
+) -> None:
+    """None: the key is left out."""
+    table.setdefault("sources", {})
+    inner: Any = table
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    if value is None:
+        del inner[place[-1]]
+    table["power_w"]["static_per_chip"]["kind"] = "guess"
+    with pytest.raises(ConfigError, match=r"\d mistakes") as caught:
+        parse_chip(table, "mine.toml")
+    assert message in str(caught.value)
+    assert "power_w.static_per_chip.kind: found 'guess'" in str(caught.value)
+
+
+def test_counts_of_a_curve_rise(table: dict[str, Any]) -> None:
+    table["time_ns"]["barrier"] *= 2
+    with pytest.raises(ConfigError, match=r"time_ns.barrier: found counts \[1, .*allowed: rising"):
+        parse_chip(table, "mine.toml")
 
 
 @pytest.mark.parametrize("name", ["mesh.width", "limits.chips", "buffers.link", "buffers.synapse"])
