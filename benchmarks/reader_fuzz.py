@@ -6,8 +6,10 @@ A fork reads file after file (``tests/support/hostile.py``) in memory's file sys
 that is no refusal is an error, reported with its case, which makes the same file again; a case that
 takes more than SECONDS of CPU time or MEMORY more than the fork began with ends the fork, and is a
 fault too, unless a process with limits stands before its reader (NIR and other HDF5, ONNX, weights
-of torch): then that one is what would end. *cases* are shared among the kinds by the time that a
-case takes. A campaign goes on where an earlier one of its seed stopped (build/readers-SEED.json).
+of torch): then that one is what would end, and the campaign waits no longer than KEPT_SECONDS. What
+became of the cases before stands in memory that outlives the fork. *cases* are shared among the
+kinds by the time that a case takes; with --each, every kind has so many. A campaign goes on where
+an earlier one of its seed stopped (build/readers-SEED.json).
 """
 
 import argparse
@@ -43,9 +45,11 @@ from tssd.errors import TssdError  # noqa: E402
 
 COMMAND = "make campaign-fuzz"
 SECONDS = 5.0  # of CPU time for one case
+KEPT_SECONDS = 1.0  # the same where a process with limits would end
 MEMORY = 1 << 30  # of a fork, above what it began with
 CHUNK = 2000  # cases of a fork
 LONGEST_WORDS = 20_000  # of a message
+SEEN_BYTES = 1 << 18  # an outcome as JSON: a few counts, and a line for every place of a fault
 FAULTS = ("error", "hang", "crash", "memory")
 
 
@@ -134,38 +138,59 @@ def fork(target: Target, seed: int, cases: range, folder: Path) -> Outcome:
     """Read *cases* in a fork; after one that ends it, go on behind it in another."""
     whole, first = Outcome(), cases.start
     while first < cases.stop:
-        at = mmap.mmap(-1, 8)
+        seen = Seen()
         heard, told = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(heard)
-            _work(target, seed, range(first, cases.stop), folder, at, told)
+            _work(target, seed, range(first, cases.stop), folder, seen, told)
         os.close(told)
         with os.fdopen(heard) as stream:
-            text = stream.read()
+            failure = stream.read()
         _, status, used = os.wait4(child, 0)
-        last = int.from_bytes(at[:8], "little")
+        part = seen.outcome()
         if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            sys.exit(f"{target.name}, case {last}: the campaign itself failed: {text}")
-        part = _outcome(text) if text else _ended(target, last, last + 1 - first, status)
+            case = first + part.cases
+            sys.exit(f"{target.name}, case {case}: the campaign itself failed: {failure}")
+        if os.WIFSIGNALED(status):
+            part.add(_ended(target, first + part.cases, os.WTERMSIG(status)))
         part.cpu_s = used.ru_utime + used.ru_stime
         whole.add(part)
-        first = cases.stop if text else last + 1
+        first += part.cases
     return whole
 
 
-def _ended(target: Target, case: int, cases: int, status: int) -> Outcome:
-    """What is known of a fork that did not come to its end: how its last case ended it."""
-    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+class Seen:
+    """What a fork has found so far, in memory that its parent sees whatever ends the fork."""
+
+    def __init__(self) -> None:
+        self.memory = mmap.mmap(-1, SEEN_BYTES)
+        self.tell(Outcome())
+
+    def tell(self, outcome: Outcome) -> None:
+        """Say all of it anew; a fork ends inside a reader, never here."""
+        text = json.dumps(vars(outcome)).encode()
+        self.memory[:8] = len(text).to_bytes(8, "little")
+        self.memory[8 : 8 + len(text)] = text
+
+    def outcome(self) -> Outcome:
+        """What was told last."""
+        length = int.from_bytes(self.memory[:8], "little")
+        return _outcome(self.memory[8 : 8 + length].decode())
+
+
+def _ended(target: Target, case: int, number: int) -> Outcome:
+    """The case that ended its fork by signal *number*."""
     kind = "hang" if number == signal.SIGPROF else "crash"
-    counts = Counter({"unknown": cases - 1, f"stopped: {kind}" if target.kept else kind: 1})
+    counts = Counter({f"stopped: {kind}" if target.kept else kind: 1})
     faults = {} if target.kept else {f"{kind} (signal {number})": f"case {case}"}
-    return Outcome(cases, counts, faults)
+    return Outcome(1, counts, faults)
 
 
-def _work(target: Target, seed: int, cases: range, folder: Path, at: mmap.mmap, told: int) -> None:
+def _work(target: Target, seed: int, cases: range, folder: Path, seen: Seen, told: int) -> None:
     """The rest of a fork's life."""
     code = 1
+    limit = KEPT_SECONDS if target.kept else SECONDS
     try:
         guard._Here.is_guard = True  # readers run in this process, which has the limits
         warnings.simplefilter("ignore")
@@ -178,9 +203,8 @@ def _work(target: Target, seed: int, cases: range, folder: Path, at: mmap.mmap, 
         outcome = Outcome()
         before = _peak_mib()
         for case in cases:
-            at[:8] = case.to_bytes(8, "little")
             path = target.write(case, seed, folder)
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, limit)
             start = time.process_time()
             ended, where = read(target, case, path)
             outcome.longest_s = max(outcome.longest_s, time.process_time() - start)
@@ -189,14 +213,13 @@ def _work(target: Target, seed: int, cases: range, folder: Path, at: mmap.mmap, 
             outcome.counts[f"stopped: {ended}" if target.kept and ended == "memory" else ended] += 1
             if where and not (target.kept and ended == "memory"):
                 outcome.faults.setdefault(f"{ended}: {where}", f"case {case}")
-        outcome.largest_mib = _peak_mib() - before
-        with os.fdopen(told, "w") as out:
-            out.write(json.dumps(vars(outcome)))
+            outcome.largest_mib = _peak_mib() - before
+            seen.tell(outcome)
         code = 0
     finally:
         if code:
             with os.fdopen(told, "w") as out:
-                out.write(f"{{{traceback.format_exc()}")
+                out.write(traceback.format_exc())
         os._exit(code)
 
 
@@ -236,15 +259,24 @@ def load(seed: int) -> Campaign:
 
 
 def run(
-    campaign: Campaign, chosen: Sequence[Target], cases: int, minutes: float, top: Path
+    campaign: Campaign,
+    chosen: Sequence[Target],
+    cases: int,
+    each: int,
+    minutes: float,
+    top: Path,
 ) -> None:
-    """Chunk by chunk, cheap kinds more often: the CPU time of each is as the root of its pace."""
+    """Chunk by chunk: first *each* of every kind, then cheap kinds more often, the CPU time of each
+    as the root of its pace."""
     end = time.monotonic() + 60 * minutes
     outcomes = {
         target.name: campaign.outcomes.setdefault(target.name, Outcome()) for target in chosen
     }
-    while sum(o.cases for o in outcomes.values()) < cases and time.monotonic() < end:
-        target = min(chosen, key=lambda t: outcomes[t.name].weight)
+    while time.monotonic() < end:
+        thin = [t for t in chosen if outcomes[t.name].cases < each]
+        if not thin and sum(o.cases for o in outcomes.values()) >= cases:
+            return
+        target = min(thin or chosen, key=lambda t: outcomes[t.name].weight)
         outcome = outcomes[target.name]
         quick = outcome.cases > 0 and outcome.cpu_s < outcome.cases / 200
         size = CHUNK if quick else CHUNK // 10
@@ -272,6 +304,7 @@ def rows(campaign: Campaign, how: str) -> list[harness.Row]:
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Damaged files for every reader.")
     parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--each", type=int, default=20_000, help="of every kind at least")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=24 * 60)
     parser.add_argument("--only", default="", help="part of a kind's name")
@@ -280,7 +313,7 @@ def main(words: Sequence[str] | None = None) -> None:
     campaign = load(given.seed)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as temporary:
         chosen = [t for t in hostile.targets(Path(temporary)) if given.only in t.name]
-        run(campaign, chosen, given.cases, given.minutes, Path(temporary))
+        run(campaign, chosen, given.cases, given.each, given.minutes, Path(temporary))
     for name, outcome in campaign.outcomes.items():
         each = 1000 * outcome.cpu_s / max(outcome.cases, 1)
         print(f"{name:18} {outcome.cases:8,} cases, {each:.2f} ms each, {dict(outcome.counts)}")
