@@ -41,7 +41,7 @@ NAMED = r"\{([^{}]*)\}"  # a short name of [sources] inside a source text
 Figure = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
 
 
-class Head(msgspec.Struct):
+class ChipHead(msgspec.Struct):
     """A chip file without its numbers."""
 
     name: str
@@ -72,7 +72,7 @@ class Number(msgspec.Struct):
         return low, high
 
 
-class Point(msgspec.Struct):
+class CurvePoint(msgspec.Struct):
     """What a point of a curve has beside its number."""
 
     count: typed.Positive
@@ -122,14 +122,14 @@ def extend(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
 
 def parse_chip(table: Mapping[str, Any], where: str) -> ChipSpec:
     """*table* as a ChipSpec; ConfigError lists every mistake in it."""
-    about = {key: table[key] for key in Head.__struct_fields__ if key in table}
-    head, mistakes = typed.collected(Head, about)
-    known = [*Head.__struct_fields__, *SECTIONS]
+    about = {key: table[key] for key in ChipHead.__struct_fields__ if key in table}
+    head, mistakes = typed.collected(ChipHead, about)
+    known = [*ChipHead.__struct_fields__, *SECTIONS]
     mistakes += [
         typed.unknown(f"section or key {key!r}", key, known) for key in table if key not in known
     ]
     given = table.get("sources")
-    reader = _Reader(given if isinstance(given, dict) else {}, mistakes)
+    reader = _ChipNumbers(given if isinstance(given, dict) else {}, mistakes)
     sections = {name: reader.section(name, cls, table.get(name)) for name, cls in SECTIONS.items()}
     boards = {} if head is None else {n: reader.board(n, t) for n, t in head.boards.items()}
     fit = None if head is None or head.fit is msgspec.UNSET else head.fit
@@ -167,7 +167,7 @@ def _psd(side: FitSide) -> bool:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _ChipNumbers:
     """Reads tables of numbers; what is wrong with them is added to ``mistakes``."""
 
     sources: Mapping[str, str]
@@ -231,7 +231,7 @@ class _Reader:
         at, read = [], []
         for i, table in enumerate(points):
             about = {key: value for key, value in table.items() if key == "count"}
-            point, found = typed.collected(Point, about, f"{label}[{i}]")
+            point, found = typed.collected(CurvePoint, about, f"{label}[{i}]")
             self.mistakes.extend(found)
             count = i if point is None else point.count
             at += [] if point is None else [count]
