@@ -54,6 +54,7 @@ ROOMS = {
         ("demo",),
         ("commands",),
         ("cli",),
+        ("conformance",),
         ("__main__",),
     ),
 }

@@ -12,7 +12,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("train", "calibration", "export", "hw_targets")
-DATA = {".py", ".template", ".toml", ".json", ".j2", ".css", ".typed", ".txt", ".gz", ".csv"}
+DATA = {
+    ".py",
+    ".template",
+    ".toml",
+    ".json",
+    ".j2",
+    ".css",
+    ".typed",
+    ".txt",
+    ".gz",
+    ".csv",
+    ".zip",
+}
 
 
 @pytest.fixture(scope="module")

@@ -39,18 +39,20 @@ def cli() -> None:
     """From a self-distilled spiking network to a neuromorphic chip."""
 
 
-def main(arguments: list[str] | None = None) -> NoReturn:
+def main(
+    arguments: list[str] | None = None, program: click.Command = cli, name: str = "tssd"
+) -> NoReturn:
     """Run the command line; every ending is one message and the exit code that it has here."""
     with handled():
-        code = _run(arguments)
+        code = _run(sys.argv[1:] if arguments is None else arguments, program, name)
     sys.exit(code)
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(arguments: list[str], program: click.Command, name: str) -> int:
     """The exit code; 1 is left to failed contracts (and answers of ``check`` and ``diff``)."""
     try:
         with faults_are_ours():
-            _invoke(sys.argv[1:] if arguments is None else arguments)
+            _invoke(arguments, program, name)
             sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -77,12 +79,12 @@ def _run(arguments: list[str] | None) -> int:
     return 0
 
 
-def _invoke(arguments: list[str]) -> None:
+def _invoke(arguments: list[str], program: click.Command, name: str) -> None:
     """As click's own ``main``, which has another opinion of exit codes."""
     if asked := os.environ.get(COMPLETE):
-        raise click.exceptions.Exit(shell_complete(cli, {}, "tssd", COMPLETE, asked))
-    with cli.make_context("tssd", list(arguments)) as context:
-        cli.invoke(context)
+        raise click.exceptions.Exit(shell_complete(program, {}, name, COMPLETE, asked))
+    with program.make_context(name, list(arguments)) as context:
+        program.invoke(context)
 
 
 def _told(text: str, code: int) -> int:
