@@ -6,11 +6,14 @@ kept bits = log2(2 max|w| + 1)      127 keeps 8.0 of 8, weights -4 .. 5 keep 3.5
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.calibration.layer import Clip
-from tssd.calibration.quantizing.scales import Scales
 from tssd.calibration.tally import Tally
+
+if TYPE_CHECKING:  # a report of bits needs no torch
+    from tssd.calibration.quantizing.scales import Scales
 
 FEW_BITS = 4  # below, a note
 MOVED = 0.03  # of a layer's spikes; more is noted, unless chance explains it
@@ -65,7 +68,7 @@ def layer_bits(network: IntNetwork, name: str) -> float | None:
     return min((row.bits for row in kept(network) if row.layer == name), default=None)
 
 
-def weight_table(network: IntNetwork, scales: Scales) -> tuple[dict[str, object], ...]:
+def weight_table(network: IntNetwork, scales: "Scales") -> tuple[dict[str, object], ...]:
     """The same rows for a manifest, with what was clipped."""
     return tuple(
         {
@@ -83,7 +86,7 @@ def weight_table(network: IntNetwork, scales: Scales) -> tuple[dict[str, object]
     )
 
 
-def _rows(network: IntNetwork, scales: Scales) -> tuple[Kept, ...]:
+def _rows(network: IntNetwork, scales: "Scales") -> tuple[Kept, ...]:
     """``kept`` with each layer's own field."""
     fields = {name: layer.form.precision.weight_bits for name, layer in scales.layers.items()}
     return tuple(
@@ -93,7 +96,7 @@ def _rows(network: IntNetwork, scales: Scales) -> tuple[Kept, ...]:
 
 
 def notes(
-    network: IntNetwork, scales: Scales, float_events: Mapping[str, int], found: Tally
+    network: IntNetwork, scales: "Scales", float_events: Mapping[str, int], found: Tally
 ) -> tuple[str, ...]:
     """What a user must know: few bits, clipped biases, spikes that moved (``float_events`` and
     ``found`` count the same samples)."""
@@ -110,7 +113,7 @@ def notes(
     )
 
 
-def _few_bits(network: IntNetwork, scales: Scales) -> tuple[str, ...]:
+def _few_bits(network: IntNetwork, scales: "Scales") -> tuple[str, ...]:
     few = [row for row in _rows(network, scales) if row.bits < min(FEW_BITS, row.all_bits) - 1e-9]
     limits = {row.layer: scales.limits[row.layer] for row in few}
     return tuple(

@@ -68,12 +68,13 @@ def test_a_bundle_lives_without_torch(bundle: str, tmp_path: Path) -> None:
         ["check", bundle],
         ["verify", bundle, "--against", "sim,onnx", "--data", samples],
         ["report", bundle],
+        ["compare", bundle, bundle],
         ["inspect", bundle],
         ["diff", bundle, bundle],
         ["targets", "list"],
         ["doctor"],
     )
-    assert codes == [0] * 8, errors
+    assert codes == [0] * 9, errors
     assert "latency" in said
     assert said.count("pip install 'tssd[train]'") > 1  # of the float network, and the doctor's
     rows = json.loads((Path(bundle) / "report" / "report.json").read_text())["contracts"]
