@@ -17,7 +17,7 @@ import numpy as np
 
 from tssd import cli, terminal
 from tssd.conformance import suite
-from tssd.conformance.judge import RESULTS, Reader, Verdict, judge, run
+from tssd.conformance.judge import RESULTS, Judgement, Reader, judge, run
 from tssd.conformance.suite import Case
 from tssd.errors import ConfigError, DataError, refusing
 from tssd.export.reading.arrays import DAMAGE, read_arrays
@@ -67,12 +67,14 @@ def command(
         return
     if reader is not None:
         function = reader_of(reader)
-        verdicts = [run(case, function, dt, cpu_seconds) for case in cases]
+        judgements = [run(case, function, dt, cpu_seconds) for case in cases]
     else:
         assert answers is not None
-        verdicts = [answered(case, answers) for case in cases]
-    click.echo(json.dumps([asdict(v) for v in verdicts], indent=1) if as_json else text(verdicts))
-    if any(verdict.result != "identical" for verdict in verdicts):
+        judgements = [answered(case, answers) for case in cases]
+    click.echo(
+        json.dumps([asdict(v) for v in judgements], indent=1) if as_json else text(judgements)
+    )
+    if any(verdict.result != "identical" for verdict in judgements):
         raise SystemExit(1)
 
 
@@ -101,24 +103,24 @@ def write_cases(cases: Sequence[Case], folder: Path, dt: float | None) -> None:
         np.save(folder / f"{case.name}.inputs.npy", case.inputs)
 
 
-def answered(case: Case, folder: Path) -> Verdict:
+def answered(case: Case, folder: Path) -> Judgement:
     """What ``CASE.answer.npz`` (node to array) says; not read where there is none."""
     path = folder / f"{case.name}{ANSWER}"
     if not path.exists():
-        return Verdict(case.name, case.group, "not read", f"no {path.name}")
+        return Judgement(case.name, case.group, "not read", f"no {path.name}")
     with refusing(DAMAGE, DataError, str(path), "no arrays", allowed="an .npz, node to array"):
         answer: dict[str, Any] = dict(read_arrays(path))
     return judge(case, answer)
 
 
-def text(verdicts: Sequence[Verdict]) -> str:
+def text(judgements: Sequence[Judgement]) -> str:
     """One row per case, and the sums."""
     columns = ("case", "verdict", "nodes", "why")
-    rows = [(v.case, v.result, str(v.nodes or ""), v.why) for v in verdicts]
-    counts = Counter(v.result for v in verdicts)
+    rows = [(v.case, v.result, str(v.nodes or ""), v.why) for v in judgements]
+    counts = Counter(v.result for v in judgements)
     sums = ", ".join(f"{counts[result]} {result}" for result in RESULTS)
     table = terminal.plain_table(columns, rows, right=("nodes",))
-    return f"{terminal.to_text(table)}\n\n{len(verdicts)} graphs: {sums}"
+    return f"{terminal.to_text(table)}\n\n{len(judgements)} graphs: {sums}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Case x reader -> Verdict: what a reader made of a graph, held against what it has to send."""
+"""Case x reader -> Judgement: what a reader made of a graph, held against what it has to send."""
 
 import signal
 import tempfile
@@ -22,7 +22,7 @@ LONGEST = 120  # characters of a foreign error that are shown
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """``where`` says why it is not identical; ``nodes``: how many nodes were compared."""
 
     case: str
@@ -32,7 +32,7 @@ class Verdict:
     nodes: int = 0
 
 
-def run(case: Case, reader: Reader, dt_seconds: float | None, cpu_seconds: float) -> Verdict:
+def run(case: Case, reader: Reader, dt_seconds: float | None, cpu_seconds: float) -> Judgement:
     """Let *reader* read and run *case* from a file, for at most *cpu_seconds*."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{case.name}.nir"
@@ -41,25 +41,25 @@ def run(case: Case, reader: Reader, dt_seconds: float | None, cpu_seconds: float
             with Foreign(_raised), limited(cpu_seconds):
                 answer = reader(str(path), case.inputs.copy())
         except TssdError as error:
-            return Verdict(case.name, case.group, "not read", error.found)
+            return Judgement(case.name, case.group, "not read", error.found)
     return judge(case, answer)
 
 
-def judge(case: Case, answer: Any) -> Verdict:
+def judge(case: Case, answer: Any) -> Judgement:
     """*answer*: node to what it sent (T, B, ...), or what the output node sent alone. Nodes of a
     reader's own are left aside; the output must be there."""
     told = answer if isinstance(answer, Mapping) else {OUTPUT: answer}
     try:
         sent = {name: _array(told[name], name, case) for name in case.expected if name in told}
     except TssdError as error:
-        return Verdict(case.name, case.group, "differs", str(error))
+        return Judgement(case.name, case.group, "differs", str(error))
     if OUTPUT not in sent:
         names = ", ".join(map(str, told)) or "nothing"
-        return Verdict(case.name, case.group, "differs", f"no {OUTPUT!r} among {names}"[:LONGEST])
+        return Judgement(case.name, case.group, "differs", f"no {OUTPUT!r} among {names}"[:LONGEST])
     for name in case.expected:  # in the order in which they are evaluated
         if name in sent and (why := _difference(case, name, sent[name])):
-            return Verdict(case.name, case.group, "differs", why, len(sent))
-    return Verdict(case.name, case.group, "identical", nodes=len(sent))
+            return Judgement(case.name, case.group, "differs", why, len(sent))
+    return Judgement(case.name, case.group, "identical", nodes=len(sent))
 
 
 def _array(value: Any, name: str, case: Case) -> FloatArray:
