@@ -7,23 +7,46 @@ import click
 from rich.table import Table
 
 from tssd import terminal
+from tssd.errors import ConfigError
 from tssd.report import words
 from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
+
+PATH = click.Path(path_type=Path)
+FIGURES, TABLES = ("svg", "pdf", "png"), ("csv", "latex", "md")  # formats
 
 
 @click.command(
     epilog="Example: tssd report build/fmnist",
 )
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.option("--figures", type=PATH, help="Write every chart into this folder, a column wide.")
+@click.option("--tables", type=PATH, help="Write every table into this folder.")
+@click.option(
+    "--format",
+    "formats",
+    metavar="A,B",
+    help=f"Of figures: {','.join(FIGURES)}; of tables: {','.join(TABLES)}. All without it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def command(bundle: Path, as_json: bool) -> None:
+def command(
+    bundle: Path, figures: Path | None, tables: Path | None, formats: str | None, as_json: bool
+) -> None:
     """Write report.html, report.json and report.md into BUNDLE/report.
 
     The figures come from what tssd verify and tssd simulate recorded in the bundle.
     """
+    wanted = _formats(formats, figures is not None, tables is not None)
     report = read_report(bundle)
     paths = write_report(bundle, report)
+    if figures is not None:
+        from tssd.report.paper.figures import write_figures
+
+        paths += write_figures(report, figures, wanted["--figures"])
+    if tables is not None:
+        from tssd.report.paper.tables import write_tables
+
+        paths += write_tables(report, tables, wanted["--tables"])
     if as_json:
         click.echo(json.dumps({"files": [str(path) for path in paths]}))
         return
@@ -35,6 +58,33 @@ def command(bundle: Path, as_json: bool) -> None:
     for path in paths:
         terminal.say(f"wrote {path}")
     say_next(bundle, report)
+
+
+def _formats(given: str | None, figures: bool, tables: bool) -> dict[str, tuple[str, ...]]:
+    """The formats of ``--figures`` and of ``--tables``; each of *given* must be one of theirs."""
+    offered: dict[str, tuple[str, ...]] = {
+        option: known
+        for option, known, asked in (("--figures", FIGURES, figures), ("--tables", TABLES, tables))
+        if asked
+    }
+    if given is None:
+        return offered
+    if not offered:
+        raise ConfigError(
+            "--format",
+            found="an option with nothing to act on",
+            allowed="it with --figures or --tables",
+        )
+    names = [name for name in given.split(",") if name]
+    every = [name for known in offered.values() for name in known]
+    wrong = next((name for name in names if name not in every), None)
+    if wrong is not None or not names:
+        raise ConfigError("--format", found=repr(wrong or given), allowed=", ".join(every))
+    chosen = {o: tuple(n for n in names if n in known) for o, known in offered.items()}
+    idle = next((option for option, kinds in chosen.items() if not kinds), None)
+    if idle is not None:
+        raise ConfigError("--format", found=f"none for {idle}", allowed=", ".join(offered[idle]))
+    return chosen
 
 
 def say_next(bundle: Path, report: Report, data: Path | None = None) -> None:

@@ -5,20 +5,18 @@ from pathlib import Path
 
 from tssd.chain.samples import samples_hash
 from tssd.checks.evaluation import accuracy, wilson
-from tssd.comparison.reading import about_of, energy, parts_of
+from tssd.comparison.reading import about_of, parts_of
 from tssd.comparison.subject import Estimate, LayerFigures, Subject
 from tssd.errors import TargetError
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.costs.energy import EnergyRange
 from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
 from tssd.report import words
-from tssd.report.costs import energy_trust, layer_costs
-from tssd.report.model import Range
+from tssd.report.costs import layer_costs
 from tssd.simulating.simulation import ReadySimulation, Request, prepared, simulate
-
-PJ_PER_UJ = 1e6
 
 
 def on_chips(
@@ -58,11 +56,6 @@ def of_run(ready: ReadySimulation, run: Run) -> Subject:
     assert ready.samples is not None  # a comparison gives no record of spikes
     total, tallied, samples = summary.totals(run), run.tally, run.tally.samples
     costs = layer_costs(run.counters, run.placement, run.chip)
-    trust = energy_trust(run.counters, run.chip, run.placement.chips, run.us_per_inference)
-    dynamic, static = (
-        Range(*(x / PJ_PER_UJ for x in (pj.low, pj.nominal, pj.high)))
-        for pj in (total.dynamic_pj, total.static_pj)
-    )
     right = accuracy(tallied, ready.samples.labels)
     between = None if right is None else wilson(right, samples)
     rows = summary.layers(run)
@@ -70,8 +63,10 @@ def of_run(ready: ReadySimulation, run: Run) -> Subject:
         "accuracy": between and right is not None and Estimate(right, between.low, between.high),
         "spikes": Estimate(sum(row.spikes for row in rows)),
         "synops": Estimate(sum(row.synops for row in rows)),
-        "dynamic_pj": energy(dynamic, None, trust),
-        "total_pj": energy(dynamic, static, trust),
+        "dynamic_pj": _energy(total.dynamic_pj, total.promised and total.promised.dynamic),
+        "total_pj": _energy(
+            total.dynamic_pj + total.static_pj, total.promised and total.promised.total
+        ),
         "latency_us": Estimate(total.latency_us) if total.latency_us is not None else None,
         "inferences_per_s": Estimate(total.inferences_per_s),
         "cores": Estimate(total.cores),
@@ -101,6 +96,11 @@ def of_run(ready: ReadySimulation, run: Run) -> Subject:
     )
     figures = {key: value for key, value in found.items() if value}
     return Subject(_name(ready.request), str(ready.bundle.folder), about, figures, layers)
+
+
+def _energy(pj: EnergyRange, promised: EnergyRange | None) -> Estimate:
+    """The nominal energy, in the interval that the chip file's fits promise."""
+    return Estimate(pj.nominal, *(() if promised is None else (promised.low, promised.high)))
 
 
 def _name(request: Request) -> str:

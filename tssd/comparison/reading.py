@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tssd import typed
 from tssd.checks.reporting import placement_of
@@ -16,7 +16,7 @@ from tssd.export.bundle.folder import read_bundle
 from tssd.export.bundle.place import REPORT, REPORT_FILES
 from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.fingerprint import fingerprint
-from tssd.report.model import ENERGY_PARTS, EnergyPj, EnergyTrust, LayerRow, Range, Report
+from tssd.report.model import ENERGY_PARTS, EnergyPj, EnergyUj, LayerRow, Range, Report
 from tssd.report.serial import from_json
 
 STUDY, MANIFEST = "study.json", "manifest.json"
@@ -95,8 +95,8 @@ def of_report(report: Report, origin: str) -> Subject:
         else Estimate(share, *((between.low, between.high) if between else ())),
         "spikes": _known(totals.spikes),
         "synops": _known(totals.synops),
-        "dynamic_pj": energy(uj.dynamic, None, totals.trust),
-        "total_pj": energy(uj.dynamic, uj.static, totals.trust) if uj.total else None,
+        "dynamic_pj": energy(uj, "dynamic"),
+        "total_pj": energy(uj, "total"),
         "latency_us": _known(totals.latency_us),
         "inferences_per_s": _known(totals.inferences_per_s),
         "cores": _known(totals.cores),
@@ -107,19 +107,14 @@ def of_report(report: Report, origin: str) -> Subject:
     return Subject(report.network, origin, _about(report), known, layers)
 
 
-def energy(
-    dynamic_uj: Range | None, static_uj: Range | None, trust: EnergyTrust | None
-) -> Estimate | None:
-    """pJ, and where 90 % of runs that the chip file was not fitted to would lie: the dynamic part
-    within the fit's factor, the static one between its constants. Without a fit no interval."""
-    if dynamic_uj is None:
+def energy(uj: EnergyUj, name: Literal["dynamic", "total"]) -> Estimate | None:
+    """pJ, with the interval that the fits behind the chip file promise; none without fits."""
+    nominal: Range | None = getattr(uj, name)
+    if nominal is None:
         return None
-    still = static_uj or Range(0.0, 0.0, 0.0)
-    nominal = PJ_PER_UJ * (dynamic_uj.nominal + still.nominal)
-    if trust is None:
-        return Estimate(nominal)
-    low = PJ_PER_UJ * (dynamic_uj.nominal / trust.factor + still.low)
-    return Estimate(nominal, low, PJ_PER_UJ * (dynamic_uj.nominal * trust.factor + still.high))
+    promised: Range | None = getattr(uj.prediction_interval, name, None)
+    ends = () if promised is None else (PJ_PER_UJ * promised.low, PJ_PER_UJ * promised.high)
+    return Estimate(PJ_PER_UJ * nominal.nominal, *ends)
 
 
 def about_of(

@@ -12,6 +12,8 @@ from tssd.report import words
 from tssd.report.model import ENERGY_PARTS, MEASURED, LayerRow, MeshCell, Report, TimelineStep
 
 ENERGIES = ("dynamic", "static", "total")
+REFERENCE = "reference"
+SPIKE_SERIES = ("float", "integer", REFERENCE, MEASURED)
 MOST_STEPS = 160  # bars of the time line; longer runs show the slowest step of each group
 
 
@@ -119,20 +121,27 @@ def reference_of(report: Report) -> str | None:
     return None
 
 
+def spike_sources(report: Report) -> tuple[tuple[str, str], ...]:
+    """Who counted spikes: column and words of float, integer, the reference that ran (its word
+    where none did), and a chip if there is a log of one."""
+    ran = reference_of(report)
+    told = f"reference ({ran})" if ran else "reference: not run"
+    sources = [("float", "float network"), ("integer", "integer network")]
+    sources.append((ran or REFERENCE, told))
+    if any(layer.spikes.get(MEASURED) is not None for layer in report.layers):
+        sources.append((MEASURED, "measured on a chip"))
+    return tuple(sources)
+
+
 def spike_chart(report: Report) -> Chart:
     """Events per inference of each layer: float, integer, reference, and measured if there is."""
-    reference = reference_of(report)
-    sources = ["float", "integer", reference or "reference"]
-    if any(layer.spikes.get(MEASURED) is not None for layer in report.layers):
-        sources.append(MEASURED)
-    counts = [layer.spikes.get(s) or 0 for layer in report.layers for s in sources]
+    sources = spike_sources(report)
+    columns = [column for column, _ in sources]
+    counts = [layer.spikes.get(s) or 0 for layer in report.layers for s in columns]
     scale = axis(max(counts) / report.samples)
-    rows = tuple(_spike_row(layer, sources, scale, report.samples) for layer in report.layers)
-    names = [("float", "float network"), ("integer", "integer network")]
-    names.append(("reference", f"reference ({reference})" if reference else "reference: not run"))
-    if MEASURED in sources:
-        names.append((MEASURED, "measured on a chip"))
-    return Chart(scale, rows, tuple(names))
+    rows = tuple(_spike_row(layer, columns, scale, report.samples) for layer in report.layers)
+    names = tuple(zip(SPIKE_SERIES, (told for _, told in sources), strict=False))
+    return Chart(scale, rows, names)
 
 
 def energy_chart(report: Report) -> Chart:
@@ -198,7 +207,7 @@ def _spike_row(layer: LayerRow, sources: Sequence[str], scale: ChartAxis, sample
     for place, source in enumerate(sources):
         count = layer.spikes.get(source)
         if count is not None:
-            series = ("float", "integer", "reference", MEASURED)[place]
+            series = SPIKE_SERIES[place]
             text = f"{layer.name}, {source}: {words.number(count / samples)} per inference"
             bars.append(Bar(series, 0, scale.at(count / samples), f"{text} ({count:,} in all)"))
     integer = layer.spikes["integer"]

@@ -47,6 +47,13 @@ def number(value: float | None) -> str:
     return _significant(value)
 
 
+def plain_number(value: float) -> str:
+    """Three significant digits, and every digit before the point, without separators or suffixes:
+    what a program or LaTeX reads as a number."""
+    whole = value == round(value) or abs(value) >= 100
+    return f"{value:.0f}" if whole and abs(value) < 1e15 else f"{value:.3g}"
+
+
 def energy(value_pj: float | None) -> str:
     """An energy given in pJ with the unit that suits its size."""
     return _scaled(value_pj, _ENERGY)

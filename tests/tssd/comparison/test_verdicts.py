@@ -11,7 +11,7 @@ from tssd.comparison.reading import about_of, energy, named_apart, of_report
 from tssd.comparison.subject import Estimate, Subject, column
 from tssd.comparison.tables import comparison, difference, remarks, to_markdown
 from tssd.comparison.verdicts import verdict
-from tssd.report.model import EnergyTrust, Range
+from tssd.report.model import EnergyUj, PredictionIntervals, Range
 
 ABOUT = {"samples": "a", "chip": "loihi2", "steps": 8, "timing": "cycle"}
 
@@ -97,13 +97,13 @@ def test_intervals_of_accuracy_that_overlap_are_said() -> None:
     assert verdict(pair, column("accuracy")).remarks == ("intervals overlap with B",)
 
 
-def test_an_energy_lies_within_the_factor_of_the_fit() -> None:
-    """3 uJ dynamic within a factor 1.5, and 1 uJ static between 0.5 and 2: 2.5 .. 6.5 uJ."""
-    trust = EnergyTrust(5, "N3B", 0.1, 0.2, 1.5, 0.9, "synop", ())
-    found = energy(Range(1.0, 3.0, 9.0), Range(0.5, 1.0, 2.0), trust)
-    assert found is not None
-    assert (found.value, found.low, found.high) == pytest.approx((4e6, 2.5e6, 6.5e6))
-    assert energy(Range(1.0, 3.0, 9.0), None, None) == Estimate(3e6)
+def test_an_energy_has_the_interval_of_the_fits_and_none_without_them() -> None:
+    wide = Range(1.0, 3.0, 9.0)
+    fitted = EnergyUj(wide, wide, wide, None, PredictionIntervals(Range(2.0, 3.0, 4.5)))
+    assert energy(fitted, "dynamic") == Estimate(3e6, 2e6, 4.5e6)
+    assert energy(fitted, "total") == Estimate(3e6)
+    assert energy(EnergyUj(wide), "dynamic") == Estimate(3e6)
+    assert energy(EnergyUj(wide), "total") is None
 
 
 def test_a_figure_that_was_not_run_is_no_figure() -> None:
