@@ -63,9 +63,9 @@ def of_run(ready: ReadySimulation, run: Run) -> Subject:
         "accuracy": between and right is not None and Estimate(right, between.low, between.high),
         "spikes": Estimate(sum(row.spikes for row in rows)),
         "synops": Estimate(sum(row.synops for row in rows)),
-        "dynamic_pj": _energy(total.dynamic_pj, total.promised and total.promised.dynamic),
+        "dynamic_pj": _energy(total.dynamic_pj, getattr(total.promised, "dynamic", None)),
         "total_pj": _energy(
-            total.dynamic_pj + total.static_pj, total.promised and total.promised.total
+            total.dynamic_pj + total.static_pj, getattr(total.promised, "total", None)
         ),
         "latency_us": Estimate(total.latency_us) if total.latency_us is not None else None,
         "inferences_per_s": Estimate(total.inferences_per_s),
