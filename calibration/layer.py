@@ -233,6 +233,18 @@ def worst_activation(
     return int(reach.max(initial=0))
 
 
+def currents_fit(
+    layer: LayerIntegers,
+    incoming: Sequence[LinearMap],
+    payloads: Sequence[int],
+    time_steps: int,
+) -> bool:
+    """Whether no input whatever wraps the synaptic current of the layer."""
+    reach = worst_activation(incoming, layer.weights, payloads, layer.exponents)
+    reach += int(np.abs(layer.coarse).max()) * layer.form.constant
+    return reach * memory_gain(layer.du, time_steps) <= layer.form.precision.activation_max
+
+
 def memory_gain(du: IntArray, time_steps: int) -> float:
     """How far synaptic memory can pile up a constant activation: the sum of decay^k, k < T."""
     decay = 1 - du.astype(np.float64) / DECAY_ONE

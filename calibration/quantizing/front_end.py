@@ -73,7 +73,7 @@ def quantize_behind_front_end(
         precision.bias_exp,
         precision.bias_mant_max,
     )
-    scales = choose(network, observation, precision, options)
+    scales = choose(network, observation, precision, options, exact=(target.name,))
     whole = apply(network, scales)
     amounts = {"vth": np.floor(front.scale * target.threshold)}
     amounts |= scaled_amounts(target, front.scale)

@@ -5,9 +5,8 @@ and the bias alike (``search``). The layers that the input feeds are searched on
 that may pay (``entering``): the one whose layers differ least from the float network's is taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import assert_never
 
 import numpy as np
@@ -29,7 +28,11 @@ from tssd.calibration.quantizing.entering import (
 )
 from tssd.calibration.quantizing.given import GivenIntegers, coding_of_given, given_layer
 from tssd.calibration.quantizing.observe import Observation
+from tssd.calibration.quantizing.options import Decided, Exponents, Options
+from tssd.calibration.quantizing.refine import Refinement, refined
+from tssd.calibration.quantizing.rounding import Rounding
 from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
+from tssd.calibration.quantizing.tuning import Tuning
 from tssd.errors import NetworkError
 from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, presented
 from tssd.train.handover.float_layers import layers, project
@@ -48,40 +51,13 @@ __all__ = [
     "GivenIntegers",
     "Granularity",
     "Options",
+    "Rounding",
     "Scales",
     "Search",
     "Trial",
+    "Tuning",
     "choose",
 ]
-
-
-class Exponents(StrEnum):
-    """When weights of dense layers that would lose bits are finer, behind a negative weight
-    exponent that a .net cannot say.
-
-    ALWAYS: where a layer would lose bits. WORTH: only in a network where that halves some layer's
-    error. NEVER: only in a layer that would lose all.
-    """
-
-    ALWAYS = "always"
-    WORTH = "worth"
-    NEVER = "never"
-
-
-@dataclass(frozen=True)
-class Options:
-    """Choices of quantization; the defaults are ours, measured in docs/quantization.md.
-
-    ``input_coding`` None: as the samples are (see ``entering``). ``given``: the network is in whole
-    numbers already; nothing else acts then.
-    """
-
-    input_coding: InputCoding | None = None
-    bias_route: BiasRoute = BiasRoute.AUTO
-    search: Search = Search.OUTPUT
-    granularity: Granularity = Granularity.LAYER
-    exponents: Exponents = Exponents.ALWAYS
-    given: GivenIntegers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +81,11 @@ class Scales:
         return any(layer.form.constant for layer in self.layers.values())
 
     @property
+    def entry(self) -> Entry:
+        """How the input enters."""
+        return Entry(self.input_coding, self.input_max, self.constant_channel)
+
+    @property
     def whole(self) -> bool:
         """Whether nothing takes bits from any layer's weights."""
         return not any(self.limits.values())
@@ -122,6 +103,7 @@ class _Setting:
     network: FloatNetwork
     precision: Precision
     options: Options
+    decided: Decided
     images: ImageArray
     sent: Mapping[str, Tensor]
     wanted: Mapping[str, Tensor]
@@ -152,8 +134,10 @@ def choose(
     observation: Observation,
     precision: Precision,
     options: Options | None = None,
+    exact: Collection[str] = (),
 ) -> Scales:
-    """Scales of a folded, aligned ``network`` from the observation's calibration images."""
+    """Scales of a folded, aligned ``network`` from the observation's calibration images; *exact*:
+    populations that a front end computes, whose integers are not used."""
     options = options or Options()
     check_network(network)
     _check_folded(network)
@@ -161,13 +145,17 @@ def choose(
         return _given(network, observation.images, precision, options.given)
     with torch.inference_mode():
         setting = _setting(network, observation.images, precision, options)
-        match options.exponents:
-            case Exponents.ALWAYS | Exponents.NEVER:
-                return _searched(setting)
-            case Exponents.WORTH:
-                return _sparing(setting)
-            case _:
-                assert_never(options.exponents)
+        return _refined(setting, _chosen(setting), exact)
+
+
+def _chosen(setting: _Setting) -> Scales:
+    match setting.options.exponents:
+        case Exponents.ALWAYS | Exponents.NEVER:
+            return _searched(setting)
+        case Exponents.WORTH:
+            return _sparing(setting)
+        case _:
+            assert_never(setting.options.exponents)
 
 
 def _sparing(setting: _Setting) -> Scales:
@@ -220,7 +208,18 @@ def _setting(
         if network.population(name).kind.reads_out:
             assert membrane is not None
             wanted[name] = membrane
-    return _Setting(network, precision, options, images, sent, wanted)
+    return _Setting(network, precision, options, options.decided(precision), images, sent, wanted)
+
+
+def _refined(setting: _Setting, scales: Scales, exact: Collection[str]) -> Scales:
+    """The layers with their errors made up for, where that is asked for."""
+    if not setting.decided.refines:
+        return scales
+    network, entry = setting.network, scales.entry
+    floats = (setting.sent, setting.wanted)
+    work = Refinement(network, *floats, *_units(network, entry.input_max), setting.decided)
+    entering = _coded(network, setting.images, entry)
+    return replace(scales, layers=refined(work, scales.layers, entering, exact))
 
 
 # ---------------------------------------------------------------- the way in
@@ -302,13 +301,13 @@ def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> Scal
         setting.network.time_steps,
     )
     how = setting.options.search
-    match setting.options.granularity:
+    match setting.decided.granularity:
         case Granularity.LAYER:
             return layer.observed(how)
         case Granularity.CHANNEL:
             return layer.levelled(how)
         case _:
-            assert_never(setting.options.granularity)
+            assert_never(setting.decided.granularity)
 
 
 def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> ScaledLayer:

@@ -26,11 +26,11 @@ from tssd.calibration.layer import (
     Form,
     LayerIntegers,
     current_decay,
+    currents_fit,
     may_shift,
     memory_gain,
     to_float,
     to_integers,
-    worst_activation,
 )
 from tssd.calibration.quantizing.channels import (
     Search,
@@ -300,9 +300,7 @@ def _legal(layer: ScaledLayer, scale: float) -> bool:
         return False
     if not any(w.any() for w in integers.weights):
         return False
-    reach = worst_activation(layer.incoming, integers.weights, layer.payloads, integers.exponents)
-    reach += int(np.abs(integers.coarse).max()) * layer.form.constant
-    return reach * memory_gain(integers.du, layer.time_steps) <= precision.activation_max
+    return currents_fit(integers, layer.incoming, layer.payloads, layer.time_steps)
 
 
 def _weight_error(layer: ScaledLayer, scale: float) -> float:
@@ -319,7 +317,7 @@ def _output_trial(
     population, incoming = to_float(integers, layer.population, layer.incoming, layer.units)
     loops = [j for j in incoming if j.is_loop]
     arrived = [
-        _floored(project(j, sent[j.source], population.shape), scale, e)
+        floored(project(j, sent[j.source], population.shape), scale, e)
         for j, e in zip(incoming, integers.exponents, strict=True)
         if not j.is_loop
     ]
@@ -335,6 +333,6 @@ def _output_trial(
     return Trial(scale, float(unlike.mean()), channels.numpy())
 
 
-def _floored(arrived: Tensor, scale: float, exponent: int) -> Tensor:
+def floored(arrived: Tensor, scale: float, exponent: int) -> Tensor:
     """What is left of a sum after its shift: whole weight units, where it is a right one."""
     return torch.floor(arrived * scale) / scale if exponent < 0 else arrived

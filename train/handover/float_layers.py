@@ -6,7 +6,7 @@ same local step, as training does; a longer one arrives late by the difference.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 import numpy as np
@@ -45,9 +45,7 @@ def layers(
             if projection.is_loop:
                 remaining.remove(projection.source)
                 continue
-            late = depth[projection.source] + 1 + projection.delay - depth[population.name]
-            arrived = project(projection, sent[projection.source], population.shape)
-            incoming.append(delayed(arrived, max(late, 0), network.time_steps))
+            incoming.append(arriving(network, projection, sent, depth))
             remaining.remove(projection.source)
             if projection.source not in remaining:
                 del sent[projection.source]  # nothing reads it again
@@ -55,6 +53,20 @@ def layers(
         membrane, out = integrate(population, total, network.time_steps, loops=loops)
         sent[population.name] = out
         yield population.name, total, membrane, out
+
+
+def arriving(
+    network: FloatNetwork,
+    projection: FloatProjection,
+    sent: Mapping[str, Tensor],
+    depth: Mapping[str, int],
+) -> Tensor:
+    """What *projection* brings of what its source *sent*, late where its path is longer than its
+    target's *depth*: (T or 1, B, *target shape)."""
+    target = network.population(projection.target)
+    late = depth[projection.source] + 1 + projection.delay - depth[projection.target]
+    arrived = project(projection, sent[projection.source], target.shape)
+    return delayed(arrived, max(late, 0), network.time_steps)
 
 
 def current(population: FloatPopulation, arrived: Sequence[Tensor], time_steps: int) -> Tensor:

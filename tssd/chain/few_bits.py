@@ -72,9 +72,9 @@ def as_trained(net: QuantizedNet, options: Options, weight_bits: int | None) -> 
     asked = {
         "--weight-bits": weight_bits,
         "--search": None if options.search is Options().search else options.search,
-        "--scales": options.granularity
-        if options.granularity is not Options().granularity
-        else None,
+        "--scales": options.granularity,
+        "--rounding": options.rounding,
+        "--tuning": options.tuning,
         "--input": options.input_coding,
     }
     for name, value in asked.items():

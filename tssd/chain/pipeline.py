@@ -360,10 +360,15 @@ def _counted(
 
 
 def _table(options: ExportOptions) -> dict[str, Any]:
-    """Options as plain values; a placement file is named, not located."""
+    """Options as plain values, those of quantization as they were decided; a placement file is
+    named, not located."""
     own = ("quantize", "placement", "device", "command")
     table = {k: v for k, v in vars(options).items() if k not in own}
-    table["quantize"] = {k: str(v) for k, v in vars(options.quantize).items()}
+    chosen = vars(options.quantize)
+    if options.quantize.given is None:
+        precision = precision_of(load_chip(options.target), options.weight_bits)
+        chosen = chosen | vars(options.quantize.decided(precision))
+    table["quantize"] = {k: str(v) for k, v in chosen.items()}
     table["placement"] = options.placement.name if options.placement else None
     table["target"] = Path(options.target).name
     return table

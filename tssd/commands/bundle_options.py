@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.hw_targets.optimising.goal import Goal
 
 Command = Callable[..., None]
+Chosen = TypeVar("Chosen")
 ACCURACY = "FloatNetwork -> IntNetwork: accuracy"  # the contract that holds the integers' accuracy
 
 
@@ -133,10 +134,27 @@ def quantizing(command: Command) -> Command:
         click.option(
             "--scales",
             "granularity",
-            type=click.Choice(["layer", "channel"]),
-            default="layer",
+            type=click.Choice(["auto", "layer", "channel"]),
+            default="auto",
             show_default=True,
-            help="One scale for a layer, or one for each channel: thresholds per channel.",
+            help="One scale for a layer, or one for each channel: thresholds per channel; auto: "
+            "channel below 8 bits.",
+        ),
+        click.option(
+            "--rounding",
+            type=click.Choice(["auto", "nearest", "compensated"]),
+            default="auto",
+            show_default=True,
+            help="Of weights: each to the nearest, or so that errors cancel in the currents; auto: "
+            "compensated below 8 bits.",
+        ),
+        click.option(
+            "--tuning",
+            type=click.Choice(["auto", "none", "bias", "spikes"]),
+            default="auto",
+            show_default=True,
+            help="Of rounded layers: biases to float's mean current, or thresholds and biases to "
+            "its spikes; auto: spikes below 8 bits.",
         ),
         click.option(
             "--search",
@@ -275,12 +293,19 @@ def refuse_idle(names: Iterable[str], why: str) -> None:
 
 
 def quantize_of(choices: dict[str, Any]) -> "QuantizeOptions":
-    """``--scales`` and ``--search``, taken out of the *choices*."""
-    from tssd.calibration.quantizing.channels import Granularity, Search
-    from tssd.calibration.quantizing.scales import Options
+    """``--scales``, ``--search``, ``--rounding`` and ``--tuning``, taken out of the *choices*."""
+    from tssd.calibration.quantizing.scales import Granularity, Options, Rounding, Search, Tuning
 
-    how = Search(choices.pop("search"))
-    return Options(search=how, granularity=Granularity(choices.pop("granularity")))
+    def chosen(name: str, kind: Callable[[str], Chosen]) -> Chosen | None:
+        said = choices.pop(name)
+        return None if said == "auto" else kind(said)
+
+    return Options(
+        search=Search(choices.pop("search")),
+        granularity=chosen("granularity", Granularity),
+        rounding=chosen("rounding", Rounding),
+        tuning=chosen("tuning", Tuning),
+    )
 
 
 def goal_of(said: str) -> "Goal":

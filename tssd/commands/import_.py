@@ -11,7 +11,7 @@ from tssd.progress import ProgressSteps
 FLOAT_ONLY = (
     *("calibration", "profile", "dt", "rule", "reset", "gain", "pooling", "weight_bits", "device"),
     *("calibration_samples", "check_samples", "tolerance_points", "onnx", "granularity", "search"),
-    "for_netx",
+    *("rounding", "tuning", "for_netx"),
 )
 NETX_ONLY = ("time_steps", "coding")  # an integer .nir says both
 

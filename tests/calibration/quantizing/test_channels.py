@@ -16,14 +16,16 @@ from tssd.calibration.quantizing.channels import Granularity, Search, enlarged, 
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply
-from tssd.calibration.quantizing.scales import Options, Scales, choose
+from tssd.calibration.quantizing.scales import Options, Rounding, Scales, Tuning, choose
 from tssd.calibration.serial import from_arrays, to_arrays
 from tssd.calibration.simulate import layerwise
 from tssd.errors import NetworkError
 from tssd.train.handover.float_network import FloatArray, FloatNetwork, PopulationKind, Reset
 from tssd.train.handover.float_run import run
 
-PER_CHANNEL = Options(granularity=Granularity.CHANNEL)
+ALONE = Options(rounding=Rounding.NEAREST, tuning=Tuning.NONE)  # what scales do by themselves
+PER_CHANNEL = replace(ALONE, granularity=Granularity.CHANNEL)
+PER_LAYER = replace(ALONE, granularity=Granularity.LAYER)
 
 
 def quantized(
@@ -96,7 +98,7 @@ def test_a_scale_per_channel_is_nearer_to_float_where_channels_differ(bits: int)
     network = uneven(5)
     precision = Precision(weight_bits=bits)
     channel, _ = quantized(network, precision)
-    layer, _ = quantized(network, precision, Options())
+    layer, _ = quantized(network, precision, PER_LAYER)
     assert unlike(network, channel) < 0.7 * unlike(network, layer)
 
 
