@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
+Result = TypeVar("Result")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -51,9 +53,14 @@ def report(name: str, value: float | str | None, unit: str, how: str) -> Row:
 
 def cpu_seconds(work: Callable[[], object]) -> float:
     """CPU seconds of this process (all threads): steadier than wall time on a shared machine."""
+    return measured(work)[1]
+
+
+def measured(work: Callable[[], Result]) -> tuple[Result, float]:
+    """What *work* returns, and its CPU seconds."""
     start = time.process_time()
-    work()
-    return time.process_time() - start
+    result = work()
+    return result, time.process_time() - start
 
 
 def best_of(work: Callable[[], object], repeats: int) -> float:

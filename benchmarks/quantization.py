@@ -1,9 +1,10 @@
 """What quantization costs on a trained run: float against integer, by bits, search and bias route.
 
-    python -m benchmarks.quantization RUN_FOLDER [--split val|test] [--samples N] [--table full]
+    python -m benchmarks.quantization RUN_FOLDER [--split val|test] [--samples N] [--table full|few]
 
-Scales come from images of the training split. Accuracies of both networks are on the same samples
-of the chosen split; ``test`` is for the final figures only.
+``full`` compares searches and bias routes, ``few`` what is done about few bits. Scales come from
+images of the training split. Accuracies of both networks are on the same samples of the chosen
+split; ``test`` is for the final figures only.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.harness import Row, at_most, report, write
+from benchmarks.harness import Row, at_most, measured, report, write
 from tssd.calibration.comparing.agreement import layer_agreement
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import UNIT
@@ -21,7 +22,15 @@ from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import Observation, observe
 from tssd.calibration.quantizing.quantize import apply
-from tssd.calibration.quantizing.scales import BiasRoute, Options, Search, choose
+from tssd.calibration.quantizing.scales import (
+    BiasRoute,
+    Granularity,
+    Options,
+    Rounding,
+    Search,
+    Tuning,
+    choose,
+)
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.gpu.engine import count
 from tssd.train.data.data_sets import Split, load
@@ -32,6 +41,13 @@ from tssd.train.loop.checkpoint import load_net
 from tssd.train.networks.strip import strip
 
 CALIBRATION_SEED = 0
+PLAIN = Options(granularity=Granularity.LAYER, rounding=Rounding.NEAREST, tuning=Tuning.NONE)
+CHANNEL = replace(PLAIN, granularity=Granularity.CHANNEL)
+FEW = (
+    *(replace(PLAIN, search=s) for s in Search),
+    *(replace(CHANNEL, tuning=t) for t in Tuning),
+    *(replace(CHANNEL, rounding=Rounding.COMPENSATED, tuning=t) for t in Tuning),
+)
 DROP_GOAL_POINTS = 0.3
 
 
@@ -51,8 +67,8 @@ def main() -> None:
     setting = _setting(arguments)
     accuracy = setting.activity.accuracy(setting.split.labels)
     rows = [report("float accuracy", round(accuracy, 2), "%", setting.how)]
-    for bits, search, route in _choices(arguments):
-        rows += _measure(setting, bits, Options(search=search, bias_route=route))
+    for bits, options in _choices(arguments):
+        rows += _measure(setting, bits, options)
     command = f"python -m benchmarks.quantization {arguments.run} --split {arguments.split}"
     command += f" --samples {arguments.samples} --table {arguments.table}"
     command += f" --bits {' '.join(map(str, arguments.bits))}"
@@ -60,12 +76,16 @@ def main() -> None:
     write(arguments.name, command, rows)
 
 
-def _choices(arguments: argparse.Namespace) -> list[tuple[int, Search, BiasRoute]]:
-    """The defaults at every width; ``full``: also the other searches, and the routes at 8 bits."""
+def _choices(arguments: argparse.Namespace) -> list[tuple[int, Options]]:
+    """The defaults at every width; ``full``: also the other searches, and the routes at 8 bits;
+    ``few``: one scale, then one for each channel with more and more done about rounding."""
+    if arguments.table == "few":
+        return [(bits, options) for bits in arguments.bits for options in FEW]
     searches = list(Search) if arguments.table == "full" else [Search.OUTPUT]
-    chosen = [(bits, search, BiasRoute.SCALE) for bits in arguments.bits for search in searches]
+    plain = Options(bias_route=BiasRoute.SCALE)
+    chosen = [(bits, replace(plain, search=s)) for bits in arguments.bits for s in searches]
     if arguments.table == "full":
-        chosen += [(8, Search.OUTPUT, r) for r in BiasRoute if r is not BiasRoute.SCALE]
+        chosen += [(8, Options(bias_route=r)) for r in BiasRoute if r is not BiasRoute.SCALE]
     return chosen
 
 
@@ -92,14 +112,17 @@ def _with_reset(network: FloatNetwork, reset: Reset) -> FloatNetwork:
 
 
 def _measure(setting: Setting, bits: int, options: Options) -> list[Row]:
-    scales = choose(setting.network, setting.observation, Precision(weight_bits=bits), options)
+    precision = Precision(weight_bits=bits)
+    scales, cpu_s = measured(
+        lambda: choose(setting.network, setting.observation, precision, options)
+    )
     integers = apply(setting.network, scales)
     tally = count(integers, setting.split.images)
     accuracy = _percent(tally.classes(), setting.split.labels)
     drop = setting.activity.accuracy(setting.split.labels) - accuracy
     agree = _percent(tally.classes(), setting.activity.classes())
     ratios = [r.ratio for r in layer_agreement(setting.activity, tally) if r.ratio is not None]
-    name = f"{bits} bit, {options.search}, bias by {options.bias_route}"
+    name = f"{bits} bit, {_said(options, precision)}"
     lost = (
         at_most(f"{name}: points lost", round(drop, 2), DROP_GOAL_POINTS, "points", setting.how)
         if bits == 8
@@ -113,7 +136,15 @@ def _measure(setting: Setting, bits: int, options: Options) -> list[Row]:
         report(f"{name}: spikes of layers, least ratio", round(min(ratios), 4), "", setting.how),
         report(f"{name}: spikes of layers, largest ratio", round(max(ratios), 4), "", setting.how),
         report(f"{name}: values clipped", sum(c.count for c in scales.clips), "", setting.how),
+        report(f"{name}: calibrating", round(cpu_s, 1), "cpu s", setting.how),
     ]
+
+
+def _said(options: Options, precision: Precision) -> str:
+    """The choices that a row is about."""
+    done = options.decided(precision)
+    route = "" if options.bias_route is BiasRoute.AUTO else f", bias by {options.bias_route}"
+    return f"{done.granularity}, {options.search}, {done.rounding}, {done.tuning}{route}"
 
 
 def _logit_error(setting: Setting, integers: IntNetwork, tally: Tally) -> float:
@@ -135,7 +166,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calibration", type=int, default=64, help="images of the training split")
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 6, 4])
     parser.add_argument("--reset", choices=("soft", "hard"), help="instead of the trained one")
-    parser.add_argument("--table", choices=("short", "full"), default="short")
+    parser.add_argument("--table", choices=("short", "full", "few"), default="short")
     parser.add_argument("--name", default="quantization", help="results/<name>.json")
     return parser.parse_args()
 

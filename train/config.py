@@ -104,8 +104,9 @@ class TrainConfig:
     """One training run. Steps are time steps; ``student_steps`` is T_s, ``teacher_steps`` T_t.
 
     The neuron is H = (1 - 1/tau) H + I, fires at H >= threshold, and has a surrogate gradient
-    of width ``surrogate_width``. The loss is task + alpha * temporal + beta * spatial, with alpha
-    and beta growing linearly over the first ``ramp`` share of the run, plus the regularisers of
+    of width ``surrogate_width``. The loss is task + alpha * temporal + beta * spatial + gamma *
+    precision, with alpha and beta growing linearly over the first ``ramp`` share of the run (the
+    float teacher of gamma is trained already), plus the regularisers of
     ``tssd.train.losses.regularise``, whose weights are 0. For ``warm_epochs`` the run uses
     ``warm_student_steps`` and ``warm_teacher_steps`` instead: cheap early epochs.
     """
@@ -145,6 +146,8 @@ class TrainConfig:
     teacher_steps: int = 6  # ours: T_t = 1.5 T_s
     alpha: float = 0.5  # ours
     beta: float = 0.2  # ours
+    gamma: float = 0.0  # of the precision term, with bits: the float network of T_t steps teaches
+    gated: bool = False  # it teaches single steps that are wrong, not their mean
     ramp: float = 0.3  # ours
     loss: Distance = Distance.KL  # ours: the same group's later work uses KL
     temperature: float = 2.0  # ours, after arXiv 2510.07924
@@ -228,6 +231,11 @@ class TrainConfig:
         )
 
     @property
+    def float_steps(self) -> int:
+        """The steps that the float teacher of few bits runs: T_t, or T_s where that is longer."""
+        return max(self.student_steps, self.teacher_steps)
+
+    @property
     def teacher_runs_apart(self) -> bool:
         """Whether student and teacher read two cuts of a recording, in two runs."""
         return self.uses_teacher and self.teacher_frames is TeacherFrames.RESLICED
@@ -250,7 +258,7 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
     """(field, what is allowed, whether it holds) for every numeric field."""
     counts = ("epochs", "batch_size", "student_steps", "warm_student_steps")
     weights = (
-        *("alpha", "beta", "weight_decay", "clip", "warm_epochs", "shift", "train_limit"),
+        *("alpha", "beta", "gamma", "weight_decay", "clip", "warm_epochs", "shift", "train_limit"),
         *("rotate", "frames", "rate_weight", "synop_weight", "range_weight"),
         *("norm_batches", "save_every_s", "chip_payload_max"),
     )
@@ -273,6 +281,13 @@ def _limits(c: TrainConfig) -> list[tuple[str, str, bool]]:
             "fp32 with bits: bf16 rounds whole numbers",
             not c.bits or c.precision is TrainingPrecision.FP32,
         ),
+        ("gamma", "0 without bits: it teaches few bits alone", bool(c.bits) or not c.gamma),
+        (
+            "gamma",
+            "0 with teacher_frames resliced: both read the same frames",
+            not c.gamma or c.teacher_frames is TeacherFrames.PREFIX,
+        ),
+        ("gated", "false without gamma", bool(c.gamma) or not c.gated),
         ("tau", "> 1 with learn_leak" if c.learn_leak else ">= 1", c.tau > 1 - (not c.learn_leak)),
         ("seed", ">= 0", c.seed >= 0),
         ("chip_decay_bits", "1 to 12", 1 <= c.chip_decay_bits <= 12),

@@ -145,7 +145,11 @@ def load_net(
     A run of a user's own module is built by that module's code, which runs only if *module* names
     it: a file from elsewhere must not say what is imported.
     """
-    path = run_folder / CHECKPOINT
+    return load_net_of(run_folder / CHECKPOINT, module)
+
+
+def load_net_of(path: Path, module: str | None = None) -> tuple[SpikingNet | UserNet, Checkpoint]:
+    """The same of the checkpoint in *path*."""
     checkpoint = read_checkpoint(path)
     check_named(checkpoint.config.model, module, str(path))
     net = build(checkpoint.config, checkpoint.input_shape, len(checkpoint.classes))

@@ -12,13 +12,15 @@ from tssd.errors import ConfigError
 from tssd.train.loop.checkpoint import CHECKPOINT
 
 CONFIG, HISTORY, MANIFEST = "config.toml", "history.csv", "manifest.json"
-RUN_FILES = (CHECKPOINT, CONFIG, HISTORY, MANIFEST)
+TEACHER = "teacher.safetensors"  # the float network that few bits learn from
+RUN_FILES = (CHECKPOINT, CONFIG, HISTORY, MANIFEST, TEACHER)
+FIRST = (CONFIG, TEACHER)  # written before the first checkpoint
 
 
 def begun(folder: Path) -> bool:
     """Whether a run was begun there: with ``resume`` it goes on, or begins again if it was killed
     before its first checkpoint."""
-    return (folder / CONFIG).is_file()
+    return any((folder / name).is_file() for name in FIRST)
 
 
 def check_folder(folder: Path, resume: bool) -> None:
@@ -32,7 +34,7 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise ConfigError(
             where, found=found, allowed="a new folder", hint="--resume goes on with a run"
         )
-    if there and CHECKPOINT not in there and there != [CONFIG]:
+    if there and CHECKPOINT not in there and not set(there) <= set(FIRST):
         raise ConfigError(where, found=f"{there[-1]} without {CHECKPOINT}", allowed="a run")
     if not folder.exists():
         check_room(folder, "--out")

@@ -46,10 +46,11 @@ from tssd.train.loop.evaluate import accuracies
 from tssd.train.loop.memory import keep_freed_pages
 from tssd.train.loop.schedule import make_optimizer, rate
 from tssd.train.loop.step import update
+from tssd.train.loop.teacher import float_teacher
 from tssd.train.networks import distributed
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import WEAK
-from tssd.train.networks.network import Unrolled
+from tssd.train.networks.network import SpikingNet, Unrolled
 from tssd.train.quantization.network import LEVELS_KEY, STEP, QuantizedNet, build
 
 HEADS = f"net.stages.{WEAK}"  # tensors of weak classifiers in a checkpoint
@@ -86,6 +87,7 @@ class _Work:
     position: Position
     connected: dict[str, float]  # connections out of each population, for the synop penalty
     signals: Deferred
+    in_float: SpikingNet | None  # the teacher of few bits
 
     def check(self) -> None:
         """Between batches: raise the signal that came, to one of the processes, to all of them."""
@@ -186,6 +188,9 @@ def _prepare(
     else:
         _begin(net, config, training, start_from)
         position = Position()
+    in_float = None
+    if config.gamma:
+        in_float = float_teacher(folder, start_from, net, data.classes).to(device)
     average = Average(net, config.ema, tensors) if config.ema else None
     if distributed.rank() == 0:
         write_bytes(folder / run_folder.CONFIG, config.to_toml().encode())
@@ -194,7 +199,7 @@ def _prepare(
         raise ConfigError(
             "training: synop_weight", found=str(config.synop_weight), allowed="0 with --model a:b"
         )
-    kept = (net, optimizer, average, position, connected, signals)
+    kept = (net, optimizer, average, position, connected, signals, in_float)
     return _Work(config, data, training, folder, *kept)
 
 
@@ -256,9 +261,8 @@ def _epoch(work: _Work, progress: Progress) -> None:
         done = position.epoch + batch / batches
         for group in work.optimizer.param_groups:
             group["lr"] = config.lr * rate(config, done / config.epochs)
-        values = update(
-            work.net, work.optimizer, config, images, labels, position.epoch, done, work.connected
-        )
+        place = (position.epoch, done, work.connected, work.in_float)
+        values = update(work.net, work.optimizer, config, images, labels, *place)
         if not math.isfinite(values["loss"]):
             raise TrainingError(
                 f"epoch {position.epoch + 1}, batch {batch + 1}",

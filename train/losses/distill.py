@@ -1,9 +1,10 @@
-"""Losses of temporal and spatial self-distillation, pure functions of logits (T, B, classes).
+"""Losses of temporal, spatial and precision distillation, pure functions of logits (T, B, classes).
 
-    L = task + alpha * temporal + beta * spatial
+    L = task + alpha * temporal + beta * spatial + gamma * precision
 
-    temporal: the mean logits over the first T_s steps follow those over all T_t steps
-    spatial:  the mean logits of a weak classifier follow those of the final readout
+    temporal:  the mean logits over the first T_s steps follow those over all T_t steps
+    spatial:   the mean logits of a weak classifier follow those of the final readout
+    precision: the mean logits of few bits over T_s steps follow those of the float network over T_t
 
 The structure is that of TSSD (arXiv 2406.07862); the forms and weights below are *ours*, as the
 paper's equations could not be checked. See docs/training.md.
@@ -27,6 +28,7 @@ class Losses:
     task: Tensor
     temporal: Tensor
     spatial: Tensor
+    precision: Tensor
 
 
 def mean_logits(logits: Tensor, steps: int) -> Tensor:
@@ -35,17 +37,23 @@ def mean_logits(logits: Tensor, steps: int) -> Tensor:
 
 
 def distance(student: Tensor, teacher: Tensor, config: TrainConfig) -> Tensor:
-    """KL(softmax(teacher / tau) || softmax(student / tau)), times tau^2 if asked, or the MSE."""
+    """KL(softmax(teacher / tau) || softmax(student / tau)), times tau^2 if asked, or the MSE, in
+    the mean of the samples."""
     goal = teacher.detach() if config.detach_teacher else teacher
+    return divergences(student, goal, config).mean()
+
+
+def divergences(student: Tensor, goal: Tensor, config: TrainConfig) -> Tensor:
+    """``distance`` of every sample by itself: (..., classes) -> (...)."""
     if config.loss is Distance.MSE:
-        return functional.mse_loss(student, goal)
+        return (student - goal).square().mean(-1)
     tau = config.temperature
     divergence = functional.kl_div(
         functional.log_softmax(student / tau, -1),
         functional.log_softmax(goal / tau, -1),
-        reduction="batchmean",
+        reduction="none",
         log_target=True,
-    )
+    ).sum(-1)
     return divergence * tau**2 if config.temperature_squared else divergence
 
 
@@ -88,6 +96,26 @@ def strong_weak(logits: Tensor, config: TrainConfig) -> Tensor:
     return distance(logits[student], logits[teacher], config)
 
 
+def precision(student: Tensor, teacher: Tensor, labels: Tensor, config: TrainConfig) -> Tensor:
+    """How far few bits are from the float network: *student* (T_s, B, classes) beside *teacher*
+    (T_t, B, classes), both as distributions, the teacher's without gradient.
+
+        plain   distance(mean of student's steps, mean of teacher's)
+        gated   mean over steps t and samples b of  [argmax student[t, b] is wrong] * confidence[b]
+                * distance(student[t, b], mean of teacher's b)
+
+    with confidence[b] the probability that the teacher's mean gives the right class: a step that
+    is right is left alone, and a teacher in doubt says little. The gated form is *ours*.
+    """
+    goal = teacher.mean(0).detach()
+    if not config.gated:
+        return distance(student.mean(0), goal, config)
+    wrong = (student.argmax(-1) != labels).to(goal)
+    confidence = goal.softmax(-1).gather(1, labels[:, None])[:, 0]
+    apart = divergences(student, goal.expand_as(student), config)
+    return (wrong * confidence * apart).mean()
+
+
 def _spatial(student: Tensor, teacher: Tensor, labels: Tensor, config: TrainConfig) -> Tensor:
     """One weak classifier's distance to the final readout, and its cross-entropy if asked."""
     term = distance(student, teacher, config)
@@ -102,15 +130,17 @@ def losses(
     config: TrainConfig,
     ramp: float = 1.0,
     teacher_start: int = 0,
+    in_float: Tensor | None = None,
 ) -> Losses:
     """All terms; *ramp* in 0..1 scales alpha and beta; weak classifiers count by their mean.
 
     The teacher's steps are those from *teacher_start* on: all, or those behind the student's
-    where it made a run of its own.
+    where it made a run of its own. *in_float* are the float network's logits, the precision term's
+    teacher.
     """
     task = task_loss(logits, labels, student_steps, config, teacher_start)
     zero = task.new_zeros(())
-    temporal = spatial = zero
+    temporal = spatial = narrow = zero
     if config.method.temporal:
         teacher = logits[teacher_start:].mean(0)
         temporal = distance(mean_logits(logits, student_steps), teacher, config)
@@ -124,5 +154,7 @@ def losses(
             _spatial(head[steps].mean(0), logits[steps].mean(0), labels, config) for head in heads
         ]
         spatial = torch.stack(parts).mean()
-    total = task + ramp * (config.alpha * temporal + config.beta * spatial)
-    return Losses(total, task, temporal, spatial)
+    if in_float is not None:
+        narrow = precision(logits[:student_steps], in_float, labels, config)
+    total = task + ramp * (config.alpha * temporal + config.beta * spatial) + config.gamma * narrow
+    return Losses(total, task, temporal, spatial, narrow)
