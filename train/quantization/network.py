@@ -143,7 +143,7 @@ def build(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> Sp
             "training: bits",
             found=f"{config.bits!r} with a module of your own",
             allowed="a built-in network",
-            hint="round it after training: tssd export --weight-bits 4 --scales channel",
+            hint="round it after training: tssd export --weight-bits 4",
         )
     net = models.build_stages(config, input_shape, classes)
     made = QuantizedNet(

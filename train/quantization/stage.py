@@ -83,7 +83,7 @@ def check_layer(stage: Stage) -> StageLink:
             found=f"{found} into one population",
             allowed="one convolution or dense layer into each, to train with few bits",
             hint="vgg-small, vgg-9 or tiny; or round a residual network after training: "
-            "tssd export --weight-bits 4 --scales channel",
+            "tssd export --weight-bits 4",
         )
     return known[0]
 
