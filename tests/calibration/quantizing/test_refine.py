@@ -14,12 +14,13 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing import refine
 from tssd.calibration.quantizing.fold import Pooling, align, fold
-from tssd.calibration.quantizing.front_end import encoder, quantize_behind_front_end
+from tssd.calibration.quantizing.front_end import quantize_behind_front_end
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.options import FEW, WHOLE, Decided
 from tssd.calibration.quantizing.quantize import check_integers, quantize
 from tssd.calibration.quantizing.scales import Granularity, Options, Rounding, Tuning
 from tssd.calibration.simulate import layerwise
+from tssd.chain.entering import encoder
 from tssd.train.handover.float_network import FloatNetwork, Reset
 from tssd.train.handover.float_run import run
 
