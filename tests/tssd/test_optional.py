@@ -68,7 +68,7 @@ def test_a_bundle_lives_without_torch(bundle: str, tmp_path: Path) -> None:
         ["check", bundle],
         ["verify", bundle, "--against", "sim,onnx", "--data", samples],
         ["report", bundle],
-        ["compare", bundle, bundle],
+        ["compare", bundle, bundle, "--html", str(tmp_path / "compare.html")],
         ["inspect", bundle],
         ["diff", bundle, bundle],
         ["targets", "list"],

@@ -162,3 +162,70 @@ def test_a_reset_set_after_construction_is_taken_as_it_acts() -> None:
     found = compare(module, recording, to_float(recording), x)
     assert found.holds
     assert np.array_equal(found.answers, weak(0.8).answers)
+
+
+class SynapticDelay(nn.Module):
+    """Stands in for snnTorch's layer of that name, which its releases up to 1.0.0 do not have."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.past: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.past = [x, *self.past][: self.steps + 1]
+        return self.past[-1] * float(len(self.past) > self.steps)
+
+
+SynapticDelay.__module__ = "snntorch._neurons.synapticdelay"
+
+
+class Late(nn.Module):
+    """Two layers; what the second reads of the first is *how*."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.how, self.delay = how, SynapticDelay(2)
+        self.f, self.g = nn.Linear(8, 12), nn.Linear(12, 5)
+        self.a, self.b = (snn.Leaky(beta=0.7, threshold=0.3, init_hidden=True) for _ in range(2))
+        self.change = snn.DeltaLeaky(beta=0.7, delta_threshold=0.2, init_hidden=True)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: list[Tensor] = []
+        before, earlier = torch.zeros(len(x), 12), torch.zeros(len(x), 12)
+        for _ in range(12):
+            if self.how == "DeltaLeaky":
+                sent, _ = self.change(self.f(x))
+            else:
+                sent = self.a(self.f(x))
+            late = self.delay(sent) if self.how == "SynapticDelay" else earlier
+            earlier, before = before, sent
+            out.append(self.b(self.g(sent if self.how == "DeltaLeaky" else late)))
+        return torch.stack(out)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("SynapticDelay", r"module delay: found SynapticDelay, which mixes .*become delays\)"),
+        ("DeltaLeaky", "module change: found DeltaLeaky \\(sigma-delta\\), which fires on changes"),
+    ],
+)
+def test_a_layer_without_counterpart_is_refused_by_name(how: str, why: str) -> None:
+    x = np.random.default_rng(0).random((3, 8)).astype(np.float32)
+    with pytest.raises(TssdError, match=why):
+        to_float(record(Late(how), x))
+
+
+def test_spikes_kept_in_variables_become_a_delay() -> None:
+    """What the refusal of a SynapticDelay says to do, done."""
+    x = np.random.default_rng(0).random((3, 8)).astype(np.float32)
+    module = Late("variables")
+    recording = record(module, x)
+    network = to_float(recording)
+    assert [j.delay for j in network.projections] == [0, 2, 0]  # the last is the read-out
+    found = compare(module, recording, network, x)
+    assert found.differing == 0
+    assert found.slots > 0

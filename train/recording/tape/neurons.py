@@ -139,6 +139,8 @@ def _unknown(module: Any) -> str:
         "Alpha": "Alpha, whose membrane is the difference of two currents, changed by its reset",
         "LeakyParallel": "LeakyParallel, whose membrane is cut at 0 (relu) in every step",
         "DeltaLeaky": "DeltaLeaky (sigma-delta), which fires on changes of its membrane",
+        "SynapticDelay": "SynapticDelay, which mixes inputs of several steps out of a ring buffer "
+        "(spikes that forward keeps in variables and reads some steps later become delays)",
         "StateLeaky": "StateLeaky, which takes all steps at once and never resets",
         "LinearLeaky": "LinearLeaky, which takes all steps at once and never resets",
         "AssociativeLeaky": "AssociativeLeaky, whose state is a matrix",
