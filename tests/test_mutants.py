@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import mutants
 from benchmarks.mutant_changes import applied, function_of, line_of, mutants_of
-from benchmarks.mutant_runs import Calls, Ended, Fate, Stem
+from benchmarks.mutant_runs import Calls, Ended, Fate, Stem, files_of
 from benchmarks.mutants import ROOT, Campaign, equivalents, kept, run, summary
 
 SOURCE = b'''"""Text 1."""
@@ -59,6 +59,11 @@ def test_the_tests_of_a_function_the_quickest_first() -> None:
     assert calls.tests_of(4) == ["quick", "slow"]
     assert calls.tests_of(5) == ["quick", "slow", "other"]  # called when it was imported, perhaps
     assert calls.tests_of(None) == ["quick", "slow", "other"]
+
+
+def test_only_the_files_of_the_chosen_tests_are_read() -> None:
+    chosen = ["tests/b.py::test_1", "tests/a.py::test_2[x::y]", "tests/b.py::test_3"]
+    assert files_of(chosen) == ["tests/b.py", "tests/a.py"]
 
 
 class Pretended(Stem):
