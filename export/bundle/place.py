@@ -24,14 +24,16 @@ def check_place(out: Path, force: bool, inputs: Iterable[Path | None] = ()) -> N
     if not os.path.lexists(out):
         check_room(out, "--out")
         return
+    obstacles = list(_obstacles(out, inputs))
     if not force:
+        can = "" if obstacles else ", or use --force to replace the bundle there"
         raise ConfigError(
             where,
             found="something that exists already",
             allowed="a new folder",
-            hint="choose another name, or use --force to replace a bundle",
+            hint=f"choose another name{can}",
         )
-    for found in _obstacles(out, inputs):
+    for found in obstacles:
         raise ConfigError(
             where,
             found=found,

@@ -156,6 +156,17 @@ def test_existing_folder_is_refused_then_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_force_is_advised_only_where_it_helps(tmp_path: Path) -> None:
+    export(tmp_path / "b")
+    with pytest.raises(ConfigError, match="something that exists") as caught:
+        export(tmp_path / "b")
+    assert caught.value.hint == "choose another name, or use --force to replace the bundle there"
+    (tmp_path / "b" / "mine.txt").touch()
+    with pytest.raises(ConfigError, match="something that exists") as caught:
+        export(tmp_path / "b")
+    assert caught.value.hint == "choose another name"
+
+
 def test_replacing_works_without_an_atomic_exchange(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
