@@ -1,6 +1,7 @@
 """Float to integers: every constraint holds, what is clipped is said, the outputs stay close."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,6 +142,24 @@ def test_a_constant_channel_carries_the_coarse_bias_exactly() -> None:
         carried, conv1.scale * network.population("conv1").bias.ravel(), atol=0.5 + 1e-9
     )
     assert unlike_slots(network, quantized) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"padding": (2, 2)}, r"groups 1, padding \(2, 2\), kernel \(3, 3\)"),
+        ({"dilation": (2, 2)}, r"groups 1, padding \(1, 1\), kernel \(3, 3\)"),
+    ],
+)
+def test_a_channel_that_some_outputs_cannot_read_is_refused(
+    changes: dict[str, Any], found: str
+) -> None:
+    """A kernel of 3 over 2 of padding: at the corner no place inside is behind one tap for all."""
+    network = big_bias(1)
+    _, scales = integers(network, options=Options(bias_route=BiasRoute.CONSTANT))
+    odd = replace(network.projections[0], **changes)
+    with pytest.raises(NetworkError, match=f"found {found}; allowed: groups 1, no dilation and"):
+        apply(replace(network, projections=(odd, *network.projections[1:])), scales)
 
 
 def test_fewer_levels_and_a_smaller_scale_fit_a_large_bias() -> None:

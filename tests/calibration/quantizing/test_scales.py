@@ -19,6 +19,7 @@ from tssd.calibration.int_network import (
 from tssd.calibration.precision import LOIHI
 from tssd.calibration.quantizing import scales
 from tssd.calibration.quantizing.entering import BiasRoute, Entry, entries
+from tssd.calibration.quantizing.given import GivenIntegers
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply, check_integers
 from tssd.calibration.quantizing.scales import Options, Search, choose
@@ -182,3 +183,85 @@ def test_a_current_that_just_fits_is_taken(weights: list[int], du: int) -> None:
 def test_a_current_that_could_wrap_is_refused(weights: list[int], du: int) -> None:
     with pytest.raises(NetworkError, match="worst-case activation of 131072; allowed: <= 131071"):
         check_integers(reaching(weights, du), LOIHI)
+
+
+class Tried:
+    """What a way in came to, as far as ``_pays`` looks."""
+
+    def __init__(self, whole: bool) -> None:
+        self.whole = whole
+
+
+PLAIN, FEWER = Entry(InputCoding.GRADED, 255), Entry(InputCoding.GRADED, 127)
+WITH_CONSTANT = Entry(InputCoding.GRADED, 255, constant=True)
+
+
+def two_branches(*biases: float) -> FloatNetwork:
+    """An input into layers with these biases, and a readout of all."""
+    rng = np.random.default_rng(1)
+    names = [f"layer{i}" for i in range(len(biases))]
+    hidden = (
+        replace(lif(name, (3,), Reset.SOFT), bias=np.full(3, bias))
+        for name, bias in zip(names, biases, strict=True)
+    )
+    source = stateless("input", (6,), PopulationKind.INPUT)
+    readout = stateless("readout", (2,), PopulationKind.READOUT)
+    made = [dense("input", name, rng.normal(0, 0.5, (3, 6))) for name in names]
+    made += [dense(name, "readout", rng.normal(0, 0.5, (2, 3))) for name in names]
+    return FloatNetwork((source, *hidden, readout), tuple(made), 4)
+
+
+def dense(source: str, target: str, weight: Any) -> FloatProjection:
+    return FloatProjection(source, target, ProjectionKind.DENSE, np.asarray(weight, np.float64))
+
+
+def shown(count: int) -> Any:
+    """Flat samples of black and white."""
+    return np.random.default_rng(0).integers(0, 2, (count, 6)).astype(np.uint8) * 255
+
+
+@pytest.mark.parametrize(
+    ("biases", "entry", "tried", "pays"),
+    [
+        ((0, 0), PLAIN, [], True),
+        ((0, 0), WITH_CONSTANT, [], True),
+        ((0, 0), FEWER, [(PLAIN, False)], True),
+        ((0, 0), FEWER, [(PLAIN, True)], False),
+        ((9, 9), WITH_CONSTANT, [(PLAIN, False)], True),
+        ((9, 9), WITH_CONSTANT, [(PLAIN, True)], False),  # weights are whole: nothing to win
+        ((9, 9), WITH_CONSTANT, [(PLAIN, False), (FEWER, True)], True),
+        ((9, 9), WITH_CONSTANT, [(PLAIN, False), (WITH_CONSTANT, True)], False),
+        ((9, 0), WITH_CONSTANT, [(PLAIN, False)], True),  # one layer that needs it is enough
+        ((0, 9), WITH_CONSTANT, [(PLAIN, False)], True),
+        ((0, 0), WITH_CONSTANT, [(PLAIN, False)], False),  # no bias asks for it
+    ],
+)  # fmt: skip
+def test_which_ways_in_can_be_better_than_those_tried(
+    biases: tuple[float, float], entry: Entry, tried: list[tuple[Entry, bool]], pays: bool
+) -> None:
+    network = two_branches(*biases)
+    setting = scales._setting(network, shown(2), LOIHI, Options())
+    known: Any = [(made, Tried(whole)) for made, whole in tried]
+    assert scales._pays(setting, scales._fed_by_input(network), entry, known) is pays
+
+
+def test_whole_numbers_keep_their_own_bits_in_a_field_of_the_widest() -> None:
+    rng = np.random.default_rng(0)
+    plain = lif("hidden", (3,), Reset.HARD)
+    hidden = replace(plain, threshold=np.full(1, 5.0), bias=np.array([2.0, -1.0, 0.0]))
+    populations = (
+        stateless("input", (6,), PopulationKind.INPUT),
+        hidden,
+        stateless("readout", (2,), PopulationKind.READOUT),
+    )
+    first, last = rng.integers(-7, 8, (3, 6)), rng.integers(-1, 2, (2, 3))
+    projections = (dense("input", "hidden", first), dense("hidden", "readout", last))
+    network = FloatNetwork(populations, projections, 4)
+    given = GivenIntegers(1, {"hidden": 4, "readout": 2})
+    found = choose(network, observe(network, shown(2)), LOIHI, Options(given=given))
+    assert found.precision.weight_bits == 4
+    own = {name: layer.form.precision.weight_bits for name, layer in found.layers.items()}
+    assert own == given.weight_bits
+    integers = apply(network, found)
+    np.testing.assert_array_equal(integers.projections[0].weight, first)
+    np.testing.assert_array_equal(integers.projections[1].weight, last)
