@@ -68,8 +68,8 @@ campaign-mutants: $(VENV)/.installed  ## small wrong changes, and whether the te
 	$(BIN)/python -m benchmarks.mutants --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) \
 	  --each $(or $(EACH),15) $(if $(WRITE),--write)
 
-campaign-faults: $(VENV)/.installed  ## kills at every step, full disks, signals; goes on; MINUTES=600
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults --minutes $(or $(MINUTES),600)
+campaign-faults: $(VENV)/.installed  ## kills at every step, full disks, signals; goes on; MINUTES=600 SEED=1
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults --minutes $(or $(MINUTES),600) --seed $(or $(SEED),1)
 
 faults-short: $(VENV)/.installed  ## forty of them, anew
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults --most 5 --seed 2 --fresh --brief

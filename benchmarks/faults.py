@@ -21,21 +21,43 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.faulting import disks, helpers, judging, nursery
-from benchmarks.faulting.faults import KILLS, Course, Fault, drawn
+from benchmarks.faulting.faults import KILLS, KINDS, Course, Fault, Kind, drawn
 from benchmarks.faulting.jobs import BOUND, JOBS, Job, prepare, write_data
 from benchmarks.faulting.judging import Finding, Tree
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = "python -m benchmarks.faults"
+COMMAND = "make campaign-faults"
 SHARED_MEMORY = Path("/dev/shm")
 SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+WORDS: dict[Kind, str] = {
+    "kill": "SIGKILL, at steps and at random",
+    "kill as pid 1": "SIGKILL as process 1 of a PID namespace",
+    "interrupt": "SIGINT",
+    "terminate": "SIGTERM",
+    "full": "no room at a step",
+    "small disk": "a disk of a few kB",
+    "large file": "a largest size of a file",
+    "read-only": "a read-only disk",
+    "vanished output": "the folder of the outputs moved away",
+    "vanished input": "the folder of the inputs moved away",
+    "two writers": "two writers at once",
+}
+MEANT: dict[judging.Kind, str] = {
+    "half": "a file or folder that is neither old nor new",
+    "blocked": "the next run does not end well",
+    "differs": "the next run leaves something else than an undisturbed one",
+    "message": "another exit code, a traceback, no message or two",
+    "outlived": "a process of the command that lives on",
+    "hung": "no end",
+    "in silence": "exit code 0 without the work done",
+}
 MOUNTED = ("small disk", "read-only")
 VANISHED = ("vanished output", "vanished input")
 PAGE = 4096
@@ -246,23 +268,23 @@ def figures(done: Iterable[Outcome]) -> dict[str, int]:
     return {**by_kind, **{kind: findings[kind] for kind in judging.KINDS}}
 
 
-def write(done: Iterable[Outcome]) -> None:
+def write(done: Collection[Outcome], seed: int, drawn: int) -> None:
     """``results/faults.json``."""
     from benchmarks import harness
 
-    found = figures(done)
+    found, before = figures(done), "before the command's end"
     kills = sum(found.get(kind, 0) for kind in KILLS)
-    rows = [harness.at_least("faults: kills", kills, 1000, "kills", COMMAND)]
+    how = f"{len(done):,} of {drawn:,} faults that were drawn"
+    rows = [harness.at_least("faults: SIGKILL, all", kills, 1000, "kills", how)]
     rows += [
-        harness.report(f"faults: {kind}", count, "cases", COMMAND)
-        for kind, count in found.items()
-        if kind not in judging.KINDS and kind not in KILLS
+        harness.report(f"faults: {WORDS[kind]}", found.get(kind, 0), "cases", before)
+        for kind in KINDS
     ]
     rows += [
-        harness.at_most(f"faults: found: {kind}", found[kind], 0, "cases", COMMAND)
+        harness.at_most(f"faults: found: {kind}", found[kind], 0, "cases", MEANT[kind])
         for kind in judging.KINDS
     ]
-    harness.write("faults", COMMAND, rows)
+    harness.write("faults", f"{COMMAND} SEED={seed}", rows)
 
 
 def main() -> None:
@@ -286,7 +308,8 @@ def main() -> None:
         campaign = Campaign(Path(place))
         campaign.warm_up(given.only)
         faults = drawn(campaign.courses(given.only), given.seed, given.most)
-        print(f"{len(faults)} faults", flush=True)
+        total = len(faults)
+        print(f"{total} faults", flush=True)
         number, of = map(int, given.share.split("/"))
         faults = faults[number - 1 :: of]
         done = kept(path, sources())
@@ -295,7 +318,7 @@ def main() -> None:
     print(json.dumps(figures(done.values()), indent=1))
     if given.brief:
         sys.exit(any(outcome.findings for outcome in done.values()))
-    write(done.values())
+    write(done.values(), given.seed, total)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,8 @@ def rows(kinds: Sequence[str], samples: int, bundle: Path | None, about: str) ->
 
 
 def row(kind: str, peak: float, samples: int, how: str) -> harness.Row:
-    return harness.at_most(f"{kind}: peak of {samples:,} samples", peak, GOAL_GB, "GB", how)
+    name = f"memory: {kind}: peak of {samples:,} samples"
+    return harness.at_most(name, round(peak, 3), GOAL_GB, "GB", how)
 
 
 def main() -> None:
@@ -162,7 +163,7 @@ def main() -> None:
     made = {row.name: row for row in rows(kinds, given.samples, given.bundle, given.about)}
     before = json.loads((harness.RESULTS / "memory.json").read_text(encoding="utf-8"))["rows"]
     kept = {old["name"]: harness.Row(**old) for old in before}
-    harness.write("memory", COMMAND, [*(kept | made).values()])
+    harness.write("memory", "make bench-memory", [*(kept | made).values()])
 
 
 if __name__ == "__main__":

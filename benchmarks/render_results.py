@@ -20,7 +20,7 @@ from benchmarks.harness import RESULTS, Row
 from tssd.report.markdown import markdown_table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-CAMPAIGNS = ("mutants", "readers")  # their tables stand on the page of campaigns
+CAMPAIGNS = ("mutants", "readers", "faults")  # their tables stand on the page of campaigns alone
 SPEED_UNITS = {"x", "s", "ms", "us", "ns", "min", "cpu s", "mb", "mib", "gb", "gib", "kb", "kib"}
 INTRODUCTIONS = {
     "results": "# Results\n\nWhat comes out: accuracy, spike counts, agreement between engines, "
@@ -59,7 +59,7 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
     )
     if {"chips", "booksim"} <= rows.keys():
         made["validation.md"] = validation_page.page(commands, rows, value_text)
-    campaigns = {name: rows[name] for name in CAMPAIGNS if name in rows}
+    campaigns = {name: rows[name] for name in (*CAMPAIGNS, "memory") if name in rows}
     if campaigns:
         text = (DOCS / "reliability.md").read_text(encoding="utf-8")
         made["reliability.md"] = reliability_page.page(text, commands, campaigns)
