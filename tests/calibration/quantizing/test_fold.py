@@ -46,15 +46,17 @@ def test_folded_network_is_the_same_function(pooling: Pooling, reset: Reset, see
         assert_same_currents(network, folded)
 
 
+def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    """One number for the rows, another for the columns."""
+    return st.tuples(st.integers(least, most), st.integers(least, most))
+
+
 @st.composite
 def pooled_convolutions(draw: st.DrawFn) -> FloatNetwork:
     """input -> LIF -> pool -> conv or dense readout with random geometry."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     side = draw(st.integers(5, 12))
-    pool = AveragePool(
-        (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
-        (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
-    )
+    pool = AveragePool(draw(pairs(1, 3)), draw(pairs(1, 3)))
     size = [(side - k) // s + 1 for k, s in zip(pool.kernel, pool.stride, strict=True)]
     source = stateless("input", (2, side, side), PopulationKind.INPUT)
     first, last = conv(rng, "input", "a", (2, 3)), lif("a", (3, side, side), Reset.SOFT)
@@ -62,16 +64,19 @@ def pooled_convolutions(draw: st.DrawFn) -> FloatNetwork:
     if draw(st.booleans()):
         layer = dense(rng, "a", "readout", (3 * size[0] * size[1], 4), pool=pool)
         return FloatNetwork((source, last, readout), (first, layer), 3)
-    kernel, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    padding, stride = draw(st.integers(0, 2)), draw(st.integers(1, 2))
-    out = [(n + 2 * padding - (kernel - 1) * dilation - 1) // stride + 1 for n in size]
+    kernel, dilation = draw(pairs(1, 3)), draw(pairs(1, 2))
+    padding, stride = draw(pairs(0, 2)), draw(pairs(1, 2))
+    each = zip(size, kernel, dilation, padding, stride, strict=True)
+    out = [(n + 2 * p - (k - 1) * d - 1) // s + 1 for n, k, d, p, s in each]
     if min(out) < 1:
-        kernel, dilation, padding, stride, out = 1, 1, 0, 1, size
+        kernel, dilation, padding, stride, out = (1, 1), (1, 1), (0, 0), (1, 1), size
+    layer = conv(rng, "a", "b", (3, 2), pool=pool)
     layer = replace(
-        conv(rng, "a", "b", (3, 2), kernel=kernel, pool=pool),
-        padding=(padding, padding),
-        stride=(stride, stride),
-        dilation=(dilation, dilation),
+        layer,
+        weight=layer.weight[:, :, : kernel[0], : kernel[1]],
+        padding=padding,
+        stride=stride,
+        dilation=dilation,
     )
     second = lif("b", (2, out[0], out[1]), Reset.SOFT)
     end = dense(rng, "b", "readout", (2 * out[0] * out[1], 4))
