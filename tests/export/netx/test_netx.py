@@ -289,6 +289,34 @@ def test_refused_by_name(tmp_path: Path, network: IntNetwork, words: str) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+ACCEPTED = [
+    flat(-WEIGHT - 4),  # the smallest is -15, no power of two
+    with_lif(pooled(), bias_mant=constant(4095, (2, 2, 2))),
+    with_lif(pooled(), vth=constant(131071, (2, 2, 2))),
+    grouped(127),
+    fed_by_bias(4095),
+]
+
+
+@pytest.mark.parametrize("network", ACCEPTED)
+def test_what_is_refused_is_the_first_that_does_not_fit(network: IntNetwork) -> None:
+    assert check_netx(network) == []
+
+
+def test_one_dense_layer_among_convolutions_needs_a_flat_input_too() -> None:
+    network = image_dense()
+    kernel = np.ones((1, 1, 1, 1), np.int64)
+    beside = Projection("input", "beside", ProjectionKind.CONV2D, kernel)
+    lif = uniform("beside", (1, 2, 2), PopulationKind.LIF, vth=9)
+    out = Projection("beside", "out", ProjectionKind.DENSE, np.ones((2, 4), np.int64))
+    both = replace(
+        network,
+        populations=(*network.populations[:-1], lif, network.populations[-1]),
+        projections=(beside, *network.projections, out),
+    )
+    assert "a dense layer on an image input (1, 2, 2)" in [f.found for f in check_netx(both)]
+
+
 def test_a_branch_over_populations_is_refused() -> None:
     network = residual_network(0, Reset.HARD)
     kept = [j for j in network.projections if (j.source, j.target) != ("b", "c")]

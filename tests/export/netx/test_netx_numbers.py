@@ -327,3 +327,15 @@ def test_a_bias_by_place_is_turned_to_our_order(tmp_path: Path) -> None:
     ]
     hidden = imported(tmp_path / "n.net", layers).populations[1]
     assert hidden.bias_mant.tolist() == by_place.transpose(2, 1, 0).tolist()
+
+
+def test_as_many_values_are_read_as_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = np.arange(12).reshape(3, 4) - 5
+    path = write_net(tmp_path / "n.net", [dense(weight)])
+    monkeypatch.setattr("tssd.export.netx.read.MAX_VALUES", weight.size)
+    assert read_netx.__wrapped__(path)[0].weight.size == weight.size  # type: ignore[attr-defined]
+    monkeypatch.setattr("tssd.export.netx.read.MAX_VALUES", weight.size - 1)
+    with pytest.raises(FileFormatError, match="found 12 values; allowed: as many as are stored"):
+        read_netx.__wrapped__(path)  # type: ignore[attr-defined]
