@@ -28,6 +28,13 @@ timing_option = click.option(
     help="Every message through every queue, or a lower bound, which is fast.",
 )
 
+board_option = click.option(
+    "--board", help="A board or software of the chip file: its barrier and its power."
+)
+host_option = click.option(
+    "--host", is_flag=True, help="Add what the host takes for input and read-out."
+)
+
 
 @click.command(
     epilog="Example: tssd simulate build/fmnist --samples 16 --trace chip.json",
@@ -47,8 +54,8 @@ timing_option = click.option(
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a number of the chip."
 )
-@click.option("--board", help="A board or software of the chip file: its barrier and its power.")
-@click.option("--host", is_flag=True, help="Add what the host takes for input and read-out.")
+@board_option
+@host_option
 @click.option("--placement", type=PATH, help="A placement.json of your own.")
 @click.option("--trace", type=PATH, help="Write a Chrome/Perfetto trace of a few steps.")
 @click.option(
@@ -90,7 +97,7 @@ def command(
     from tssd.hw_targets.sim.run_file import save_run
     from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
     from tssd.report.store import found_report
-    from tssd.simulating.simulation import Request, prepared, simulate
+    from tssd.simulating.simulation import AFRESH_TOLD, Placed, Request, prepared, simulate
     from tssd.simulating.simulation_report import enter
 
     if price_with is not None:
@@ -115,10 +122,16 @@ def command(
         save_run(save, run, request.command)
     entered = enter(ready, run, into_report)
     if as_json:
-        about = {"command": request.command, "not_in_report": entered.why_not}
+        about = {
+            "command": request.command,
+            "placement": str(ready.placed),
+            "not_in_report": entered.why_not,
+        }
         click.echo(json.dumps({**about, **as_table(run)}))
         return
     _print_run(run)
+    if ready.placed is Placed.AFRESH and ready.bundle.placement is not None:
+        terminal.say(AFRESH_TOLD)
     if ready.samples is not None:
         terminal.say(f"samples: {ready.samples.shown}")
     for path in (trace, counters, save, *entered.files):

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
-from tssd.commands.simulate import timing_option
+from tssd.commands.simulate import board_option, host_option, timing_option
+from tssd.errors import counted
 from tssd.progress import counter
 from tssd.report import words
 
@@ -32,6 +33,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--samples", type=click.IntRange(1), help="How many samples; all without it.")
 @click.option("--inputs", type=PATH, help="An .npz with the array `inputs`; else golden inputs.")
 @timing_option
+@board_option
+@host_option
 @click.option("--workers", type=click.IntRange(1), help="Processes; one per processor without it.")
 @click.option("--cluster", help="A Dask scheduler's address, instead of processes here.")
 @click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV too, row by row.")
@@ -42,6 +45,8 @@ def command(
     samples: int | None,
     inputs: Path | None,
     timing: Literal["cycle", "bound"],
+    board: str | None,
+    host: bool,
     workers: int | None,
     cluster: str | None,
     csv_path: Path | None,
@@ -57,7 +62,7 @@ def command(
     if csv_path is not None:
         check_writable(csv_path, "--csv")
     axes = sweep.parse_axes(settings)
-    base = Request(bundle, samples, inputs, mode=timing)
+    base = Request(bundle, samples, inputs, mode=timing, board=board, host=host)
     points = sweep.requests(base, axes)
     sweep.check_names(base, points)
     pool = sweep.in_processes(workers) if cluster is None else sweep.on_cluster(cluster)
@@ -73,19 +78,34 @@ def command(
         click.echo(json.dumps(rows))
     else:
         click.echo(terminal.to_text(_table(names, rows)))
-        terminal.say("times are without I/O")
-        _say_next(names, bundle, rows)
+        terminal.say(_about(base, rows))
+        _say_next(base, names, rows)
 
 
-def _say_next(names: list[str], bundle: Path, rows: list[dict[str, object]]) -> None:
+def _about(base: "Request", rows: list[dict[str, object]]) -> str:
+    """What holds for all figures, and what became of the bundle's placement."""
+    from tssd.hw_targets.costs.host import WITH_IO, WITHOUT_IO
+    from tssd.simulating.simulation import AFRESH_TOLD, Placed
+
+    board = "" if base.board is None else f", static energy with board {base.board}"
+    lines = [f"times are {WITH_IO if base.host else WITHOUT_IO}{board}"]
+    count = sum(row["placement"] == Placed.AFRESH for row in rows)
+    if count:
+        lines.append(f"{count} of {counted(len(rows), 'point')} {AFRESH_TOLD}")
+    return "\n".join(lines)
+
+
+def _say_next(base: "Request", names: list[str], rows: list[dict[str, object]]) -> None:
     """The point of most inferences per second, alone; where none could run, what is in the way."""
     good = [row for row in rows if not row["error"]]
     if not good:
         chip = ["--target", rows[0]["chip"]] if rows[0].get("chip") else []
-        terminal.say_next("tssd", "check", bundle, *chip)
+        terminal.say_next("tssd", "check", base.bundle, *chip)
         return
     best = max(good, key=lambda row: _number(row["inferences_per_s"]) or 0.0)
-    line: list[object] = ["tssd", "simulate", bundle]
+    line: list[object] = ["tssd", "simulate", base.bundle]
+    line += [] if base.board is None else ["--board", base.board]
+    line += ["--host"] if base.host else []
     for name in names:
         line += ["--chip", best[name]] if name == "chip" else ["--set", f"{name}={best[name]:g}"]
     terminal.say_next(*line)

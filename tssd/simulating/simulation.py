@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from tssd.calibration.encode import as_inputs
@@ -69,6 +70,20 @@ class Request:
         return shlex.join(words)
 
 
+class Placed(StrEnum):
+    """Where the placement of a simulation comes from."""
+
+    OWN = "own"  # of the bundle
+    FILE = "file"
+    AFRESH = "afresh"  # on the fewest cores: the bundle has none for this chip
+
+
+AFRESH_TOLD = (
+    "placed afresh, on the fewest cores: the bundle's own placement is for another chip or other"
+    " limits; `tssd export --target` with --optimise places by activity"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class ReadySimulation:
     """A request with everything read; ``samples`` is None where spikes were given."""
@@ -78,15 +93,16 @@ class ReadySimulation:
     chip: ChipSpec
     placement: Placement
     samples: Samples | None
+    placed: Placed
 
 
 def prepared(request: Request) -> ReadySimulation:
     """Read the bundle and its samples, place it where needed."""
     bundle = read_bundle(request.bundle)
     chip = chip_of(request, bundle)
-    placement = placement_of(request, bundle, chip)
+    placement, placed = placement_of(request, bundle, chip)
     samples = None if request.spikes is not None else samples_of(request, bundle)
-    return ReadySimulation(request, bundle, chip, placement, samples)
+    return ReadySimulation(request, bundle, chip, placement, samples, placed)
 
 
 def simulate(
@@ -130,16 +146,16 @@ def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
     return chip
 
 
-def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> Placement:
+def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> tuple[Placement, Placed]:
     """The manual placement, the bundle's own if *chip* can hold it as its own chip does, or a new
     one."""
     if request.placement is not None:
-        return read_placement(request.placement, bundle.network, chip)
+        return read_placement(request.placement, bundle.network, chip), Placed.FILE
     own: Mapping[str, object] | None = bundle.placement
     if own is None or own.get("chip") != chip.name or not _holds_alike(bundle, chip):
-        return place(bundle.network, chip)
+        return place(bundle.network, chip), Placed.AFRESH
     where = str(bundle.folder / "placement.json")
-    return manual_placement(own, bundle.network, chip, where=where)
+    return manual_placement(own, bundle.network, chip, where=where), Placed.OWN
 
 
 def _holds_alike(bundle: Bundle, chip: ChipSpec) -> bool:

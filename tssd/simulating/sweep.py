@@ -14,7 +14,7 @@ from typing import Any
 from tssd.errors import ConfigError, TargetError, TssdError
 from tssd.export.bundle.folder import read_bundle
 from tssd.hw_targets.sim import summary
-from tssd.simulating.simulation import ALIASES, Request, chip_of, simulate_bundle
+from tssd.simulating.simulation import ALIASES, Request, chip_of, prepared, simulate
 from tssd.simulating.workers import answers
 
 MapPoints = Callable[
@@ -37,6 +37,8 @@ class Point:
     static_pj: float | None
     cores: int | None
     bottleneck: str | None
+    host_pj: float | None  # beside the others, of a sweep with the host
+    placement: str | None  # the bundle's own, or afresh on the fewest cores
     error: str | None = None
 
 
@@ -94,7 +96,8 @@ def check_names(base: Request, points: Sequence[Request]) -> None:
 def simulate_point(request: Request) -> Point:
     """Simulate one point; what is refused is part of the table, not the end of the sweep."""
     try:
-        run = simulate_bundle(request)
+        ready = prepared(request)
+        run = simulate(ready)
     except (TssdError, OSError, MemoryError) as error:
         return refused(" ".join(str(error).split("\n  try:")[0].split()) or type(error).__name__)
     total = summary.totals(run)
@@ -109,6 +112,8 @@ def simulate_point(request: Request) -> Point:
         total.static_pj.nominal,
         total.cores,
         total.bottleneck,
+        None if total.host_pj is None else total.host_pj.nominal,
+        str(ready.placed),
     )
 
 

@@ -146,6 +146,15 @@ def test_a_board_is_named_beside_its_power(bundle: Path) -> None:
     assert Request(bundle, board="vpx").command.endswith("--board vpx")
 
 
+def test_another_chip_is_placed_afresh_and_that_is_said(bundle: Path) -> None:
+    own, other = (
+        simulate(bundle, "--samples", "1", "--timing", "bound", "--chip", chip)
+        for chip in ("loihi2", "loihi2-n3c")
+    )
+    assert "placed afresh" not in own
+    assert "placed afresh, on the fewest cores: the bundle's own placement is for" in other
+
+
 def test_a_spike_record_is_timed_instead_of_simulated(bundle: Path, tmp_path: Path) -> None:
     names = [p.name for p in simulate_bundle(Request(bundle)).network.populations]
     nothing = {name: np.zeros((0, 2), np.int64) for name in names}

@@ -15,6 +15,8 @@ from tssd.cli import cli, main
 from tssd.errors import ConfigError, TargetError
 from tssd.export.bundle.folder import write_bundle
 from tssd.export.bundle.golden import make_golden
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.mapping.placement import place
 from tssd.simulating import sweep
 from tssd.simulating.simulation import Request
 from tssd.simulating.sweep import (
@@ -102,7 +104,7 @@ def test_whatever_stops_a_point_is_its_row(
     def full(request: Request) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(sweep, "simulate_bundle", full)
+    monkeypatch.setattr(sweep, "prepared", full)
     assert refusal(Request(bundle)) == "MemoryError"
 
 
@@ -112,6 +114,7 @@ def test_whatever_stops_a_point_is_its_row(
         ("--set noc.bufer=2,4", "found no number 'noc.bufer'"),
         ("--set buffers.link=2 --set time_ns.spik=1", "did you mean 'time_ns.spike'"),
         ("--set chip=loihi2,loihi3", "'loihi2'"),
+        ("--set chip=loihi2,loihi1 --board vpx", "board of chip loihi1-nahuku: found 'vpx'"),
         ("--set noc.buffer=2 --workers 0", "Invalid value for '--workers'"),
         ("--set noc.buffer=2 --samples 0", "Invalid value for '--samples'"),
         ("--set noc.buffer=2 --csv /proc/none/x.csv", "--csv /proc/none/x.csv: found no folder"),
@@ -154,6 +157,42 @@ def test_the_csv_grows_row_by_row(
     assert grown == [2, 3, 4]
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [bool(row["error"]) for row in rows] == [False, True, False]
+
+
+def test_host_and_board_act_on_every_point_and_are_told(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "in_processes", lambda workers: _one_by_one)
+    given = ["sweep", str(bundle), "--set", "host.spike_in=9000,90000", "--timing", "bound"]
+    plain, both = (
+        CliRunner().invoke(cli, [*given, *options], catch_exceptions=False).stdout
+        for options in ((), ("--board", "vpx", "--host"))
+    )
+    assert "times are without I/O\n" in plain
+    assert "times are with the host's I/O, static energy with board vpx\n" in both
+    assert "--board vpx --host --set host.spike_in=9000" in both
+    rows = json.loads(CliRunner().invoke(cli, [*given, "--host", "--json"]).stdout)
+    assert rows[0]["host_pj"] == 0  # power_per_chip is not given
+    assert 5 < rows[1]["us_per_step"] / rows[0]["us_per_step"] <= 10
+
+
+def test_points_on_another_chip_say_that_they_are_placed_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "in_processes", lambda workers: _one_by_one)
+    network = random_conv_network(5, Reset.HARD, time_steps=3)
+    placement = place(network, load_chip("loihi2")).to_table()
+    golden = make_golden(network, random_inputs(network, 1, 1))
+    write_bundle(tmp_path / "b", network, placement=placement, golden=golden)
+    words = ["sweep", str(tmp_path / "b"), "--set", "chip=loihi2,loihi2-n3c"]
+    told = CliRunner().invoke(cli, words, catch_exceptions=False).stdout
+    assert "1 of 2 points placed afresh, on the fewest cores: " in told
+
+
+def _one_by_one(
+    function: Callable[[Request], Point], points: Sequence[Request]
+) -> Generator[Point, None, None]:
+    yield from map(function, points)
 
 
 @pytest.mark.slow
