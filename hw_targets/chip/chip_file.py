@@ -175,15 +175,16 @@ class _ChipNumbers:
 
     def section(self, name: str, cls: type, table: Any) -> Any:
         """An instance of *cls*, or None after noting what is wrong."""
-        optional = name in OPTIONAL_SECTIONS
-        if table is None and optional:
+        if table is None and name in OPTIONAL_SECTIONS:
             return cls()
         if not isinstance(table, dict):
             found = "nothing" if table is None else repr(table)
             self.mistakes.append(f"[{name}]: found {found}; needed")
             return None
         wanted = {
-            item.name: Wanted(item.metadata["unit"], not optional, item.type is Curve)
+            item.name: Wanted(
+                item.metadata["unit"], item.default is dataclasses.MISSING, item.type is Curve
+            )
             for item in dataclasses.fields(cls)
         }
         return self._made(cls, name, table, wanted, {})

@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # a chip asks these of itself
 MUST_BE_POSITIVE = {
     "limits": ("neurons_per_core", "state_words_per_core", "synaptic_memory_per_core")
     + ("axons_in_per_core", "axons_out_per_core", "neuron_groups_per_core")
-    + ("cores_per_chip", "chips"),
+    + ("cores_per_chip", "chips", "soft_reset_compartments"),
     "mesh": ("width", "height", "cores_per_router", "chip_columns"),
     "bits": ("memory_word",),
     "time_ns": ("cycle",),

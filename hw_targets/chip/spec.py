@@ -73,15 +73,20 @@ class Curve:
         return float(np.interp(count, self.at_count, [q.at(level) for q in self.points]))
 
 
-def _in(unit: str) -> Any:
-    return field(metadata={"unit": unit})
+def _in(unit: str, default: float | None = None) -> Any:
+    """A number in *unit*; with a *default* a chip file may leave it out, and says so."""
+    if default is None:
+        return field(metadata={"unit": unit})
+    left_out = f"not given in the chip file: {f'{default:g}' if default else 'left out'}"
+    taken = Quantity(default, default, default, unit, left_out, Kind.ASSUMED)
+    return field(default=taken, metadata={"unit": unit})
 
 
 @dataclass(frozen=True)
 class Limits:
     """What one core, one chip and one system can hold."""
 
-    neurons_per_core: Quantity = _in("neurons")
+    neurons_per_core: Quantity = _in("neurons")  # of one compartment each
     state_words_per_core: Quantity = _in("words")  # 24-bit state variables: u and v are two
     synaptic_memory_per_core: Quantity = _in("B")
     axons_in_per_core: Quantity = _in("axons")  # source neurons with a synapse into the core
@@ -90,6 +95,7 @@ class Limits:
     cores_per_chip: Quantity = _in("cores")  # that a network may use, of those on the die
     chips: Quantity = _in("chips")
     delay: Quantity = _in("steps")
+    soft_reset_compartments: Quantity = _in("compartments", 1.0)  # of a neuron that subtracts
 
 
 @dataclass(frozen=True)
@@ -197,20 +203,14 @@ class PowerW:
     board_per_chip: Quantity = _in("W")  # a chip's share of its board; counted only if asked for
 
 
-def _not_given(unit: str) -> Any:
-    """A number that a chip file may leave out: 0, said to be unknown."""
-    zero = Quantity(0.0, 0.0, 0.0, unit, "not given in the chip file: left out", Kind.ASSUMED)
-    return field(default=zero, metadata={"unit": unit})
-
-
 @dataclass(frozen=True)
 class Host:
     """The processors that feed a chip and read it. Off unless asked for: it depends on how the
     input arrives, and times and energies without it say so."""
 
-    spike_in: Quantity = _not_given("ns")  # to inject one input spike; they come one by one
-    read_out: Quantity = _not_given("ns")  # to read the answer of one inference
-    power_per_chip: Quantity = _not_given("W")  # of the embedded processors while they work
+    spike_in: Quantity = _in("ns", 0.0)  # to inject one input spike; they come one by one
+    read_out: Quantity = _in("ns", 0.0)  # to read the answer of one inference
+    power_per_chip: Quantity = _in("W", 0.0)  # of the embedded processors while they work
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class Board:
     title: str
     barrier: Quantity = _in("ns")
     barrier_chip_hop: Quantity | None = field(default=None, metadata={"unit": "ns"})  # as the chip
-    board_per_chip: Quantity = _not_given("W")
+    board_per_chip: Quantity = _in("W", 0.0)
 
 
 @dataclass(frozen=True)

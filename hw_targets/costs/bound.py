@@ -25,8 +25,8 @@ from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec, Level, Quantity
 from tssd.hw_targets.costs.counters import Counters
-from tssd.hw_targets.mapping.memory import SynapseFormat
-from tssd.hw_targets.mapping.placement import Placement, placed_fanouts, traffic
+from tssd.hw_targets.mapping.choices import SynapseFormat
+from tssd.hw_targets.mapping.placement import Placement, traffic, ways
 from tssd.hw_targets.mapping.routes import heaviest_link_ns, routes
 from tssd.train.handover.float_network import FloatArray
 
@@ -147,7 +147,7 @@ def gate_bits(network: IntNetwork, population: Population, chip: ChipSpec) -> in
 
 def barrier_ns(chip: ChipSpec, placement: Placement, level: Level = Level.NOMINAL) -> float:
     """Synchronisation of one step: by routers in use on the fullest chip, and by array of chips."""
-    routers = np.unique(placement.sites[:, :3], axis=0)[:, 0]
+    routers = np.unique(placement.core_sites[:, :3], axis=0)[:, 0]
     fullest = int(np.bincount(routers).max())
     last, columns = int(placement.sites[:, 0].max()), chip.mesh.chip_columns.count
     sides = min(last, columns - 1) + last // columns
@@ -155,8 +155,10 @@ def barrier_ns(chip: ChipSpec, placement: Placement, level: Level = Level.NOMINA
 
 
 def mean_load(network: IntNetwork, counters: Counters) -> dict[str, FloatArray]:
-    """Columns per core, averaged over all steps, with microcode neurons apart."""
+    """Columns per core, averaged over all steps, with microcode neurons apart; a port's spikes are
+    the host's."""
     load = {name: counters.by_core(name) / counters.steps for name in counters.columns}
+    load["spike"][counters.enabled :] = 0
     coded = {p.name for p in network.populations if runs_microcode(p)}
     mine = np.array([name in coded for name in counters.slice_population])
     updates = np.where(mine, counters.columns["neuron_active"], 0)
@@ -192,12 +194,12 @@ def mean_link_ns(
     level: Level = Level.NOMINAL,
 ) -> float:
     """How long the heaviest link is busy in the mean of *steps* steps."""
-    fanouts = placed_fanouts(network, placement)
+    sent = ways(network, placement, chip)
     widths = (
         {p.name: bits(network, p, chip) for p in network.populations}
         for bits in (message_bits, gate_bits)
     )
-    on_chip, between = (traffic(network, placement, fanouts, tally, w) for w in widths)
+    on_chip, between = (traffic(sent, placement, tally, w) for w in widths)
     paths = routes(chip, placement.sites, on_chip.source, on_chip.target)
     return heaviest_link_ns(chip, paths, on_chip.messages / steps, between.messages / steps, level)
 

@@ -4,7 +4,7 @@ Every column is named like the energy that prices it (``spec.EnergyPj``), so tha
 times table and nothing else:
 
     synop_dense, synop_sparse, synop_conv   non-zero weights met by spikes, at the receiving slice
-    neuron_idle, neuron_active              neuron updates: every mapped neuron, every step
+    neuron_idle, neuron_active              updates: every compartment on a core, every step
     spike                                   events sent, at the sending slice
     message_out, message_in                 one per spike, projection and destination core
     hop_ew, hop_ns, chip_hop                links that the sender's messages cross
@@ -16,22 +16,23 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tssd import typed
-from tssd.calibration.int_network import IntNetwork, Projection, interval
+from tssd.calibration.int_network import IntNetwork, interval
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.errors import DataError
 from tssd.hw_targets.chip.spec import ChipSpec, EnergyTablePj
 from tssd.hw_targets.mapping.fanout import Fanout, sum_at
-from tssd.hw_targets.mapping.memory import stored_as
+from tssd.hw_targets.mapping.memory import compartments_of
 from tssd.hw_targets.mapping.mesh import hops
-from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
+from tssd.hw_targets.mapping.placement import Placement, Way, ways
 
 COLUMNS = tuple(item.name for item in fields(EnergyTablePj))
+SENDING = ("spike", "message_out")  # what a port does instead of a core
 
 
 @dataclass(frozen=True)
 class ProjectionCount:
-    """What one projection delivered."""
+    """What one projection delivered, or the synapses of neurons onto themselves."""
 
     name: str
     kind: str  # dense, sparse or conv
@@ -41,7 +42,11 @@ class ProjectionCount:
 
 @dataclass(frozen=True, eq=False)
 class Counters:
-    """``columns[c][i]``: events of kind c (see the module) at slice i, over all samples, steps."""
+    """``columns[c][i]``: events of kind c (see the module) at slice i, over all samples, steps.
+
+    With a ``port``, the last of ``cores`` is none: its spikes are made and sent by whatever feeds
+    the chip, and cost no core's energy.
+    """
 
     samples: int
     time_steps: int  # of the chip, from one sample to the next
@@ -51,6 +56,18 @@ class Counters:
     slice_core: IntArray
     columns: Mapping[str, IntArray]
     projections: tuple[ProjectionCount, ...]
+    port: bool = False
+
+    @property
+    def enabled(self) -> int:
+        """Cores in use."""
+        return self.cores - self.port
+
+    def paid(self, column: str) -> IntArray:
+        """(slices,): the events of a column that cost what the chip's table says."""
+        if not (self.port and column in SENDING):
+            return self.columns[column]
+        return np.where(self.slice_core < self.enabled, self.columns[column], 0)
 
     @property
     def steps(self) -> int:
@@ -100,47 +117,48 @@ def count(
     """
     _check(network, tally)
     apart = interval(network) if apart is None else apart
-    fanouts = placed_fanouts(network, placement) if fanouts is None else fanouts
+    sent = ways(network, placement, chip, fanouts)
     columns = {name: np.zeros(len(placement.slices), np.int64) for name in COLUMNS}
     for i, s in enumerate(placement.slices):
+        columns["spike"][i] = tally.events[s.population].ravel()[s.neurons].sum()
+        if s.core == placement.port:
+            continue
         updates = len(s.neurons) * tally.samples * apart
         busy = updates if active is None else int(active[s.population].ravel()[s.neurons].sum())
-        columns["neuron_active"][i], columns["neuron_idle"][i] = busy, updates - busy
-        columns["spike"][i] = tally.events[s.population].ravel()[s.neurons].sum()
-    delivered = tuple(
-        _deliver(j, table, tally, placement, chip, columns)
-        for j, table in zip(network.projections, fanouts, strict=True)
-    )
+        each = compartments_of(network.population(s.population), chip)
+        columns["neuron_active"][i] = each * busy
+        columns["neuron_idle"][i] = each * (updates - busy)
+    delivered = tuple(_deliver(way, tally, placement, chip, columns) for way in sent)
     return Counters(
         tally.samples,
         apart,
         tuple(placement.shapes),
-        placement.cores,
+        placement.places,
         tuple(s.population for s in placement.slices),
         np.array([s.core for s in placement.slices]),
         columns,
         delivered,
+        placement.choices.outside,
     )
 
 
 def _deliver(
-    projection: Projection,
-    table: Fanout,
+    way: Way,
     tally: Tally,
     placement: Placement,
     chip: ChipSpec,
     columns: Mapping[str, IntArray],
 ) -> ProjectionCount:
-    """Add what the spikes of one projection's source cause."""
-    home = placement.core_of(projection.source)[table.source]
-    events = tally.events[projection.source].ravel()[table.source]
+    """Add what the spikes of one way's source cause."""
+    table = way.table
+    home = placement.core_of(way.source)[table.source]
+    events = tally.events[way.source].ravel()[table.source]
     synops = events * table.synapses
-    kind = stored_as(projection, chip)
-    sender = _slice_of_core(placement, projection.source)[home]
-    receiver = _slice_of_core(placement, projection.target)[table.core]
+    sender = _slice_of_core(placement, way.source)[home]
+    receiver = _slice_of_core(placement, way.target)[table.core]
     ew, ns, crossed = hops(chip, placement.sites[home], placement.sites[table.core])
     for column, at, values in (
-        (f"synop_{kind}", receiver, synops),
+        (f"synop_{way.stored}", receiver, synops),
         ("message_in", receiver, events),
         ("message_out", sender, events),
         ("hop_ew", sender, events * ew),
@@ -148,12 +166,12 @@ def _deliver(
         ("chip_hop", sender, events * crossed),
     ):
         columns[column][:] += sum_at(at, values, len(placement.slices))
-    return ProjectionCount(projection.name, kind, int(synops.sum()), int(events.sum()))
+    return ProjectionCount(way.name, way.stored, int(synops.sum()), int(events.sum()))
 
 
 def _slice_of_core(placement: Placement, population: str) -> IntArray:
     """(cores,): index of the slice of *population* on each core, -1 where there is none."""
-    table = np.full(placement.cores, -1)
+    table = np.full(placement.places, -1)
     for i, s in enumerate(placement.slices):
         if s.population == population:
             table[s.core] = i

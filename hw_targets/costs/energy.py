@@ -88,7 +88,7 @@ def price(counters: Counters, chip: ChipSpec) -> Energy:
         table = np.array(
             [[getattr(chip.energy_pj, c).at(level) for c in columns] for level in LEVELS]
         )
-        pj[part] = table @ np.stack([counters.columns[c].astype(np.float64) for c in columns])
+        pj[part] = table @ np.stack([counters.paid(c).astype(np.float64) for c in columns])
     return Energy(
         chip.name,
         counters.samples,

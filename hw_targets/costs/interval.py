@@ -129,7 +129,7 @@ def _sum(
         columns = PAID[name].columns
         first = getattr(table, columns[0]).value or 1.0
         total = sum(
-            getattr(table, c).value * counters.total(c) for c in columns
+            getattr(table, c).value * int(counters.paid(c).sum()) for c in columns
         )  # a column at another price counts by it
         paid.append(total / first)
         values.append(first)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tssd.calibration.int_network import IntNetwork
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.partition import partition
 from tssd.hw_targets.mapping.rules import RESOURCES, Finding, network_findings, the_cores_suffice
@@ -39,11 +40,11 @@ class Fit:
         return not self.findings
 
 
-def fit(network: IntNetwork, chip: ChipSpec) -> Fit:
+def fit(network: IntNetwork, chip: ChipSpec, choices: Choices = NO_CHOICE) -> Fit:
     """Partition *network* for *chip* and collect everything that is in the way."""
-    parts = partition(network, chip)
+    parts = partition(network, chip, choices)
     layers = []
-    for population in network.populations:
+    for population in choices.on_cores(network):
         held = [
             need
             for s, need in zip(parts.slices, parts.needs, strict=True)

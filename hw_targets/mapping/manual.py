@@ -4,6 +4,7 @@ The file is what ``Placement.to_json`` writes; ``hop_cost``, ``shapes`` and each
 be left out, they are computed:
 
     {"schema": "tssd-placement/1",
+     "input_from": "cores", "formats": {},    (may be left out: see ``choices``)
      "cores":  [{"core": 0, "chip": 0, "x": 3, "y": 1, "slot": 0}, ..],
      "slices": [{"population": "conv1", "core": 0, "box": [[0, 24], [0, 32], [0, 4]]}, ..]}
 
@@ -12,7 +13,7 @@ A slice names its neurons by a box of channels, rows and columns, or by ``runs``
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,15 +22,22 @@ import msgspec
 import numpy as np
 
 from tssd import typed
-from tssd.calibration.int_network import IntNetwork
-from tssd.calibration.integer import IntArray
+from tssd.calibration.int_network import IntNetwork, Population
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.choices import Choices, InputFrom, SynapseFormat, check_choices
 from tssd.hw_targets.mapping.fanout import box_of
-from tssd.hw_targets.mapping.memory import Need, need_of_box
+from tssd.hw_targets.mapping.memory import NOTHING, Need, need_of_box, resident
 from tssd.hw_targets.mapping.mesh import hop_cost
 from tssd.hw_targets.mapping.partition import Slice, axons_out, network_fanouts
-from tssd.hw_targets.mapping.placement import SITE, Placement, neurons_of, traffic
+from tssd.hw_targets.mapping.placement import (
+    SITE,
+    Placement,
+    neurons_of,
+    traffic,
+    ways,
+    with_port,
+)
 from tssd.hw_targets.mapping.rules import Finding, core_findings, network_findings, refuse
 
 PLACE = "give each core a place of its own on the chip's mesh"
@@ -68,6 +76,8 @@ class PlacementPart(msgspec.Struct):
     schema: Literal["tssd-placement/1"]
     cores: Annotated[list[CorePart], msgspec.Meta(min_length=1)]
     slices: Annotated[list[SlicePart], msgspec.Meta(min_length=1)]
+    input_from: InputFrom = InputFrom.CORES
+    formats: dict[str, SynapseFormat] = {}
 
 
 def read_placement(
@@ -87,24 +97,27 @@ def manual_placement(
 ) -> Placement:
     """*table* (see the module) as a checked Placement."""
     part = typed.from_table(PlacementPart, table, where)
+    choices = Choices(part.formats, part.input_from)
+    check_choices(network, choices)
     cores, entries = [msgspec.structs.asdict(core) for core in part.cores], part.slices
     findings = [*network_findings(network, chip), *_site_findings(cores, chip)]
-    slices, wrong = _slices(entries, [c.get("core") for c in cores], network)
+    held = choices.on_cores(network)
+    slices, wrong = _slices(entries, [c.get("core") for c in cores], held)
     findings += wrong
-    findings += _coverage(slices, network)
+    findings += _coverage(slices, held)
     refuse(findings, chip)
     sites = np.zeros((len(cores), 4), np.int64)
     for entry in cores:
         sites[entry["core"]] = [entry[key] for key in SITE]
     fanouts = network_fanouts(network, slices)
-    needs = _needs(network, slices, axons_out(network, slices, fanouts), len(cores), chip)
+    axons = axons_out(network, slices, fanouts, chip)
+    needs = _needs(network, slices, axons, len(cores), chip, choices)
     refuse(
         [f for k, need in enumerate(needs) for f in core_findings(f"core {k}", need, chip)], chip
     )
-    shapes = {p.name: p.shape for p in network.populations}
-    placement = Placement(chip.name, shapes, tuple(slices), sites, tuple(needs), 0.0)
-    cost = hop_cost(chip, traffic(network, placement, fanouts, tally), sites)
-    return replace(placement, hop_cost=cost)
+    placement = with_port(network, chip, slices, sites, needs, choices)
+    flow = traffic(ways(network, placement, chip, fanouts), placement, tally)
+    return replace(placement, hop_cost=hop_cost(chip, flow, placement.sites))
 
 
 def _site_findings(cores: list[dict[str, Any]], chip: ChipSpec) -> Iterator[Finding]:
@@ -147,9 +160,9 @@ def _site_findings(cores: list[dict[str, Any]], chip: ChipSpec) -> Iterator[Find
 
 
 def _slices(
-    entries: list[SlicePart], cores: list[Any], network: IntNetwork
+    entries: list[SlicePart], cores: list[Any], held: Sequence[Population]
 ) -> tuple[list[Slice], list[Finding]]:
-    shapes = {p.name: p.shape for p in network.populations}
+    shapes = {p.name: p.shape for p in held}
     slices: list[Slice] = []
     findings: list[Finding] = []
     pairs: Counter[tuple[str, int]] = Counter()
@@ -197,9 +210,9 @@ def _slice(
         return []
 
 
-def _coverage(slices: list[Slice], network: IntNetwork) -> Iterator[Finding]:
+def _coverage(slices: list[Slice], held: Sequence[Population]) -> Iterator[Finding]:
     """Every neuron on exactly one core."""
-    for population in network.populations:
+    for population in held:
         times = np.zeros(population.neurons, np.int64)
         for s in slices:
             if s.population == population.name:
@@ -217,19 +230,18 @@ def _coverage(slices: list[Slice], network: IntNetwork) -> Iterator[Finding]:
 
 
 def _needs(
-    network: IntNetwork, slices: list[Slice], axons: list[int], cores: int, chip: ChipSpec
+    network: IntNetwork,
+    slices: list[Slice],
+    axons: list[int],
+    cores: int,
+    chip: ChipSpec,
+    choices: Choices,
 ) -> list[Need]:
-    total = [Need(0, 0, 0, 0, 0, 0)] * cores
+    total = [NOTHING] * cores
     for s, out in zip(slices, axons, strict=True):
         population = network.population(s.population)
-        incoming = [(j, network.population(j.source).shape) for j in network.incoming(s.population)]
         box = box_of(s.neurons, population.shape)[0]
-        whole = need_of_box(box, population.shape, incoming, chip)
-        total[s.core] += _scattered(whole, s.neurons, out)
+        held = resident(network, population, chip, choices)
+        need = need_of_box(box, held, chip, len(s.neurons))
+        total[s.core] += replace(need, axons_out=out)
     return total
-
-
-def _scattered(whole: Need, neurons: IntArray, out: int) -> Need:
-    """The need of *neurons* inside a box: the box's kernels and inputs, their own state."""
-    words = whole.state_words // whole.neurons
-    return replace(whole, neurons=len(neurons), state_words=words * len(neurons), axons_out=out)

@@ -12,25 +12,28 @@ Weights of a kernel are packed as narrow as its largest one allows, if the chip'
     kernel weight = min(weight, ceil(log2(largest |w|)) + kernel_extra)
 
 A matrix is stored dense (with its zeros) or sparse (without, a wider index with each synapse):
-whichever takes less memory, as a compiler chooses. A kernel is stored as one.
+whichever takes less memory, as a compiler chooses. A kernel is stored as one. ``choices`` may say
+otherwise; a convolution stored dense or sparse is a matrix with a row for each source neuron.
+
+A neuron takes a compartment, where the chip's circuit has no soft reset more (Loihi 1: two), and
+then a synapse onto itself: a row of one synapse, an input and an output axon.
 
 Checked against the per-core units that Intel's compiler printed for PilotNet (``docs/targets.md``).
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
-from tssd.calibration.int_network import Projection
-from tssd.calibration.integer import IntArray
+from tssd.arrays import IntArray
+from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.fanout import Box, as_image, neurons_in
+from tssd.hw_targets.mapping.choices import Choices, SynapseFormat
+from tssd.hw_targets.mapping.fanout import Box, as_image, fanout, neurons_in
 from tssd.train.handover.geometry import axes
 
-STATE_WORDS = 2  # a neuron's current and membrane
+STATE_WORDS = 2  # a compartment's current and membrane
 
 
 @dataclass(frozen=True)
@@ -43,51 +46,89 @@ class Need:
     axons_in: int
     axons_out: int = 0
     groups: int = 1
+    compartments: int = 0
 
     def __add__(self, other: "Need") -> "Need":
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return Need(*(a + b for a, b in pairs))
 
 
-Incoming = Iterable[tuple[Projection, tuple[int, ...]]]  # projections with their source's shape
+NOTHING = Need(0, 0, 0, 0, groups=0)
 
 
-class SynapseFormat(StrEnum):
-    """How the synapses of a projection lie in memory."""
+@dataclass(frozen=True, eq=False)
+class StoredProjection:
+    """A projection as the cores of its target hold it."""
 
-    DENSE = "dense"
-    SPARSE = "sparse"
-    CONV = "conv"
-
-
-def stored_as(projection: Projection, chip: ChipSpec) -> SynapseFormat:
-    """The format that takes the fewest bits, but for headers and the ends of rows; dense on a
-    tie."""
-    if projection.kind.spatial:
-        return SynapseFormat.CONV
-    bits, weight = chip.bits, projection.weight
-    dense = weight.size * (bits.weight.count + bits.row_index.count)
-    sparse = np.count_nonzero(weight) * (bits.weight.count + bits.sparse_index.count)
-    return SynapseFormat.SPARSE if sparse < dense else SynapseFormat.DENSE
+    projection: Projection
+    source_shape: tuple[int, ...]
+    stored: SynapseFormat
 
 
-def need_of_box(box: Box, shape: tuple[int, ...], incoming: Incoming, chip: ChipSpec) -> Need:
-    """The need of the neurons in *box* of a population of *shape*; output axons depend on others
-    and stay 0."""
-    neurons = math.prod(b - a for a, b in box)
-    memory = axons = 0
-    for projection, source_shape in incoming:
-        match stored_as(projection, chip):
-            case SynapseFormat.CONV:
-                memory += conv_bytes(projection, box, chip)
-                axons += conv_axons(projection, box, source_shape)
-                continue
-            case SynapseFormat.DENSE:
-                memory += dense_bytes(math.prod(source_shape), neurons, chip)
-            case SynapseFormat.SPARSE:
-                memory += sparse_bytes(projection, neurons_in(box, shape), chip)
-        axons += math.prod(source_shape)
-    return Need(neurons, STATE_WORDS * neurons, memory, axons)
+@dataclass(frozen=True, eq=False)
+class Resident:
+    """A population as its cores hold it; ``compartments`` of one neuron."""
+
+    shape: tuple[int, ...]
+    incoming: tuple[StoredProjection, ...]
+    compartments: int = 1
+
+    @property
+    def resets_itself(self) -> bool:
+        """Whether each neuron has a synapse onto itself, for the reset."""
+        return self.compartments > 1
+
+
+def resident(
+    network: IntNetwork, population: Population, chip: ChipSpec, choices: Choices
+) -> Resident:
+    """*population* as cores of *chip* hold it."""
+    incoming = tuple(
+        StoredProjection(j, network.population(j.source).shape, choices.stored_as(j, chip))
+        for j in network.incoming(population.name)
+    )
+    return Resident(population.shape, incoming, compartments_of(population, chip))
+
+
+def compartments_of(population: Population, chip: ChipSpec) -> int:
+    """Compartments that a neuron takes: as many as the chip needs for its reset."""
+    subtracts = population.kind.fires and population.reset.subtracts
+    return chip.limits.soft_reset_compartments.count if subtracts else 1
+
+
+def need_of_box(box: Box, held: Resident, chip: ChipSpec, neurons: int | None = None) -> Need:
+    """The need of the neurons in *box*, or of so many *neurons* of it, who need the box's synapses
+    all the same; output axons depend on others and stay 0."""
+    neurons = math.prod(b - a for a, b in box) if neurons is None else neurons
+    compartments = neurons * held.compartments
+    itself = neurons if held.resets_itself else 0
+    memory = sum(stored_bytes(one, box, held.shape, chip) for one in held.incoming)
+    axons = sum(axons_into(one, box) for one in held.incoming)
+    return Need(
+        neurons,
+        STATE_WORDS * compartments,
+        memory + itself * dense_bytes(1, 1, chip),
+        axons + itself,
+        compartments=compartments,
+    )
+
+
+def stored_bytes(one: StoredProjection, box: Box, shape: tuple[int, ...], chip: ChipSpec) -> int:
+    """Bytes of the synapses into *box* of a population of *shape*."""
+    match one.stored:
+        case SynapseFormat.CONV:
+            return conv_bytes(one.projection, box, chip)
+        case SynapseFormat.DENSE:
+            return dense_bytes(axons_into(one, box), math.prod(b - a for a, b in box), chip)
+        case SynapseFormat.SPARSE:
+            return sparse_bytes(one, neurons_in(box, shape), shape, chip)
+
+
+def axons_into(one: StoredProjection, box: Box) -> int:
+    """Source neurons that *box* listens to."""
+    if one.projection.kind.spatial:
+        return conv_axons(one.projection, box, one.source_shape)
+    return math.prod(one.source_shape)
 
 
 def dense_bytes(sources: int, neurons: int, chip: ChipSpec) -> int:
@@ -97,13 +138,15 @@ def dense_bytes(sources: int, neurons: int, chip: ChipSpec) -> int:
     return sources * _words(row, chip) * bits.memory_word.count // 8
 
 
-def sparse_bytes(projection: Projection, neurons: IntArray, chip: ChipSpec) -> int:
+def sparse_bytes(
+    one: StoredProjection, neurons: IntArray, shape: tuple[int, ...], chip: ChipSpec
+) -> int:
     """Bytes of the rows of a sparse block into some *neurons*; a source without synapses there has
     no row."""
     bits = chip.bits
-    synapses = np.count_nonzero(projection.weight[neurons], axis=0)
-    rows = synapses * (bits.weight.count + bits.sparse_index.count) + bits.row_header.count
-    words = -(-rows[synapses > 0] // bits.memory_word.count)
+    reached = fanout(one.projection, one.source_shape, shape, [(0, neurons)])
+    each = bits.weight.count + bits.sparse_index.count
+    words = -(-(reached.synapses * each + bits.row_header.count) // bits.memory_word.count)
     return int(words.sum()) * bits.memory_word.count // 8
 
 

@@ -12,6 +12,7 @@ from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.train.handover.float_network import FloatArray
 
+NOWHERE = np.zeros((0, 4), np.int64)
 PASSES = 30  # of the local search; it stops earlier when no exchange helps
 
 
@@ -96,8 +97,17 @@ def in_order(where: IntArray) -> IntArray:
     return where[np.lexsort((where[:, 3], where[:, 1], where[:, 2], where[:, 0]))]
 
 
-def spread(chip: ChipSpec, traffic: MeshTraffic, cores: int, seed: int = 0) -> IntArray:
-    """(cores, 4) sites: two starts, exchanges while any lowers the cost, the better result.
+def port_site(chip: ChipSpec) -> IntArray:
+    """(1, 4): where input from outside enters: a slot of its own at the first chip's corner."""
+    return np.array([[0, 0, 0, chip.mesh.cores_per_router.count]])
+
+
+def spread(
+    chip: ChipSpec, traffic: MeshTraffic, cores: int, seed: int = 0, fixed: IntArray = NOWHERE
+) -> IntArray:
+    """(cores + fixed, 4) sites: two starts, exchanges while any lowers the cost, the better result.
+
+    ``fixed`` (.., 4): sites of what is numbered after the cores and does not move.
 
     One start is constructive, the other is the order of the cores. Each core in turn (in a random
     order that *seed* fixes) takes the place that helps most, be it empty or another core's, which
@@ -105,20 +115,27 @@ def spread(chip: ChipSpec, traffic: MeshTraffic, cores: int, seed: int = 0) -> I
     """
     where = in_order(sites(chip, -(-cores // chip.cores)))
     lengths = distance(chip, where[:, None], where[None, :])
-    flow = traffic.matrix(cores).astype(np.float64)
-    flow += flow.T
-    np.fill_diagonal(flow, 0.0)
-    starts = (construct(flow, lengths), np.arange(cores))
-    found = [where[improve(flow, lengths, start, seed)] for start in starts]
+    whole = traffic.matrix(cores + len(fixed)).astype(np.float64)
+    whole += whole.T
+    np.fill_diagonal(whole, 0.0)
+    flow, held = whole[:cores, :cores], whole[:cores, cores:]
+    pull = held @ distance(chip, fixed[:, None], where[None, :])
+    starts = (construct(flow, lengths, pull), np.arange(cores))
+    found = [
+        np.vstack([where[improve(flow, lengths, start, seed, pull)], fixed]) for start in starts
+    ]
     return min(found, key=lambda placed: hop_cost(chip, traffic, placed))
 
 
-def construct(flow: FloatArray, lengths: FloatArray) -> IntArray:
-    """(cores,) place of each core: strongest ties first, each nearest to its partners."""
+def construct(flow: FloatArray, lengths: FloatArray, pull: FloatArray) -> IntArray:
+    """(cores,) place of each core: strongest ties first, each nearest to its partners.
+
+    ``pull`` (cores, places): cost of each core at each place, for what does not move.
+    """
     cores = len(flow)
     place = np.full(cores, -1)
     free = np.ones(len(lengths), np.bool_)
-    pull = np.zeros((cores, len(lengths)))  # cost of each core at each place, so far
+    pull = pull.copy()  # with those placed so far
     ties = np.zeros(cores)
     core = int(flow.sum(axis=1).argmax())
     centre = int(lengths.sum(axis=1).argmin())
@@ -135,13 +152,15 @@ def construct(flow: FloatArray, lengths: FloatArray) -> IntArray:
     return place
 
 
-def improve(flow: FloatArray, lengths: FloatArray, place: IntArray, seed: int) -> IntArray:
-    """Exchange places until no single exchange helps (or PASSES are over)."""
+def improve(
+    flow: FloatArray, lengths: FloatArray, place: IntArray, seed: int, pull: FloatArray
+) -> IntArray:
+    """Exchange places until no single exchange helps (or PASSES are over); *pull* as above."""
     rng = np.random.default_rng(seed)
     place = place.copy()
     holder = np.full(len(lengths), -1)
     holder[place] = np.arange(len(place))
-    cost = flow @ lengths[place]  # (core, place): cost of the core there
+    cost = flow @ lengths[place] + pull  # (core, place): cost of the core there
     for _ in range(PASSES):
         moved = False
         for core in rng.permutation(len(place)):

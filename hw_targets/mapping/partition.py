@@ -12,11 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tssd.calibration.int_network import IntNetwork, Population, Projection
+from tssd.calibration.int_network import IntNetwork, Population
 from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, check_choices
 from tssd.hw_targets.mapping.fanout import Box, Fanout, as_image, fanout, neurons_in
-from tssd.hw_targets.mapping.memory import Need, need_of_box
+from tssd.hw_targets.mapping.memory import (
+    Need,
+    Resident,
+    compartments_of,
+    need_of_box,
+    resident,
+)
 from tssd.hw_targets.mapping.rules import Finding, core_findings, overdrawn
 
 
@@ -37,6 +44,7 @@ class Partition:
     needs: tuple[Need, ...]  # of each slice
     fanouts: tuple[Fanout, ...]  # of each projection
     findings: tuple[Finding, ...]
+    choices: Choices
 
     @property
     def cores(self) -> int:
@@ -51,27 +59,37 @@ class Tiling:
     findings: tuple[Finding, ...] = ()
 
 
-def partition(network: IntNetwork, chip: ChipSpec) -> Partition:
-    """Cut every population, from the last to the first: output axons depend on the cuts ahead."""
+def partition(network: IntNetwork, chip: ChipSpec, choices: Choices = NO_CHOICE) -> Partition:
+    """Cut every population that sits on cores, from the last to the first: output axons depend on
+    the cuts ahead. ConfigError for *choices* that this network does not have."""
+    check_choices(network, choices)
     cuts: dict[str, Tiling] = {}
     local: dict[int, Fanout] = {}  # by projection, cores counted within the target
-    for population in reversed(network.populations):
-        reached = np.zeros(population.neurons, np.int64)  # cores that each neuron sends to
+    for population in reversed(choices.on_cores(network)):
+        held = resident(network, population, chip, choices)
+        # cores that each neuron sends to
+        reached = np.full(population.neurons, int(held.resets_itself), np.int64)
         for index, projection in enumerate(network.projections):
             if projection.source == population.name and index in local:
                 reached += local[index].cores_per_neuron()
-        plan = cut(network, population, chip, reached.reshape(as_image(population.shape)))
+        plan = cut(population.name, held, chip, reached.reshape(as_image(population.shape)))
         cuts[population.name] = plan
         local |= _fanouts_into(network, population, plan.boxes)
-    return _assemble(network, chip, cuts, local)
+    return _assemble(network, chip, choices, cuts, local)
 
 
-def tiled(network: IntNetwork, chip: ChipSpec, boxes: Mapping[str, tuple[Box, ...]]) -> Partition:
+def tiled(
+    network: IntNetwork,
+    chip: ChipSpec,
+    boxes: Mapping[str, tuple[Box, ...]],
+    choices: Choices = NO_CHOICE,
+) -> Partition:
     """The partition into given *boxes* of each population; findings say what breaks a limit."""
     local: dict[int, Fanout] = {}
-    for population in network.populations:
+    for population in choices.on_cores(network):
         local |= _fanouts_into(network, population, boxes[population.name])
-    return _assemble(network, chip, {name: Tiling(held) for name, held in boxes.items()}, local)
+    cuts = {name: Tiling(held) for name, held in boxes.items()}
+    return _assemble(network, chip, choices, cuts, local)
 
 
 def _fanouts_into(
@@ -86,25 +104,24 @@ def _fanouts_into(
     }
 
 
-def cut(network: IntNetwork, population: Population, chip: ChipSpec, reached: IntArray) -> Tiling:
+def cut(name: str, held: Resident, chip: ChipSpec, reached: IntArray) -> Tiling:
     """The first block size, in the order of preference, that breaks no limit.
 
-    ``reached`` (C, H, W): destination cores of each neuron.
+    ``reached`` (C, H, W): destination cores of each neuron of the population *name*.
     """
-    incoming = _incoming(network, population)
-    shape = as_image(population.shape)
+    shape = as_image(held.shape)
     for block in _blocks(shape):  # cheap checks first: one box, output axons, every box
-        need = need_of_box(_inner_box(block, shape), shape, incoming, chip)
+        need = need_of_box(_inner_box(block, shape), held, chip)
         if any(overdrawn(need, chip)):
             continue
         if any(overdrawn(replace(need, axons_out=_largest_sum(reached, block)), chip)):
             continue
         boxes = tuple(_tiles(shape, block))
-        if not any(any(overdrawn(need_of_box(box, shape, incoming, chip), chip)) for box in boxes):
+        if not any(any(overdrawn(need_of_box(box, held, chip), chip)) for box in boxes):
             return Tiling(boxes)
-    alone = need_of_box(_inner_box((1, 1, 1), shape), shape, incoming, chip)
+    alone = need_of_box(_inner_box((1, 1, 1), shape), held, chip)
     alone = replace(alone, axons_out=int(reached.max()))
-    findings = core_findings(f"{population.name}, one neuron alone", alone, chip)
+    findings = core_findings(f"{name}, one neuron alone", alone, chip)
     return Tiling(tuple(_tiles(shape, shape)), tuple(findings))
 
 
@@ -121,18 +138,18 @@ def network_fanouts(network: IntNetwork, slices: Sequence[Slice]) -> tuple[Fanou
     )
 
 
-def axons_out(network: IntNetwork, slices: Sequence[Slice], fanouts: Sequence[Fanout]) -> list[int]:
-    """Output axons of each slice: (neuron, destination core) pairs over all its projections."""
-    pairs = {p.name: np.zeros(p.neurons, np.int64) for p in network.populations}
+def axons_out(
+    network: IntNetwork, slices: Sequence[Slice], fanouts: Sequence[Fanout], chip: ChipSpec
+) -> list[int]:
+    """Output axons of each slice: (neuron, destination core) pairs over all its projections, and
+    one for a neuron's synapse onto itself."""
+    pairs = {
+        p.name: np.full(p.neurons, int(compartments_of(p, chip) > 1), np.int64)
+        for p in network.populations
+    }
     for projection, table in zip(network.projections, fanouts, strict=True):
         pairs[projection.source] += table.cores_per_neuron()
     return [int(pairs[s.population][s.neurons].sum()) for s in slices]
-
-
-def _incoming(
-    network: IntNetwork, population: Population
-) -> list[tuple[Projection, tuple[int, ...]]]:
-    return [(j, network.population(j.source).shape) for j in network.incoming(population.name)]
 
 
 def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
@@ -178,27 +195,31 @@ def _tiles(shape: tuple[int, int, int], block: tuple[int, int, int]) -> Iterator
 
 
 def _assemble(
-    network: IntNetwork, chip: ChipSpec, cuts: dict[str, Tiling], local: dict[int, Fanout]
+    network: IntNetwork,
+    chip: ChipSpec,
+    choices: Choices,
+    cuts: Mapping[str, Tiling],
+    local: Mapping[int, Fanout],
 ) -> Partition:
     """Number the cores in network order and check what was not known while cutting."""
     slices: list[Slice] = []
     needs: list[Need] = []
     first: dict[str, int] = {}  # core of each population
     findings = [finding for plan in cuts.values() for finding in plan.findings]
-    for population in network.populations:
+    for population in choices.on_cores(network):
         first[population.name] = len(slices)
-        incoming = _incoming(network, population)
+        held = resident(network, population, chip, choices)
         for box in cuts[population.name].boxes:
             neurons = neurons_in(box, population.shape)
             slices.append(Slice(population.name, len(slices), neurons))
-            needs.append(need_of_box(box, population.shape, incoming, chip))
+            needs.append(need_of_box(box, held, chip))
     fanouts = tuple(
         replace(local[k], core=local[k].core + first[j.target])
         for k, j in enumerate(network.projections)
     )
-    axons = axons_out(network, slices, fanouts)
+    axons = axons_out(network, slices, fanouts, chip)
     needs = [replace(n, axons_out=a) for n, a in zip(needs, axons, strict=True)]
     if not findings:  # only recurrent projections can bring more
         pairs = zip(slices, needs, strict=True)
         findings = [f for s, need in pairs for f in core_findings(s.population, need, chip)]
-    return Partition(tuple(slices), tuple(needs), fanouts, tuple(dict.fromkeys(findings)))
+    return Partition(tuple(slices), tuple(needs), fanouts, tuple(dict.fromkeys(findings)), choices)

@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -17,9 +17,10 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, SynapseFormat
 from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, neurons_in, sum_at
-from tssd.hw_targets.mapping.memory import Need
-from tssd.hw_targets.mapping.mesh import Flow, MeshTraffic, hop_cost, hops, spread
+from tssd.hw_targets.mapping.memory import NOTHING, Need, compartments_of
+from tssd.hw_targets.mapping.mesh import Flow, MeshTraffic, hop_cost, hops, port_site, spread
 from tssd.hw_targets.mapping.partition import (
     Partition,
     Slice,
@@ -36,30 +37,51 @@ class Placement:
     """Slices of populations on cores, and cores on the mesh.
 
     Cores are numbered from 0; ``sites[k]`` is (chip, x, y, slot) of core k and ``needs[k]`` what it
-    holds. ``hop_cost`` is the measured traffic times distance (see ``mesh``), or that of one spike
-    per neuron where nothing was measured.
+    holds. Input that comes from outside has a place of its own, the port, numbered after the cores:
+    a slot beyond those of the corner router. ``hop_cost`` is the measured traffic times distance
+    (see ``mesh``), or that of one spike per neuron where nothing was measured.
     """
 
     chip: str
     shapes: Mapping[str, tuple[int, ...]]  # of every population, in network order
     slices: tuple[Slice, ...]
-    sites: IntArray  # (cores, 4)
-    needs: tuple[Need, ...]  # (cores,)
+    sites: IntArray  # (places, 4)
+    needs: tuple[Need, ...]  # (places,)
     hop_cost: float
+    choices: Choices = NO_CHOICE
+
+    @property
+    def places(self) -> int:
+        """Cores, and the port."""
+        return len(self.sites)
 
     @property
     def cores(self) -> int:
-        return len(self.sites)
+        return self.places - self.choices.outside
+
+    @property
+    def port(self) -> int | None:
+        """The number of the port, where there is one."""
+        return self.cores if self.choices.outside else None
+
+    @property
+    def core_sites(self) -> IntArray:
+        """(cores, 4): the sites without the port."""
+        return self.sites[: self.cores]
 
     @property
     def chips(self) -> int:
         """Chips that hold at least one core."""
-        return len(np.unique(self.sites[:, 0]))
+        return len(np.unique(self.core_sites[:, 0]))
 
     @property
     def routers(self) -> int:
         """Routers with at least one core in use, over all chips."""
-        return len(np.unique(self.sites[:, :3], axis=0))
+        return len(np.unique(self.core_sites[:, :3], axis=0))
+
+    def cores_of(self, population: str) -> tuple[int, ...]:
+        """The cores that hold one population, rising; none where it comes from outside."""
+        return tuple(sorted({s.core for s in self.of(population)} - {self.port}))
 
     def of(self, population: str) -> tuple[Slice, ...]:
         """The slices of one population."""
@@ -81,15 +103,21 @@ class Placement:
         slices = [
             {"population": s.population, "core": s.core} | _region(s, self.shapes[s.population])
             for s in self.slices
+            if s.core != self.port
         ]
         cores = [
-            {"core": k, **dict(zip(SITE, map(int, site), strict=True)), "use": asdict(need)}
-            for k, (site, need) in enumerate(zip(self.sites, self.needs, strict=True))
+            {
+                "core": k,
+                **dict(zip(SITE, map(int, self.sites[k]), strict=True)),
+                "use": asdict(need),
+            }
+            for k, need in enumerate(self.needs[: self.cores])
         ]
         return {
             "schema": SCHEMA,
             "chip": self.chip,
             "hop_cost": round(self.hop_cost, 6),
+            **self.choices.to_table(),
             "shapes": [[name, list(shape)] for name, shape in self.shapes.items()],
             "cores": cores,
             "slices": slices,
@@ -104,15 +132,52 @@ class Placement:
 SITE = ("chip", "x", "y", "slot")
 
 
+@dataclass(frozen=True, eq=False)
+class Way:
+    """Messages of one kind: those of a projection, or of neurons to themselves for their reset."""
+
+    name: str
+    source: str
+    target: str
+    stored: SynapseFormat
+    table: Fanout
+
+
+def ways(
+    network: IntNetwork,
+    placement: Placement,
+    chip: ChipSpec,
+    fanouts: tuple[Fanout, ...] | None = None,
+) -> tuple[Way, ...]:
+    """All that is sent under *placement*: projections first, in network order."""
+    fanouts = placed_fanouts(network, placement) if fanouts is None else fanouts
+    stored = placement.choices.stored_as
+    found = [
+        Way(j.name, j.source, j.target, stored(j, chip), table)
+        for j, table in zip(network.projections, fanouts, strict=True)
+    ]
+    for p in network.populations:
+        if compartments_of(p, chip) > 1:
+            each, home = np.arange(p.neurons), placement.core_of(p.name)
+            itself = Fanout(p.neurons, each, home, np.ones(p.neurons, np.int64))
+            found.append(Way(f"{p.name}: reset", p.name, p.name, SynapseFormat.DENSE, itself))
+    return tuple(found)
+
+
 def place(
-    network: IntNetwork, chip: ChipSpec, tally: Tally | None = None, seed: int = 0
+    network: IntNetwork,
+    chip: ChipSpec,
+    tally: Tally | None = None,
+    seed: int = 0,
+    choices: Choices = NO_CHOICE,
 ) -> Placement:
     """Partition into the fewest cores, then lay out by the traffic that *tally* measured (else one
     spike per neuron).
 
-    Raises TargetError listing everything that does not fit.
+    Raises TargetError listing everything that does not fit, ConfigError for *choices* that this
+    network does not have.
     """
-    return lay_out(network, chip, partition(network, chip), tally, seed)
+    return lay_out(network, chip, partition(network, chip, choices), tally, seed)
 
 
 def lay_out(
@@ -125,33 +190,49 @@ def lay_out(
     """The cores of *parts* on the mesh, as ``place`` does it."""
     findings = network_findings(network, chip) + list(parts.findings)
     refuse(findings + the_cores_suffice(parts.cores, chip), chip)
-    shapes = {p.name: p.shape for p in network.populations}
     nowhere = np.zeros((parts.cores, 4), np.int64)
-    unplaced = Placement(chip.name, shapes, parts.slices, nowhere, parts.needs, 0.0)
-    flow = traffic(network, unplaced, parts.fanouts, tally)
-    where = spread(chip, flow, parts.cores, seed)
+    unplaced = with_port(network, chip, parts.slices, nowhere, parts.needs, parts.choices)
+    flow = traffic(ways(network, unplaced, chip, parts.fanouts), unplaced, tally)
+    where = spread(chip, flow, parts.cores, seed, unplaced.sites[parts.cores :])
     return replace(unplaced, sites=where, hop_cost=hop_cost(chip, flow, where))
 
 
-def traffic(
+def with_port(
     network: IntNetwork,
+    chip: ChipSpec,
+    slices: Sequence[Slice],
+    sites: IntArray,
+    needs: Sequence[Need],
+    choices: Choices,
+) -> Placement:
+    """The placement of *slices*, and of the input that comes from outside, without its cost."""
+    shapes = {p.name: p.shape for p in network.populations}
+    if choices.outside:
+        source = network.source
+        port = Slice(source.name, len(sites), np.arange(source.neurons))
+        slices, needs = [port, *slices], [*needs, NOTHING]
+        sites = np.vstack([sites, port_site(chip)])
+    return Placement(chip.name, shapes, tuple(slices), sites, tuple(needs), 0.0, choices)
+
+
+def traffic(
+    sent: tuple[Way, ...],
     placement: Placement,
-    fanouts: tuple[Fanout, ...],
     tally: Tally | None = None,
     bits: Mapping[str, int] | None = None,
 ) -> MeshTraffic:
-    """Messages between cores: one per spike, projection and destination core.
+    """Messages between places: one per spike, projection and destination core.
 
     With ``bits`` (of a message of each population) the amounts are bits instead.
     """
-    cores = placement.cores
+    places = placement.places
     total = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for projection, table in zip(network.projections, fanouts, strict=True):
-        events = _events(tally, projection.source, table.sources)[table.source]
-        events = events * (1 if bits is None else bits[projection.source])
-        keys = placement.core_of(projection.source)[table.source] * cores + table.core
+    for way in sent:
+        events = _events(tally, way.source, way.table.sources)[way.table.source]
+        events = events * (1 if bits is None else bits[way.source])
+        keys = placement.core_of(way.source)[way.table.source] * places + way.table.core
         total = _sum_by_key(*(np.concatenate(x) for x in zip(total, (keys, events), strict=True)))
-    return MeshTraffic(total[0] // cores, total[0] % cores, total[1])
+    return MeshTraffic(total[0] // places, total[0] % places, total[1])
 
 
 def traffic_table(
@@ -161,7 +242,7 @@ def traffic_table(
 
     For cores that hold one population each; a shared core counts for its first population.
     """
-    home = [""] * placement.cores
+    home = [""] * placement.places
     for s in reversed(placement.slices):
         home[s.core] = s.population
     ew, ns, crossed = hops(chip, placement.sites[flow.source], placement.sites[flow.target])

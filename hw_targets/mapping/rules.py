@@ -36,7 +36,7 @@ class Finding:
 # the resources of a core: field of Need, rule, limit, what to do
 RESOURCES: tuple[tuple[str, str, Callable[[ChipSpec], Quantity], str], ...] = (
     (
-        "neurons",
+        "compartments",
         "a core holds only so many neurons",
         lambda chip: chip.limits.neurons_per_core,
         "spread the layer over more cores",

@@ -20,12 +20,13 @@ from typing import assert_never
 
 import numpy as np
 
-from tssd.calibration.int_network import IntNetwork, Population, Projection
+from tssd.calibration.int_network import IntNetwork, Population
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
 from tssd.hw_targets.mapping.fanout import Box, as_image
-from tssd.hw_targets.mapping.memory import need_of_box
+from tssd.hw_targets.mapping.memory import compartments_of, need_of_box, resident
 from tssd.hw_targets.mapping.rules import overdrawn
-from tssd.hw_targets.optimising.cuts import BlockCut, arriving, box_sums, cuts, reach
+from tssd.hw_targets.optimising.cuts import WHOLE, BlockCut, arriving, box_sums, cuts, reach
 from tssd.hw_targets.optimising.workload import Workload
 from tssd.train.handover.float_network import FloatArray
 
@@ -58,12 +59,13 @@ class Balance:
     chip: ChipSpec
     work: Workload
     priced: Mapping[str, tuple[PricedCut, ...]]
+    choices: Choices
     fits: dict[tuple[str, BlockCut], bool]  # what was asked before
 
     def within(self, step_ns: float, wish: Wish) -> dict[str, BlockCut] | None:
         """The cuts for a step of *step_ns*, by population; None where a population has none."""
         chosen: dict[str, BlockCut] = {}
-        for population in reversed(self.network.populations):
+        for population in reversed(self.choices.on_cores(self.network)):
             heard = self._heard(population, chosen)
             found = next(self._usable(population, heard, step_ns, wish), None)
             if found is None:
@@ -75,7 +77,7 @@ class Balance:
         """(ns of the slowest stage of all cores, messages) of a mean step."""
         priced = [self._priced(name, cut) for name, cut in chosen.items()]
         sending = [
-            self._sending_ns(p, chosen[p.name], self._heard(p, chosen))
+            self._sending_ns(p, chosen.get(p.name, WHOLE), self._heard(p, chosen))
             for p in self.network.populations
         ]
         slowest = max(*sending, *(p.slowest_ns for p in priced))
@@ -90,8 +92,10 @@ class Balance:
         return float(messages.max()) * self.chip.time_ns.message_out.value
 
     def _heard(self, population: Population, chosen: Mapping[str, BlockCut]) -> FloatArray:
-        """(C, H, W): cores that each neuron sends to, as far as they are cut."""
-        total = np.zeros(as_image(population.shape))
+        """(C, H, W): cores that each neuron sends to, as far as they are cut; its own too where it
+        resets itself."""
+        itself = float(compartments_of(population, self.chip) > 1)
+        total = np.full(as_image(population.shape), itself)
         for j in self.network.outgoing(population.name):
             if j.target in chosen:
                 total += reach(j, population.shape, chosen[j.target])
@@ -130,18 +134,24 @@ class Balance:
         """Whether every box is within the limits of a core, but for what it sends."""
         key = population.name, cut
         if key not in self.fits:
-            incoming = incoming_of(self.network, population)
+            held = resident(self.network, population, self.chip, self.choices)
             self.fits[key] = not any(
-                any(overdrawn(need_of_box(box, population.shape, incoming, self.chip), self.chip))
-                for box in cut.boxes
+                any(overdrawn(need_of_box(box, held, self.chip), self.chip)) for box in cut.boxes
             )
         return self.fits[key]
 
 
-def balance(network: IntNetwork, chip: ChipSpec, work: Workload, cores: int) -> Balance:
-    """Price every cut of every population into at most *cores* boxes."""
-    priced = {p.name: tuple(_priced(network, p, chip, work, cores)) for p in network.populations}
-    return Balance(network, chip, work, priced, {})
+def balance(
+    network: IntNetwork,
+    chip: ChipSpec,
+    work: Workload,
+    cores: int,
+    choices: Choices = NO_CHOICE,
+) -> Balance:
+    """Price every cut of every population that sits on cores into at most *cores* boxes."""
+    held = choices.on_cores(network)
+    priced = {p.name: tuple(_priced(network, p, chip, work, cores)) for p in held}
+    return Balance(network, chip, work, priced, choices, {})
 
 
 def shortest(
@@ -181,21 +191,15 @@ def message_pj(chip: ChipSpec) -> float:
     return table.message_out.value + table.message_in.value + table.hop_ew.value
 
 
-def incoming_of(
-    network: IntNetwork, population: Population
-) -> list[tuple[Projection, tuple[int, ...]]]:
-    return [(j, network.population(j.source).shape) for j in network.incoming(population.name)]
-
-
 def _priced(
     network: IntNetwork, population: Population, chip: ChipSpec, work: Workload, most: int
 ) -> Iterator[PricedCut]:
     name = population.name
     load = work.synapse_ns[name] + work.neuron_ns[name]
     waits = chip.buffers.synapse.value == 0  # the next message is read when the last is done
-    incoming = network.incoming(name)
+    incoming, itself = network.incoming(name), compartments_of(population, chip) > 1
     for cut in cuts(as_image(population.shape), load, most):
-        heard = np.zeros((1, 1, 1))
+        heard = box_sums(work.events[name], cut) if itself else np.zeros((1, 1, 1))
         for j in incoming:
             heard = heard + arriving(j, work.events[j.source], cut)
         taking = heard * chip.time_ns.message_in.value

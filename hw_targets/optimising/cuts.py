@@ -42,6 +42,9 @@ class BlockCut:
         return tuple(product(self.channels, self.rows, self.columns))
 
 
+WHOLE = BlockCut(((0, -1),), ((0, -1),), ((0, -1),))  # one box, whatever the size
+
+
 def cuts(shape: Image, load: FloatArray, most: int) -> Iterator[BlockCut]:
     """Every cut of *shape* into at most *most* boxes, with spans of equal size, and with rows and
     columns of equal *load*; fewer boxes along an axis first."""

@@ -19,6 +19,7 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.bound import us_per_step
 from tssd.hw_targets.costs.counters import count
 from tssd.hw_targets.costs.energy import price, running_pj, static_pj
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
 from tssd.hw_targets.mapping.partition import tiled
 from tssd.hw_targets.mapping.placement import Placement, lay_out, place, placed_fanouts
 from tssd.hw_targets.optimising.balance import (
@@ -109,10 +110,11 @@ def optimise(
     inputs: IntArray | Inputs,
     goal: Goal,
     seed: int = 0,
+    choices: Choices = NO_CHOICE,
 ) -> Optimised:
     """The placement of *network* for *goal*, cut by the activity that *tally* counted and proved on
     the first of *inputs* (T, B, *input shape)."""
-    smallest = place(network, chip, tally, seed)
+    smallest = place(network, chip, tally, seed, choices)
     counted = count(network, tally, smallest, chip)
     messages = counted.total("message_out") / tally.samples
     shown = as_inputs(inputs)
@@ -121,7 +123,8 @@ def optimise(
     best, there = (smallest, before), smallest.chips * chip.cores
     if goal is not Goal.CORES and there > smallest.cores:
         longest_ns = 1e3 * us_per_step(network, tally, counted, smallest, chip)
-        found = balance(network, chip, workload(network, tally, chip), there)
+        work = workload(network, tally, chip, choices)
+        found = balance(network, chip, work, there, choices)
         tried = laid_out(found, candidates(found, there, longest_ns, goal, messages), tally, seed)
         screen = proof_on(network, chip, shown, 1)
         tried.sort(key=lambda placement: screen.figures(placement).of(goal))
@@ -136,7 +139,7 @@ def laid_out(
     found: Balance, tried: Iterable[Mapping[str, BlockCut]], tally: Tally, seed: int
 ) -> list[Placement]:
     """Candidates on the mesh, by traffic; without those that break a limit after all."""
-    parts = [tiled(found.network, found.chip, boxes_of(chosen)) for chosen in tried]
+    parts = [tiled(found.network, found.chip, boxes_of(chosen), found.choices) for chosen in tried]
     return [
         lay_out(found.network, found.chip, part, tally, seed) for part in parts if not part.findings
     ]

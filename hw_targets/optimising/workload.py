@@ -15,8 +15,9 @@ from tssd.calibration.int_network import IntNetwork, Population, Projection, int
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.bound import runs_microcode, synapse_bits
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, SynapseFormat
 from tssd.hw_targets.mapping.fanout import as_image
-from tssd.hw_targets.mapping.memory import stored_as
+from tssd.hw_targets.mapping.memory import compartments_of
 from tssd.train.handover.float_network import FloatArray
 from tssd.train.handover.geometry import axes
 
@@ -30,7 +31,9 @@ class Workload:
     neuron_ns: Mapping[str, FloatArray]
 
 
-def workload(network: IntNetwork, tally: Tally, chip: ChipSpec) -> Workload:
+def workload(
+    network: IntNetwork, tally: Tally, chip: ChipSpec, choices: Choices = NO_CHOICE
+) -> Workload:
     """The mean step of the run that *tally* summed up."""
     steps = tally.samples * interval(network)
     events = {
@@ -38,8 +41,11 @@ def workload(network: IntNetwork, tally: Tally, chip: ChipSpec) -> Workload:
     }
     synapse = {name: np.zeros(sent.shape) for name, sent in events.items()}
     for j in network.projections:
-        into = synapse[j.target]
-        into += synop_ns(j, chip) * received(j, events[j.source], into.shape)
+        into, each_ns = synapse[j.target], synop_ns(choices.stored_as(j, chip), chip)
+        into += each_ns * received(j, events[j.source], into.shape)
+    for p in network.populations:
+        if compartments_of(p, chip) > 1:  # a synapse onto itself
+            synapse[p.name] += synop_ns(SynapseFormat.DENSE, chip) * events[p.name]
     neuron = {
         p.name: update_ns(p, chip) + events[p.name] * chip.time_ns.spike.value
         for p in network.populations
@@ -47,19 +53,18 @@ def workload(network: IntNetwork, tally: Tally, chip: ChipSpec) -> Workload:
     return Workload(events, synapse, neuron)
 
 
-def synop_ns(projection: Projection, chip: ChipSpec) -> float:
+def synop_ns(stored: SynapseFormat, chip: ChipSpec) -> float:
     """Time of one synaptic operation: the stage works, or waits for its memory."""
-    stored = stored_as(projection, chip)
     words = synapse_bits(stored, chip) / chip.bits.memory_word.value
     each: float = getattr(chip.time_ns, f"synop_{stored}").value
     return max(each, words * chip.time_ns.memory_read.value)
 
 
 def update_ns(population: Population, chip: ChipSpec) -> float:
-    """Time of one active update."""
+    """Time of one active update, all compartments."""
     time = chip.time_ns
     active = time.neuron_microcode if runs_microcode(population) else time.neuron_active
-    return active.value
+    return compartments_of(population, chip) * active.value
 
 
 def received(projection: Projection, events: FloatArray, shape: tuple[int, ...]) -> FloatArray:

@@ -89,6 +89,16 @@ class Run:
     def _read_out_us(self) -> float:
         return self.chip.host.read_out.value / 1e3 if self.host else 0.0
 
+    def place_name(self, core: int) -> str:
+        """A machine core, or the port that stands in its numbers, with its populations."""
+        kind = "port" if core == self.plan.port else f"core {core}"
+        return f"{kind} ({self.layer_of_core(core)})"
+
+    def channel_name(self, channel: int) -> str:
+        """A link in words."""
+        name = self.plan.machine.channel_name(channel)
+        return name if self.plan.port < 0 else name.replace(f"core {self.plan.port} ->", "port ->")
+
     def layer_of_core(self, core: int) -> str:
         """The populations on a machine core."""
         names = [
@@ -250,6 +260,7 @@ def time_record(
         events,
         late,
         plan.host_us(record.spikes[plan.populations[0]], record.steps),
+        plan.port,
     )
 
 
@@ -278,7 +289,7 @@ class _Job:
         core = np.zeros((len(steps), machine.cores, len(layout.COUNTER_NAMES)), np.int64)
         found = sk.Found(self.results[inside], core, links)
         sk.run_steps(
-            chip, sk.Spikes(first, ranks, update, *self.plan.wires), self.plan.spike,
+            chip, sk.Spikes(first, ranks, update, self.plan.spike, *self.plan.wires),
             self._loads(first, ranks), log, found, self.mode == "cycle", EVENTS_PER_MESSAGE,
         )  # fmt: skip
         for step in steps:

@@ -16,9 +16,10 @@ from tssd.errors import TargetError
 from tssd.hw_targets.chip.spec import ChipSpec, whole_cycles
 from tssd.hw_targets.costs.bound import barrier_ns, message_bits, runs_microcode, synapse_bits
 from tssd.hw_targets.costs.host import check_host, injection_us
+from tssd.hw_targets.mapping.choices import SynapseFormat
 from tssd.hw_targets.mapping.fanout import Fanout
-from tssd.hw_targets.mapping.memory import SynapseFormat, stored_as
-from tssd.hw_targets.mapping.placement import Placement, placed_fanouts
+from tssd.hw_targets.mapping.memory import compartments_of
+from tssd.hw_targets.mapping.placement import Placement, Way, ways
 from tssd.hw_targets.sim.machine import Machine
 
 CREDIT_CYCLES = 1
@@ -38,7 +39,9 @@ class Plan:
 
     ``host``: the chip whose processors inject the input, where they count. ``idle`` and ``extra``
     (slices,): cycles of an idle update of one neuron, and what an active one
-    costs beyond; ``slice_core`` (slices,) machine core; ``spike`` cycles of one spike.
+    costs beyond; ``slice_core`` (slices,) machine core; ``spike`` (machine cores,) cycles of one
+    spike of a core; ``port``: the machine core that stands for where input comes from outside, -1
+    without one.
     """
 
     machine: Machine
@@ -50,7 +53,8 @@ class Plan:
     slice_core: IntArray
     idle: IntArray
     extra: IntArray
-    spike: int
+    spike: IntArray
+    port: int = -1
     host: ChipSpec | None = None
 
     def host_us(self, spikes: IntArray, steps: int) -> FloatArray:
@@ -75,7 +79,7 @@ def machine_of(chip: ChipSpec, placement: Placement, widest_flits: int) -> Machi
         cycle_ns=cycle,
         width=chip.mesh.width.count,
         height=chip.mesh.height.count,
-        cores_per_router=chip.mesh.cores_per_router.count,
+        cores_per_router=chip.mesh.cores_per_router.count + placement.choices.outside,
         hop_x_cycles=max(1, chip.cycles(time.hop_ew)),
         hop_y_cycles=max(1, chip.cycles(time.hop_ns)),
         local_cycles=max(1, whole_cycles(flit_ns, cycle)),
@@ -126,9 +130,15 @@ def make_plan(
     machine = machine_of(chip, placement, max(flits.values()))
     cores = _machine_cores(machine, placement)
     rank, core_first = _order(network, placement, cores, machine.cores)
-    fanouts = placed_fanouts(network, placement) if fanouts is None else fanouts
-    fan_first, fan = _fan(network, fanouts, chip, cores, rank, flits)
-    costs = [_update_cycles(network, s.population, chip) for s in placement.slices]
+    fan_first, fan = _fan(ways(network, placement, chip, fanouts), chip, cores, rank, flits)
+    costs = [
+        (0, 0) if s.core == placement.port else _update_cycles(network, s.population, chip)
+        for s in placement.slices
+    ]
+    spike = np.full(machine.cores, chip.cycles(chip.time_ns.spike))
+    port = -1 if placement.port is None else int(cores[placement.port])
+    if placement.port is not None:  # a spike there is not made, it is injected
+        spike[port] = chip.cycles(chip.host.spike_in) if host else 0
     return Plan(
         machine,
         tuple(p.name for p in network.populations),
@@ -139,8 +149,9 @@ def make_plan(
         cores[[s.core for s in placement.slices]],
         np.array([idle for idle, _ in costs]),
         np.array([active - idle for idle, active in costs]),
-        chip.cycles(chip.time_ns.spike),
-        chip if host else None,
+        spike,
+        port,
+        chip if host and placement.port is None else None,
     )
 
 
@@ -170,19 +181,19 @@ def _order(
 
 
 def _fan(
-    network: IntNetwork,
-    fanouts: tuple[Fanout, ...],
+    sent: tuple[Way, ...],
     chip: ChipSpec,
     cores: IntArray,
     rank: dict[str, IntArray],
     flits: dict[str, int],
 ) -> tuple[IntArray, IntArray]:
-    """Messages of all neurons, by rank, then projection, then destination core."""
+    """Messages of all neurons, by rank, then way, then destination core."""
     ranks, rows = [], []
-    for j, table in zip(network.projections, fanouts, strict=True):
-        service, reads = synapse_cycles(table.synapses, stored_as(j, chip), chip)
-        width = np.full(len(table.core), flits[j.source])
-        ranks.append(rank[j.source][table.source])
+    for way in sent:
+        table = way.table
+        service, reads = synapse_cycles(table.synapses, way.stored, chip)
+        width = np.full(len(table.core), flits[way.source])
+        ranks.append(rank[way.source][table.source])
         rows.append(np.column_stack([cores[table.core], width, np.maximum(service, reads), reads]))
     owner, fan = np.concatenate(ranks), np.concatenate(rows)
     order = np.argsort(owner, kind="stable")
@@ -200,8 +211,9 @@ def synapse_cycles(
 
 
 def _update_cycles(network: IntNetwork, name: str, chip: ChipSpec) -> tuple[int, int]:
-    """Cycles of an idle and of an active update of one neuron."""
-    time = chip.time_ns
-    microcode = runs_microcode(network.population(name))
+    """Cycles of an idle and of an active update of one neuron, all its compartments."""
+    time, population = chip.time_ns, network.population(name)
+    microcode = runs_microcode(population)
     active = chip.cycles(time.neuron_microcode if microcode else time.neuron_active)
-    return min(chip.cycles(time.neuron_idle), active), active
+    each = compartments_of(population, chip)
+    return each * min(chip.cycles(time.neuron_idle), active), each * active

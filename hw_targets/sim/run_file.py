@@ -49,6 +49,7 @@ def save_run(path: Path, run: Run, command: str | None = None) -> None:
         "time_steps": counters.time_steps,
         "populations": list(counters.populations),
         "cores": counters.cores,
+        "port": counters.port,
         "slice_population": list(counters.slice_population),
         "projections": [asdict(p) for p in counters.projections],
     }
@@ -74,6 +75,7 @@ class Head(msgspec.Struct, forbid_unknown_fields=True):
     cores: typed.Positive
     slice_population: list[str]
     projections: list[ProjectionCount]
+    port: bool = False  # whether the last of the cores is where input comes from outside
 
 
 def load_run(path: Path) -> SavedRun:
@@ -124,6 +126,7 @@ def _counters(head: Head, arrays: Arrays) -> Counters:
         core,
         {name: columns[_key(name)] for name in COLUMNS},
         tuple(head.projections),
+        head.port,
     )
 
 

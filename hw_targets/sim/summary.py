@@ -90,12 +90,11 @@ def _where(run: Run, step: int, limit: str) -> str | None:
     if limit in ("barrier", "host"):
         return None
     if limit in LATE:
-        core = int(run.timing.late[step, 1])
-        return f"core {core} ({run.layer_of_core(core)})"
+        return run.place_name(int(run.timing.late[step, 1]))
     where = int(run.timing.where[step, TERMS.index(limit)])
     if limit == "link":
-        return run.plan.machine.channel_name(where)
-    return f"core {where} ({run.layer_of_core(where)})"
+        return run.channel_name(where)
+    return run.place_name(where)
 
 
 def mesh(run: Run) -> list[MeshRow]:
@@ -149,7 +148,7 @@ def layers(run: Run, energy: Energy | None = None) -> list[LayerSummary]:
     return [
         LayerSummary(
             name,
-            len(run.placement.of(name)),
+            len(run.placement.cores_of(name)),
             spikes[name] / samples,
             synops[name] / samples,
             updates[name] / samples,

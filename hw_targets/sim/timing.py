@@ -163,7 +163,8 @@ class StepTiming:
     neurons, the others do nothing; None if they were not to be kept. ``links`` (channels,) busy
     cycles in all steps. ``late`` (steps, 2): what the step's last work waited for (``LATE``), and
     at which core; of no meaning in a bound. ``host_us`` (steps,): how long a host injects input,
-    which hides the chip's work; 0 where it is left out."""
+    which hides the chip's work; 0 where it is left out. ``port``: the machine core through which
+    input comes from outside, -1 without one."""
 
     mode: Mode
     cycle_ns: float
@@ -178,6 +179,7 @@ class StepTiming:
     events: int
     late: IntArray
     host_us: FloatArray
+    port: int = -1
 
     @property
     def core(self) -> IntArray:
@@ -198,13 +200,18 @@ class StepTiming:
         return longest
 
     def limits(self) -> list[str]:
-        """What limits each step: a term of the bound, or what its last work waited for."""
+        """What limits each step: a term of the bound, or what its last work waited for; what a port
+        does is the host's."""
         largest = self.terms.argmax(axis=1)
         waits = self.cycles > WAITING * self.terms.max(axis=1)
         hosts = self.step_us > self.cycles * (self.cycle_ns / 1e3)
+        at_port = np.where(waits, self.late[:, 1], self.where[:, 0]) == self.port
+        sends = np.where(waits, self.late[:, 0] == LATE.index("late neuron"), largest == 0)
         return [
             "host" if host else LATE[late] if wait else TERMS[term]
-            for term, wait, late, host in zip(largest, waits, self.late[:, 0], hosts, strict=True)
+            for term, wait, late, host in zip(
+                largest, waits, self.late[:, 0], hosts | (at_port & sends), strict=True
+            )
         ]
 
     def bottleneck(self) -> str:

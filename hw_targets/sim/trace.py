@@ -51,9 +51,9 @@ def chrome_trace(run: Run, first: int = 0, count: int = 4) -> str:
 def _track(run: Run, kind: int, place: int) -> tuple[int, int, str]:
     """(process, thread, name) of an interval's track; each stage of a core has its own."""
     if kind == kernel.LOG_LINK:
-        return LINKS, place, run.plan.machine.channel_name(place)
+        return LINKS, place, run.channel_name(place)
     stage = list(STAGES).index(kind)
-    name = f"core {place} ({run.layer_of_core(place)}): {STAGES[kind]}"
+    name = f"{run.place_name(place)}: {STAGES[kind]}"
     return CORES, place * len(STAGES) + stage, name
 
 

@@ -30,7 +30,7 @@ from tssd.errors import NetworkError
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.costs.energy import price
 from tssd.hw_targets.gpu import engine as gpu
-from tssd.hw_targets.mapping.memory import SynapseFormat
+from tssd.hw_targets.mapping.choices import SynapseFormat
 from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.onnx import engine as onnx
 from tssd.hw_targets.sim import engine as sim

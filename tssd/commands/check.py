@@ -136,9 +136,9 @@ class TrafficRow:
 
 def traffic_of(network: "IntNetwork", chip: "ChipSpec", placed: "Placement") -> TrafficRow:
     """Sum up the traffic of *network* under *placed*."""
-    from tssd.hw_targets.mapping.placement import placed_fanouts, traffic, traffic_table
+    from tssd.hw_targets.mapping.placement import traffic, traffic_table, ways
 
-    flow = traffic(network, placed, placed_fanouts(network, placed))
+    flow = traffic(ways(network, placed, chip), placed)
     return TrafficRow(placed.hop_cost, traffic_table(placed, flow, chip))
 
 

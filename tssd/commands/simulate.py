@@ -253,9 +253,9 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     per = 1 / saved.counters.samples
     stepping = running_pj(chip, saved.chips, saved.us_per_inference)
     dynamic = energy.total().scaled(per) + stepping
-    static = static_pj(chip, saved.chips, saved.us_per_inference, saved.counters.cores)
+    static = static_pj(chip, saved.chips, saved.us_per_inference, saved.counters.enabled)
     fitted = promised(
-        saved.counters, chip, saved.chips, saved.counters.cores, saved.us_per_inference
+        saved.counters, chip, saved.chips, saved.counters.enabled, saved.us_per_inference
     )
     layers = {name: energy.layer(name).scaled(per) for name in saved.counters.populations}
     if as_json:

@@ -30,7 +30,7 @@ def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict
     """Population to its cost: means over the samples of *counted*."""
     synops, updates = counted.synops(), counted.neuron_updates()
     messages, samples = counted.by_population("message_out"), counted.samples
-    used = {name: {s.core for s in placement.of(name)} for name in counted.populations}
+    used = {name: placement.cores_of(name) for name in counted.populations}
     priced = price(counted, chip)
     return {
         name: LayerCost(

@@ -19,12 +19,13 @@ F_TARGET, F_FLITS, F_SERVICE, F_READS = range(4)
 
 class Spikes(NamedTuple):
     """What fires and what that sends. ``ranks[first[s] : first[s + 1]]`` fire in step s, rising;
-    ``update`` (steps, cores): cycles that a core's updates take together in a step; the rest as
-    ``plan.Wires`` has it."""
+    ``update`` (steps, cores): cycles that a core's updates take together in a step; ``spike``
+    (cores,): cycles of one spike; the rest as ``plan.Wires`` has it."""
 
     first: Words
     ranks: Words
     update: Rows
+    spike: Words
     core_first: Words
     fan_first: Words
     fan: Rows
@@ -50,12 +51,9 @@ class Found(NamedTuple):
 
 
 @compiled
-def expand(spikes: Spikes, step: int, spike: int, loads: Loads) -> int:
-    """Fill the loads of one step; returns the number of its messages.
-
-    ``spike``: cycles of one spike. The cycles of a core's updates are spread evenly over its
-    neurons.
-    """
+def expand(spikes: Spikes, step: int, loads: Loads) -> int:
+    """Fill the loads of one step; returns the number of its messages. The cycles of a core's
+    updates are spread evenly over its neurons."""
     message, reads, core_first = loads.message, loads.reads, spikes.core_first
     row, event, last = 0, spikes.first[step], spikes.first[step + 1]
     for c in range(len(reads)):
@@ -63,7 +61,7 @@ def expand(spikes: Spikes, step: int, spike: int, loads: Loads) -> int:
     for c in range(len(reads)):
         loads.first[c] = row
         start, neurons, spent, carried = core_first[c], core_first[c + 1] - core_first[c], 0, 0
-        update = spikes.update[step, c]
+        update, spike = spikes.update[step, c], spikes.spike[c]
         while event < last and spikes.ranks[event] < core_first[c + 1]:
             rank = spikes.ranks[event]
             due = update * (rank - start + 1) // neurons
@@ -88,13 +86,13 @@ def expand(spikes: Spikes, step: int, spike: int, loads: Loads) -> int:
 
 @compiled
 def run_steps(
-    chip: Words, spikes: Spikes, spike: int, loads: Loads, log: Rows, found: Found,
+    chip: Words, spikes: Spikes, loads: Loads, log: Rows, found: Found,
     every_queue: bool, limit: int,
 ) -> None:  # fmt: skip
     """Time all steps: through every queue, or their bound; stops if one fails."""
     for step in range(found.steps.shape[0]):
         result = found.steps[step]
-        result[R_MESSAGES] = expand(spikes, step, spike, loads)
+        result[R_MESSAGES] = expand(spikes, step, loads)
         if every_queue:
             status, events, cycles = k.run_step(
                 chip, loads.message, loads.first, loads.tail, log, limit

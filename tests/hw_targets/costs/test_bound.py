@@ -24,8 +24,11 @@ from tssd.hw_targets.costs.bound import (
     step_bound,
 )
 from tssd.hw_targets.costs.counters import count
+from tssd.hw_targets.mapping.choices import SynapseFormat
 from tssd.hw_targets.mapping.fanout import Box
 from tssd.hw_targets.mapping.memory import (
+    Resident,
+    StoredProjection,
     conv_axons,
     conv_bytes,
     dense_bytes,
@@ -143,9 +146,10 @@ def test_sparse_rows_hold_only_synapses() -> None:
     weight = np.zeros((5, 4), np.int64)
     weight[:3, 0] = weight[:2, 1] = weight[0, 2] = weight[4, 3] = 1
     thin = replace(network.projections[0], weight=weight)
-    assert sparse_bytes(thin, np.arange(4), CHIP) == (2 + 1 + 1) * WORD // 8
-    assert sparse_bytes(thin, np.array([3]), CHIP) == 0
-    need = need_of_box(((0, 4), (0, 1), (0, 1)), (5,), [(thin, (4,))], CHIP)
+    one = StoredProjection(thin, (4,), SynapseFormat.SPARSE)
+    assert sparse_bytes(one, np.arange(4), (5,), CHIP) == (2 + 1 + 1) * WORD // 8
+    assert sparse_bytes(one, np.array([3]), (5,), CHIP) == 0
+    need = need_of_box(((0, 4), (0, 1), (0, 1)), Resident((5,), (one,)), CHIP)
     assert (need.memory_bytes, need.axons_in) == (4 * WORD // 8, 4)
 
 
@@ -161,7 +165,9 @@ def test_the_need_of_a_box_adds_up_over_its_projections() -> None:
     source, target = plain_population("input", (8, 4, 4), PopulationKind.INPUT), lif("a", (8, 4, 4))
     box: Box = ((0, 2), (0, 4), (0, 4))
     flat = dense(source, target, np.random.default_rng(0))
-    need = need_of_box(box, (8, 4, 4), [(grouped(), (8, 4, 4)), (flat, (8, 4, 4))], CHIP)
+    kernels = StoredProjection(grouped(), (8, 4, 4), SynapseFormat.CONV)
+    rows = StoredProjection(flat, (8, 4, 4), SynapseFormat.DENSE)
+    need = need_of_box(box, Resident((8, 4, 4), (kernels, rows)), CHIP)
     assert (need.neurons, need.state_words, need.axons_in) == (32, 64, 2 * 16 + 128)
     assert need.memory_bytes == conv_bytes(grouped(), box, CHIP) + dense_bytes(128, 32, CHIP)
 

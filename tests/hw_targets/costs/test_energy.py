@@ -23,10 +23,10 @@ from tssd.hw_targets.costs.bound import (
 )
 from tssd.hw_targets.costs.counters import COLUMNS, Counters, count
 from tssd.hw_targets.costs.energy import PARTS, Energy, EnergyRange, price, running_pj, static_pj
+from tssd.hw_targets.mapping.choices import least_memory
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
-from tssd.hw_targets.mapping.memory import stored_as
 from tssd.hw_targets.mapping.mesh import distance, sites
-from tssd.hw_targets.mapping.placement import place, placed_fanouts, traffic
+from tssd.hw_targets.mapping.placement import place, traffic, ways
 from tssd.hw_targets.mapping.routes import heaviest_link_ns, link_time_ns, routes
 
 CHIP = load_chip("loihi2")
@@ -167,7 +167,7 @@ def test_synapses_are_stored_as_takes_least_memory(name: str, zeros: int, stored
     thin = network.projections[0].weight.copy()
     thin.flat[:zeros] = 0
     network = replace(network, projections=(replace(network.projections[0], weight=thin),))
-    assert stored_as(network.projections[0], chip) == stored
+    assert least_memory(network.projections[0], chip) == stored
     counted = count(network, random_tally(network, 0), place(network, chip), chip)
     assert counted.projections[0].kind == stored
     assert counted.total(f"synop_{stored}") == counted.projections[0].synops > 0
@@ -232,7 +232,7 @@ def test_routes_cross_as_many_links_as_the_distance_says(seed: int) -> None:
     network = random_conv_network(seed, Reset.HARD)
     tally = random_tally(network, seed)
     placement = place(network, TIGHT)
-    flow = traffic(network, placement, placed_fanouts(network, placement), tally)
+    flow = traffic(ways(network, placement, TIGHT), placement, tally)
     paths = routes(TIGHT, placement.sites, flow.source, flow.target)
     unit = TIGHT.with_value("time_ns.hop_ns", 4.1).with_value("time_ns.chip_hop", 0)
     lengths = distance(unit, placement.sites[flow.source], placement.sites[flow.target])

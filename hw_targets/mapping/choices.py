@@ -1,0 +1,128 @@
+"""What a user decides about a layout; everything else follows from the chip's limits.
+
+formats      how the synapses of a projection lie in memory, where it is not to be the one that
+             takes least of it
+input_from   cores: input populations sit on cores like others; outside: their spikes enter
+             through a port, a source at the corner router of the first chip, and take no core
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import assert_never
+
+import numpy as np
+
+from tssd.calibration.int_network import IntNetwork, Population, Projection
+from tssd.config import unknown_name
+from tssd.errors import ConfigError
+from tssd.hw_targets.chip.spec import ChipSpec
+
+
+class SynapseFormat(StrEnum):
+    """How the synapses of a projection lie in memory."""
+
+    DENSE = "dense"  # a row for each source neuron, zeros too
+    SPARSE = "sparse"  # synapses alone, a wider index with each
+    CONV = "conv"  # kernels, which all positions on a core share
+
+
+class InputFrom(StrEnum):
+    """Where the spikes of an input population come from."""
+
+    CORES = "cores"
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """See the module; ``formats`` by projection."""
+
+    formats: Mapping[str, SynapseFormat] = field(default_factory=dict)
+    input_from: InputFrom = InputFrom.CORES
+
+    @property
+    def outside(self) -> bool:
+        """Whether there is a port."""
+        match self.input_from:
+            case InputFrom.CORES:
+                return False
+            case InputFrom.OUTSIDE:
+                return True
+            case _:
+                assert_never(self.input_from)
+
+    def on_cores(self, network: IntNetwork) -> tuple[Population, ...]:
+        """The populations that sit on cores, in network order."""
+        return tuple(p for p in network.populations if not (self.outside and p is network.source))
+
+    def stored_as(self, projection: Projection, chip: ChipSpec) -> SynapseFormat:
+        """The format asked for, else the one that takes least memory."""
+        return self.formats.get(projection.name) or least_memory(projection, chip)
+
+    def to_table(self) -> dict[str, object]:
+        """What differs from the default, for a file."""
+        formats = {name: str(stored) for name, stored in self.formats.items()}
+        told: dict[str, object] = {"formats": formats} if formats else {}
+        return told | ({"input_from": str(self.input_from)} if self.outside else {})
+
+
+NO_CHOICE = Choices()
+
+
+def least_memory(projection: Projection, chip: ChipSpec) -> SynapseFormat:
+    """The format that takes the fewest bits, but for headers and the ends of rows; dense on a tie.
+    Kernels are kept as kernels."""
+    if projection.kind.spatial:
+        return SynapseFormat.CONV
+    bits, weight = chip.bits, projection.weight
+    dense = weight.size * (bits.weight.count + bits.row_index.count)
+    sparse = np.count_nonzero(weight) * (bits.weight.count + bits.sparse_index.count)
+    return SynapseFormat.SPARSE if sparse < dense else SynapseFormat.DENSE
+
+
+def parse_formats(texts: tuple[str, ...]) -> dict[str, SynapseFormat]:
+    """``PROJECTION=FORMAT`` texts; ConfigError for anything else."""
+    found: dict[str, SynapseFormat] = {}
+    for text in texts:
+        name, mark, stored = text.rpartition("=")
+        if not (name and mark):
+            raise ConfigError(
+                "--format",
+                found=text,
+                allowed="PROJECTION=dense, =sparse or =conv",
+                hint="fc0=sparse",
+            )
+        known = [str(one) for one in SynapseFormat]
+        if stored not in known:
+            raise unknown_name("--format", f"format {stored!r}", stored, known)
+        if found.setdefault(name, SynapseFormat(stored)) != stored:
+            raise ConfigError("--format", found=f"{name} twice", allowed="one format each")
+    return found
+
+
+def check_choices(network: IntNetwork, choices: Choices) -> None:
+    """ConfigError for what this network cannot be laid out as."""
+    for refusal in _refusals(network, choices):
+        raise refusal
+
+
+def _refusals(network: IntNetwork, choices: Choices) -> Iterator[ConfigError]:
+    projections = {j.name: j for j in network.projections}
+    for name, stored in choices.formats.items():
+        if name not in projections:
+            yield unknown_name("--format", f"projection {name!r}", name, list(projections))
+        elif stored is SynapseFormat.CONV and not projections[name].kind.spatial:
+            yield ConfigError(
+                f"--format {name}=conv",
+                found="a matrix, which has no kernels to share",
+                allowed="dense or sparse; conv is for convolutions",
+            )
+    source = network.source
+    if choices.outside and not source.kind.enters:
+        yield ConfigError(
+            "--input-from outside",
+            found=f"input that {source.name} takes as a bias, on its own cores",
+            allowed="input as spikes",
+            hint="export with --input spikes or graded",
+        )
