@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from tssd.calibration.int_network import IntNetwork
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
-from tssd.hw_targets.mapping.memory import Need
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, least_memory
+from tssd.hw_targets.mapping.memory import Need, compartments_of
 from tssd.hw_targets.mapping.partition import partition
 from tssd.hw_targets.mapping.rules import RESOURCES, Finding, network_findings, the_cores_suffice
 
@@ -20,6 +20,7 @@ class LayerFit:
     most: Need
     fullest: str  # the resource nearest to its limit
     share: float  # of that limit
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,34 @@ def fit(network: IntNetwork, chip: ChipSpec, choices: Choices = NO_CHOICE) -> Fi
 def _layer(name: str, held: list[Need], chip: ChipSpec) -> LayerFit:
     fields = Need.__dataclass_fields__
     most = Need(**{key: max(int(getattr(need, key)) for need in held) for key in fields})
-    shares = {
-        key: getattr(most, key) / limit(chip).value
+    limits = {
+        key: limit(chip).count
         for key, _, limit, _ in RESOURCES
         if key != "groups"  # always one here
     }
-    fullest = max(shares, key=lambda key: shares[key])
+    fullest = max(limits, key=lambda key: int(getattr(most, key)) / limits[key])
+    share = int(getattr(most, fullest)) / limits[fullest]
     neurons = sum(need.neurons for need in held)
-    return LayerFit(name, neurons, len(held), most, fullest, shares[fullest])
+    return LayerFit(name, neurons, len(held), most, fullest, share, limits[fullest])
+
+
+def told(network: IntNetwork, chip: ChipSpec, choices: Choices) -> tuple[str, ...]:
+    """What a reader of a layout must know beside its figures."""
+    each = chip.limits.soft_reset_compartments.count
+    several = [p.name for p in network.populations if compartments_of(p, chip) > 1]
+    lines = []
+    if several:
+        lines.append(
+            f"a soft reset takes {each} compartments a neuron on {chip.name}, each updated, and a"
+            f" synapse onto itself: {', '.join(several)}"
+        )
+    for name, stored in choices.formats.items():
+        least = least_memory(next(j for j in network.projections if j.name == name), chip)
+        why = "" if stored is least else f"; {least} would take less memory"
+        lines.append(f"{name} is stored {stored}, as asked{why}")
+    if choices.outside:
+        lines.append(
+            f"{network.source.name} comes from outside, through a port at the first chip's corner:"
+            " it takes no core; what injects it counts only with `tssd simulate --host`"
+        )
+    return tuple(lines)

@@ -25,7 +25,13 @@ from tssd import typed
 from tssd.calibration.int_network import IntNetwork, Population
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.choices import Choices, InputFrom, SynapseFormat, check_choices
+from tssd.hw_targets.mapping.choices import (
+    NO_CHOICE,
+    Choices,
+    InputFrom,
+    SynapseFormat,
+    check_choices,
+)
 from tssd.hw_targets.mapping.fanout import box_of
 from tssd.hw_targets.mapping.memory import NOTHING, Need, need_of_box, resident
 from tssd.hw_targets.mapping.mesh import hop_cost
@@ -70,14 +76,22 @@ class SlicePart(msgspec.Struct):
         return {key: value for key, value in both.items() if value is not None}
 
 
-class PlacementPart(msgspec.Struct):
+class ChoicesPart(msgspec.Struct, kw_only=True):
+    """What its user decided (``choices``)."""
+
+    input_from: InputFrom = InputFrom.CORES
+    formats: dict[str, SynapseFormat] = {}
+
+    def choices(self) -> Choices:
+        return Choices(self.formats, self.input_from)
+
+
+class PlacementPart(ChoicesPart, kw_only=True):
     """The file; what else it holds is computed anew."""
 
     schema: Literal["tssd-placement/1"]
     cores: Annotated[list[CorePart], msgspec.Meta(min_length=1)]
     slices: Annotated[list[SlicePart], msgspec.Meta(min_length=1)]
-    input_from: InputFrom = InputFrom.CORES
-    formats: dict[str, SynapseFormat] = {}
 
 
 def read_placement(
@@ -86,6 +100,11 @@ def read_placement(
     """The placement in *path*; TargetError lists everything that is wrong with it."""
     table = typed.from_json(dict[str, Any], path.read_bytes(), str(path))
     return manual_placement(table, network, chip, tally, str(path))
+
+
+def choices_in(table: Any, where: str = "placement") -> Choices:
+    """What the user of a placement decided; nothing where there is none."""
+    return NO_CHOICE if table is None else typed.from_table(ChoicesPart, table, where).choices()
 
 
 def manual_placement(
@@ -97,7 +116,7 @@ def manual_placement(
 ) -> Placement:
     """*table* (see the module) as a checked Placement."""
     part = typed.from_table(PlacementPart, table, where)
-    choices = Choices(part.formats, part.input_from)
+    choices = part.choices()
     check_choices(network, choices)
     cores, entries = [msgspec.structs.asdict(core) for core in part.cores], part.slices
     findings = [*network_findings(network, chip), *_site_findings(cores, chip)]

@@ -74,6 +74,26 @@ RESOURCES: tuple[tuple[str, str, Callable[[ChipSpec], Quantity], str], ...] = (
 )
 
 
+def resource_word(name: str, chip: ChipSpec) -> str:
+    """A field of Need as people say it; neurons are compartments where some take several."""
+    words = {
+        "state_words": "state memory",
+        "memory_bytes": "synaptic memory",
+        "axons_in": "input axons",
+        "axons_out": "output axons",
+        "groups": "populations",
+    }
+    one = chip.limits.soft_reset_compartments.count == 1
+    return words.get(name, "neurons" if one else "compartments")
+
+
+def amount_of(name: str, found: int, limit: int) -> str:
+    """``512 of 1,024``, memory in KiB."""
+    if name == "memory_bytes":
+        return f"{found / 1024:,.1f} of {limit / 1024:,.1f} KiB"
+    return f"{found:,} of {limit:,}"
+
+
 def overdrawn(need: Need, chip: ChipSpec) -> Iterator[tuple[str, str, int, int, str]]:
     """(field, rule, found, limit, hint) of every resource of a core that *need* exceeds."""
     for name, rule, limit, hint in RESOURCES:

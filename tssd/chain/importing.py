@@ -26,6 +26,7 @@ from tssd.export.netx.to_integers import Imported, import_netx
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.integers.read import has_integer_model, read_nir
 from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.mapping.fit import told
 from tssd.hw_targets.optimising.goal import Goal
 
 DRAWN = 2  # golden samples drawn at random where none are given
@@ -77,13 +78,15 @@ def import_bundle(
     on_step(placing_on(export.target, export.optimise))
     traffic = tally(reference(network, inputs))
     chip, goal = load_chip(export.target), export.optimise
-    placement, placed = placed_for(goal, network, chip, traffic, lambda: inputs, export.seed)
+    placement, placed = placed_for(
+        goal, network, chip, traffic, lambda: inputs, export.seed, export.layout
+    )
     on_step("write the bundle")
     origin = "drawn at random" if options.samples is None else options.samples.name
     about = {
         "source": {"imported": path.name, "sha256": sha256(path)},
         "golden_inputs": origin,
-        **told_of(placed, imported.notes),
+        **told_of(placed, imported.notes, told(network, chip, placement.choices)),
     }
     return write_placed(network, placement, inputs, out, export, about=about, force=force)
 

@@ -46,6 +46,8 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.chip.widths import precision_of
 from tssd.hw_targets.gpu.engine import count
 from tssd.hw_targets.lava.handover import kit_files
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
+from tssd.hw_targets.mapping.fit import told
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.optimising.goal import Goal
@@ -89,6 +91,7 @@ class ExportOptions:
     device: str = "cpu"
     placement: Path | None = None
     optimise: Goal = Goal.CORES
+    layout: Choices = NO_CHOICE
     nir_mode: str = NirMode.COMPATIBLE
     onnx: str = "integer"  # "float": the float network's graphs too
     quantize: QuantizeOptions = QuantizeOptions()
@@ -102,6 +105,12 @@ class ExportOptions:
                 f"--optimise {self.optimise}",
                 found="a placement of your own",
                 allowed="one of both: --placement, or --optimise",
+            )
+        if self.placement is not None and self.layout != NO_CHOICE:
+            raise ConfigError(
+                "--input-from, --format",
+                found="a placement of your own",
+                allowed="a placement file says both itself: input_from, formats",
             )
 
 
@@ -254,6 +263,7 @@ def write(
     report."""
     on_step("write the bundle")
     network = deployable.network
+    laid_out = told(network, load_chip(options.target), deployable.placement.choices)
     return write_placed(
         network,
         deployable.placement,
@@ -266,7 +276,7 @@ def write(
             "contracts": [vars(contract) for contract in deployable.contracts],
             "input": input_table(network, deployable.stripped),
             "weights": [dict(row) for row in deployable.weights],
-            **told_of(deployable.placed, (*notes, *deployable.notes)),
+            **told_of(deployable.placed, (*notes, *deployable.notes), laid_out),
         },
         files={
             FLOAT_FILE: to_bytes(deployable.stripped),
@@ -349,8 +359,9 @@ def _place(
         return read_placement(options.placement, network, chip), None
     shown = samples[:PLACEMENT_SAMPLES]
     traffic = _counted(network, shown, enter, options)
-    goal, seed = options.optimise, options.seed
-    return placed_for(goal, network, chip, traffic, lambda: enter(shown), seed)
+    return placed_for(
+        options.optimise, network, chip, traffic, lambda: enter(shown), options.seed, options.layout
+    )
 
 
 def _counted(
@@ -362,7 +373,7 @@ def _counted(
 def _table(options: ExportOptions) -> dict[str, Any]:
     """Options as plain values, those of quantization as they were decided; a placement file is
     named, not located."""
-    own = ("quantize", "placement", "device", "command")
+    own = ("quantize", "placement", "layout", "device", "command")
     table = {k: v for k, v in vars(options).items() if k not in own}
     chosen = vars(options.quantize)
     if options.quantize.given is None:
@@ -371,4 +382,5 @@ def _table(options: ExportOptions) -> dict[str, Any]:
     table["quantize"] = {k: str(v) for k, v in chosen.items()}
     table["placement"] = options.placement.name if options.placement else None
     table["target"] = Path(options.target).name
+    table |= options.layout.to_table()
     return table

@@ -7,6 +7,7 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
 from tssd.hw_targets.mapping.placement import Placement, place
 from tssd.hw_targets.optimising.goal import Goal
 
@@ -23,14 +24,15 @@ def placed_for(
     tally: Tally,
     inputs: Callable[[], IntArray],
     seed: int,
+    layout: Choices = NO_CHOICE,
 ) -> Placed:
     """A placement for *goal*, and what it bought; *tally* counted samples, *inputs* makes them
     again as (T, B, *input shape)."""
     if goal is Goal.CORES:
-        return place(network, chip, tally, seed), None
+        return place(network, chip, tally, seed, layout), None
     from tssd.hw_targets.optimising.optimise import optimise
 
-    found = optimise(network, chip, tally, inputs(), goal, seed)
+    found = optimise(network, chip, tally, inputs(), goal, seed, layout)
     return found.placement, found
 
 
@@ -39,8 +41,11 @@ def placing_on(target: str, goal: Goal) -> str:
     return f"place on {target}" + ("" if goal is Goal.CORES else f" for {goal}")
 
 
-def told_of(placed: "Optimised | None", notes: Sequence[str] = ()) -> Mapping[str, Any]:
-    """What the manifest says of a placement for time or energy, beside other *notes*."""
-    told = [*notes, *([] if placed is None else [placed.told()])]
+def told_of(
+    placed: "Optimised | None", notes: Sequence[str] = (), layout: Sequence[str] = ()
+) -> Mapping[str, Any]:
+    """What the manifest says of a placement for time or energy and of a layout (``fit.told``),
+    beside other *notes*."""
+    told = [*notes, *layout, *([] if placed is None else [placed.told()])]
     kept = {} if placed is None else {"placed": placed.to_table()}
     return kept | ({"notes": told} if told else {})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.calibration.int_network import InputCoding
     from tssd.calibration.quantizing.scales import Options as QuantizeOptions
     from tssd.export.bundle.folder import Bundle
+    from tssd.hw_targets.mapping.choices import Choices
     from tssd.hw_targets.optimising.goal import Goal
 
 Command = Callable[..., None]
@@ -42,6 +43,37 @@ optimise = click.option(
     show_default=True,
     help="The fewest cores; or free ones too, for the shortest steps or the least energy.",
 )
+
+
+def layout(command: Command) -> Command:
+    """What a user decides about the layout, beside the chip's limits."""
+    return _with(
+        command,
+        click.option(
+            "--input-from",
+            type=click.Choice(["cores", "outside"]),
+            help="Input populations on cores, or fed from outside through a port: no core is taken."
+            "  [default: cores; as the bundle has it]",
+        ),
+        click.option(
+            "--format",
+            "formats",
+            multiple=True,
+            metavar="PROJECTION=FORMAT",
+            help="Store its synapses dense, sparse or conv; the least memory without it.",
+        ),
+    )
+
+
+def layout_of(
+    input_from: str | None, formats: tuple[str, ...], own: "Choices | None" = None
+) -> "Choices":
+    """The choices of ``--input-from`` and ``--format``; where they are silent, *own* ones."""
+    from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, InputFrom, parse_formats
+
+    own = NO_CHOICE if own is None else own
+    asked = own.input_from if input_from is None else InputFrom(input_from)
+    return Choices({**own.formats, **parse_formats(formats)}, asked)
 
 
 def model(command: Command) -> Command:
@@ -109,6 +141,7 @@ def placing(command: Command) -> Command:
             "--out", type=click.Path(path_type=Path), required=True, help="The bundle folder."
         ),
         optimise,
+        layout,
         click.option("--seed", default=0, show_default=True, help="Of what is drawn at random."),
         click.option("--force", is_flag=True, help="Replace an existing bundle."),
         click.option("--json", "as_json", is_flag=True, help="Machine-readable output."),

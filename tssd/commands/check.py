@@ -11,24 +11,16 @@ from tssd import terminal
 from tssd.atomic import check_writable, write_text
 from tssd.commands import bundle_options
 from tssd.errors import ConfigError, FileFormatError, counted, visible
-from tssd.report import words
 
 if TYPE_CHECKING:
     from tssd.calibration.int_network import IntNetwork
     from tssd.hw_targets.chip.spec import ChipSpec
-    from tssd.hw_targets.mapping.fit import Fit
+    from tssd.hw_targets.mapping.choices import Choices
+    from tssd.hw_targets.mapping.fit import Fit, LayerFit
     from tssd.hw_targets.mapping.mesh import Flow
     from tssd.hw_targets.mapping.placement import Placement
     from tssd.hw_targets.optimising.goal import Goal
     from tssd.hw_targets.optimising.optimise import Optimised
-
-RESOURCE = {
-    "neurons": "neurons",
-    "state_words": "state",
-    "memory_bytes": "synaptic memory",
-    "axons_in": "input axons",
-    "axons_out": "output axons",
-}
 
 
 @click.command(
@@ -40,6 +32,7 @@ RESOURCE = {
     "--placement", type=click.Path(path_type=Path), help="Check this placement file instead."
 )
 @bundle_options.optimise
+@bundle_options.layout
 @click.option("--traffic", is_flag=True, help="Lay out the cores, show who sends to whom.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the placement to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -50,6 +43,8 @@ def command(
     target: str,
     placement: Path | None,
     optimise: str,
+    input_from: str | None,
+    formats: tuple[str, ...],
     traffic: bool,
     out: Path | None,
     as_json: bool,
@@ -62,7 +57,7 @@ def command(
     Exit code 0 when it fits, 1 when it does not.
     """
     from tssd.hw_targets.chip.chips import load_chip
-    from tssd.hw_targets.mapping.fit import fit
+    from tssd.hw_targets.mapping.fit import fit, told
     from tssd.hw_targets.mapping.manual import read_placement
     from tssd.hw_targets.mapping.placement import place
 
@@ -73,6 +68,12 @@ def command(
     model = read_network(network)
     if placement is not None and optimise != "cores":
         raise ConfigError(f"--optimise {goal}", found="a placement of your own", allowed="one")
+    if placement is not None and (input_from is not None or formats):
+        raise ConfigError(
+            "--input-from, --format",
+            found="a placement of your own",
+            allowed="a placement file says both itself: input_from, formats",
+        )
     if placement is not None:
         placed = read_placement(placement, model, chip)
         terminal.say(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
@@ -80,18 +81,21 @@ def command(
             line = ("tssd", "simulate", network, "--chip", target, "--placement", placement)
             terminal.say_next(*line)
         return
-    result = fit(model, chip)
-    better = optimised(network, model, chip, goal) if result.fits else None
+    layout = bundle_options.layout_of(input_from, formats, _own_choices(network))
+    result = fit(model, chip, layout)
+    better = optimised(network, model, chip, goal, layout) if result.fits else None
     flows = None
     if result.fits and (traffic or out):
-        placed = place(model, chip) if better is None else better.placement
+        placed = place(model, chip, choices=layout) if better is None else better.placement
         flows = traffic_of(model, chip, placed)
         if out is not None:
             write_text(out, placed.to_json())
     if as_json:
         click.echo(json.dumps(to_table(result, flows, better)))
     else:
-        click.echo(to_text(result))
+        click.echo(to_text(result, chip))
+        for text in told(model, chip, layout):
+            terminal.say(text)
         if traffic and flows is not None:
             click.echo(traffic_text(flows))
         if better is not None:
@@ -108,6 +112,14 @@ def _say_next(network: Path, target: str) -> None:
     else:
         name = network.resolve().stem
         terminal.say_next("tssd", "import", network, "--target", target, "--out", f"build/{name}")
+
+
+def _own_choices(path: Path) -> "Choices | None":
+    """What the bundle in *path* was laid out by."""
+    from tssd.export.bundle.folder import read_bundle
+    from tssd.hw_targets.mapping.manual import choices_in
+
+    return choices_in(read_bundle(path).placement) if path.is_dir() else None
 
 
 def read_network(path: Path) -> "IntNetwork":
@@ -143,7 +155,7 @@ def traffic_of(network: "IntNetwork", chip: "ChipSpec", placed: "Placement") -> 
 
 
 def optimised(
-    path: Path, network: "IntNetwork", chip: "ChipSpec", goal: "Goal"
+    path: Path, network: "IntNetwork", chip: "ChipSpec", goal: "Goal", layout: "Choices"
 ) -> "Optimised | None":
     """The placement for *goal* by the golden samples in the bundle *path*; None for the fewest
     cores."""
@@ -163,7 +175,7 @@ def optimised(
             allowed="a bundle with golden samples",
         )
     counted = tally_of(network, simulate(prepare(network), golden.inputs))
-    return optimise(network, chip, counted, golden.inputs, goal)
+    return optimise(network, chip, counted, golden.inputs, goal, choices=layout)
 
 
 def to_table(
@@ -192,8 +204,16 @@ def traffic_text(traffic: TrafficRow) -> str:
     return f"{table}\nhop cost {traffic.hop_cost:,.0f} when every neuron fires once"
 
 
-def to_text(result: "Fit") -> str:
+def to_text(result: "Fit", chip: "ChipSpec") -> str:
     """One line per layer, one line per finding, one line to sum up."""
+    from tssd.hw_targets.mapping.rules import amount_of, resource_word
+
+    def full(layer: "LayerFit") -> str:
+        found = int(getattr(layer.most, layer.fullest))
+        return (
+            f"{resource_word(layer.fullest, chip)} {amount_of(layer.fullest, found, layer.limit)}"
+        )
+
     rows = [
         (
             layer.name,
@@ -203,7 +223,7 @@ def to_text(result: "Fit") -> str:
             f"{layer.most.memory_bytes / 1024:,.1f}",
             f"{layer.most.axons_in:,}",
             f"{layer.most.axons_out:,}",
-            f"{words.percent(layer.share, 0)} {RESOURCE[layer.fullest]}",
+            full(layer),
         )
         for layer in result.layers
     ]

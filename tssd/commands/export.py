@@ -55,6 +55,8 @@ def command(
     own = {key: choices.pop(key) for key in MODULE_ONLY}
     coding = bundle_options.coding_of(choices.pop("coding"))
     choices["optimise"] = bundle_options.goal_of(choices["optimise"])
+    asked = (choices.pop("input_from"), choices.pop("formats"))
+    choices["layout"] = bundle_options.layout_of(*asked)
     command = bundle_options.typed()
     quantize = bundle_options.quantize_of(choices)
     options = ExportOptions(**choices, input_coding=coding, quantize=quantize, command=command)

@@ -52,6 +52,8 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     coding = bundle_options.coding_of(choices.pop("coding"))
     own = {key: choices.pop(key) for key in ("time_steps", "samples", "calibration")}
     choices["optimise"] = bundle_options.goal_of(choices["optimise"])
+    asked = (choices.pop("input_from"), choices.pop("formats"))
+    choices["layout"] = bundle_options.layout_of(*asked)
     quantize = bundle_options.quantize_of(choices)
     export = ExportOptions(**choices, quantize=quantize, command=bundle_options.typed())
     options = ImportOptions(**own, coding=coding, answers=answers, export=export)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
+from tssd.commands import bundle_options
 from tssd.errors import ConfigError, counted
 from tssd.progress import counter
 from tssd.report import words
@@ -56,6 +57,7 @@ host_option = click.option(
 )
 @board_option
 @host_option
+@bundle_options.layout
 @click.option("--placement", type=PATH, help="A placement.json of your own.")
 @click.option("--trace", type=PATH, help="Write a Chrome/Perfetto trace of a few steps.")
 @click.option(
@@ -80,6 +82,8 @@ def command(
     settings: tuple[str, ...],
     board: str | None,
     host: bool,
+    input_from: str | None,
+    formats: tuple[str, ...],
     placement: Path | None,
     trace: Path | None,
     trace_steps: int,
@@ -93,6 +97,7 @@ def command(
 
     With --price, BUNDLE is a file that --save wrote, and nothing is simulated.
     """
+    from tssd.hw_targets.mapping.choices import InputFrom, parse_formats
     from tssd.hw_targets.sim import summary
     from tssd.hw_targets.sim.run_file import save_run
     from tssd.hw_targets.sim.trace import chrome_trace, slowest_step
@@ -108,7 +113,8 @@ def command(
             check_writable(path, option)
     request = Request(
         bundle, samples, inputs, data, spikes, placement, chip, parse_settings(settings), timing,
-        board, host,
+        board, host, None if input_from is None else InputFrom(input_from),
+        tuple(parse_formats(formats).items()),
     )  # fmt: skip
     ready = prepared(request)
     with counter("simulating") as done:

@@ -5,7 +5,7 @@ from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj
 from tssd.hw_targets.costs.interval import Promised, trust
 from tssd.hw_targets.mapping.placement import Placement
-from tssd.hw_targets.mapping.rules import RESOURCES
+from tssd.hw_targets.mapping.rules import RESOURCES, amount_of, resource_word
 from tssd.report.assemble import LayerCost
 from tssd.report.model import (
     ENERGY_PARTS,
@@ -16,14 +16,6 @@ from tssd.report.model import (
     PredictionIntervals,
     Range,
 )
-
-RESOURCE_WORDS = {
-    "state_words": "state memory",
-    "memory_bytes": "synaptic memory",
-    "axons_in": "input axons",
-    "axons_out": "output axons",
-    "groups": "populations",
-}
 
 
 def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict[str, LayerCost]:
@@ -85,13 +77,16 @@ def energy_trust(
 
 def fullest(placement: Placement, chip: ChipSpec) -> Fullest:
     """The resource of a core that is used up most, and where."""
-    share, name, core = max(
-        (getattr(need, name) / limit(chip).value, name, core)
+    share, name, core, limit = max(
+        (int(getattr(need, name)) / limit(chip).count, name, core, limit(chip).count)
         for core, need in enumerate(placement.needs)
         for name, _, limit, _ in RESOURCES
     )
+    found = int(getattr(placement.needs[core], name))
     layers = dict.fromkeys(s.population for s in placement.slices if s.core == core)
-    return Fullest(RESOURCE_WORDS.get(name, name), share, core, ", ".join(layers))
+    return Fullest(
+        resource_word(name, chip), share, core, ", ".join(layers), amount_of(name, found, limit)
+    )
 
 
 def _energy_pj(priced: Energy, name: str, samples: int) -> EnergyPj:

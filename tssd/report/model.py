@@ -179,12 +179,14 @@ class EnergyTrust:
 
 @dataclass(frozen=True)
 class Fullest:
-    """The resource that leaves the least room on any core: its share of what a core has."""
+    """The resource that leaves the least room on any core: its share of what a core has, and how
+    much of how much that is, in words."""
 
     resource: str
     share: Amount
     core: Count
     layers: str
+    amount: str = ""
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,10 @@ def fullest(totals: Totals) -> str:
     full = totals.fullest
     if full is None:
         return ""
-    return f"fullest: {full.resource}, {percent(full.share, 0)} of core {full.core} ({full.layers})"
+    if not full.amount:  # a report of an earlier version
+        share = f"{percent(full.share, 0)} of core {full.core}"
+        return f"fullest: {full.resource}, {share} ({full.layers})"
+    return f"fullest: {full.resource} {full.amount}, core {full.core} ({full.layers})"
 
 
 def size(shape: Sequence[int]) -> str:

@@ -17,7 +17,8 @@ from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.chips import CHIPS, load_chip
 from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.manual import manual_placement, read_placement
+from tssd.hw_targets.mapping.choices import Choices, InputFrom, SynapseFormat
+from tssd.hw_targets.mapping.manual import choices_in, manual_placement, read_placement
 from tssd.hw_targets.mapping.placement import Placement, place
 from tssd.hw_targets.sim.engine import Run, run, run_record
 from tssd.hw_targets.sim.record import read_record
@@ -47,6 +48,8 @@ class Request:
     mode: Mode = "cycle"
     board: str | None = None
     host: bool = False
+    input_from: InputFrom | None = None  # None: as the bundle's placement has it
+    formats: tuple[tuple[str, SynapseFormat], ...] = ()
 
     @property
     def command(self) -> str:
@@ -59,12 +62,15 @@ class Request:
             "--placement": self.placement,
             "--chip": self.chip,
             "--board": self.board,
+            "--input-from": self.input_from,
             "--timing": None if self.mode == "cycle" else self.mode,
         }
         words = ["tssd", "simulate", str(self.bundle)]
         for name, value in options.items():
             words += [] if value is None else [name, str(value)]
         words += ["--host"] if self.host else []
+        for name, stored in self.formats:
+            words += ["--format", f"{name}={stored}"]
         for key, number in self.settings:
             words += ["--set", f"{key}={number:.15g}"]
         return shlex.join(words)
@@ -79,8 +85,8 @@ class Placed(StrEnum):
 
 
 AFRESH_TOLD = (
-    "placed afresh, on the fewest cores: the bundle's own placement is for another chip or other"
-    " limits; `tssd export --target` with --optimise places by activity"
+    "placed afresh, on the fewest cores: the bundle's own placement is for another chip, other"
+    " limits or another layout; `tssd export` with --optimise places by activity"
 )
 
 
@@ -149,11 +155,21 @@ def chip_of(request: Request, bundle: Bundle) -> ChipSpec:
 def placement_of(request: Request, bundle: Bundle, chip: ChipSpec) -> tuple[Placement, Placed]:
     """The manual placement, the bundle's own if *chip* can hold it as its own chip does, or a new
     one."""
-    if request.placement is not None:
-        return read_placement(request.placement, bundle.network, chip), Placed.FILE
     own: Mapping[str, object] | None = bundle.placement
-    if own is None or own.get("chip") != chip.name or not _holds_alike(bundle, chip):
-        return place(bundle.network, chip), Placed.AFRESH
+    has = choices_in(own)
+    formats, fed = {**has.formats, **dict(request.formats)}, request.input_from or has.input_from
+    wanted = Choices(formats, fed)
+    if request.placement is not None:
+        if request.input_from is not None or request.formats:
+            raise ConfigError(
+                "--input-from, --format",
+                found="a placement of your own",
+                allowed="a placement file says both itself: input_from, formats",
+            )
+        return read_placement(request.placement, bundle.network, chip), Placed.FILE
+    elsewhere = own is None or own.get("chip") != chip.name or not _holds_alike(bundle, chip)
+    if elsewhere or wanted != has:
+        return place(bundle.network, chip, choices=wanted), Placed.AFRESH
     where = str(bundle.folder / "placement.json")
     return manual_placement(own, bundle.network, chip, where=where), Placed.OWN
 
