@@ -6,6 +6,7 @@ input_from   cores: input populations sit on cores like others; outside: their s
              through a port, a source at the corner router of the first chip, and take no core
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,13 +86,14 @@ def parse_formats(texts: tuple[str, ...]) -> dict[str, SynapseFormat]:
     """``PROJECTION=FORMAT`` texts; ConfigError for anything else."""
     found: dict[str, SynapseFormat] = {}
     for text in texts:
-        name, mark, stored = text.rpartition("=")
+        given, mark, stored = text.rpartition("=")
+        name = re.sub(r"\s*->\s*", " -> ", given.strip())
         if not (name and mark):
             raise ConfigError(
                 "--format",
                 found=text,
                 allowed="PROJECTION=dense, =sparse or =conv",
-                hint="fc0=sparse",
+                hint='"fc0 -> fc1=sparse"',
             )
         known = [str(one) for one in SynapseFormat]
         if stored not in known:

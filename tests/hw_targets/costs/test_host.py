@@ -71,7 +71,7 @@ def test_a_spike_record_takes_the_host_too() -> None:
 
 
 def test_a_host_of_which_nothing_is_known_is_refused() -> None:
-    chip = load_chip("loihi2")
+    chip = load_chip("loihi2").with_value("host.spike_in", 0)
     inputs = np.zeros((network().time_steps, 1, 6), np.int64)
     with pytest.raises(ConfigError, match="chip loihi2-n3b: found no figure of a host"):
         run(network(), inputs, place(network(), chip), chip, host=True)

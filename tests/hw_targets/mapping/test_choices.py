@@ -61,7 +61,8 @@ def test_a_format_that_is_none_is_refused(text: str, message: str) -> None:
 
 
 def test_one_projection_has_one_format() -> None:
-    assert parse_formats(("a=b=dense", "c=conv")) == {"a=b": "dense", "c": "conv"}
+    found = parse_formats(("a=b=dense", "c->d=conv", " e  -> f=sparse"))
+    assert found == {"a=b": "dense", "c -> d": "conv", "e -> f": "sparse"}
     with pytest.raises(ConfigError, match="found a twice"):
         parse_formats(("a=dense", "a=sparse"))
 

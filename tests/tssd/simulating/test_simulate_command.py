@@ -14,7 +14,7 @@ from strategies import random_conv_network, random_inputs
 from tssd.calibration.int_network import Reset
 from tssd.cli import cli
 from tssd.errors import ConfigError, FileFormatError
-from tssd.export.bundle.folder import write_bundle
+from tssd.export.bundle.folder import read_bundle, write_bundle
 from tssd.export.bundle.golden import make_golden
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.placement import place
@@ -137,7 +137,7 @@ def test_times_say_whether_a_host_is_in_them(bundle: Path) -> None:
     assert "host, beside these" in found
     assert "--host" in Request(bundle, host=True).command
     with pytest.raises(ConfigError, match="found no figure of a host"):
-        simulate(bundle, "--host")
+        simulate(bundle, "--host", "--set", "host.spike_in=0")
 
 
 def test_a_board_is_named_beside_its_power(bundle: Path) -> None:
@@ -193,3 +193,47 @@ def test_outputs_are_tried_before_the_simulation(
 ) -> None:
     with pytest.raises(ConfigError, match=f"{option} .*: found no folder .*none"):
         simulate(tmp_path / "no bundle", option, tmp_path / "none" / "x")
+
+
+def test_input_from_outside_and_formats_are_options(bundle: Path, tmp_path: Path) -> None:
+    own = json.loads(simulate(bundle, "--samples", "1", "--json"))
+    options = ("--input-from", "outside", "--format", "input->conv0=sparse", "--timing", "bound")
+    found = json.loads(simulate(bundle, "--samples", "1", *options, "--json"))
+    assert found["placement"] == "afresh"
+    assert found["totals"]["cores"] == own["totals"]["cores"] - own["layers"][0]["cores"]
+    assert found["layers"][0]["cores"] == 0
+    assert all(words in found["command"] for words in ("outside", "'input -> conv0=sparse'"))
+    saved = tmp_path / "run.npz"
+    simulate(bundle, "--samples", "1", *options, "--save", saved)
+    again = json.loads(simulate(saved, "--price", "loihi2", "--json"))
+    for name in ("dynamic_pj", "static_pj"):
+        assert again[name]["nominal"] == pytest.approx(found["totals"][name]["nominal"])
+    placement = ("--placement", bundle / "placement.json")
+    with pytest.raises(ConfigError, match="--input-from, --format: found a placement of your own"):
+        simulate(bundle, *options, *placement)
+
+
+def test_check_honours_what_a_bundle_was_laid_out_by(bundle: Path, tmp_path: Path) -> None:
+    def check(*arguments: str | Path) -> str:
+        return CliRunner().invoke(cli, ["check", *map(str, arguments)]).output
+
+    out = tmp_path / "p.json"
+    told = check(bundle, "--input-from", "outside", "--out", out)
+    assert "input comes from outside, through a port" in told
+    network = read_bundle(bundle).network
+    golden = make_golden(network, random_inputs(network, 1, 1))
+    placed = json.loads(out.read_text())
+    write_bundle(tmp_path / "b", network, placement=placed, golden=golden)
+    assert "through a port" in check(tmp_path / "b")
+    assert "through a port" not in check(tmp_path / "b", "--input-from", "cores")
+    wrong = ["check", str(bundle), "--input-from", "outside", "--placement", str(out)]
+    refused = CliRunner().invoke(cli, wrong).exception
+    assert "a placement file says both itself" in str(refused)
+    assert "fits loihi2-n3b" in check(bundle, "--placement", out)
+
+
+def test_check_counts_compartments_on_loihi_1(bundle: Path) -> None:
+    told = CliRunner().invoke(cli, ["check", str(bundle), "--target", "loihi1"]).output
+    assert "takes 2 compartments a neuron on loihi1-nahuku" in told
+    assert " of 1,024" in told
+    assert "compartments" not in CliRunner().invoke(cli, ["check", str(bundle)]).output
