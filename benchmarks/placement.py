@@ -23,7 +23,7 @@ from tssd.export.bundle.folder import read_bundle
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.mesh import hop_cost, in_order, sites
 from tssd.hw_targets.mapping.partition import partition
-from tssd.hw_targets.mapping.placement import Placement, place, traffic, ways
+from tssd.hw_targets.mapping.placement import Placement, place, streams, traffic
 from tssd.hw_targets.optimising.goal import Goal
 from tssd.hw_targets.optimising.optimise import optimise
 from tssd.hw_targets.sim.engine import run
@@ -54,7 +54,7 @@ def measure(name: str, network: IntNetwork) -> list[Row]:
     found = []
     seconds = cpu_seconds(lambda: found.append(place(network, chip)))
     placement = found[0]
-    flow = traffic(ways(network, placement, chip), placement)
+    flow = traffic(streams(network, placement, chip), placement)
     plain = hop_cost(chip, flow, in_order(sites(chip, placement.chips))[: placement.cores])
     how = "messages x distance, one spike per neuron; against network order, router by router"
     size = f"{sum(p.neurons for p in network.populations):,} neurons on {placement.cores} cores"

@@ -26,7 +26,7 @@ from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec, Level, Quantity
 from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.mapping.choices import SynapseFormat
-from tssd.hw_targets.mapping.placement import Placement, traffic, ways
+from tssd.hw_targets.mapping.placement import Placement, streams, traffic
 from tssd.hw_targets.mapping.routes import heaviest_link_ns, routes
 from tssd.train.handover.float_network import FloatArray
 
@@ -194,7 +194,7 @@ def mean_link_ns(
     level: Level = Level.NOMINAL,
 ) -> float:
     """How long the heaviest link is busy in the mean of *steps* steps."""
-    sent = ways(network, placement, chip)
+    sent = streams(network, placement, chip)
     widths = (
         {p.name: bits(network, p, chip) for p in network.populations}
         for bits in (message_bits, gate_bits)

@@ -24,7 +24,7 @@ from tssd.hw_targets.chip.spec import ChipSpec, EnergyTablePj
 from tssd.hw_targets.mapping.fanout import Fanout, sum_at
 from tssd.hw_targets.mapping.memory import compartments_of
 from tssd.hw_targets.mapping.mesh import hops
-from tssd.hw_targets.mapping.placement import Placement, Way, ways
+from tssd.hw_targets.mapping.placement import MessageStream, Placement, streams
 
 COLUMNS = tuple(item.name for item in fields(EnergyTablePj))
 SENDING = ("spike", "message_out")  # what a port does instead of a core
@@ -117,7 +117,7 @@ def count(
     """
     _check(network, tally)
     apart = interval(network) if apart is None else apart
-    sent = ways(network, placement, chip, fanouts)
+    sent = streams(network, placement, chip, fanouts)
     columns = {name: np.zeros(len(placement.slices), np.int64) for name in COLUMNS}
     for i, s in enumerate(placement.slices):
         columns["spike"][i] = tally.events[s.population].ravel()[s.neurons].sum()
@@ -128,7 +128,7 @@ def count(
         each = compartments_of(network.population(s.population), chip)
         columns["neuron_active"][i] = each * busy
         columns["neuron_idle"][i] = each * (updates - busy)
-    delivered = tuple(_deliver(way, tally, placement, chip, columns) for way in sent)
+    delivered = tuple(_deliver(stream, tally, placement, chip, columns) for stream in sent)
     return Counters(
         tally.samples,
         apart,
@@ -143,22 +143,22 @@ def count(
 
 
 def _deliver(
-    way: Way,
+    stream: MessageStream,
     tally: Tally,
     placement: Placement,
     chip: ChipSpec,
     columns: Mapping[str, IntArray],
 ) -> ProjectionCount:
-    """Add what the spikes of one way's source cause."""
-    table = way.table
-    home = placement.core_of(way.source)[table.source]
-    events = tally.events[way.source].ravel()[table.source]
+    """Add what the spikes of one stream's source cause."""
+    table = stream.table
+    home = placement.core_of(stream.source)[table.source]
+    events = tally.events[stream.source].ravel()[table.source]
     synops = events * table.synapses
-    sender = _slice_of_core(placement, way.source)[home]
-    receiver = _slice_of_core(placement, way.target)[table.core]
+    sender = _slice_of_core(placement, stream.source)[home]
+    receiver = _slice_of_core(placement, stream.target)[table.core]
     ew, ns, crossed = hops(chip, placement.sites[home], placement.sites[table.core])
     for column, at, values in (
-        (f"synop_{way.stored}", receiver, synops),
+        (f"synop_{stream.stored}", receiver, synops),
         ("message_in", receiver, events),
         ("message_out", sender, events),
         ("hop_ew", sender, events * ew),
@@ -166,7 +166,7 @@ def _deliver(
         ("chip_hop", sender, events * crossed),
     ):
         columns[column][:] += sum_at(at, values, len(placement.slices))
-    return ProjectionCount(way.name, way.stored, int(synops.sum()), int(events.sum()))
+    return ProjectionCount(stream.name, stream.stored, int(synops.sum()), int(events.sum()))
 
 
 def _slice_of_core(placement: Placement, population: str) -> IntArray:

@@ -40,8 +40,8 @@ from tssd.hw_targets.mapping.placement import (
     SITE,
     Placement,
     neurons_of,
+    streams,
     traffic,
-    ways,
     with_port,
 )
 from tssd.hw_targets.mapping.rules import Finding, core_findings, network_findings, refuse
@@ -135,7 +135,7 @@ def manual_placement(
         [f for k, need in enumerate(needs) for f in core_findings(f"core {k}", need, chip)], chip
     )
     placement = with_port(network, chip, slices, sites, needs, choices)
-    flow = traffic(ways(network, placement, chip, fanouts), placement, tally)
+    flow = traffic(streams(network, placement, chip, fanouts), placement, tally)
     return replace(placement, hop_cost=hop_cost(chip, flow, placement.sites))
 
 

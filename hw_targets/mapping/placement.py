@@ -133,7 +133,7 @@ SITE = ("chip", "x", "y", "slot")
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
+class MessageStream:
     """Messages of one kind: those of a projection, or of neurons to themselves for their reset."""
 
     name: str
@@ -143,24 +143,26 @@ class Way:
     table: Fanout
 
 
-def ways(
+def streams(
     network: IntNetwork,
     placement: Placement,
     chip: ChipSpec,
     fanouts: tuple[Fanout, ...] | None = None,
-) -> tuple[Way, ...]:
+) -> tuple[MessageStream, ...]:
     """All that is sent under *placement*: projections first, in network order."""
     fanouts = placed_fanouts(network, placement) if fanouts is None else fanouts
     stored = placement.choices.stored_as
     found = [
-        Way(j.name, j.source, j.target, stored(j, chip), table)
+        MessageStream(j.name, j.source, j.target, stored(j, chip), table)
         for j, table in zip(network.projections, fanouts, strict=True)
     ]
     for p in network.populations:
         if compartments_of(p, chip) > 1:
             each, home = np.arange(p.neurons), placement.core_of(p.name)
             itself = Fanout(p.neurons, each, home, np.ones(p.neurons, np.int64))
-            found.append(Way(f"{p.name}: reset", p.name, p.name, SynapseFormat.DENSE, itself))
+            found.append(
+                MessageStream(f"{p.name}: reset", p.name, p.name, SynapseFormat.DENSE, itself)
+            )
     return tuple(found)
 
 
@@ -192,7 +194,7 @@ def lay_out(
     refuse(findings + the_cores_suffice(parts.cores, chip), chip)
     nowhere = np.zeros((parts.cores, 4), np.int64)
     unplaced = with_port(network, chip, parts.slices, nowhere, parts.needs, parts.choices)
-    flow = traffic(ways(network, unplaced, chip, parts.fanouts), unplaced, tally)
+    flow = traffic(streams(network, unplaced, chip, parts.fanouts), unplaced, tally)
     where = spread(chip, flow, parts.cores, seed, unplaced.sites[parts.cores :])
     return replace(unplaced, sites=where, hop_cost=hop_cost(chip, flow, where))
 
@@ -216,7 +218,7 @@ def with_port(
 
 
 def traffic(
-    sent: tuple[Way, ...],
+    sent: tuple[MessageStream, ...],
     placement: Placement,
     tally: Tally | None = None,
     bits: Mapping[str, int] | None = None,
@@ -227,10 +229,10 @@ def traffic(
     """
     places = placement.places
     total = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for way in sent:
-        events = _events(tally, way.source, way.table.sources)[way.table.source]
-        events = events * (1 if bits is None else bits[way.source])
-        keys = placement.core_of(way.source)[way.table.source] * places + way.table.core
+    for stream in sent:
+        events = _events(tally, stream.source, stream.table.sources)[stream.table.source]
+        events = events * (1 if bits is None else bits[stream.source])
+        keys = placement.core_of(stream.source)[stream.table.source] * places + stream.table.core
         total = _sum_by_key(*(np.concatenate(x) for x in zip(total, (keys, events), strict=True)))
     return MeshTraffic(total[0] // places, total[0] % places, total[1])
 

@@ -19,7 +19,7 @@ from tssd.hw_targets.costs.host import check_host, injection_us
 from tssd.hw_targets.mapping.choices import SynapseFormat
 from tssd.hw_targets.mapping.fanout import Fanout
 from tssd.hw_targets.mapping.memory import compartments_of
-from tssd.hw_targets.mapping.placement import Placement, Way, ways
+from tssd.hw_targets.mapping.placement import MessageStream, Placement, streams
 from tssd.hw_targets.sim.machine import Machine
 
 CREDIT_CYCLES = 1
@@ -130,7 +130,7 @@ def make_plan(
     machine = machine_of(chip, placement, max(flits.values()))
     cores = _machine_cores(machine, placement)
     rank, core_first = _order(network, placement, cores, machine.cores)
-    fan_first, fan = _fan(ways(network, placement, chip, fanouts), chip, cores, rank, flits)
+    fan_first, fan = _fan(streams(network, placement, chip, fanouts), chip, cores, rank, flits)
     costs = [
         (0, 0) if s.core == placement.port else _update_cycles(network, s.population, chip)
         for s in placement.slices
@@ -181,19 +181,19 @@ def _order(
 
 
 def _fan(
-    sent: tuple[Way, ...],
+    sent: tuple[MessageStream, ...],
     chip: ChipSpec,
     cores: IntArray,
     rank: dict[str, IntArray],
     flits: dict[str, int],
 ) -> tuple[IntArray, IntArray]:
-    """Messages of all neurons, by rank, then way, then destination core."""
+    """Messages of all neurons, by rank, then stream, then destination core."""
     ranks, rows = [], []
-    for way in sent:
-        table = way.table
-        service, reads = synapse_cycles(table.synapses, way.stored, chip)
-        width = np.full(len(table.core), flits[way.source])
-        ranks.append(rank[way.source][table.source])
+    for stream in sent:
+        table = stream.table
+        service, reads = synapse_cycles(table.synapses, stream.stored, chip)
+        width = np.full(len(table.core), flits[stream.source])
+        ranks.append(rank[stream.source][table.source])
         rows.append(np.column_stack([cores[table.core], width, np.maximum(service, reads), reads]))
     owner, fan = np.concatenate(ranks), np.concatenate(rows)
     order = np.argsort(owner, kind="stable")

@@ -148,9 +148,9 @@ class TrafficRow:
 
 def traffic_of(network: "IntNetwork", chip: "ChipSpec", placed: "Placement") -> TrafficRow:
     """Sum up the traffic of *network* under *placed*."""
-    from tssd.hw_targets.mapping.placement import traffic, traffic_table, ways
+    from tssd.hw_targets.mapping.placement import streams, traffic, traffic_table
 
-    flow = traffic(ways(network, placed, chip), placed)
+    flow = traffic(streams(network, placed, chip), placed)
     return TrafficRow(placed.hop_cost, traffic_table(placed, flow, chip))
 
 

@@ -26,7 +26,7 @@ from tssd.hw_targets.costs.energy import PARTS, Energy, EnergyRange, price, runn
 from tssd.hw_targets.mapping.choices import least_memory
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
 from tssd.hw_targets.mapping.mesh import distance, sites
-from tssd.hw_targets.mapping.placement import place, traffic, ways
+from tssd.hw_targets.mapping.placement import place, streams, traffic
 from tssd.hw_targets.mapping.routes import heaviest_link_ns, link_time_ns, routes
 
 CHIP = load_chip("loihi2")
@@ -232,7 +232,7 @@ def test_routes_cross_as_many_links_as_the_distance_says(seed: int) -> None:
     network = random_conv_network(seed, Reset.HARD)
     tally = random_tally(network, seed)
     placement = place(network, TIGHT)
-    flow = traffic(ways(network, placement, TIGHT), placement, tally)
+    flow = traffic(streams(network, placement, TIGHT), placement, tally)
     paths = routes(TIGHT, placement.sites, flow.source, flow.target)
     unit = TIGHT.with_value("time_ns.hop_ns", 4.1).with_value("time_ns.chip_hop", 0)
     lengths = distance(unit, placement.sites[flow.source], placement.sites[flow.target])

@@ -42,8 +42,10 @@ def memory(placement: Placement, name: str) -> int:
     return sum(placement.needs[core].memory_bytes for core in placement.cores_of(name))
 
 
-def stored(network: IntNetwork, chip: ChipSpec = CHIP, **formats: str) -> Placement:
-    wanted = {name: SynapseFormat(text) for name, text in formats.items()}
+def stored(
+    network: IntNetwork, formats: dict[str, str] | None = None, chip: ChipSpec = CHIP
+) -> Placement:
+    wanted = {name: SynapseFormat(text) for name, text in (formats or {}).items()}
     return place(network, chip, choices=Choices(wanted))
 
 
@@ -72,7 +74,7 @@ def test_what_a_network_does_not_have_is_refused() -> None:
         place(mlp(4, 3), CHIP, choices=Choices({"input->fc1": SynapseFormat.DENSE}))
     (only,) = mlp(4, 3).projections
     with pytest.raises(ConfigError, match="=conv: found a matrix, which has no kernels to share"):
-        stored(mlp(4, 3), **{only.name: "conv"})
+        stored(mlp(4, 3), {only.name: "conv"})
 
 
 def test_each_format_takes_its_memory_and_counts_at_its_price() -> None:
@@ -87,7 +89,7 @@ def test_each_format_takes_its_memory_and_counts_at_its_price() -> None:
     name, tally = only.name, random_tally(network, 3)
     found = {}
     for text, words in (("dense", 6 * 2), ("sparse", 2 * 2)):  # 90 and 115 bits a row
-        placement = stored(network, **{name: text})
+        placement = stored(network, {name: text})
         assert memory(placement, network.readout.name) == words * WORD
         counters = count(network, tally, placement, CHIP)
         found[text] = counters.total(f"synop_{text}")
@@ -105,11 +107,11 @@ def test_a_convolution_stored_as_a_matrix_has_a_row_for_each_source() -> None:
     kernel = replace(kernel, weight=np.ones((1, 1, 3, 3), np.int64))
     network = replace(mlp(4, 3), populations=(source, target), projections=(kernel,))
     chip, tally = load_chip("loihi1-sanafe"), random_tally(network, 4)
-    kept = stored(network, chip)
+    kept = stored(network, chip=chip)
     assert memory(kept, "c") == 9 * WORD  # a row for each tap
     energies = [price(count(network, tally, kept, chip), chip).part("synapse").nominal]
     for text, index in (("sparse", chip.bits.sparse_index.count), ("dense", 0)):
-        placed = stored(network, chip, **{kernel.name: text})
+        placed = stored(network, {kernel.name: text}, chip)
         each, header = chip.bits.weight.count + index, chip.bits.row_header.count
         synapses = [4] * 4 + [6] * 8 + [9] * 4
         if text == "dense":
@@ -129,7 +131,7 @@ def test_a_format_that_no_core_can_hold_is_refused_with_the_layer() -> None:
     wide = replace(mlp(4, 3), populations=(source, target), projections=(rows,))
     name = wide.projections[0].name
     with pytest.raises(TargetError, match=r"(?s)fc0, one neuron alone: the synapses of a core fit"):
-        stored(wide, tight, **{name: "dense"})
+        stored(wide, {name: "dense"}, tight)
 
 
 def test_choices_are_kept_by_the_file_and_read_again() -> None:

@@ -29,9 +29,9 @@ from tssd.hw_targets.mapping.mesh import distance, hop_cost, improve, in_order, 
 from tssd.hw_targets.mapping.partition import Slice, partition
 from tssd.hw_targets.mapping.placement import (
     place,
+    streams,
     traffic,
     traffic_table,
-    ways,
 )
 from tssd.hw_targets.mapping.rules import core_findings, network_findings
 
@@ -210,7 +210,7 @@ def test_scattered_neurons_survive_the_file() -> None:
 def test_local_search_never_loses_to_the_plain_order() -> None:
     network = pilotnet()
     placement = place(network, CHIP)
-    flow = traffic(ways(network, placement, CHIP), placement)
+    flow = traffic(streams(network, placement, CHIP), placement)
     plain = hop_cost(CHIP, flow, in_order(sites(CHIP, 1))[: placement.cores])
     assert placement.hop_cost == pytest.approx(hop_cost(CHIP, flow, placement.sites))
     assert placement.hop_cost < 0.5 * plain
@@ -246,7 +246,7 @@ def test_exchanges_only_ever_shorten_and_keep_places_apart(seed: int, cores: int
 def test_the_traffic_table_adds_up() -> None:
     network = residual_network(2, Reset.HARD)
     placement = place(network, small_chip(neurons_per_core=20))
-    flow = traffic(ways(network, placement, CHIP), placement)
+    flow = traffic(streams(network, placement, CHIP), placement)
     table = traffic_table(placement, flow, CHIP)
     assert set(table) == {(j.source, j.target) for j in network.projections}
     assert sum(f.messages for f in table.values()) == flow.messages.sum()
