@@ -5,9 +5,12 @@ nothing of the code that prints them is used.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 # unit -> (what it measures, its size in pJ, us, W or bytes)
 UNITS = {
@@ -85,6 +88,7 @@ def quantities(report: dict[str, Any]) -> Quantities:
         _layer(layer, report["samples"], found)
     _findings(report, found)
     _run(report, found)
+    _behaviour(report["behaviour"], report, found)
     return found
 
 
@@ -185,6 +189,46 @@ def _run(report: dict[str, Any], found: Quantities) -> None:
     for constant in report["constants"]:
         found.add("", constant["value"], constant["low"], constant["high"])
     found.add("", len(report["provenance"]["hashes"]))
+
+
+def _behaviour(behaviour: dict[str, Any], report: dict[str, Any], found: Quantities) -> None:
+    """Cores, answers over time and by class, the first difference from float."""
+    for point in behaviour["over_time"]:
+        found.add("", point["step"])
+        found.share(point["accuracy"], point["rate"])
+    if behaviour["chip_map"]:
+        _cores(behaviour["chip_map"]["cores"], [x["name"] for x in report["layers"]], found)
+    _answers(behaviour["answers"], found)
+    found.add("", behaviour["compared"])
+    if first := behaviour["divergence"]:
+        steps, neurons = first["first_step"] + np.arange(first["steps"]), first["neurons"]
+        found.add("", first["sample"], first["step"], first["neuron"], *steps.tolist(), *neurons)
+        found.add("", len(neurons), first["steps"])
+
+
+def _cores(cores: list[dict[str, Any]], names: list[str], found: Quantities) -> None:
+    for core in cores:
+        found.add("", *(core[key] for key in ("core", "chip", "x", "y", "synops")))
+        found.share(core["share"])
+    holding = [sum(name in core["layers"] for core in cores) for name in names]
+    found.add("", len(cores), *holding, *range(1, len(names) + 1))
+
+
+def _answers(answers: list[dict[str, Any]], found: Quantities) -> None:
+    """Classes, samples of a label with one answer, how many more than in float, and the sums."""
+    cells: dict[str, Counter[tuple[int, int]]] = {"integer": Counter(), "float": Counter()}
+    moved: Counter[tuple[bool, bool]] = Counter()
+    for row in answers:
+        for who, table in cells.items():
+            if row[who] is not None:
+                table[row["label"], row[who]] += row["samples"]
+                found.add("", row["label"], row[who])
+        if row["float"] is not None and row["float"] != row["integer"]:
+            moved[row["float"] == row["label"], row["integer"] == row["label"]] += row["samples"]
+    for place in {*cells["integer"], *cells["float"]}:
+        count, before = cells["integer"][place], cells["float"][place]
+        found.add("", count, count - before)
+    found.add("", *moved.values(), sum(moved.values()))
 
 
 def unfounded(text: str, report: dict[str, Any]) -> list[str]:

@@ -9,6 +9,14 @@ from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, tally
 from tssd.contracts import check, not_run
 from tssd.report.assemble import Evidence, LayerCost, Times, assemble
+from tssd.report.behaviour.model import (
+    AnswerCount,
+    Behaviour,
+    ChipMap,
+    CoreUse,
+    Divergence,
+    TimePoint,
+)
 from tssd.report.model import (
     Constant,
     EnergyPj,
@@ -80,6 +88,23 @@ def sample_evidence() -> Evidence:
         intervals={"float": ShareInterval(0.676, 1.0), "integer": ShareInterval(0.529, 0.978)},
         trained=TestedAccuracy(0.9417, 360),
         label="scaled estimate",
+        behaviour=sample_behaviour(network),
+    )
+
+
+def sample_behaviour(network: IntNetwork) -> Behaviour:
+    """Four cores in a row; seven of eight right, one answer changed; a neuron that fires late."""
+    names = [population.name for population in network.populations][:4]
+    cores = tuple(
+        CoreUse(i, 0, i, 0, 0, (name,), "synaptic memory", (i + 1) / 4, 10.0 * i)
+        for i, name in enumerate(names)
+    )
+    return Behaviour(
+        ChipMap(8, 4, 4, cores),
+        tuple(TimePoint(t, 0.25 + 0.15 * t, 0.1 * t) for t in range(1, 5)),
+        (AnswerCount(0, 0, 0, 4), AnswerCount(1, 1, 1, 3), AnswerCount(1, 1, 0, 1)),
+        Divergence(2, names[1], 1, 3, 0, 4, (2, 3, 4), ((1, 3), (2, 4)), ((2, 3), (2, 4))),
+        8,
     )
 
 
@@ -109,6 +134,7 @@ def bare_report() -> Report:
             intervals={},
             trained=None,
             label=None,
+            behaviour=Behaviour(),
         )
     )
 

@@ -20,6 +20,7 @@ from tssd.calibration.tally import Tally, merge, tally
 from tssd.checks.verify import compare_activities
 from tssd.contracts import Contract, check
 from tssd.errors import NetworkError, counted
+from tssd.report.behaviour.model import Behaviour, Divergence
 from tssd.report.model import ShareInterval
 
 ALL_EQUAL = "0 differences"
@@ -36,16 +37,20 @@ class EngineUnderTest:
     quantities: tuple[str, ...] = (SPIKES,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FloatSide:
     """What the float networks did on the same samples: population to spikes, stage to accuracy, the
-    contracts of folding, population to the accuracy with only its integers. Empty where a bundle
-    carries none, ``spikes`` None."""
+    contracts of folding, population to the accuracy with only its integers, the class of each
+    sample, the first slot that differs in integers and in how many samples it was looked for. Empty
+    where a bundle carries none, ``spikes`` None."""
 
     spikes: Mapping[str, int] | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
     contracts: tuple[Contract, ...] = ()
     only_quantized: Mapping[str, float] = field(default_factory=dict)
+    classes: IntArray | None = None
+    divergence: Divergence | None = None
+    compared: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +58,8 @@ class Evaluation:
     """``accuracy``: stage to fraction or None; ``tallies``: engine to its event counts;
     ``float_spikes``: population to the float network's total, or None where it did not run;
     ``only_quantized``: population to the accuracy with only its integers, all others float;
-    ``intervals``: stage to where its accuracy lies, given this number of samples."""
+    ``intervals``: stage to where its accuracy lies, given this number of samples; ``behaviour``:
+    answers over time and by class, and the first difference from float."""
 
     samples: int
     time_steps: int
@@ -64,6 +70,7 @@ class Evaluation:
     only_quantized: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     intervals: Mapping[str, ShareInterval] = field(default_factory=dict)
+    behaviour: Behaviour = Behaviour()
 
     @property
     def passed(self) -> bool:
@@ -76,10 +83,12 @@ def compare_engines(
     engines: tuple[EngineUnderTest, ...],
     on_batch: Callable[[int], None] = lambda done: None,
     stand_in: Runner | None = None,
+    on_activity: Callable[[int, Activity], None] = lambda first, activity: None,
 ) -> tuple[dict[str, Tally], tuple[Contract, ...]]:
     """Run the definition and every engine on ``inputs`` (T, B, *shape): tallies and contracts.
 
     ``stand_in``: a compiled engine, none of those under test, that may answer for the definition.
+    ``on_activity`` sees what the definition did, batch by batch, from sample number *first* on.
     """
     given = as_inputs(inputs)
     tallies: dict[str, list[Tally]] = {name: [] for name in ("integer", *_names(engines))}
@@ -93,6 +102,7 @@ def compare_engines(
         if definition is not reference and any(row.status == "fail" for row in compared):
             expected = reference(network, part)
             compared = _compared(engines, expected, found, first)
+        on_activity(first, expected)
         for name, activity in {"integer": expected, **found}.items():
             tallies[name] = [merge([*tallies[name], tally(activity)])]
         rows = first_failures([*rows, *compared])

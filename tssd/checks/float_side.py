@@ -4,27 +4,35 @@ import numpy as np
 
 from tssd.calibration.comparing.folding import compare_folded
 from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_is_quantized
-from tssd.calibration.integer import IntArray
+from tssd.calibration.simulate import reference
 from tssd.chain.entering import folded_network
+from tssd.chain.samples import Samples
 from tssd.checks.evaluation import FloatSide
 from tssd.export.bundle.folder import Bundle
-from tssd.train.handover.float_activity import ImageArray
+from tssd.report.behaviour.model import Divergence
+from tssd.report.behaviour.observe import first_difference
 from tssd.train.handover.float_file import FLOAT_FILE
 from tssd.train.handover.float_file import read as read_float
+from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.float_run import run
+
+LOOKED_AT = 8  # samples in which the first difference is looked for: each runs both networks
 
 
-def float_side(
-    bundle: Bundle, images: ImageArray, labels: IntArray | None, device: str
-) -> FloatSide:
+def float_side(bundle: Bundle, samples: Samples, device: str) -> FloatSide:
     """The stripped and the folded float network, and each layer's integers alone in it."""
+    assert samples.images is not None  # the caller has looked
+    images, labels = samples.images, samples.labels
     stripped = read_float(bundle.file(FLOAT_FILE))
     folded = folded_network(bundle)
     folding = compare_folded(stripped, folded, images, device=device)
     contracts = folding.contracts(labels)
     names = {p.name for p in bundle.network.populations}
     spikes = {name: total for name, total in folding.events.items() if name in names}
+    looked_at = min(LOOKED_AT, len(images))
+    divergence = first_divergence(bundle, folded, samples, looked_at)
     if labels is None:
-        return FloatSide(spikes, {}, contracts, {})
+        return FloatSide(spikes, {}, contracts, {}, folding.before, divergence, looked_at)
     found = {"float": folding.before, "folded": folding.after}
     alone = accuracy_if_only_this_layer_is_quantized(folded, bundle.network, images, labels)
     return FloatSide(
@@ -32,4 +40,27 @@ def float_side(
         {name: float(np.mean(classes == labels)) for name, classes in found.items()},
         contracts,
         {name: percent / 100 for name, percent in alone.items()},
+        folding.before,
+        divergence,
+        looked_at,
     )
+
+
+def first_divergence(
+    bundle: Bundle, folded: FloatNetwork, samples: Samples, count: int
+) -> Divergence | None:
+    """The first slot in which the integers fire otherwise than the folded network, in the first
+    *count* samples, one after the other; None where they fire alike."""
+    assert samples.images is not None
+    for sample in range(count):
+        image = samples.images[sample : sample + 1]
+        in_float = run(folded, image, keep_spikes=True).spikes
+        integers = reference(bundle.network, samples.inputs.part(sample, sample + 1)).spikes
+        flat = [
+            {name: x[:, 0].reshape(len(x), -1) for name, x in spikes.items()}
+            for spikes in (in_float, integers)
+        ]
+        found = first_difference(bundle.network, sample, flat[0], flat[1])
+        if found is not None:
+            return found
+    return None

@@ -17,6 +17,7 @@ from tssd.hw_targets.engines import engine_names
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.report.assemble import Evidence, Times, assemble
+from tssd.report.behaviour.observe import chip_map
 from tssd.report.costs import energy_trust, fullest, in_uj, layer_costs, stepping
 from tssd.report.model import MEASURED, Constant, Gpu, Provenance, Range, Report, TestedAccuracy
 from tssd.report.simulated import ACTIVE_NOTE, BOUND_NOTE, add_simulation, standing
@@ -66,6 +67,7 @@ def build(
             *bundle.manifest.get("notes", ()),
             *evaluation.notes,
         ),
+        behaviour=replace(evaluation.behaviour, chip_map=chip_map(placement, chip, counted)),
     )
     return assemble(evidence)
 

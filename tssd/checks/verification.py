@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tssd.calibration.int_network import Runner
+from tssd.calibration.int_network import Activity, Runner
 from tssd.calibration.simulate import check_loops, reference
 from tssd.chain.samples import Samples, bundle_samples
 from tssd.checks import reporting
@@ -19,6 +19,8 @@ from tssd.export.nir.integers.roundtrip import check_file
 from tssd.hw_targets.engine import Setting, look, missing_modules, start
 from tssd.hw_targets.engines import engine_names, find_engine
 from tssd.optional import install_line
+from tssd.report.behaviour.model import Behaviour
+from tssd.report.behaviour.observe import Course, answers, course, over_time
 from tssd.report.keeping import keep
 from tssd.report.model import STAGES, Report
 from tssd.report.store import found_report, write_report
@@ -72,8 +74,16 @@ def evaluate(
     rows = [*_recorded(bundle), *check_file(bundle.network, bundle.file("network.nir"))]
     if bundle.golden is not None:
         rows += [_summary("golden answers", check_golden(bundle, _quick(bundle)))]
+    courses: list[Course] = []
+
+    def watch(first: int, activity: Activity) -> None:
+        part = None
+        if samples.labels is not None:
+            part = samples.labels[first : first + len(activity.readout)]
+        courses.append(course(bundle.network, activity, part))
+
     tallies, compared = compare_engines(
-        bundle.network, samples.inputs, engines, on_batch, _stand_in(bundle, options)
+        bundle.network, samples.inputs, engines, on_batch, _stand_in(bundle, options), watch
     )
     found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
     side = _float_side(bundle, samples, options)
@@ -88,6 +98,12 @@ def evaluate(
         side.only_quantized,
         samples.notes,
         {name: wilson(x, samples.inputs.samples) for name, x in found.items() if x is not None},
+        Behaviour(
+            over_time=over_time(bundle.network, courses),
+            answers=answers(samples.labels, tallies["integer"].classes(), side.classes),
+            divergence=side.divergence,
+            compared=side.compared,
+        ),
     )
 
 
@@ -99,7 +115,7 @@ def _float_side(bundle: Bundle, samples: Samples, options: VerifyOptions) -> Flo
         return FloatSide(contracts=(not_run(FOLDED_SLOTS, install_line("torch")),))
     from tssd.checks.float_side import float_side
 
-    return float_side(bundle, samples.images, samples.labels, options.device)
+    return float_side(bundle, samples, options.device)
 
 
 def _quick(bundle: Bundle) -> Runner:

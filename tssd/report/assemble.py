@@ -15,6 +15,7 @@ from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
 from tssd.errors import ConfigError
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
+from tssd.report.behaviour.model import Behaviour
 from tssd.report.model import (
     MEASURED,
     NETWORKS,
@@ -110,6 +111,7 @@ class Evidence:
     trained: TestedAccuracy | None = None
     label: str | None = None
     notes: tuple[str, ...] = ()
+    behaviour: Behaviour = Behaviour()
 
 
 def assemble(evidence: Evidence) -> Report:
@@ -139,6 +141,7 @@ def assemble(evidence: Evidence) -> Report:
         timeline=times.timeline,
         mesh=times.mesh,
         notes=evidence.notes,
+        behaviour=evidence.behaviour,
     )
 
 

@@ -1,4 +1,7 @@
-"""Report -> one HTML page: style and drawings inside, no script, nothing loaded from outside."""
+"""Report -> one HTML page: style and drawings inside, nothing loaded from outside.
+
+Its one script sorts tables, and nothing is lost without it.
+"""
 
 from collections import Counter
 
@@ -6,6 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tssd.errors import counted
 from tssd.report import view, words
+from tssd.report.behaviour import view as behaviour
+from tssd.report.behaviour.headline import headline
 from tssd.report.model import Report
 
 
@@ -25,6 +30,11 @@ def render_html(report: Report) -> str:
             totals=view.totals_chart(report),
             timeline=view.timeline(report),
             heat=view.heat(report),
+            headline=headline(report),
+            map=behaviour.chip_map(report),
+            course=behaviour.over_time(report),
+            confusion=behaviour.confusion(report),
+            raster=behaviour.raster(report),
             words=words,
             watts=words.power_w(report),
             counted=counted,

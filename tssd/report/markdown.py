@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from tssd.errors import counted, visible
 from tssd.report import words
+from tssd.report.behaviour.headline import headline
+from tssd.report.behaviour.view import chip_map, confusion
 from tssd.report.model import LayerRow, Report
 
 
@@ -16,12 +18,14 @@ def render_markdown(report: Report) -> str:
     head += f"; time and energy: {report.label}" if report.label else ""
     sections = [
         head + ".",
+        f"**{_safe(headline(report))}**",
         _section("Accuracy", _accuracy(report)),
         _section("What dominates", _list((*words.findings(report), *report.notes))),
         _section("Contracts", _contracts(report)),
         _section("Spikes over all samples", _spikes(report)),
         _section("Layers, per inference", _layers(report.layers)),
         _section("Whole network", _totals(report)),
+        *_behaviour(report),
         _section("Constants", _constants(report)),
         _section("Made with", _provenance(report)),
     ]
@@ -138,6 +142,21 @@ def _totals(report: Report) -> str:
     nvml = None if gpu.energy_uj_per_inference is None else 1e6 * gpu.energy_uj_per_inference
     rows.append(("GPU energy per inference", words.energy(nvml), gpu.how or ""))
     return markdown_table(("", "value", "low .. high, or how"), rows, right=1)
+
+
+def _behaviour(report: Report) -> list[str]:
+    """Answers over time, what quantization changed, cores; nothing of what was not looked at."""
+    parts = []
+    if points := report.behaviour.over_time:
+        rows = [(p.step, words.percent(p.accuracy), words.percent(p.rate)) for p in points]
+        columns = ("time steps read", "accuracy", "events per neuron in this step")
+        parts.append(_section("Answers over time", markdown_table(columns, rows, right=0)))
+    if found := confusion(report):
+        parts.append(_section("Who is taken for whom", _list((*found.changes, *found.worst))))
+    if drawn := chip_map(report):
+        rows = [(number, name, cores) for number, name, cores in drawn.legend]
+        parts.append(_section("The chip", markdown_table(("", "layer", "cores, fullest"), rows)))
+    return parts
 
 
 def _constants(report: Report) -> str:

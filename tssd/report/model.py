@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from tssd.contracts import Contract
+from tssd.report.behaviour.model import Behaviour, Share, about
 from tssd.typed import Amount, Count, Positive
 
 SCHEMA: Literal["tssd-report/2"] = "tssd-report/2"
@@ -28,12 +29,6 @@ KINDS: tuple[Kind, ...] = ("measured", "published", "derived", "assumed")
 Timing = Literal["cycle", "bound"]
 
 
-def about(words: str) -> Meta:
-    """What the schema says of a field."""
-    return Meta(description=words)
-
-
-Share = Annotated[float, Meta(ge=0, le=1)]
 Text = str | None
 Accuracy = Annotated[
     Mapping[str, Share | None],
@@ -350,6 +345,9 @@ class Report:
         about("one value per place of the chip's mesh; empty = not simulated"),
     ] = ()
     notes: Annotated[tuple[str, ...], about("what a reader should know")] = ()
+    behaviour: Annotated[
+        Behaviour, about("cores, answers over time and by class, the first difference from float")
+    ] = field(default_factory=Behaviour)
     schema: Literal["tssd-report/2"] = field(default=SCHEMA, kw_only=True)
 
     @property

@@ -51,6 +51,12 @@ def drawn(seed: int) -> Table:
         cell["value"] = float(rng.integers(1, 10**6))
     for constant in table["constants"]:
         constant["value"] = anywhere(rng)
+    for core in table["behaviour"]["chip_map"]["cores"]:
+        core["share"], core["synops"] = rng.random(), anywhere(rng)
+    for point in table["behaviour"]["over_time"]:
+        point["accuracy"], point["rate"] = rng.random(), rng.random()
+    for row in table["behaviour"]["answers"]:
+        row["samples"] = int(rng.integers(1, 10**6))
     return table
 
 
@@ -73,8 +79,8 @@ def _draw_layer(layer: Table, rng: np.random.Generator) -> None:
 
 
 def words_of(page: str) -> str:
-    """What a reader sees of a page, its drawings' labels too; no style, no axes."""
-    page = re.sub(r"<style>.*?</style>", " ", page, flags=re.DOTALL)
+    """What a reader sees of a page, its drawings' labels too; no style, no script, no axes."""
+    page = re.sub(r"<(style|script)>.*?</\1>", " ", page, flags=re.DOTALL)
     page = re.sub(r'<div class="draw axis">.*?</div>', " ", page, flags=re.DOTALL)
     labels = re.findall(r'(?:aria-label|title)="([^"]*)"', page)
     return html.unescape("\n".join([re.sub(r"<[^>]+>", "\n", page), *labels]))

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,13 +11,21 @@ from hypothesis import strategies as st
 from sample_report import bare_report, full_report
 
 from tssd.contracts import check
-from tssd.report import view, words
+from tssd.report import html, view, words
 from tssd.report.html import render_html
 from tssd.report.markdown import render_markdown
 from tssd.report.model import Constant, EnergyUj, Range, Report, ShareInterval, TimelineStep
 
 REPORTS = pytest.mark.parametrize("report", [full_report(), bare_report()], ids=["full", "bare"])
+SORTS = Path(html.__file__).with_name("templates").joinpath("sort.js").read_text().rstrip()
 VOID = {"meta", "br", "line", "rect", "circle", "path"}
+
+
+def scripts(page: str) -> list[str]:
+    """What the page runs: the one that sorts tables, and nothing else."""
+    found = re.findall(r"<script[^>]*>\n(.*?)</script", page, re.DOTALL)
+    assert len(found) == page.count("<script")
+    return found
 
 
 class Page(HTMLParser):
@@ -48,21 +57,21 @@ class Page(HTMLParser):
 
 @REPORTS
 def test_the_page_stands_alone_and_is_well_formed(report: Report) -> None:
-    html = render_html(report)
-    page = Page(html)
+    text = render_html(report)
+    page = Page(text)
     assert page.open == []
     names = {name for name, _ in page.attributes}
     assert not names & {"src", "href", "onclick", "onload"}
-    assert "<script" not in html
-    assert "url(" not in html
-    assert "@import" not in html
-    assert render_html(report) == html
+    assert scripts(text) == [SORTS]
+    assert "url(" not in text
+    assert "@import" not in text
+    assert render_html(report) == text
 
 
 def test_what_is_given_is_escaped() -> None:
     report = replace(full_report(), network="<script>alert(1)</script>", notes=("a <b> & c",))
     html = render_html(report)
-    assert "<script" not in html
+    assert scripts(html) == [SORTS]
     assert "<script>alert(1)</script> on loihi2" in Page(html).text
     assert "<script" not in render_markdown(report)
 

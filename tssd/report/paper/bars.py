@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tssd.report import words
 from tssd.report.model import ENERGY_PARTS, Report
-from tssd.report.paper.style import filled, legend_above
+from tssd.report.paper.style import filled, legend_above, lined
 from tssd.report.view import ENERGIES, spike_sources
 
 if TYPE_CHECKING:
@@ -92,6 +92,26 @@ def draw_steps(report: Report, axes: "Axes") -> "Axes":
     axes.set(xlabel="chip step", ylabel="duration, µs")
     legend_above(axes)
     axes.grid(axis="y")
+    return axes
+
+
+def draw_over_time(report: Report, axes: "Axes") -> "Axes":
+    """Accuracy if the answer is read after each time step, and what neurons fire in it; the rate
+    has an axis of its own on the right."""
+    from matplotlib.ticker import MaxNLocator
+
+    points = report.behaviour.over_time
+    steps = [point.step for point in points]
+    rates = axes.twinx()
+    rates.spines["right"].set_visible(True)
+    rates.plot(steps, [100 * p.rate for p in points], ls="--", label="rate", **lined(1))
+    rates.set(ylabel="events per neuron, %", ylim=(0, None))
+    known = [(p.step, 100 * p.accuracy) for p in points if p.accuracy is not None]
+    axes.plot(*zip(*known, strict=True), label="accuracy", **lined(0))
+    axes.set(xlabel="time steps read", ylabel="accuracy, %", ylim=(0, 104))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    lines = [*axes.get_lines(), *rates.get_lines()]
+    axes.legend(lines, [str(line.get_label()) for line in lines], loc="lower right")
     return axes
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tssd.atomic import check_room, written_whole
 from tssd.errors import ConfigError
+from tssd.report.behaviour.view import chip_map, confusion
 from tssd.report.model import Report
 from tssd.report.paper import bars, maps
 from tssd.report.paper.style import ROW_INCH, WIDTH_INCH, ruled
@@ -54,6 +55,23 @@ FIGURES = (
         "steps", bars.draw_steps, lambda report: bool(report.timeline), lambda report: 1.9
     ),
     ReportFigure("mesh", maps.draw_mesh, lambda report: bool(report.mesh), lambda report: 2.0),
+    ReportFigure(
+        "chip", maps.draw_chip, lambda report: chip_map(report) is not None, lambda report: 2.4
+    ),
+    ReportFigure(
+        "over-time", bars.draw_over_time,
+        lambda report: any(x.accuracy is not None for x in report.behaviour.over_time),
+        lambda report: 2.0,
+    ),
+    ReportFigure(
+        "confusion", maps.draw_confusion,
+        lambda report: (found := confusion(report)) is not None and bool(found.rows),
+        lambda report: 3.4,
+    ),
+    ReportFigure(
+        "raster", maps.draw_raster, lambda report: report.behaviour.divergence is not None,
+        lambda report: 2.2,
+    ),
 )  # fmt: skip
 
 

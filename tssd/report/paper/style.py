@@ -46,7 +46,7 @@ SERIES = (
     SeriesStyle("#f3e7b3", "xxxx", "D"),
     SeriesStyle("#ffffff", "", "v"),
 )
-HEAT = "cividis_r"  # falls evenly in lightness, and with it in grey; nothing is near white
+HEAT = "Blues"  # falls in lightness, and with it in grey; nothing is near white
 
 
 @contextmanager

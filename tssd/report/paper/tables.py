@@ -32,6 +32,9 @@ def frames(report: Report) -> dict[str, "DataFrame"]:
         "constants": [asdict(constant) for constant in report.constants],
         "steps": [asdict(step) for step in report.timeline],
         "mesh": [asdict(cell) for cell in report.mesh],
+        "over-time": [asdict(point) for point in report.behaviour.over_time],
+        "answers": [asdict(row) for row in report.behaviour.answers],
+        "cores": _cores(report),
     }
     return {name: pandas.DataFrame(rows) for name, rows in tables.items() if rows}
 
@@ -95,6 +98,15 @@ def _totals(report: Report) -> dict[str, Any]:
         **promised,
         "energy_factor": None if totals.trust is None else totals.trust.factor,
     }
+
+
+def _cores(report: Report) -> list[dict[str, Any]]:
+    found = report.behaviour.chip_map
+    return (
+        []
+        if found is None
+        else [{**asdict(core), "layers": ", ".join(core.layers)} for core in found.cores]
+    )
 
 
 def _accuracy(report: Report) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ from tssd.errors import ConfigError
 from tssd.report.model import ENERGY_PARTS, Report
 from tssd.report.paper.bars import draw_accuracy, draw_energy, draw_spikes, draw_totals, unit_of
 from tssd.report.paper.figures import PNG_DOTS_PER_INCH, figures_of, write_figures
+from tssd.report.paper.maps import draw_chip, draw_raster
 from tssd.report.paper.style import SERIES
 from tssd.report.store import write_report
 
@@ -29,6 +31,7 @@ def axes() -> Axes:
 def test_a_figure_of_every_chart_that_the_report_has(tmp_path: Path) -> None:
     full = {figure.name for figure in figures_of(full_report())}
     assert {"accuracy", "spikes", "energy", "totals", "steps", "mesh"} <= full
+    assert {"chip", "over-time", "confusion", "raster"} <= full
     bare = {figure.name for figure in figures_of(bare_report())}
     assert bare == {"spikes", "energy", "totals"}
     paths = write_figures(bare_report(), tmp_path / "out", ["svg"])
@@ -168,3 +171,19 @@ def test_forty_layers_make_a_taller_figure_of_the_same_width(tmp_path: Path) -> 
     )
     assert lots["energy"] > few["energy"] + 6
     assert lots["mesh"] == few["mesh"]
+
+
+def test_a_raster_shows_each_event_once() -> None:
+    report = full_report()
+    drawn = draw_raster(report, axes())
+    found = report.behaviour.divergence
+    assert found is not None
+    counts = [len(np.asarray(points.get_offsets())) for points in drawn.collections]
+    both = len(set(found.float) & set(found.integer))
+    assert counts == [both, len(found.float) - both, len(found.integer) - both]
+
+
+def test_a_chip_shows_each_core_with_its_layer() -> None:
+    drawn = draw_chip(full_report(), axes())
+    assert [text.get_text() for text in drawn.texts] == ["1", "2", "3", "4"]
+    assert len(drawn.patches) == 8 * 4 * 4

@@ -1,0 +1,93 @@
+"""Values of the report beyond counts: where layers sit, answers over time, answers by class, the
+spikes around the first difference."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from tssd.typed import Amount, Count, Positive
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Event = tuple[Count, Count]
+
+
+def about(words: str) -> Meta:
+    """What the schema says of a field."""
+    return Meta(description=words)
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """One core in use: what it holds, how full it is, what it computes."""
+
+    core: Count
+    chip: Count
+    x: Annotated[Count, about("column of its router")]
+    y: Annotated[Count, about("row of its router")]
+    slot: Annotated[Count, about("place at its router")]
+    layers: tuple[str, ...]
+    resource: Annotated[str, about("the resource of it that is used up most")]
+    share: Annotated[Amount, about("of what a core has of that resource")]
+    synops: Annotated[Amount, about("synaptic operations per inference, mean")]
+
+
+@dataclass(frozen=True)
+class ChipMap:
+    """The cores in use on chips of ``width`` x ``height`` routers of ``slots`` cores each."""
+
+    width: Positive
+    height: Positive
+    slots: Positive
+    cores: tuple[CoreUse, ...]
+
+
+@dataclass(frozen=True)
+class TimePoint:
+    """The integer network after one time step more."""
+
+    step: Annotated[Positive, about("time steps read, 1 .. T")]
+    accuracy: Annotated[Share | None, about("share of right answers if read here; null: no labels")]
+    rate: Annotated[Amount, about("events per neuron in this step, of the layers that fire")]
+
+
+@dataclass(frozen=True)
+class AnswerCount:
+    """How many samples of one label got these two answers."""
+
+    label: int
+    float: Annotated[int | None, about("the float network's answer; null: not run")]
+    integer: Annotated[int, about("the integer network's answer")]
+    samples: Positive
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first neuron that fires otherwise in integers than in float, and those beside it.
+
+    ``float`` and ``integer``: events as (step, neuron), of ``neurons`` and of ``steps`` steps from
+    ``first_step`` on. First by sample, then by step, then by the order of the layers.
+    """
+
+    sample: Count
+    layer: str
+    step: Count
+    neuron: Annotated[Count, about("flat index in C, H, W order")]
+    first_step: Count
+    steps: Positive
+    neurons: tuple[Count, ...]
+    float: tuple[Event, ...]
+    integer: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """All of it; what was not looked at is None or empty."""
+
+    chip_map: ChipMap | None = None
+    over_time: tuple[TimePoint, ...] = ()
+    answers: tuple[AnswerCount, ...] = ()
+    divergence: Annotated[
+        Divergence | None, about("null: not looked for, or none in the samples that were")
+    ] = None
+    compared: Annotated[Count, about("samples in which a difference from float was looked for")] = 0
