@@ -204,7 +204,7 @@ def test_the_first_screen_has_each_figure_in_its_place(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None:
     table = drawn(seed)
-    accuracy, _, spikes, _, totals, constants = markdown_tables(
+    accuracy, _, spikes, _, totals, course, chip, constants = markdown_tables(
         render_markdown(from_json(json.dumps(table)))
     )
     for name, share, right, _ in accuracy[1:]:
@@ -221,6 +221,19 @@ def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None
     said = {row[0]: row[1] for row in totals[1:]}
     assert only(said["pace: time per step, without I/O"]).fits(table["totals"]["us_per_step"])
     assert only(said["synaptic operations per inference"]).fits(table["totals"]["synops"])
+    for cells, point in zip(course[1:], table["behaviour"]["over_time"], strict=True):
+        assert int(cells[0]) == point["step"]
+        assert only(cells[1]).fits(100 * point["accuracy"])
+        assert only(cells[2]).fits(100 * point["rate"])
+    for (_, name, held), layer in zip(chip[1:], table["layers"], strict=True):
+        mine = [c for c in table["behaviour"]["chip_map"]["cores"] if layer["name"] in c["layers"]]
+        assert name == layer["name"]
+        if mine:
+            count, share = printed(held)
+            assert (count.value, share.fits(100 * max(c["share"] for c in mine))) == (
+                len(mine),
+                True,
+            )
     for cells, constant in zip(constants[1:], table["constants"], strict=True):
         assert cells[0] == constant["name"]
         assert only(cells[1]).fits(constant["value"])
