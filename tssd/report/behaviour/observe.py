@@ -12,7 +12,7 @@ from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.mapping.placement import Placement
-from tssd.hw_targets.mapping.rules import RESOURCES
+from tssd.hw_targets.mapping.rules import RESOURCES, resource_word
 from tssd.report.behaviour.model import (
     AnswerCount,
     ChipMap,
@@ -21,7 +21,6 @@ from tssd.report.behaviour.model import (
     Event,
     TimePoint,
 )
-from tssd.report.costs import RESOURCE_WORDS
 
 MOST_STEPS, BESIDE = 32, 8  # of a raster: steps, and neurons on either side
 SYNOPS = ("synop_dense", "synop_sparse", "synop_conv")
@@ -144,11 +143,11 @@ def chip_map(placement: Placement, chip: ChipSpec, counted: Counters) -> ChipMap
     sites = zip(placement.sites.tolist(), placement.needs, strict=True)
     for core, ((number, x, y, slot), need) in enumerate(sites):
         share, name = max(
-            (getattr(need, name) / limit(chip).value, name) for name, _, limit, _ in RESOURCES
+            (getattr(need, name) / limit(chip).count, name) for name, _, limit, _ in RESOURCES
         )
         held = tuple(dict.fromkeys(layers.get(core, ())))
         per = float(synops[core] / counted.samples)
-        word = RESOURCE_WORDS.get(name, name)
+        word = resource_word(name, chip)
         cores.append(CoreUse(core, number, x, y, slot, held, word, share, per))
     mesh = chip.mesh
     return ChipMap(mesh.width.count, mesh.height.count, mesh.cores_per_router.count, tuple(cores))
