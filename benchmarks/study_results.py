@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Row, report, write
+from tssd.train.study.report import control_named
 from tssd.train.study.runs import PairedDifference
 
 
@@ -32,11 +33,13 @@ def _pair(table: dict[str, Any] | None) -> str:
 
 
 def _how(config: dict[str, Any], outcomes: list[dict[str, Any]]) -> str:
+    second = control_named([outcome["condition"] for outcome in outcomes])
     size, seeds = config["train_limit"] or "all", len(outcomes[0]["accuracy"])
+    bits = f"bits {config['bits']}, " if config.get("bits") else ""
     return (
-        f"{config['model']} on {config['dataset']}, T_s {config['student_steps']}, "
+        f"{config['model']} on {config['dataset']}, {bits}T_s {config['student_steps']}, "
         f"T_t {config['teacher_steps']}, {config['epochs']} epochs of {size} training samples, "
-        f"{seeds} seeds; accuracy; minus {outcomes[0]['condition']}; minus ce at T_t cut to T_s; "
+        f"{seeds} seeds; accuracy; minus {outcomes[0]['condition']}; minus {second}; "
         "per inference"
     )
 

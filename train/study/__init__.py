@@ -1,4 +1,5 @@
 """Studies: training methods compared run by run, seed by seed.
 
-``runs`` makes what is missing of a study, ``report`` turns it into tables and a figure.
+``runs`` makes what is missing of a study, ``few_bits`` names the conditions of one with bits,
+``report`` turns it into tables and a figure.
 """

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tssd.atomic import write_bytes, written_whole
 from tssd.train.config import TrainConfig
-from tssd.train.study.runs import CUT, Outcome, PairedDifference
+from tssd.train.study.few_bits import BOTH
+from tssd.train.study.runs import Outcome, PairedDifference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,15 +22,16 @@ def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> st
     """The table: accuracy where the network is deployed, paired differences, costs."""
     steps = range(1, config.teacher_steps + 1)
     controls = {f"minus {outcomes[0].condition}": [o.to_baseline for o in outcomes]}
-    if any(outcome.to_cut for outcome in outcomes):  # a front has no long control
-        controls["minus ce at T_t cut to T_s"] = [o.to_cut for o in outcomes]
+    if any(outcome.to_cut for outcome in outcomes):  # a front has no second control
+        controls[f"minus {second_control(outcomes)}"] = [o.to_cut for o in outcomes]
     head = ["condition", "steps read", "accuracy", *controls]
     head += ["synops", "mean rate", *(f"T={t}" for t in steps)]
     rows = [
         _row(outcome, pairs) for outcome, *pairs in zip(outcomes, *controls.values(), strict=True)
     ]
+    bits = f", bits {config.bits}" if config.bits else ""
     lines = [
-        f"{config.model} on {config.dataset}, {config.epochs} epochs, {seeds} seeds, "
+        f"{config.model} on {config.dataset}, {config.epochs} epochs, {seeds} seeds{bits}, "
         f"T_s = {config.student_steps}, T_t = {config.teacher_steps}; test accuracy in %, "
         "differences in points with Student's 95 % interval, synops per inference.",
         "",
@@ -40,6 +42,16 @@ def markdown(outcomes: Sequence[Outcome], config: TrainConfig, seeds: int) -> st
         *_rates(outcomes),
     ]
     return "\n".join(lines) + "\n"
+
+
+def second_control(outcomes: Sequence[Outcome]) -> str:
+    """What ``to_cut`` is a difference to, in words."""
+    return control_named([outcome.condition for outcome in outcomes])
+
+
+def control_named(conditions: Sequence[str]) -> str:
+    """The second control of a study of *conditions*."""
+    return BOTH if BOTH in conditions else "ce at T_t cut to T_s"
 
 
 def _row(outcome: Outcome, pairs: Sequence[PairedDifference | None]) -> list[str]:
@@ -105,7 +117,7 @@ def _draw_pairs(axes: "Axes", outcomes: Sequence[Outcome]) -> None:
     for place, outcome in enumerate(reversed(shown)):
         for lift, pair, colour, control in (
             (0.12, outcome.to_baseline, "#0072b2", outcomes[0].condition),
-            (-0.12, outcome.to_cut, "#d55e00", CUT),
+            (-0.12, outcome.to_cut, "#d55e00", second_control(outcomes)),
         ):
             if pair is not None:
                 style: dict[str, Any] = {"fmt": "o", "color": colour, "capsize": 2}

@@ -32,6 +32,7 @@ from tssd.train.loop.folder import MANIFEST, begun
 from tssd.train.loop.loop import train
 from tssd.train.loop.record import RunManifestPart, read_manifest
 from tssd.train.networks.strip import strip
+from tssd.train.study.few_bits import BOTH, CONTROLS, FLOAT, QAT, few_bits_conditions
 
 BASELINE = "ce at T_s"
 LONG = "ce at T_t"
@@ -72,7 +73,7 @@ class Outcome:
     rates: Mapping[str, float]  # spikes per neuron and step, mean over seeds
     synops: Mapping[str, float]  # per inference, mean over seeds
     to_baseline: PairedDifference | None  # against the first condition; None for itself
-    to_cut: PairedDifference | None  # against CUT; None for itself
+    to_cut: PairedDifference | None  # against the second control: CUT, or BOTH of few bits
 
     @property
     def mean(self) -> float:
@@ -84,7 +85,10 @@ class Outcome:
 
 
 def conditions(config: TrainConfig) -> dict[str, TrainConfig]:
-    """Name -> configuration; the long control is trained with T_t steps and read out at T_s too."""
+    """Name -> configuration; the long control is trained with T_t steps and read out at T_s too.
+    With ``bits`` those of ``few_bits``."""
+    if config.bits:
+        return few_bits_conditions(config)
     plain = replace(config, method=Method.CE)
     prefix = config.teacher_frames is TeacherFrames.PREFIX
     cut = config.framing().steps if config.dataset in EVENT_LOADERS and prefix else config.frames
@@ -110,17 +114,18 @@ def study(
     """Run what is missing and compare; writes ``study.json`` into *folder*.
 
     All conditions of one seed come before the next seed. *compared* (default ``conditions``) begins
-    with the baseline.
+    with the baseline; where ``FLOAT`` is among them, all others go on from its network.
     """
     if not seeds:
         raise ConfigError("study: seeds", found="none", allowed="at least one")
+    every = compared or conditions(config)
     found: dict[str, list[Measurement]] = {}
     for seed in seeds:
-        for condition, changed in (compared or conditions(config)).items():
+        for condition, changed in every.items():
             began(condition, seed)
             run = run_folder(folder, condition, seed)
             one = replace(changed, seed=seed)
-            made(one, data, run)
+            made(one, data, run, _begun_from(folder, condition, seed, every, data))
             found.setdefault(condition, []).append(measured(run, config, one, data))
     outcomes = compare(found, config)
     table = {"config": config.to_table(), "outcomes": [asdict(outcome) for outcome in outcomes]}
@@ -128,18 +133,29 @@ def study(
     return outcomes
 
 
+def _begun_from(
+    folder: Path, condition: str, seed: int, compared: Mapping[str, TrainConfig], data: Dataset
+) -> Path | None:
+    """The run of the float network that *condition* goes on from, made if need be."""
+    if FLOAT not in compared or condition == FLOAT:
+        return None
+    first = run_folder(folder, FLOAT, seed)
+    made(replace(compared[FLOAT], seed=seed), data, first)
+    return first
+
+
 def run_folder(folder: Path, condition: str, seed: int) -> Path:
     """Where a study in *folder* keeps one run."""
-    return folder / f"{condition.replace(' ', '-')}-seed{seed}"
+    return folder / f"{condition.replace(', ', '-').replace(' ', '-')}-seed{seed}"
 
 
 def chosen(config: TrainConfig, only: Sequence[str]) -> dict[str, TrainConfig]:
-    """The baseline and the conditions named in *only*."""
+    """The baseline and the conditions named in *only*; with bits, the float network too."""
     every = conditions(config)
     for name in only:
         if name not in every:
             raise unknown_name("study: --only", f"condition {name!r}", name, every)
-    return {k: v for k, v in every.items() if k in (BASELINE, *only)}
+    return {k: v for k, v in every.items() if k in (BASELINE, QAT, FLOAT, *only)}
 
 
 def front(config: TrainConfig, text: str) -> dict[str, TrainConfig]:
@@ -150,7 +166,8 @@ def front(config: TrainConfig, text: str) -> dict[str, TrainConfig]:
     """
     key, _, values = text.partition("=")
     settings = [f"{key}={value}" for value in values.split(",")]
-    return {PLAIN: config} | dict(_varied(config, text) for text in settings)
+    in_float = {FLOAT: conditions(config)[FLOAT]} if config.bits else {}
+    return {PLAIN: config} | dict(_varied(config, text) for text in settings) | in_float
 
 
 def variants(config: TrainConfig, texts: Sequence[str]) -> dict[str, TrainConfig]:
@@ -159,7 +176,7 @@ def variants(config: TrainConfig, texts: Sequence[str]) -> dict[str, TrainConfig
     The controls keep the options of *config*: vary what belongs to the method, not the recipe.
     """
     every = conditions(config)
-    controls = {name: every[name] for name in (BASELINE, LONG)}
+    controls = {name: every[name] for name in (BASELINE, LONG, *CONTROLS) if name in every}
     return controls | {PLAIN: config} | dict(_varied(config, text) for text in texts)
 
 
@@ -179,10 +196,11 @@ def _varied(config: TrainConfig, text: str) -> tuple[str, TrainConfig]:
     return ",".join(f"{key}={value}" for key, value in shown.items()), varied
 
 
-def made(config: TrainConfig, data: Dataset, folder: Path) -> None:
+def made(config: TrainConfig, data: Dataset, folder: Path, start_from: Path | None = None) -> None:
     """Make or finish the run in *folder*, unless it is done."""
     if not (folder / MANIFEST).is_file():
-        train(config, _framed(data, config), folder, resume=begun(folder))
+        framed = _framed(data, config)
+        train(config, framed, folder, resume=begun(folder), start_from=start_from)
         return
     clear_leftovers(folder)
     # An option that did not exist when the run was made had its default.
@@ -252,16 +270,21 @@ def compare(found: Mapping[str, Sequence[Measurement]], config: TrainConfig) -> 
     if LONG in found:
         runs[LONG] = (list(found[LONG]), config.teacher_steps)
         runs[CUT] = (list(found[LONG]), config.student_steps)
-    baseline = next(iter(found))
+    baseline, second = next(iter(found)), BOTH if BOTH in runs else CUT
     order = [name for name in (baseline, LONG, CUT) if name in runs]
     order += [name for name in runs if name not in order]
     at = {name: [one.at_step[steps - 1] for one in ones] for name, (ones, steps) in runs.items()}
-    return tuple(_outcome(name, *runs[name], at, baseline) for name in order)
+    return tuple(_outcome(name, *runs[name], at, (baseline, second)) for name in order)
 
 
 def _outcome(
-    name: str, runs: list[Measurement], steps: int, at: Mapping[str, list[float]], baseline: str
+    name: str,
+    runs: list[Measurement],
+    steps: int,
+    at: Mapping[str, list[float]],
+    controls: tuple[str, str],
 ) -> Outcome:
+    pairs = [difference(at[name], at[c]) if c in at and name != c else None for c in controls]
     spent = [run.costs[steps] for run in runs]
     return Outcome(
         name,
@@ -270,8 +293,7 @@ def _outcome(
         tuple(fmean(values) for values in zip(*(run.at_step for run in runs), strict=True)),
         _means([one.rates for one in spent]),
         _means([one.synops for one in spent]),
-        difference(at[name], at[baseline]) if name != baseline else None,
-        difference(at[name], at[CUT]) if CUT in at and name != CUT else None,
+        *pairs,
     )
 
 

@@ -18,6 +18,7 @@ from tssd.train.data.data_sets import load
 from tssd.train.data.events import TeacherFrames
 from tssd.train.handover.costs import Costs, costs
 from tssd.train.handover.float_run import run
+from tssd.train.study.few_bits import BOTH, FLOAT, FURTHER, GATED, QAT, TAUGHT, TSSD_TAUGHT
 from tssd.train.study.report import markdown, write_report
 from tssd.train.study.runs import (
     BASELINE,
@@ -28,9 +29,11 @@ from tssd.train.study.runs import (
     chosen,
     compare,
     conditions,
+    difference,
     front,
     interval,
     made,
+    run_folder,
     study,
     variants,
 )
@@ -205,3 +208,43 @@ def test_the_command_takes_one_choice_of_conditions(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "give one kind" in result.output
     assert not (tmp_path / "study").exists()
+
+
+BITS = replace(CONFIG, bits="ternary")
+
+
+def test_conditions_of_few_bits_differ_in_their_teacher() -> None:
+    found = conditions(BITS)
+    assert next(iter(found)) == QAT
+    assert found[QAT] == replace(BITS, method=Method.CE)
+    assert found[BOTH] == replace(BITS, method=Method.TSD, alpha=0.0, beta=0.0)
+    assert found[TAUGHT] == replace(found[QAT], gamma=1.0)
+    assert found[GATED] == replace(found[TAUGHT], gated=True)
+    assert found[TSSD_TAUGHT] == replace(BITS, method=Method.TSSD, gamma=1.0)
+    assert found[FURTHER] == replace(found[QAT], bits="")
+    assert found[FLOAT] == replace(found[BOTH], bits="")
+    assert conditions(replace(BITS, gamma=0.3))[GATED].gamma == 0.3
+
+
+def test_few_bits_begin_with_the_float_network_of_their_seed(tmp_path: Path) -> None:
+    data = load("digits")
+    data = replace(data, val=data.val.first(20), test=data.test.first(20))
+    every = conditions(BITS)
+    few = {name: every[name] for name in (QAT, BOTH, TAUGHT, FLOAT)}
+    outcomes = study(BITS, data, [3], tmp_path, compared=few)
+    assert [o.condition for o in outcomes] == [QAT, BOTH, TAUGHT, FLOAT]
+    first = (run_folder(tmp_path, FLOAT, 3) / "checkpoint.safetensors").read_bytes()
+    assert (run_folder(tmp_path, TAUGHT, 3) / "teacher.safetensors").read_bytes() == first
+    for name in (QAT, BOTH, TAUGHT):
+        manifest = json.loads((run_folder(tmp_path, name, 3) / "manifest.json").read_text())
+        assert manifest["start_from"] == run_folder(tmp_path, FLOAT, 3).name
+    taught = outcomes[2]
+    assert taught.to_cut == difference(taught.accuracy, outcomes[1].accuracy)
+    assert f"minus {BOTH}" in markdown(outcomes, BITS, 1)
+    assert "1 seeds, bits ternary, T_s" in markdown(outcomes, BITS, 1)
+
+
+def test_choices_of_a_study_of_few_bits_keep_its_float_network() -> None:
+    assert list(chosen(BITS, [GATED])) == [QAT, GATED, FLOAT]
+    assert list(front(BITS, "gamma=0.5,1")) == ["as configured", "gamma=0.5", "gamma=1.0", FLOAT]
+    assert {QAT, BOTH, FLOAT, "gamma=2.0"} < variants(BITS, ["gamma=2"]).keys()
