@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
+SEEDS ?= 0 1 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
@@ -9,7 +10,7 @@ export MPLBACKEND := Agg
 .PHONY: help demo test test-slow check lint types wheel schema docs results clean \
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
-	bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
+	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
 	bench-search bench-front study-results
@@ -76,6 +77,9 @@ faults-short: $(VENV)/.installed  ## forty of them, anew
 
 bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake, a C++ compiler, git)
 	$(BIN)/python -m benchmarks.booksim
+
+bench-bits: $(VENV)/.installed  ## vgg-small with few bits; goes on; seeds apart: SEEDS=1, rows alone: SEEDS=
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bits --runs $(RUNS)/bits --seeds $(SEEDS)
 
 bench-bits-in: $(VENV)/.installed  ## bits of first layers; CIFAR=folder with the binary batches
 	$(BIN)/python -m benchmarks.bits_in $(if $(CIFAR),--cifar $(CIFAR))

@@ -72,6 +72,7 @@ def main() -> None:
     command = f"python -m benchmarks.quantization {arguments.run} --split {arguments.split}"
     command += f" --samples {arguments.samples} --table {arguments.table}"
     command += f" --bits {' '.join(map(str, arguments.bits))}"
+    command += f" --calibration {arguments.calibration}" if arguments.calibration != 64 else ""
     command += f" --reset {arguments.reset}" if arguments.reset else ""
     write(arguments.name, command, rows)
 

@@ -15,13 +15,16 @@ MET = {True: "yes", False: "**no**", None: ""}
 def page(text: str, commands: Mapping[str, str], rows: Mapping[str, Sequence[Row]]) -> str:
     """*text* with the tables of all benchmarks that have a place in it."""
     for name, found in rows.items():
-        table = f"{_table(name, found)}\n\nLast run: `{commands[name]}`."
-        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = text.partition(begin)
-        _, found_end, after = rest.partition(end)
-        if found_end:
-            text = f"{before}{begin}\n{table}\n\n{end}{after}"
+        text = placed(text, name, f"{_table(name, found)}\n\nLast run: `{commands[name]}`.")
     return text
+
+
+def placed(text: str, name: str, table: str) -> str:
+    """*text* with *table* between the comments of *name*, if it has them."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, _, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    return f"{before}{begin}\n{table}\n\n{end}{after}" if found_end else text
 
 
 def _table(name: str, rows: Sequence[Row]) -> str:

@@ -1,5 +1,5 @@
 """Write ``docs/{results,performance,validation,front-door}.md`` and the tables of
-``docs/reliability.md`` from ``benchmarks/results/*.json``.
+``docs/{reliability,quantization,training}.md`` from ``benchmarks/results/*.json``.
 
     python -m benchmarks.render_results            (also: make results)
 
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import door_page, reliability_page, validation_page
+from benchmarks import bits_page, door_page, reliability_page, validation_page
+from benchmarks.bits_page import FEW
 from benchmarks.harness import RESULTS, Row
+from benchmarks.reliability_page import placed
 from tssd.report.markdown import markdown_table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -52,7 +54,7 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
         "results": lambda row: not is_speed(row.unit) and not row.name.startswith(door_page.LISTED),
         "performance": lambda row: is_speed(row.unit),
     }
-    told = [b for b in benchmarks if b.name not in CAMPAIGNS]
+    told = [b for b in benchmarks if b.name not in CAMPAIGNS and not b.name.startswith(FEW)]
     made = {f"{name}.md": _page(name, told, keep) for name, keep in kept.items()}
     commands, rows = (
         {b.name: getattr(b, field) for b in benchmarks} for field in ("command", "rows")
@@ -66,7 +68,18 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
     machines = {b.name: b.machine for b in benchmarks}
     if "door" in rows:
         made["front-door.md"] = door_page.page(machines["door"], rows["door"])
-    return made
+    return made | _few_bits(rows, commands)
+
+
+def _few_bits(rows: dict[str, tuple[Row, ...]], commands: dict[str, str]) -> dict[str, str]:
+    """The pages written by hand that hold the tables of few bits."""
+    tables = {}
+    if any(name.startswith(FEW) for name in rows):
+        tables["quantization.md"] = ("few bits", bits_page.calibrations(rows, commands))
+    if "bits" in rows:
+        tables["training.md"] = ("bits", bits_page.widths(rows["bits"], commands["bits"]))
+    texts = {name: (DOCS / name).read_text(encoding="utf-8") for name in tables}
+    return {name: placed(texts[name], *table) for name, table in tables.items()}
 
 
 def is_speed(unit: str) -> bool:

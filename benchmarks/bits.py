@@ -1,0 +1,258 @@
+"""What few bits cost `vgg-small` on Fashion-MNIST: by calibration alone, and after one more epoch.
+
+    python -m benchmarks.bits --runs runs/bits [--seeds 0 1 2] [--model vgg-small]
+
+For each seed a float network is trained (``recipes/bits_base.toml``), then one further epoch in
+float and one with each width; every run and every measurement is kept in its folder, so that the
+command goes on where it was stopped, and seeds may be made by processes of their own. Accuracies
+are those of the integers, on all test images; float is the network given the same further epoch.
+The rows tell how many seeds were done.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from benchmarks.harness import Row, at_most, measured, report, write
+from tssd import typed
+from tssd.calibration.comparing.drift import rate_drift
+from tssd.calibration.encode import encode
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.precision import LOIHI, Precision
+from tssd.calibration.quantizing.fold import align, fold
+from tssd.calibration.quantizing.observe import Observation
+from tssd.calibration.quantizing.quantize import apply
+from tssd.calibration.quantizing.scales import choose
+from tssd.calibration.simulate import layerwise
+from tssd.chain.few_bits import integers_of
+from tssd.hw_targets.gpu import engine as gpu
+from tssd.hw_targets.onnx import engine as onnx
+from tssd.hw_targets.sim.functional import activity, simulate
+from tssd.hw_targets.sim.program import prepare
+from tssd.train.data.data_sets import Dataset, load
+from tssd.train.handover.float_activity import FloatActivity
+from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.float_run import run
+from tssd.train.loop.checkpoint import load_net
+from tssd.train.loop.folder import MANIFEST, begun
+from tssd.train.networks.strip import strip
+from tssd.train.quantization.network import QuantizedNet
+from tssd.train.study.runs import interval
+
+FLOAT, BASE = "float", "base"
+ORDER = (FLOAT, "4", "ternary", "3", "binary", "8")  # what a stopped campaign should have first
+WIDTHS = {"8": 8, "4": 4, "3": 3, "ternary": 2}  # calibration has no binary weights
+RECIPE = "benchmarks/recipes/bits_base.toml"
+CALIBRATION = 1024  # samples
+COMPARED = 32  # samples on which every spike of three engines is compared with the definition
+# points that may be lost: by calibration alone, after training (None: only reported)
+GOALS: Mapping[str, tuple[float | None, float]] = {
+    "8": (0.1, 0.0),
+    "4": (0.4, 0.05),
+    "3": (1.5, 0.15),
+    "ternary": (None, 0.5),
+    "binary": (None, 1.2),
+}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """One network as it is executed: accuracy in per cent on the test set, the drift of its firing
+    rates from float's in the mean of the layers, CPU seconds of its calibration (0: trained),
+    spikes and membranes that differ between three engines and the definition."""
+
+    accuracy: float
+    drift: float
+    cpu_s: float = 0.0
+    differing: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One row of one seed: by calibration alone (None: there is none), and after training."""
+
+    calibrated: Deployed | None
+    trained: Deployed | None
+
+
+BySeed = Mapping[int, Measured]
+
+
+def main() -> None:
+    arguments = _arguments()
+    runs, data = Path(arguments.runs), load("fashion-mnist")
+    for seed in arguments.seeds:
+        train(runs, BASE, seed, arguments.model)
+        for row in ORDER:
+            train(runs, row, seed, arguments.model)
+            measure(runs, row, seed, data)
+    command = "make bench-bits"
+    write(arguments.name, command, rows(found(runs), arguments.model))
+
+
+def train(runs: Path, row: str, seed: int, model: str) -> None:
+    """The run of one row, unless it is done; one that was stopped goes on."""
+    folder = runs / f"{row}-{seed}"
+    if (folder / MANIFEST).is_file():
+        return
+    words = [*_words(runs, row, seed, model), "--seed", seed, "--out", folder]
+    words += ["--resume"] if begun(folder) else []
+    subprocess.run([sys.executable, "-m", "tssd", *map(str, words)], check=True)
+
+
+def _words(runs: Path, row: str, seed: int, model: str) -> list[str | Path]:
+    base = runs / f"{BASE}-{seed}"
+    if row == BASE:
+        return ["train", "--config", RECIPE, "--model", model]
+    if row == FLOAT:
+        recipe = ["--config", RECIPE, "--model", model, "--epochs", "1", "--lr", "1e-3"]
+        settings = ["--set", "schedule=cosine", "--set", "warm_epochs=0"]
+        return ["train", *recipe, *settings, "--start-from", base]
+    return ["calibrate", base, "--bits", row, "--epochs", "1", "--lr", "1e-3"]
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def measure(runs: Path, row: str, seed: int, data: Dataset) -> Measured:
+    """What *row* does, kept beside the runs."""
+    path = runs / f"measured-{row}-{seed}.json"
+    if not path.is_file():
+        made = _measure(runs, row, seed, data)
+        path.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
+    return typed.from_json(Measured, path.read_bytes(), str(path))
+
+
+def _measure(runs: Path, row: str, seed: int, data: Dataset) -> Measured:
+    base, first = _float(runs / f"{BASE}-{seed}", data)
+    if row == FLOAT:
+        _, further = _float(runs / f"{FLOAT}-{seed}", data)
+        accuracies = [x.accuracy(data.test.labels) for x in (first, further)]
+        return Measured(Deployed(accuracies[0], 0.0), Deployed(accuracies[1], 0.0))
+    calibrated = _calibrated(base, first, row, data) if row in WIDTHS else None
+    net, checkpoint = load_net(runs / f"{row}-{seed}")
+    assert isinstance(net, QuantizedNet)
+    integers = integers_of(net, data.val.images[:8], checkpoint.config.student_steps, LOIHI)
+    return Measured(calibrated, _deployed(integers, first, data))
+
+
+def _float(folder: Path, data: Dataset) -> tuple[FloatNetwork, FloatActivity]:
+    net, checkpoint = load_net(folder)
+    network = align(fold(strip(net, data.train.images[:8], checkpoint.config.student_steps)))
+    return network, run(network, data.test.images)
+
+
+def _calibrated(network: FloatNetwork, wanted: FloatActivity, row: str, data: Dataset) -> Deployed:
+    """With the defaults of its width, on samples of the training split."""
+    picked = np.sort(np.random.default_rng(0).permutation(len(data.train))[:CALIBRATION])
+    shown, precision = Observation(data.train.images[picked], {}), Precision(WIDTHS[row])
+    scales, cpu_s = measured(lambda: choose(network, shown, precision))
+    return _deployed(apply(network, scales), wanted, data, cpu_s)
+
+
+def _deployed(
+    integers: IntNetwork, wanted: FloatActivity, data: Dataset, cpu_s: float = 0.0
+) -> Deployed:
+    tally, slots = gpu.count(integers, data.test.images), wanted.samples * wanted.time_steps
+    layers = [p.name for p in integers.populations if p.kind.fires]
+    drifts = [rate_drift(wanted.events[n], tally.events[n], slots) for n in layers]
+    accuracy = float(100 * np.mean(tally.classes() == data.test.labels))
+    return Deployed(accuracy, fmean(drifts), cpu_s, _differing(integers, data))
+
+
+def _differing(integers: IntNetwork, data: Dataset) -> int:
+    """Spikes and final membranes in which torch, ONNX and the simulator differ from the
+    definition."""
+    inputs = encode(integers, data.test.images[:COMPARED])
+    wanted = layerwise(integers, inputs)
+    functional = activity(integers, simulate(prepare(integers), inputs, record=True))
+    others = (gpu.run(integers, inputs), onnx.run(integers, inputs), functional)
+    pairs = [(wanted.readout, other.readout) for other in others]
+    pairs += [(wanted.spikes[n], other.spikes[n]) for other in others for n in wanted.spikes]
+    return sum(int(np.count_nonzero(a != b)) for a, b in pairs)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def found(runs: Path) -> dict[str, dict[int, Measured]]:
+    """Every measurement by row and seed; only seeds whose float network is measured too."""
+    kept: dict[str, dict[int, Measured]] = {}
+    for path in sorted(runs.glob("measured-*.json")):
+        _, row, seed = path.stem.split("-")
+        if (runs / f"measured-{FLOAT}-{seed}.json").is_file():
+            one = typed.from_json(Measured, path.read_bytes(), str(path))
+            kept.setdefault(row, {})[int(seed)] = one
+    return kept
+
+
+def rows(kept: Mapping[str, BySeed], model: str) -> list[Row]:
+    """The figures, mean over seeds; differences are paired by seed."""
+    floats, how = kept[FLOAT], f"{model}, T = 4, 10,000 test images"
+    made = []
+    for name, part in (("float", "calibrated"), ("float, one more epoch", "trained")):
+        values = [_part(one, part).accuracy for one in floats.values()]
+        made.append(report(f"{name}: accuracy", round(fmean(values), 2), "%", _told(how, values)))
+    for row in (name for name in GOALS if name in kept):
+        for part, goal in zip(("calibrated", "trained"), GOALS[row], strict=True):
+            made += _rows(kept[row], floats, f"{row}, {part}", goal, how)
+    return made
+
+
+def _part(one: Measured, part: str) -> Deployed:
+    made: Deployed | None = getattr(one, part)
+    assert made is not None
+    return made
+
+
+def _rows(ones: BySeed, floats: BySeed, name: str, goal: float | None, how: str) -> list[Row]:
+    part = name.partition(", ")[2]
+    seeds = [seed for seed in ones if getattr(ones[seed], part) is not None]
+    if not seeds:
+        return []
+    made = [_part(ones[seed], part) for seed in seeds]
+    lost = [
+        _part(floats[s], part).accuracy - one.accuracy for s, one in zip(seeds, made, strict=True)
+    ]
+    told, points = _told(how, lost), (f"{name}: points lost", round(fmean(lost), 2))
+    drift = round(fmean(one.drift for one in made), 5)
+    equal = f"{COMPARED} images, spikes and final membranes of torch, ONNX and the simulator"
+    return [
+        report(f"{name}: accuracy", round(fmean(one.accuracy for one in made), 2), "%", told),
+        report(*points, "points", told) if goal is None else at_most(*points, goal, "points", told),
+        report(f"{name}: drift of firing rates", drift, "spikes per neuron and step", told),
+        at_most(f"{name}: what differs", sum(one.differing for one in made), 0, "slots", equal),
+        *_calibrating(name, made),
+    ]
+
+
+def _calibrating(name: str, made: list[Deployed]) -> list[Row]:
+    cpu_s = round(fmean(one.cpu_s for one in made), 1)
+    how = f"{CALIBRATION} samples"
+    return [report(f"{name}: calibrating", cpu_s, "cpu s", how)] if cpu_s else []
+
+
+def _told(how: str, values: list[float]) -> str:
+    width = interval(values)
+    spread = "one seed" if width is None else f"{len(values)} seeds, +- {width:.2f} (95 %)"
+    return f"{how}, {spread}"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--runs", default="runs/bits", help="folder of the runs")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none: only rows")
+    parser.add_argument("--model", default="vgg-small")
+    parser.add_argument("--name", default="bits", help="results/<name>.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
