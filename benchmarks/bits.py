@@ -221,7 +221,7 @@ def _rows(ones: BySeed, floats: BySeed, name: str, goal: float | None, how: str)
     lost = [
         _part(floats[s], part).accuracy - one.accuracy for s, one in zip(seeds, made, strict=True)
     ]
-    told, points = _told(how, lost), (f"{name}: points lost", round(fmean(lost), 2))
+    told, points = _told(how, lost), (f"{name}: points lost", round(fmean(lost), 2) + 0.0)  # not -0
     drift = round(fmean(one.drift for one in made), 5)
     equal = f"{COMPARED} images, spikes and final membranes of torch, ONNX and the simulator"
     return [

@@ -36,8 +36,10 @@ def widths(rows: Sequence[Row], command: str) -> str:
     """Points lost by each width, by calibration alone and after one more epoch."""
     found = {row.name: row for row in rows}
     names = list(dict.fromkeys(name.partition(", ")[0] for name in found if LOST in name))
-    head = ("weights", "calibration alone: lost", "goal", "drift")
-    head += ("after an epoch: lost", "goal", "drift")
+    head = (
+        *("weights", "calibration alone: lost", "goal", "drift"),
+        *("after an epoch: lost", "goal", "drift"),
+    )
     cells = [
         (name, *_half(found, name, "calibrated"), *_half(found, name, "trained")) for name in names
     ]

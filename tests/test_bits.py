@@ -1,0 +1,74 @@
+"""Tables of few bits: what the benchmark writes down, and how pages show it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bits_page
+from benchmarks.bits import FLOAT, Deployed, Measured, found, rows
+from benchmarks.harness import Row
+
+FLOATS = {0: Measured(Deployed(92.0, 0), Deployed(93.0, 0)),
+          1: Measured(Deployed(92.4, 0), Deployed(93.4, 0))}  # fmt: skip
+FOUR = {1: Measured(Deployed(92.1, 0.003, 40.0), Deployed(93.5, 0.002)),
+        0: Measured(Deployed(91.8, 0.001, 60.0), Deployed(92.9, 0.004, differing=2))}  # fmt: skip
+BINARY = {0: Measured(None, Deployed(91.0, 0.02))}
+
+
+def by_name(made: list[Row]) -> dict[str, Row]:
+    return {row.name: row for row in made}
+
+
+def test_losses_are_paired_by_seed_and_held_against_their_goals() -> None:
+    made = by_name(rows({FLOAT: FLOATS, "4": FOUR, "binary": BINARY}, "net"))
+    calibrated, trained = (made[f"4, {part}: points lost"] for part in ("calibrated", "trained"))
+    assert (calibrated.value, calibrated.goal, calibrated.met) == (0.25, "<= 0.4", True)
+    assert (trained.value, trained.met) == (0.0, True)
+    assert "2 seeds, +- 0.64 (95 %)" in calibrated.how  # t(0.975, 1) 0.05
+    assert made["4, calibrated: calibrating"].value == 50.0
+    assert made["4, calibrated: drift of firing rates"].value == 0.002
+    assert made["4, trained: what differs"].met is False
+    assert made["float, one more epoch: accuracy"].value == 93.2
+
+
+def test_a_width_without_calibration_has_a_row_after_training_alone() -> None:
+    made = by_name(rows({FLOAT: FLOATS, "binary": BINARY}, "net"))
+    assert made["binary, trained: points lost"].value == 2.0
+    assert "one seed" in made["binary, trained: points lost"].how
+    assert not any(name.startswith("binary, calibrated") for name in made)
+
+
+def test_a_seed_without_its_float_network_is_left_out(tmp_path: Path) -> None:
+    for row, seeds in ((FLOAT, FLOATS), ("4", FOUR)):
+        for seed, one in seeds.items():
+            if (row, seed) != (FLOAT, 1):
+                path = tmp_path / f"measured-{row}-{seed}.json"
+                path.write_text(json.dumps(asdict(one)))
+    kept = found(tmp_path)
+    assert kept == {FLOAT: {0: FLOATS[0]}, "4": {0: FOUR[0]}}
+
+
+def test_the_table_of_widths_shows_losses_goals_and_drifts() -> None:
+    text = bits_page.widths(rows({FLOAT: FLOATS, "4": FOUR, "binary": BINARY}, "net"), "make x")
+    assert (
+        "| 4 | 0.25 (2 seeds, +- 0.64 (95 %)) | <= 0.4 | 0.002 | "
+        "0.00 (2 seeds, +- 1.27 (95 %)) | <= 0.05 | 0.003 |" in text
+    )
+    assert "| binary | - | - | - | 2.00 (one seed) | <= 1.2 | 0.02 |" in text
+    assert "float, one more epoch: accuracy 93.2 %" in text
+    assert "`make x`" in text
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+def test_the_table_of_calibrations_has_a_column_for_each_network_and_width(bits: int) -> None:
+    def few(value: float) -> tuple[Row, ...]:
+        lost = Row(f"{bits} bit, channel, output: points lost", value, "points", None, None, "")
+        return (Row("float accuracy", 90.0, "%", None, None, "9 samples"), lost)
+
+    made = {"quantization_few_a": few(0.5), "quantization_few_b": few(1.25), "sim": few(9)}
+    text = bits_page.calibrations(made, dict.fromkeys(made, "python -m x"))
+    assert f"| a, {bits} bits | b, {bits} bits |" in text
+    assert "| channel, output | 0.50 | 1.25 |" in text
+    assert "b: 9 samples, float 90.0 %" in text
