@@ -53,10 +53,10 @@ def test_a_seed_without_its_float_network_is_left_out(tmp_path: Path) -> None:
 def test_the_table_of_widths_shows_losses_goals_and_drifts() -> None:
     text = bits_page.widths(rows({FLOAT: FLOATS, "4": FOUR, "binary": BINARY}, "net"), "make x")
     assert (
-        "| 4 | 0.25 (2 seeds, +- 0.64 (95 %)) | <= 0.4 | 0.002 | "
-        "0.00 (2 seeds, +- 1.27 (95 %)) | <= 0.05 | 0.003 |" in text
+        "| 4 | 0.25 (2 seeds, +- 0.64 (95 %)) | &lt;= 0.4 | 0.002 | "
+        "0.00 (2 seeds, +- 1.27 (95 %)) | &lt;= 0.05 | 0.003 |" in text
     )
-    assert "| binary | - | - | - | 2.00 (one seed) | <= 1.2 | 0.02 |" in text
+    assert "| binary | - | - | - | 2.00 (one seed) | &lt;= 1.2 | 0.02 |" in text
     assert "float, one more epoch: accuracy 93.2 %" in text
     assert "`make x`" in text
 
