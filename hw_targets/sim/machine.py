@@ -9,6 +9,7 @@ the links between chips and the channels to them (``gates``).
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from tssd.hw_targets.sim.gates import DIRECTIONS, NORTH, Gates, Plane, gates_of
 from tssd.hw_targets.sim.kernels import layout as k
 from tssd.hw_targets.sim.kernels.event_queue import QUEUE_WORDS
 
-AHEAD = (k.C_EAST, k.C_WEST, k.C_NORTH, k.C_SOUTH)  # by direction
+AHEAD = (k.R_EAST, k.R_WEST, k.R_NORTH, k.R_SOUTH)  # by direction
 OUTSIDE = -(1 << 40)
 MOST_PORTS = 63  # asking ports are the bits of a word
 
@@ -161,25 +162,61 @@ class Machine:
 
 
 def wire(machine: Machine) -> IntArray:
-    """The machine as the kernel's memory, idle: constants, channels, cores, event queue."""
-    channels, cores = _channels(machine), _cores(machine)
-    sizes = (k.CONSTANTS, channels.size, cores.size, QUEUE_WORDS, machine.channels + 1)
-    channel_at, core_at, queue_at, used_at = np.cumsum(sizes)[:-1].tolist()
-    chip = np.zeros(sum(sizes), np.int64)
+    """The machine as the kernel's memory, idle: constants, what channels have in common, channels,
+    cores, event queue; it begins at a line of the processor's cache."""
+    plain, cores = _plain_channels(machine), _cores(machine)
+    kinds, kind = np.unique(plain.kind, axis=0, return_inverse=True)
+    routers, router = np.unique(plain.router, axis=0, return_inverse=True)
+    slots = _power_of_two(max(machine.buffer_flits, machine.axon_in_flits))
+    channels = np.zeros((machine.channels, _lines(k.C_SLOTS + slots)), np.int64)
+    sizes = (
+        k.CONSTANTS, kinds.size, routers.size, channels.size, cores.size, _lines(QUEUE_WORDS),
+        machine.channels + 1,
+    )  # fmt: skip
+    kind_at, router_at, channel_at, core_at, queue_at, used_at = np.cumsum(sizes)[:-1].tolist()
+
+    def channel(number: IntArray) -> IntArray:
+        return channel_at + number * channels.shape[1]
+
+    kinds[:, k.K_STRIDE] *= channels.shape[1]
+    for column in AHEAD:
+        routers[:, column] = channel(routers[:, column])
+    channels[:, k.C_NUMBER] = np.arange(machine.channels)
+    channels[:, k.C_KIND] = kind_at + kind.ravel() * k.LINE
+    channels[:, k.C_ROUTER] = router_at + router.ravel() * k.LINE
+    injects = plain.kind[:, k.K_ENDS] == k.INJECTS
+    core = core_at + plain.source * cores.shape[1]
+    channels[:, k.C_SOURCE] = np.where(injects, core, channel(plain.source))
+    cores[:, k.N_INJECT] = channel(cores[:, k.N_INJECT])
+    chip = _aligned(sum(sizes))
     chip[: k.CONSTANTS] = _constants(machine)
     chip[[k.CHANNEL_AT, k.CORE_AT, k.QUEUE_AT, k.USED_AT]] = channel_at, core_at, queue_at, used_at
     chip[[k.CHANNEL_SIZE, k.CORE_SIZE]] = channels.shape[1], cores.shape[1]
-    for column in (k.C_EAST, k.C_WEST, k.C_NORTH, k.C_SOUTH, k.C_SOURCE):
-        channels[:, column] = channel_at + channels[:, column] * channels.shape[1]  # addresses
-    channels[:, k.C_STRIDE] *= channels.shape[1]
-    owner = channels[:, k.C_CORE]
-    channels[:, k.C_CORE] = np.where(owner >= 0, core_at + owner * cores.shape[1], 0)
-    for column in (k.N_INJECT, k.N_EJECT):
-        cores[:, column] = channel_at + cores[:, column] * channels.shape[1]
+    chip[k.SLOT_MASK] = slots - 1
+    chip[k.EJECT_AT] = channel_at + machine.routers * machine.ports * channels.shape[1]
+    chip[kind_at:router_at], chip[router_at:channel_at] = kinds.ravel(), routers.ravel()
     chip[channel_at:core_at], chip[core_at:queue_at] = channels.ravel(), cores.ravel()
     chip[used_at] = machine.channels  # all must be cleared before the first step
-    chip[used_at + 1 :] = channel_at + np.arange(machine.channels) * channels.shape[1]
+    chip[used_at + 1 :] = channel(np.arange(machine.channels))
     return chip
+
+
+def _aligned(words: int) -> IntArray:
+    """Zeros that begin at a line of the processor's cache."""
+    line = 8 * k.LINE  # bytes
+    room = np.zeros(words + k.LINE, np.int64)
+    first = -room.ctypes.data % line // 8
+    return room[first : first + words]
+
+
+def _lines(words: int) -> int:
+    """*words*, rounded up to whole lines."""
+    return -(-words // k.LINE) * k.LINE
+
+
+def _power_of_two(number: int) -> int:
+    """The least power of two that is not below *number*."""
+    return 1 << (number - 1).bit_length() if number else 1
 
 
 def _queue_shift(machine: Machine) -> int:
@@ -190,54 +227,66 @@ def _queue_shift(machine: Machine) -> int:
 
 def _constants(machine: Machine) -> IntArray:
     table = np.zeros(k.CONSTANTS, np.int64)
-    table[k.PER_ROUTER], table[k.PORTS] = machine.cores_per_router, machine.ports
-    table[k.COLUMNS], table[k.CHANNELS] = machine.columns, machine.channels
     table[k.CORES], table[k.CREDIT] = machine.cores, machine.credit_cycles
     table[k.AXON_IN], table[k.AXON_OUT] = machine.axon_in_cycles, machine.axon_out_cycles
     table[k.BARRIER], table[k.FLOOR] = machine.barrier_cycles, machine.floor_cycles
     table[k.SPIKE_OUT_SLOTS] = machine.spike_out_slots
     table[k.SYNAPSE_SLOTS] = machine.synapse_slots
+    table[k.SPIKE_OUT_MASK] = _power_of_two(machine.spike_out_slots) - 1
+    table[k.SYNAPSE_MASK] = _power_of_two(machine.synapse_slots) - 1
     table[k.QUEUE_SHIFT] = _queue_shift(machine)
     return table
 
 
-def _channels(machine: Machine) -> IntArray:
+class _Plain(NamedTuple):
+    """What does not change in a channel: ``kind`` and ``router`` (channels, LINE) with the columns
+    ``K_*`` and ``R_*``, ``source`` (channels,) the core that it comes from, or the first input port
+    of the router; other channels by number."""
+
+    kind: IntArray
+    router: IntArray
+    source: IntArray
+
+
+def _plain_channels(machine: Machine) -> _Plain:
     """Number the channels and give each its ends, its latency, its pace and its buffer."""
-    buffer = 3 * max(machine.buffer_flits, machine.axon_in_flits)
-    table = np.zeros((machine.channels, k.C_SLOTS + buffer), np.int64)
-    table[:, k.C_NUMBER] = np.arange(machine.channels)
-    table[:, k.C_FLIT], table[:, k.C_CAPACITY] = machine.flit_cycles, machine.buffer_flits
-    _lay_on_chip(machine, table[: machine.first_link])
+    lines = np.zeros((2, machine.channels, k.LINE), np.int64)
+    plain = _Plain(lines[0], lines[1], np.zeros(machine.channels, np.int64))
+    plain.kind[:, k.K_FLIT] = machine.flit_cycles
+    plain.kind[:, k.K_CAPACITY] = machine.buffer_flits
+    _lay_on_chip(machine, _Plain(*(part[: machine.first_link] for part in plain)))
     if machine.gates.links:
-        _join(machine, table)
-    return table
+        _join(machine, plain)
+    return plain
 
 
-def _lay_on_chip(machine: Machine, table: IntArray) -> None:
+def _lay_on_chip(machine: Machine, plain: _Plain) -> None:
     """The channels between routers and cores, as if all chips were one."""
     ports, per_router = machine.ports, machine.cores_per_router
-    number = table[:, k.C_NUMBER]
+    number = np.arange(machine.first_link)
     outward = machine.routers * ports  # from here on: out of the mesh
     inside = number < outward
-    port = np.where(inside, number % ports, -1)
+    port = np.where(inside, number % ports, 0)
     router = np.where(inside, number // ports, (number - outward) // per_router)
     injects = inside & (port < per_router)
     direction = np.where(inside & ~injects, port - per_router, -1)
     step = machine.plane.ahead()
     behind = np.where(direction >= 0, np.array(step)[direction], 0)
-    table[:, k.C_INJECTS], table[:, k.C_PORT] = injects, port
-    owner = np.where(injects, router * per_router + port, number - outward)
-    table[:, k.C_CORE] = np.where(direction < 0, owner, -1)
-    table[:, k.C_X], table[:, k.C_Y] = router % machine.columns, router // machine.columns
-    table[:, k.C_SOURCE] = (router - behind) * ports
+    plain.kind[:, k.K_ENDS] = np.where(injects, k.INJECTS, np.where(inside, k.INSIDE, k.EJECTS))
+    plain.kind[:, k.K_PORT] = port
+    plain.router[:, k.R_X], plain.router[:, k.R_Y] = (
+        router % machine.columns,
+        router // machine.columns,
+    )
+    plain.source[:] = np.where(injects, router * per_router + port, (router - behind) * ports)
     for way, column in enumerate(AHEAD):
-        table[:, column] = (router + step[way]) * ports + per_router + way
+        plain.router[:, column] = (router + step[way]) * ports + per_router + way
     hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
-    table[:, k.C_LATENCY] = np.where(direction >= 0, hop, machine.local_cycles)
-    table[~inside, k.C_CAPACITY] = machine.axon_in_flits
+    plain.kind[:, k.K_LATENCY] = np.where(direction >= 0, hop, machine.local_cycles)
+    plain.kind[~inside, k.K_CAPACITY] = machine.axon_in_flits
 
 
-def _join(machine: Machine, table: IntArray) -> None:
+def _join(machine: Machine, plain: _Plain) -> None:
     """Lead what leaves a chip over its gate: feeder, link, and the channel into the far router."""
     gates, ports = machine.gates, machine.ports
     link, feeder = machine.first_link + gates.link, machine.first_feeder + np.arange(gates.feeders)
@@ -245,36 +294,34 @@ def _join(machine: Machine, table: IntArray) -> None:
     onward = gates.across * ports + machine.cores_per_router + direction
     for way, column in enumerate(AHEAD):
         mine = direction == way
-        there = table[: machine.first_link]
-        router = there[:, k.C_Y] * machine.columns + there[:, k.C_X]
+        there = plain.router[: machine.first_link]
+        router = there[:, k.R_Y] * machine.columns + there[:, k.R_X]
         lead = np.full(machine.routers, -1)
         lead[gates.router[mine]] = feeder[mine]
         there[:, column] = np.where(lead[router] >= 0, lead[router], there[:, column])
-    table[machine.first_link :, [k.C_X, k.C_Y]] = OUTSIDE  # so that every message goes "ahead"
-    table[machine.first_link :, k.C_CORE] = -1
+    plain.router[machine.first_link :, [k.R_X, k.R_Y]] = OUTSIDE  # every message goes "ahead"
     hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
-    table[feeder, k.C_LATENCY], table[feeder, k.C_HOLD] = hop, machine.flit_cycles
-    table[feeder, k.C_PORT], table[feeder, k.C_SOURCE] = gates.lane, gates.router * ports
-    rows = machine.first_link + np.arange(gates.links)
-    table[rows, k.C_SOURCE] = machine.first_feeder + gates.first[:-1]
-    table[rows, k.C_LATENCY] = machine.chip_hop_cycles + machine.chip_message_cycles
-    table[rows, k.C_FLIT] = table[rows, k.C_HOLD] = machine.chip_payload_cycles
-    table[rows, k.C_FIRST] = machine.chip_message_cycles - machine.chip_payload_cycles
-    table[rows, k.C_STRIDE] = np.where(gates.direction < NORTH, machine.columns, 1) * ports
+    kind, rows = plain.kind, machine.first_link + np.arange(gates.links)
+    kind[feeder, k.K_LATENCY], kind[feeder, k.K_HOLD] = hop, machine.flit_cycles
+    kind[feeder, k.K_PORT], plain.source[feeder] = gates.lane, gates.router * ports
+    plain.source[rows] = machine.first_feeder + gates.first[:-1]
+    kind[rows, k.K_LATENCY] = machine.chip_hop_cycles + machine.chip_message_cycles
+    kind[rows, k.K_FLIT] = kind[rows, k.K_HOLD] = machine.chip_payload_cycles
+    kind[rows, k.K_FIRST] = machine.chip_message_cycles - machine.chip_payload_cycles
+    kind[rows, k.K_STRIDE] = np.where(gates.direction < NORTH, machine.columns, 1) * ports
     for column in AHEAD:
-        table[feeder, column], table[rows, column] = link, onward[gates.first[:-1]]
-    table[onward, k.C_SOURCE], table[onward, k.C_LATENCY] = link, machine.local_cycles
+        plain.router[feeder, column], plain.router[rows, column] = link, onward[gates.first[:-1]]
+    plain.source[onward], kind[onward, k.K_LATENCY] = link, machine.local_cycles
 
 
 def _cores(machine: Machine) -> IntArray:
-    rings = machine.spike_out_slots + machine.synapse_slots
-    table = np.zeros((machine.cores, k.N_RINGS + rings), np.int64)
+    rings = _power_of_two(machine.spike_out_slots) + _power_of_two(machine.synapse_slots)
+    table = np.zeros((machine.cores, _lines(k.N_RINGS + rings)), np.int64)
     number = np.arange(machine.cores)
     router, slot = number // machine.cores_per_router, number % machine.cores_per_router
     table[:, k.N_NUMBER] = number
     table[:, k.N_X], table[:, k.N_Y] = router % machine.columns, router // machine.columns
     table[:, k.N_INJECT] = router * machine.ports + slot
-    table[:, k.N_EJECT] = machine.routers * machine.ports + number
     table[:, k.N_Y_FIRST] = np.isin(router, machine.y_first)
     return table
 

@@ -17,7 +17,6 @@ from tssd.hw_targets.sim.kernels.jit import Rows, Words, compiled, index, inline
 from tssd.hw_targets.sim.kernels.layout import *
 
 OK, DEADLOCK, LIVELOCK = 0, 1, 2
-LANE = 32  # in a buffer, from this bit on: the port a message came by; below: its number
 
 LOG_NEURON, LOG_LINK, LOG_AXON_IN, LOG_SYNAPSE = range(4)
 
@@ -36,32 +35,29 @@ def core_address(chip: Words, number: int) -> int:
 
 
 @inlined
-def route(chip: Words, here: int, n: int) -> int:
-    """The channel that a message for core *n* takes out of the router behind channel *here*."""
-    dx, dy = chip[n + N_X] - chip[here + C_X], chip[n + N_Y] - chip[here + C_Y]
+def route(chip: Words, here: int, target: int) -> int:
+    """The channel that a message for core *target* takes out of the router behind channel *here*."""
+    n, r = core_address(chip, target), index(chip[here + C_ROUTER])
+    dx, dy = chip[n + N_X] - chip[r + R_X], chip[n + N_Y] - chip[r + R_Y]
     if dx == 0 and dy == 0:
-        return index(chip[n + N_EJECT])
+        return index(chip[EJECT_AT] + target * chip[CHANNEL_SIZE])
     if dx != 0 and (dy == 0 or chip[n + N_Y_FIRST] == 0):
-        return index(chip[here + C_EAST] if dx > 0 else chip[here + C_WEST])
-    return index(chip[here + C_NORTH] if dy > 0 else chip[here + C_SOUTH])
+        return index(chip[r + R_EAST] if dx > 0 else chip[r + R_WEST])
+    return index(chip[r + R_NORTH] if dy > 0 else chip[r + R_SOUTH])
 
 
 @inlined
 def _load(chip: Words, message: Rows, log: Rows, n: int) -> None:
     """The neuron stage of core n runs on to its next message; the spike-out stage takes it."""
-    m = index(chip[n + N_NEXT])
-    work, before = message[m, M_WORK], chip[n + N_NEURON]
-    done, at = before + work, index(chip[n + N_TAKEN_AT])
-    emitted = max(done, chip[n + N_RINGS + at])
+    m, slots = index(chip[n + N_NEXT]), chip[SPIKE_OUT_SLOTS]
+    work, before, ring = message[m, M_WORK], chip[n + N_NEURON], index(n + N_RINGS)
+    emitted = max(before + work, chip[ring + ((m - slots) & chip[SPIKE_OUT_MASK])])
     taken = max(emitted, chip[n + N_OUT_FREE])
-    chip[n + N_RINGS + at] = taken
-    chip[n + N_TAKEN_AT] = at + 1 if at + 1 < chip[SPIKE_OUT_SLOTS] else 0
+    chip[ring + (m & chip[SPIKE_OUT_MASK])] = taken
     chip[n + N_NEURON_BUSY] += work
-    chip[n + N_NEURON_STALL] += emitted - done
     chip[n + N_NEURON] = emitted
     chip[n + N_OUT_READY] = taken + chip[AXON_OUT]
-    if message.shape[1] > M_EMITTED:
-        message[m, M_EMITTED] = emitted
+    message[m, M_EMITTED] = emitted
     if log.shape[0] and work:
         _note(log, LOG_NEURON, chip[n + N_NUMBER], before, work)
 
@@ -71,25 +67,21 @@ def _receive(chip: Words, message: Rows, log: Rows, m: int, there: int) -> int:
     """The target core's two input stages, in order of arrival; when the queue slot is free."""
     n, service = core_address(chip, message[m, M_TARGET]), message[m, M_SERVICE]
     start = max(there, chip[n + N_AXON_FREE])
-    done = start + chip[AXON_IN]
-    if chip[SYNAPSE_SLOTS]:
-        at = index(chip[n + N_STARTED_AT])
-        ring = index(n + N_RINGS + chip[SPIKE_OUT_SLOTS] + at)
-        handed = max(done, chip[ring])
+    done, slots, received = start + chip[AXON_IN], chip[SYNAPSE_SLOTS], chip[n + N_RECEIVED]
+    if slots:
+        ring, mask = index(n + N_RINGS + chip[SPIKE_OUT_MASK] + 1), chip[SYNAPSE_MASK]
+        handed = max(done, chip[ring + ((received - slots) & mask)])
         begin = max(handed, chip[n + N_SYNAPSE_FREE])
-        chip[ring] = begin
-        chip[n + N_STARTED_AT] = at + 1 if at + 1 < chip[SYNAPSE_SLOTS] else 0
+        chip[ring + (received & mask)] = begin
         chip[n + N_AXON_FREE] = handed
         chip[n + N_IN_STALL] += handed - done
     else:
         begin = done
         chip[n + N_AXON_FREE] = begin + service
     chip[n + N_SYNAPSE_FREE] = begin + service
-    chip[n + N_RECEIVED] += 1
-    chip[n + N_IN_BUSY] += chip[AXON_IN]
+    chip[n + N_RECEIVED] = received + 1
     chip[n + N_SYNAPSE_BUSY] += service
-    if message.shape[1] > M_DONE:
-        message[m, M_ARRIVED], message[m, M_DONE] = there, begin + service
+    message[m, M_ARRIVED], message[m, M_DONE] = there, begin + service
     if log.shape[0]:
         _note(log, LOG_AXON_IN, chip[n + N_NUMBER], start, chip[AXON_IN])
         _note(log, LOG_SYNAPSE, chip[n + N_NUMBER], begin, service)
@@ -99,54 +91,61 @@ def _receive(chip: Words, message: Rows, log: Rows, m: int, there: int) -> int:
 @inlined
 def _free(chip: Words, o: int, flits: int, t: int) -> None:
     """*flits* leave the buffer of channel *o*; its sender may fill their slots from cycle t on."""
-    at = index(chip[o + C_FREE_AT])
-    for _ in range(flits):
-        chip[o + C_SLOTS + at] = t
-        at = at + 1 if at + 1 < chip[o + C_CAPACITY] else 0
-    chip[o + C_FREE_AT] = at
-    chip[o + C_IN_USE] -= flits
+    left, mask = chip[o + C_LEFT], chip[SLOT_MASK]
+    for flit in range(left, left + flits):
+        chip[o + C_SLOTS + (flit & mask)] = t
+    chip[o + C_LEFT] = left + flits
 
 
 @inlined
-def _expose(chip: Words, message: Rows, o: int) -> None:
-    """The first message in the buffer of channel *o* asks for its next channel."""
-    at, capacity = o + C_SLOTS + index(chip[o + C_HEAD]), index(chip[o + C_CAPACITY])
-    ready, first = max(chip[at + 2 * capacity], chip[o + C_FREED]), chip[at + capacity]
-    onward = route(chip, o, core_address(chip, message[index(first), M_TARGET]))
-    onward = index(onward + (first >> LANE) * chip[o + C_STRIDE])
+def _room(chip: Words, o: int, flits: int) -> int:
+    """The cycle from which *flits* fit into the buffer of channel *o*: NEVER if others must leave
+    first; the channel then counts as blocked until one does."""
+    before = chip[o + C_SENT] + flits - 1 - chip[index(chip[o + C_KIND]) + K_CAPACITY]
+    if before < 0:
+        return 0
+    if before >= chip[o + C_LEFT]:  # that flit, whose slot is needed, is still there
+        chip[o + C_BLOCKED] = 1
+        return NEVER
+    return chip[o + C_SLOTS + (before & chip[SLOT_MASK])]
+
+
+@inlined
+def _expose(chip: Words, message: Rows, o: int, m: int) -> None:
+    """Message m, the first in the buffer of channel *o*, asks for its next channel."""
+    kind, ready = index(chip[o + C_KIND]), max(message[m, M_READY], chip[o + C_GONE])
+    lane = message[m, M_NEXT] & ((1 << LANE_BITS) - 1)
+    onward = index(route(chip, o, message[m, M_TARGET]) + lane * chip[kind + K_STRIDE])
     chip[o + C_READY] = ready
-    chip[onward + C_WANTED] |= 1 << chip[o + C_PORT]
-    wake(chip, onward, max(ready, chip[onward + C_BUSY]))
+    chip[onward + C_WANTED] |= 1 << chip[kind + K_PORT]
+    wake(chip, onward, max(ready, chip[onward + C_OPEN]))
 
 
 @inlined
 def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, lane: int, t: int) -> int:
     """Put message m on channel *o* in cycle t; returns the cycle after its last flit. *lane*: the
     input port that it came by, which a link between chips remembers."""
-    flits, pace, capacity = message[m, M_FLITS], chip[o + C_FLIT], index(chip[o + C_CAPACITY])
-    if chip[o + C_LOAD] == 0:
+    flits, kind, sent = message[m, M_FLITS], index(chip[o + C_KIND]), chip[o + C_SENT]
+    gone = t + chip[kind + K_FIRST] + flits * chip[kind + K_FLIT]
+    if sent == 0:
         mark_used(chip, o)
-    gone = t + chip[o + C_FIRST] + flits * pace
-    chip[o + C_BUSY] = gone
+    chip[o + C_SENT] = sent + flits
     chip[o + C_LOAD] += gone - t
-    chip[o + C_IN_USE] += flits
-    after = chip[o + C_SEND_AT] + flits
-    chip[o + C_SEND_AT] = after if after < capacity else after - capacity
     if log.shape[0]:
         _note(log, LOG_LINK, chip[o + C_NUMBER], t, gone - t)
-    head = t + chip[o + C_LATENCY]
-    if chip[o + C_CORE] and not chip[o + C_INJECTS]:
-        start = _receive(chip, message, log, m, head + (flits - 1) * pace)
+    head = t + chip[kind + K_LATENCY]
+    if chip[kind + K_ENDS] == EJECTS:
+        start = _receive(chip, message, log, m, head + (flits - 1) * chip[kind + K_FLIT])
         _free(chip, o, flits, start + chip[CREDIT])
         return gone
-    count = chip[o + C_COUNT]
-    at = chip[o + C_HEAD] + count
-    at = o + C_SLOTS + index(at if at < capacity else at - capacity)
-    chip[at + capacity] = lane << LANE | m
-    chip[at + 2 * capacity] = head + (flits - 1) * chip[o + C_HOLD]
-    chip[o + C_COUNT] = count + 1
-    if count == 0:
-        _expose(chip, message, o)
+    message[m, M_READY] = head + (flits - 1) * chip[kind + K_HOLD]
+    message[m, M_NEXT] = lane
+    if sent == chip[o + C_LEFT]:
+        chip[o + C_FIRST] = m
+        _expose(chip, message, o, m)
+    else:
+        message[index(chip[o + C_LAST]), M_NEXT] |= m << LANE_BITS
+    chip[o + C_LAST] = m
     return gone
 
 
@@ -156,18 +155,6 @@ def mark_used(chip: Words, o: int) -> None:
     used = index(chip[USED_AT])
     chip[used] += 1
     chip[index(used + chip[used])] = o
-
-
-@inlined
-def _room(chip: Words, o: int, flits: int) -> int:
-    """The cycle from which *flits* fit into the buffer of channel *o*: NEVER if others must leave
-    first; the channel then counts as blocked until one does."""
-    capacity = chip[o + C_CAPACITY]
-    if chip[o + C_IN_USE] + flits > capacity:
-        chip[o + C_BLOCKED] = 1
-        return NEVER
-    last = chip[o + C_SEND_AT] + flits - 1
-    return chip[o + C_SLOTS + index(last if last < capacity else last - capacity)]
 
 
 @compiled
@@ -186,21 +173,17 @@ def _run_core(chip: Words, message: Rows, log: Rows, core: int) -> None:
         chip[n + N_OUT_STALL] += t - ready
         chip[n + N_OUT_FREE] = gone
         chip[n + N_NEXT] = m + 1
-        if message.shape[1] > M_SENT:
-            message[m, M_SENT] = t
+        message[m, M_SENT] = t
         if m + 1 < chip[n + N_LAST]:
             _load(chip, message, log, n)
 
 
 @inlined
 def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
-    """A router's output channel serves one of its requests in cycle t, if it can.
+    """A router's output channel, which is open, serves one of its requests in cycle t, if it can.
 
     The first asking input port after the last one served wins (round-robin).
     """
-    if chip[o + C_BUSY] > t:
-        wake(chip, o, chip[o + C_BUSY])
-        return
     base, size, wanted = chip[o + C_SOURCE], chip[CHANNEL_SIZE], chip[o + C_WANTED]
     winner, others, later, above = -1, False, NEVER, wanted & (-2 << chip[o + C_TURN])
     for bits in (above, wanted ^ above):
@@ -219,30 +202,45 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
         wake(chip, o, later)
         return
     i = index(base + winner * size)
-    head = index(chip[i + C_HEAD])
-    m = index(chip[i + C_SLOTS + index(chip[i + C_CAPACITY]) + head])
-    flits = message[m, M_FLITS]
-    room = _room(chip, o, flits)
-    if room > t:  # another may win when it asks, or the same when there is room
-        wake(chip, o, min(room, later))
-        return
+    m = index(chip[i + C_FIRST])
+    flits, behind = message[m, M_FLITS], index(message[m, M_NEXT] >> LANE_BITS)
+    if flits > 1:
+        room = _room(chip, o, flits)
+        if room > t:  # another may win when it asks, or the same when there is room
+            wake(chip, o, min(room, later))
+            return
     chip[o + C_TURN] = winner
-    chip[i + C_HEAD] = head + 1 if head + 1 < chip[i + C_CAPACITY] else 0
-    chip[i + C_COUNT] -= 1
-    chip[o + C_WANTED] ^= 1 << winner
+    chip[o + C_WANTED] = wanted ^ 1 << winner
     gone = _send(chip, message, log, o, m, winner, t)
-    chip[i + C_FREED] = gone
-    _free(chip, i, flits, gone + chip[CREDIT])
+    room = _room(chip, o, 1)
+    opens = max(gone, room) if room < NEVER else NEVER + gone
+    chip[o + C_OPEN] = opens
+    _leave(chip, message, log, i, flits, behind, gone)
+    if others or later < NEVER:
+        wake(chip, o, opens if others else max(opens, later))
+
+
+@inlined
+def _leave(
+    chip: Words, message: Rows, log: Rows, i: int, flits: int, behind: int, gone: int
+) -> None:
+    """The first message leaves the buffer of channel i, its last flit before cycle *gone*; the one
+    *behind* it, if any, moves up, and who waits for room at the other end goes on."""
+    free = gone + chip[CREDIT]
+    chip[i + C_GONE] = gone
+    _free(chip, i, flits, free)
+    if chip[i + C_LEFT] < chip[i + C_SENT]:
+        chip[i + C_FIRST] = behind
+        _expose(chip, message, i, behind)
     if chip[i + C_BLOCKED]:
         chip[i + C_BLOCKED] = 0
-        if chip[i + C_INJECTS]:
-            _run_core(chip, message, log, index(chip[i + C_CORE]))
-        else:
-            wake(chip, i, gone + chip[CREDIT])
-    if chip[i + C_COUNT]:
-        _expose(chip, message, i)
-    if others or later < NEVER:
-        wake(chip, o, gone if others else max(gone, later))
+        if chip[index(chip[i + C_KIND]) + K_ENDS] == INJECTS:
+            _run_core(chip, message, log, index(chip[i + C_SOURCE]))
+            return
+        if chip[i + C_OPEN] >= NEVER:
+            chip[i + C_OPEN] = max(chip[i + C_OPEN] - NEVER, free)
+        if chip[i + C_WANTED]:
+            wake(chip, i, max(chip[i + C_OPEN], free))
 
 
 @inlined
@@ -251,13 +249,20 @@ def clear(chip: Words) -> None:
     used = index(chip[USED_AT])
     for i in range(chip[used]):
         o = index(chip[used + 1 + i])
-        for field in range(CHANNEL_STATE, C_SLOTS + chip[o + C_CAPACITY]):
-            chip[o + field] = 0
         chip[o + C_WAKE] = NEVER
+        for field in range(C_AT, C_TURN + 1):
+            chip[o + field] = 0
+        for field in range(C_FIRST, C_LEFT + 1):
+            chip[o + field] = 0
+        chip[o + C_BLOCKED] = 0
+        for slot in range(chip[SLOT_MASK] + 1):
+            chip[o + C_SLOTS + slot] = 0
     chip[used] = chip[NOW] = 0
     for number in range(chip[CORES]):
         n = core_address(chip, number)
-        for field in range(CORE_STATE, chip[CORE_SIZE]):
+        for field in range(N_SYNAPSE_BUSY + 1):
+            chip[n + field] = 0
+        for field in range(N_FINISH, chip[CORE_SIZE]):
             chip[n + field] = 0
 
 
@@ -281,12 +286,13 @@ def _finish(chip: Words, log: Rows, tail: Words) -> tuple[int, int]:
     for number in range(chip[CORES]):
         n = core_address(chip, number)
         received += chip[n + N_RECEIVED]
-        chip[n + N_NEURON_BUSY] += tail[number]
         if log.shape[0] and tail[number]:
             _note(log, LOG_NEURON, number, chip[n + N_NEURON], tail[number])
-        done = chip[n + N_NEURON] + tail[number]
-        chip[n + N_FINISH] = max(done, chip[n + N_SYNAPSE_FREE], chip[n + N_OUT_FREE])
-        last = max(last, chip[n + N_FINISH])
+        chip[n + N_NEURON_BUSY] += tail[number]
+        chip[n + N_NEURON] += tail[number]
+        finish = max(chip[n + N_NEURON], chip[n + N_SYNAPSE_FREE], chip[n + N_OUT_FREE])
+        chip[n + N_FINISH] = finish
+        last = max(last, finish)
     return received, last
 
 
@@ -296,7 +302,7 @@ def run_step(
 ) -> tuple[int, int, int]:
     """Time one step: (status, events handled, cycles).
 
-    ``message`` (messages, 4, or 8 to learn what becomes of each): rows of all messages,
+    ``message`` (messages, 8): rows of all messages, the traffic in the first four columns,
     ``message[first[c]:first[c + 1]]`` those of core c in order of emission; ``tail`` (cores,):
     neuron-stage cycles after a core's last message; ``log``: (rows, 4) kind, place, start, cycles
     of a trace, or no rows; ``limit``: most events a message.
@@ -320,13 +326,21 @@ def run_step(
 def copy_counters(chip: Words, counters: Rows) -> None:
     """The counters of the last step into ``counters`` (cores, 8)."""
     for number in range(chip[CORES]):
-        n = core_address(chip, number)
-        for field in range(counters.shape[1]):
-            counters[number, field] = chip[n + CORE_COUNTERS + field]
+        n, row = core_address(chip, number), counters[number]
+        row[0] = chip[n + N_NEURON_BUSY]
+        row[1] = chip[n + N_NEURON] - chip[n + N_NEURON_BUSY]
+        row[2] = chip[n + N_OUT_BUSY]
+        row[3] = chip[n + N_OUT_STALL]
+        row[4] = chip[n + N_RECEIVED] * chip[AXON_IN]
+        row[5] = chip[n + N_IN_STALL]
+        row[6] = chip[n + N_SYNAPSE_BUSY]
+        row[7] = chip[n + N_FINISH]
 
 
 @compiled
 def copy_links(chip: Words, links: Words) -> None:
-    """The busy cycles of the last step's channels into ``links`` (channels,)."""
-    for number in range(len(links)):
-        links[number] = chip[chip[CHANNEL_AT] + number * chip[CHANNEL_SIZE] + C_LOAD]
+    """The busy cycles of the last step's channels into ``links`` (channels,), zero elsewhere."""
+    used = index(chip[USED_AT])
+    for i in range(chip[used]):
+        o = index(chip[used + 1 + i])
+        links[chip[o + C_NUMBER]] = chip[o + C_LOAD]

@@ -1,41 +1,56 @@
 """The memory of the timing kernel: where everything lies in its one flat int64 array.
 
-A channel or a core is the address of its record, ``chip[o + C_BUSY]`` a field of it.
+A channel, a core or a router is the address of its record, ``chip[o + C_OPEN]`` a field of it. Each
+record begins a line of the processor's cache, and a line holds what one event touches together;
+what many channels have in common stands once, in a record of their kind and one of their router.
 """
 
-# The machine's constants, at the start of the memory
+LINE = 8  # words
+
+# The machine's constants, at the start of the memory, three lines
 (
-    PER_ROUTER, PORTS, COLUMNS, CHANNELS, CORES, CREDIT, AXON_IN, AXON_OUT, BARRIER, FLOOR,
-    SPIKE_OUT_SLOTS, SYNAPSE_SLOTS, CHANNEL_SIZE, CORE_SIZE, CHANNEL_AT, CORE_AT, QUEUE_AT, USED_AT,
-    QUEUE_SHIFT, NOW,
+    CORES, CREDIT, AXON_IN, AXON_OUT, BARRIER, FLOOR, SPIKE_OUT_SLOTS, SYNAPSE_SLOTS,
+    CORE_SIZE, CHANNEL_SIZE, SPIKE_OUT_MASK, SYNAPSE_MASK, SLOT_MASK, CHANNEL_AT, EJECT_AT, CORE_AT,
+    QUEUE_AT, USED_AT, QUEUE_SHIFT, NOW,
 ) = range(20)  # fmt: skip
-CONSTANTS = 20
+CONSTANTS = 24
 
-# A channel's record: what it is (with the four channels onward from its far end), its state, then
-# three rings for its buffer: the cycle from which each flit slot is free, messages, their cycles
+# A channel's record, line by line: as it chooses what to send (its turn in the event queue first);
+# the buffer at its far end; then the cycles from which the buffer's flit slots are free, a ring of
+# SLOT_MASK + 1. C_SENT and C_LEFT count flits, into the buffer and out of it; C_FIRST and C_LAST
+# are the messages at its ends.
 (
-    C_NUMBER, C_PORT, C_CORE, C_INJECTS, C_X, C_Y, C_EAST, C_WEST, C_NORTH, C_SOUTH, C_SOURCE,
-    C_LATENCY, C_FLIT, C_FIRST, C_HOLD, C_STRIDE, C_CAPACITY,
-    C_WAKE, C_AT, C_NEXT, C_BUSY, C_WANTED, C_TURN, C_BLOCKED, C_IN_USE, C_SEND_AT, C_FREE_AT,
-    C_HEAD, C_COUNT, C_READY, C_FREED, C_LOAD, C_SLOTS,
-) = range(33)  # fmt: skip
-CHANNEL_STATE = C_WAKE
-NEVER = 1 << 62
+    C_WAKE, C_AT, C_NEXT, C_OPEN, C_WANTED, C_TURN, C_SOURCE, C_KIND,
+    C_FIRST, C_LAST, C_READY, C_GONE, C_LOAD, C_SENT, C_LEFT, C_ROUTER,
+    C_BLOCKED, C_NUMBER, C_SLOTS,
+) = range(19)  # fmt: skip
+NEVER = 1 << 61  # and beyond: a closed channel opens at NEVER + the cycle in which it is idle
 
-# A core's record: what it is, its state, its counters, then the rings of its two queues
+# What channels have in common: a line
 (
-    N_NUMBER, N_X, N_Y, N_Y_FIRST, N_INJECT, N_EJECT,
-    N_NEXT, N_LAST, N_NEURON, N_OUT_FREE, N_OUT_READY, N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED,
-    N_TAKEN_AT, N_STARTED_AT,
-    N_NEURON_BUSY, N_NEURON_STALL, N_OUT_BUSY, N_OUT_STALL,
-    N_IN_BUSY, N_IN_STALL, N_SYNAPSE_BUSY, N_FINISH, N_RINGS,
-) = range(25)  # fmt: skip
-CORE_STATE, CORE_COUNTERS = N_NEXT, N_NEURON_BUSY
+    K_ENDS, K_PORT, K_LATENCY, K_FLIT, K_FIRST, K_HOLD, K_STRIDE, K_CAPACITY,
+) = range(8)  # fmt: skip
+INSIDE, INJECTS, EJECTS = range(3)  # K_ENDS: between routers, from a core, into a core
+
+# Where a router is, and the channels that lead on: a line
+R_X, R_Y, R_EAST, R_WEST, R_NORTH, R_SOUTH = range(6)
+
+# A core's record, line by line: as it sends; as it receives, and where it is; what is rarely
+# needed; then the rings of its two queues, each as long as a power of two
+(
+    N_NEXT, N_LAST, N_NEURON, N_OUT_FREE, N_OUT_READY, N_NEURON_BUSY, N_OUT_BUSY, N_OUT_STALL,
+    N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED, N_IN_STALL, N_SYNAPSE_BUSY, N_X, N_Y, N_Y_FIRST,
+    N_NUMBER, N_INJECT, N_FINISH, N_RINGS,
+) = range(20)  # fmt: skip
 COUNTER_NAMES = (
     "neuron_busy", "neuron_stall", "out_busy", "out_stall",
     "in_busy", "in_stall", "synapse_busy", "finish",
 )  # fmt: skip
 
-# One row per message: the traffic (target: a core number), then, if wanted, what became of it
+# One row per message, a line: the traffic (target: a core number), then what becomes of it. While
+# it is under way, M_READY is the cycle from which it may leave the buffer that it is in, M_NEXT the
+# message behind it and, in the lowest LANE_BITS, the port that it came by.
 M_TARGET, M_FLITS, M_WORK, M_SERVICE, M_EMITTED, M_SENT, M_ARRIVED, M_DONE = range(8)
-TRAFFIC_COLUMNS, MESSAGE_COLUMNS = 4, 8
+M_READY, M_NEXT = M_ARRIVED, M_DONE
+LANE_BITS = 6
+MESSAGE_COLUMNS = 8

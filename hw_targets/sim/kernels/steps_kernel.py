@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from tssd.hw_targets.sim.kernels import kernel as k
 from tssd.hw_targets.sim.kernels import layout
-from tssd.hw_targets.sim.kernels.jit import Block, Rows, Words, compiled
+from tssd.hw_targets.sim.kernels.jit import Block, Rows, Words, compiled, index, inlined
 
 # columns of a step's result: status, events, cycles, messages, then the five terms and where each
 # is largest, then what its last work came late by and at which core
@@ -136,23 +136,27 @@ def load_step(chip: Words, message: Rows, first: Words, tail: Words) -> None:
             target = k.core_address(chip, message[m, layout.M_TARGET])
             chip[n + layout.N_NEURON_BUSY] += message[m, layout.M_WORK]
             chip[target + layout.N_SYNAPSE_BUSY] += message[m, layout.M_SERVICE]
-            chip[target + layout.N_IN_BUSY] += chip[layout.AXON_IN]
-            o = chip[n + layout.N_INJECT]
-            chip[n + layout.N_OUT_BUSY] += (
-                chip[layout.AXON_OUT] + message[m, layout.M_FLITS] * chip[o + layout.C_FLIT]
-            )
-            lane = 0
-            while True:
-                if chip[o + layout.C_LOAD] == 0:
-                    k.mark_used(chip, o)
-                chip[o + layout.C_LOAD] += (
-                    chip[o + layout.C_FIRST] + message[m, layout.M_FLITS] * chip[o + layout.C_FLIT]
-                )
-                if o == chip[target + layout.N_EJECT]:
-                    break
-                onward = k.route(chip, o, target) + lane * chip[o + layout.C_STRIDE]
-                lane, o = chip[o + layout.C_PORT], onward
+            chip[target + layout.N_RECEIVED] += 1
+            _pass(chip, message[m], n)
         chip[n + layout.N_NEURON_BUSY] += tail[number]
+        chip[n + layout.N_NEURON] = chip[n + layout.N_NEURON_BUSY]
+
+
+@inlined
+def _pass(chip: Words, message: Words, n: int) -> None:
+    """A message of core n loads every channel of its route."""
+    target, flits, lane = message[layout.M_TARGET], message[layout.M_FLITS], 0
+    o = index(chip[n + layout.N_INJECT])
+    kind = index(chip[o + layout.C_KIND])
+    chip[n + layout.N_OUT_BUSY] += chip[layout.AXON_OUT] + flits * chip[kind + layout.K_FLIT]
+    while True:
+        if chip[o + layout.C_LOAD] == 0:
+            k.mark_used(chip, o)
+        chip[o + layout.C_LOAD] += chip[kind + layout.K_FIRST] + flits * chip[kind + layout.K_FLIT]
+        if chip[kind + layout.K_ENDS] == layout.EJECTS:
+            return
+        o = index(k.route(chip, o, target) + lane * chip[kind + layout.K_STRIDE])
+        lane, kind = chip[kind + layout.K_PORT], index(chip[o + layout.C_KIND])
 
 
 @compiled
