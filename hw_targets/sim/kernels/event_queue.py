@@ -5,9 +5,7 @@ list of a bucket, which is kept in the order of time. A channel that must wait f
 ring is long is put at its end and moved on when that cycle comes.
 """
 
-import numpy as np
-
-from tssd.hw_targets.sim.kernels.jit import Words, index, inlined
+from tssd.hw_targets.sim.kernels.jit import Words, index, inlined, lowest_bit
 from tssd.hw_targets.sim.kernels.layout import (
     C_AT,
     C_NEXT,
@@ -22,14 +20,6 @@ BUCKETS = 2048
 _WORDS = BUCKETS // 64
 QUEUE_WORDS = 1 + _WORDS + BUCKETS  # waiting channels, a bit per bucket, first channel per bucket
 _HEADS = 1 + _WORDS
-_SEQUENCE = 0x03F79D71B4CB0A89  # de Bruijn: shifted by p = 0 .. 63, its top six bits all differ
-_POSITION = np.argsort([(_SEQUENCE << p & (1 << 64) - 1) >> 58 for p in range(64)])
-
-
-@inlined
-def lowest_bit(word: int) -> int:
-    """The position of the lowest one of a word that is not zero."""
-    return index(_POSITION[((word & -word) * _SEQUENCE >> 58) & 63])
 
 
 @inlined

@@ -7,6 +7,9 @@ only functions that make no arrays.
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, overload
 
+from numba import types
+from numba.extending import intrinsic
+
 from tssd import compiling
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,3 +68,19 @@ def inlined(function: F) -> F:
 def index(word: int) -> int:
     """*word*, which the compiler now knows not to be negative: it need not count from the end."""
     return word & 0xFFFFFFFF
+
+
+@intrinsic
+def _trailing_zeros(_: Any, word: Any) -> Any:
+    """The processor's own count of the zeros below the lowest one."""
+
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.int64), make
+
+
+@inlined
+def lowest_bit(word: int) -> int:
+    """The position of the lowest one of a word that is not zero."""
+    return index(_trailing_zeros(word))

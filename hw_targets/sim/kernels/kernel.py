@@ -12,8 +12,15 @@ The whole machine lies in one flat int64 array, like memory (``layout``). That i
 magnitude faster than passing many arrays between compiled functions.
 """
 
-from tssd.hw_targets.sim.kernels.event_queue import is_empty, lowest_bit, pop, wake
-from tssd.hw_targets.sim.kernels.jit import Rows, Words, compiled, index, inlined
+from tssd.hw_targets.sim.kernels.event_queue import is_empty, pop, wake
+from tssd.hw_targets.sim.kernels.jit import (
+    Rows,
+    Words,
+    compiled,
+    index,
+    inlined,
+    lowest_bit,
+)
 from tssd.hw_targets.sim.kernels.layout import *
 
 OK, DEADLOCK, LIVELOCK = 0, 1, 2
@@ -185,19 +192,18 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
     The first asking input port after the last one served wins (round-robin).
     """
     base, size, wanted = chip[o + C_SOURCE], chip[CHANNEL_SIZE], chip[o + C_WANTED]
-    winner, others, later, above = -1, False, NEVER, wanted & (-2 << chip[o + C_TURN])
-    for bits in (above, wanted ^ above):
-        left = bits
-        while left:
-            port = lowest_bit(left)
-            left &= left - 1
-            ready = chip[index(base + port * size) + C_READY]
-            if ready > t:
-                later = min(later, ready)
-            elif winner < 0:
-                winner = port
-            else:
-                others = True
+    winner, others, later, turn = -1, False, NEVER, chip[o + C_TURN] + 1
+    left = wanted >> turn | wanted << ((64 - turn) & 63)
+    while left:
+        port = (lowest_bit(left) + turn) & 63
+        left &= left - 1
+        ready = chip[index(base + port * size) + C_READY]
+        if ready > t:
+            later = min(later, ready)
+        elif winner < 0:
+            winner = port
+        else:
+            others = True
     if winner < 0:
         wake(chip, o, later)
         return
