@@ -179,7 +179,7 @@ def wire(machine: Machine) -> IntArray:
         return channel_at + number * channels.shape[1]
 
     kinds[:, k.K_STRIDE] *= channels.shape[1]
-    for column in AHEAD:
+    for column in (*AHEAD, k.R_HERE):
         routers[:, column] = channel(routers[:, column])
     channels[:, k.C_NUMBER] = np.arange(machine.channels)
     channels[:, k.C_KIND] = kind_at + kind.ravel() * k.LINE
@@ -193,7 +193,6 @@ def wire(machine: Machine) -> IntArray:
     chip[[k.CHANNEL_AT, k.CORE_AT, k.QUEUE_AT, k.USED_AT]] = channel_at, core_at, queue_at, used_at
     chip[[k.CHANNEL_SIZE, k.CORE_SIZE]] = channels.shape[1], cores.shape[1]
     chip[k.SLOT_MASK] = slots - 1
-    chip[k.EJECT_AT] = channel_at + machine.routers * machine.ports * channels.shape[1]
     chip[kind_at:router_at], chip[router_at:channel_at] = kinds.ravel(), routers.ravel()
     chip[channel_at:core_at], chip[core_at:queue_at] = channels.ravel(), cores.ravel()
     chip[used_at] = machine.channels  # all must be cleared before the first step
@@ -279,6 +278,7 @@ def _lay_on_chip(machine: Machine, plain: _Plain) -> None:
         router // machine.columns,
     )
     plain.source[:] = np.where(injects, router * per_router + port, (router - behind) * ports)
+    plain.router[:, k.R_HERE] = outward + router * per_router
     for way, column in enumerate(AHEAD):
         plain.router[:, column] = (router + step[way]) * ports + per_router + way
     hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
@@ -320,9 +320,10 @@ def _cores(machine: Machine) -> IntArray:
     number = np.arange(machine.cores)
     router, slot = number // machine.cores_per_router, number % machine.cores_per_router
     table[:, k.N_NUMBER] = number
-    table[:, k.N_X], table[:, k.N_Y] = router % machine.columns, router // machine.columns
     table[:, k.N_INJECT] = router * machine.ports + slot
-    table[:, k.N_Y_FIRST] = np.isin(router, machine.y_first)
+    y, x = np.divmod(router, machine.columns)
+    place = slot << k.T_SLOT | x << k.T_X | y << k.T_Y
+    table[:, k.N_PLACE] = place | np.isin(router, machine.y_first).astype(np.int64) << k.T_Y_FIRST
     return table
 
 

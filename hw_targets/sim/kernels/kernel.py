@@ -42,15 +42,29 @@ def core_address(chip: Words, number: int) -> int:
 
 
 @inlined
-def route(chip: Words, here: int, target: int) -> int:
-    """The channel that a message for core *target* takes out of the router behind channel *here*."""
-    n, r = core_address(chip, target), index(chip[here + C_ROUTER])
-    dx, dy = chip[n + N_X] - chip[r + R_X], chip[n + N_Y] - chip[r + R_Y]
-    if dx == 0 and dy == 0:
-        return index(chip[EJECT_AT] + target * chip[CHANNEL_SIZE])
-    if dx != 0 and (dy == 0 or chip[n + N_Y_FIRST] == 0):
-        return index(chip[r + R_EAST] if dx > 0 else chip[r + R_WEST])
-    return index(chip[r + R_NORTH] if dy > 0 else chip[r + R_SOUTH])
+def _row(ticket: int) -> int:
+    """The message of a ticket."""
+    return ticket & (MOST_MESSAGES - 1)
+
+
+@inlined
+def ticket_of(chip: Words, m: int, target: int, flits: int) -> int:
+    """The ticket of message m as it leaves its core for core *target*."""
+    return m | chip[core_address(chip, target) + N_PLACE] | (flits > 1) << T_LONG
+
+
+@inlined
+def route(chip: Words, here: int, ticket: int) -> int:
+    """The channel that a message takes out of the router behind channel *here*: without branches,
+    which no processor could foresee."""
+    r = index(chip[here + C_ROUTER])
+    dx = (ticket >> T_X & (MOST_ROUTERS - 1)) - chip[r + R_X]
+    dy = (ticket >> T_Y & (MOST_ROUTERS - 1)) - chip[r + R_Y]
+    x, y = (dx > 0) - (dx < 0), ((dy > 0) - (dy < 0)) * 2
+    along_y = (x == 0) | ((y != 0) & (ticket >> T_Y_FIRST & 1 == 1))
+    way = y if along_y else x
+    slot = ticket >> T_SLOT & (MOST_PORTS - 1) if way == 0 else 0
+    return index(chip[r + R_HERE + way] + slot * chip[CHANNEL_SIZE])
 
 
 @inlined
@@ -118,21 +132,24 @@ def _room(chip: Words, o: int, flits: int) -> int:
 
 
 @inlined
-def _expose(chip: Words, message: Rows, o: int, m: int) -> None:
-    """Message m, the first in the buffer of channel *o*, asks for its next channel."""
-    kind, ready = index(chip[o + C_KIND]), max(message[m, M_READY], chip[o + C_GONE])
-    lane = message[m, M_NEXT] & ((1 << LANE_BITS) - 1)
-    onward = index(route(chip, o, message[m, M_TARGET]) + lane * chip[kind + K_STRIDE])
+def _expose(chip: Words, o: int, ticket: int, there: int) -> None:
+    """The message that is now the first in the buffer of channel *o*, since cycle *there* or until
+    the one before has left, asks for its next channel."""
+    kind, ready = index(chip[o + C_KIND]), max(there, chip[o + C_GONE])
+    port = ticket >> T_PORT & (MOST_PORTS - 1)
+    onward = index(route(chip, o, ticket) + port * chip[kind + K_STRIDE])
+    chip[o + C_FIRST] = ticket
     chip[o + C_READY] = ready
     chip[onward + C_WANTED] |= 1 << chip[kind + K_PORT]
     wake(chip, onward, max(ready, chip[onward + C_OPEN]))
 
 
 @inlined
-def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, lane: int, t: int) -> int:
-    """Put message m on channel *o* in cycle t; returns the cycle after its last flit. *lane*: the
-    input port that it came by, which a link between chips remembers."""
-    flits, kind, sent = message[m, M_FLITS], index(chip[o + C_KIND]), chip[o + C_SENT]
+def _send(
+    chip: Words, message: Rows, log: Rows, o: int, ticket: int, flits: int, t: int
+) -> int:
+    """Put a message on channel *o* in cycle t; returns the cycle after its last flit."""
+    m, kind, sent = _row(ticket), index(chip[o + C_KIND]), chip[o + C_SENT]
     gone = t + chip[kind + K_FIRST] + flits * chip[kind + K_FLIT]
     if sent == 0:
         mark_used(chip, o)
@@ -145,13 +162,12 @@ def _send(chip: Words, message: Rows, log: Rows, o: int, m: int, lane: int, t: i
         start = _receive(chip, message, log, m, head + (flits - 1) * chip[kind + K_FLIT])
         _free(chip, o, flits, start + chip[CREDIT])
         return gone
-    message[m, M_READY] = head + (flits - 1) * chip[kind + K_HOLD]
-    message[m, M_NEXT] = lane
+    ready = head + (flits - 1) * chip[kind + K_HOLD]
     if sent == chip[o + C_LEFT]:
-        chip[o + C_FIRST] = m
-        _expose(chip, message, o, m)
+        _expose(chip, o, ticket, ready)
     else:
-        message[index(chip[o + C_LAST]), M_NEXT] |= m << LANE_BITS
+        before = index(chip[o + C_LAST])
+        message[before, M_NEXT], message[before, M_READY] = ticket, ready
     chip[o + C_LAST] = m
     return gone
 
@@ -171,11 +187,12 @@ def _run_core(chip: Words, message: Rows, log: Rows, core: int) -> None:
     o = index(chip[n + N_INJECT])
     while chip[n + N_NEXT] < chip[n + N_LAST]:
         m, ready = index(chip[n + N_NEXT]), chip[n + N_OUT_READY]
-        room = _room(chip, o, message[m, M_FLITS])
+        flits = message[m, M_FLITS]
+        room = _room(chip, o, flits)
         if room == NEVER:
             return
-        t = max(ready, room)
-        gone = _send(chip, message, log, o, m, 0, t)
+        t, ticket = max(ready, room), ticket_of(chip, m, message[m, M_TARGET], flits)
+        gone = _send(chip, message, log, o, ticket, flits, t)
         chip[n + N_OUT_BUSY] += chip[AXON_OUT] + gone - t
         chip[n + N_OUT_STALL] += t - ready
         chip[n + N_OUT_FREE] = gone
@@ -208,45 +225,46 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
         wake(chip, o, later)
         return
     i = index(base + winner * size)
-    m = index(chip[i + C_FIRST])
-    flits, behind = message[m, M_FLITS], index(message[m, M_NEXT] >> LANE_BITS)
-    if flits > 1:
+    ticket, flits = chip[i + C_FIRST], 1
+    m = _row(ticket)
+    if ticket >> T_LONG:
+        flits = message[m, M_FLITS]
         room = _room(chip, o, flits)
         if room > t:  # another may win when it asks, or the same when there is room
             wake(chip, o, min(room, later))
             return
+    behind, there = 0, 0
+    if chip[i + C_LEFT] + flits < chip[i + C_SENT]:
+        behind, there = message[m, M_NEXT], message[m, M_READY]
     chip[o + C_TURN] = winner
     chip[o + C_WANTED] = wanted ^ 1 << winner
-    gone = _send(chip, message, log, o, m, winner, t)
+    ticket = ticket & ~((MOST_PORTS - 1) << T_PORT) | winner << T_PORT
+    gone = _send(chip, message, log, o, ticket, flits, t)
     room = _room(chip, o, 1)
     opens = max(gone, room) if room < NEVER else NEVER + gone
     chip[o + C_OPEN] = opens
-    _leave(chip, message, log, i, flits, behind, gone)
+    free = gone + chip[CREDIT]
+    chip[i + C_GONE] = gone
+    _free(chip, i, flits, free)
+    if chip[i + C_LEFT] < chip[i + C_SENT]:
+        _expose(chip, i, behind, there)
+    if chip[i + C_BLOCKED]:
+        _unblock(chip, message, log, i, free)
     if others or later < NEVER:
         wake(chip, o, opens if others else max(opens, later))
 
 
 @inlined
-def _leave(
-    chip: Words, message: Rows, log: Rows, i: int, flits: int, behind: int, gone: int
-) -> None:
-    """The first message leaves the buffer of channel i, its last flit before cycle *gone*; the one
-    *behind* it, if any, moves up, and who waits for room at the other end goes on."""
-    free = gone + chip[CREDIT]
-    chip[i + C_GONE] = gone
-    _free(chip, i, flits, free)
-    if chip[i + C_LEFT] < chip[i + C_SENT]:
-        chip[i + C_FIRST] = behind
-        _expose(chip, message, i, behind)
-    if chip[i + C_BLOCKED]:
-        chip[i + C_BLOCKED] = 0
-        if chip[index(chip[i + C_KIND]) + K_ENDS] == INJECTS:
-            _run_core(chip, message, log, index(chip[i + C_SOURCE]))
-            return
-        if chip[i + C_OPEN] >= NEVER:
-            chip[i + C_OPEN] = max(chip[i + C_OPEN] - NEVER, free)
-        if chip[i + C_WANTED]:
-            wake(chip, i, max(chip[i + C_OPEN], free))
+def _unblock(chip: Words, message: Rows, log: Rows, o: int, free: int) -> None:
+    """Who waits for room in the buffer of channel *o* goes on: there is some from cycle *free*."""
+    chip[o + C_BLOCKED] = 0
+    if chip[index(chip[o + C_KIND]) + K_ENDS] == INJECTS:
+        _run_core(chip, message, log, index(chip[o + C_SOURCE]))
+        return
+    if chip[o + C_OPEN] >= NEVER:
+        chip[o + C_OPEN] = max(chip[o + C_OPEN] - NEVER, free)
+    if chip[o + C_WANTED]:
+        wake(chip, o, max(chip[o + C_OPEN], free))
 
 
 @inlined

@@ -10,9 +10,9 @@ LINE = 8  # words
 # The machine's constants, at the start of the memory, three lines
 (
     CORES, CREDIT, AXON_IN, AXON_OUT, BARRIER, FLOOR, SPIKE_OUT_SLOTS, SYNAPSE_SLOTS,
-    CORE_SIZE, CHANNEL_SIZE, SPIKE_OUT_MASK, SYNAPSE_MASK, SLOT_MASK, CHANNEL_AT, EJECT_AT, CORE_AT,
+    CORE_SIZE, CHANNEL_SIZE, SPIKE_OUT_MASK, SYNAPSE_MASK, SLOT_MASK, CHANNEL_AT, CORE_AT,
     QUEUE_AT, USED_AT, QUEUE_SHIFT, NOW,
-) = range(20)  # fmt: skip
+) = range(19)  # fmt: skip
 CONSTANTS = 24
 
 # A channel's record, line by line: as it chooses what to send (its turn in the event queue first);
@@ -32,25 +32,31 @@ NEVER = 1 << 61  # and beyond: a closed channel opens at NEVER + the cycle in wh
 ) = range(8)  # fmt: skip
 INSIDE, INJECTS, EJECTS = range(3)  # K_ENDS: between routers, from a core, into a core
 
-# Where a router is, and the channels that lead on: a line
-R_X, R_Y, R_EAST, R_WEST, R_NORTH, R_SOUTH = range(6)
+# Where a router is, and the channels that lead on (to its first core, where that is the target): a
+# line, which ``route`` reads at R_HERE + -2 .. 2
+R_X, R_Y, R_SOUTH, R_WEST, R_HERE, R_EAST, R_NORTH = range(7)
 
 # A core's record, line by line: as it sends; as it receives, and where it is; what is rarely
 # needed; then the rings of its two queues, each as long as a power of two
 (
     N_NEXT, N_LAST, N_NEURON, N_OUT_FREE, N_OUT_READY, N_NEURON_BUSY, N_OUT_BUSY, N_OUT_STALL,
-    N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED, N_IN_STALL, N_SYNAPSE_BUSY, N_X, N_Y, N_Y_FIRST,
-    N_NUMBER, N_INJECT, N_FINISH, N_RINGS,
-) = range(20)  # fmt: skip
+    N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED, N_IN_STALL, N_SYNAPSE_BUSY, N_PLACE, N_INJECT,
+    N_NUMBER, N_FINISH, N_RINGS,
+) = range(18)  # fmt: skip
 COUNTER_NAMES = (
     "neuron_busy", "neuron_stall", "out_busy", "out_stall",
     "in_busy", "in_stall", "synapse_busy", "finish",
 )  # fmt: skip
 
 # One row per message, a line: the traffic (target: a core number), then what becomes of it. While
-# it is under way, M_READY is the cycle from which it may leave the buffer that it is in, M_NEXT the
-# message behind it and, in the lowest LANE_BITS, the port that it came by.
+# it is under way, M_NEXT and M_READY are of the message behind it in its buffer: its ticket, and
+# the cycle from which it may leave.
 M_TARGET, M_FLITS, M_WORK, M_SERVICE, M_EMITTED, M_SENT, M_ARRIVED, M_DONE = range(8)
 M_READY, M_NEXT = M_ARRIVED, M_DONE
-LANE_BITS = 6
 MESSAGE_COLUMNS = 8
+
+# What travels is a ticket, one word: from its lowest bit on, the message's row; the input port that
+# it came by; the core's place at its router, the router's column and row; whether it turns from Y
+# to X; whether it has more than one flit
+T_PORT, T_SLOT, T_X, T_Y, T_Y_FIRST, T_LONG = 28, 34, 40, 50, 60, 61
+MOST_MESSAGES, MOST_PORTS, MOST_ROUTERS = 1 << 28, 1 << 6, 1 << 10  # routers: in a row or column

@@ -145,7 +145,8 @@ def load_step(chip: Words, message: Rows, first: Words, tail: Words) -> None:
 @inlined
 def _pass(chip: Words, message: Words, n: int) -> None:
     """A message of core n loads every channel of its route."""
-    target, flits, lane = message[layout.M_TARGET], message[layout.M_FLITS], 0
+    flits, port = message[layout.M_FLITS], 0
+    ticket = k.ticket_of(chip, 0, message[layout.M_TARGET], flits)
     o = index(chip[n + layout.N_INJECT])
     kind = index(chip[o + layout.C_KIND])
     chip[n + layout.N_OUT_BUSY] += chip[layout.AXON_OUT] + flits * chip[kind + layout.K_FLIT]
@@ -155,8 +156,8 @@ def _pass(chip: Words, message: Words, n: int) -> None:
         chip[o + layout.C_LOAD] += chip[kind + layout.K_FIRST] + flits * chip[kind + layout.K_FLIT]
         if chip[kind + layout.K_ENDS] == layout.EJECTS:
             return
-        o = index(k.route(chip, o, target) + lane * chip[kind + layout.K_STRIDE])
-        lane, kind = chip[kind + layout.K_PORT], index(chip[o + layout.C_KIND])
+        o = index(k.route(chip, o, ticket) + port * chip[kind + layout.K_STRIDE])
+        port, kind = chip[kind + layout.K_PORT], index(chip[o + layout.C_KIND])
 
 
 @compiled
