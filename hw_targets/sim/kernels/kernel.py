@@ -68,9 +68,9 @@ def route(chip: Words, here: int, ticket: int) -> int:
 
 
 @inlined
-def _load(chip: Words, message: Rows, log: Rows, n: int) -> None:
-    """The neuron stage of core n runs on to its next message; the spike-out stage takes it."""
-    m, slots = index(chip[n + N_NEXT]), chip[SPIKE_OUT_SLOTS]
+def _load(chip: Words, message: Rows, log: Rows, n: int, m: int) -> None:
+    """The neuron stage of core n runs on to message m; the spike-out stage takes it."""
+    slots = chip[SPIKE_OUT_SLOTS]
     work, before, ring = message[m, M_WORK], chip[n + N_NEURON], index(n + N_RINGS)
     emitted = max(before + work, chip[ring + ((m - slots) & chip[SPIKE_OUT_MASK])])
     taken = max(emitted, chip[n + N_OUT_FREE])
@@ -180,26 +180,23 @@ def mark_used(chip: Words, o: int) -> None:
     chip[index(used + chip[used])] = o
 
 
-@compiled
+@inlined
 def _run_core(chip: Words, message: Rows, log: Rows, core: int) -> None:
-    """A core sends its loaded message and those after it, until one must wait for room."""
+    """A core, whose injection buffer is empty, sends its next message if there is one: ahead of the
+    others, as nobody shares the way into that buffer."""
     n = index(core)
-    o = index(chip[n + N_INJECT])
-    while chip[n + N_NEXT] < chip[n + N_LAST]:
-        m, ready = index(chip[n + N_NEXT]), chip[n + N_OUT_READY]
-        flits = message[m, M_FLITS]
-        room = _room(chip, o, flits)
-        if room == NEVER:
-            return
-        t, ticket = max(ready, room), ticket_of(chip, m, message[m, M_TARGET], flits)
-        gone = _send(chip, message, log, o, ticket, flits, t)
-        chip[n + N_OUT_BUSY] += chip[AXON_OUT] + gone - t
-        chip[n + N_OUT_STALL] += t - ready
-        chip[n + N_OUT_FREE] = gone
-        chip[n + N_NEXT] = m + 1
-        message[m, M_SENT] = t
-        if m + 1 < chip[n + N_LAST]:
-            _load(chip, message, log, n)
+    m = index(chip[n + N_NEXT])
+    if m == chip[n + N_LAST]:
+        return
+    _load(chip, message, log, n, m)
+    o, flits, ready = index(chip[n + N_INJECT]), message[m, M_FLITS], chip[n + N_OUT_READY]
+    t, ticket = max(ready, _room(chip, o, flits)), ticket_of(chip, m, message[m, M_TARGET], flits)
+    gone = _send(chip, message, log, o, ticket, flits, t)
+    chip[n + N_OUT_BUSY] += chip[AXON_OUT] + gone - t
+    chip[n + N_OUT_STALL] += t - ready
+    chip[n + N_OUT_FREE] = gone
+    chip[n + N_NEXT] = m + 1
+    message[m, M_SENT] = t
 
 
 @inlined
@@ -248,19 +245,18 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
     _free(chip, i, flits, free)
     if chip[i + C_LEFT] < chip[i + C_SENT]:
         _expose(chip, i, behind, there)
-    if chip[i + C_BLOCKED]:
-        _unblock(chip, message, log, i, free)
+    if chip[index(chip[i + C_KIND]) + K_ENDS] == INJECTS:
+        _run_core(chip, message, log, index(chip[i + C_SOURCE]))
+    elif chip[i + C_BLOCKED]:
+        _unblock(chip, i, free)
     if others or later < NEVER:
         wake(chip, o, opens if others else max(opens, later))
 
 
 @inlined
-def _unblock(chip: Words, message: Rows, log: Rows, o: int, free: int) -> None:
-    """Who waits for room in the buffer of channel *o* goes on: there is some from cycle *free*."""
+def _unblock(chip: Words, o: int, free: int) -> None:
+    """Channel *o* goes on: there is room in its buffer from cycle *free*."""
     chip[o + C_BLOCKED] = 0
-    if chip[index(chip[o + C_KIND]) + K_ENDS] == INJECTS:
-        _run_core(chip, message, log, index(chip[o + C_SOURCE]))
-        return
     if chip[o + C_OPEN] >= NEVER:
         chip[o + C_OPEN] = max(chip[o + C_OPEN] - NEVER, free)
     if chip[o + C_WANTED]:
@@ -335,9 +331,7 @@ def run_step(
     for number in range(chip[CORES]):
         n = core_address(chip, number)
         chip[n + N_NEXT], chip[n + N_LAST] = first[number], first[number + 1]
-        if first[number] < first[number + 1]:
-            _load(chip, message, log, n)
-            _run_core(chip, message, log, n)
+        _run_core(chip, message, log, n)
     total = first[chip[CORES]] - first[0]
     events = _handle_events(chip, message, log, limit * (total + 1))
     received, last = _finish(chip, log, tail)
