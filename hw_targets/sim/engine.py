@@ -37,6 +37,7 @@ from tssd.hw_targets.sim.timing import (
     Mode,
     StepTiming,
     joined,
+    message_rows,
     raise_if_stuck,
 )
 from tssd.hw_targets.sim.updates import assumed, in_order, update_cycles, with_active
@@ -315,7 +316,7 @@ class _Job:
         cores = self.plan.machine.cores
         sent = np.concatenate([[0], np.cumsum(np.diff(self.plan.wires.fan_first)[ranks])])
         most = int(np.diff(sent[first]).max(initial=0))
-        message = np.zeros((most, layout.MESSAGE_COLUMNS), np.int64)
+        message = message_rows(most)
         starts, tail, reads = (np.zeros(cores + 1, np.int64) for _ in range(3))
         return sk.Loads(message, starts, tail, reads[:cores])
 

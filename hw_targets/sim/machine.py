@@ -9,7 +9,6 @@ the links between chips and the channels to them (``gates``).
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from tssd.hw_targets.sim.kernels.event_queue import QUEUE_WORDS
 AHEAD = (k.R_EAST, k.R_WEST, k.R_NORTH, k.R_SOUTH)  # by direction
 OUTSIDE = -(1 << 40)
 MOST_PORTS = 63  # asking ports are the bits of a word
+MOST_ROUTERS = k.PLACES + 1  # of all chips together, side by side
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ class Machine:
             _at_most("height of a chip beside others", self.height, MOST_PORTS)
         if self.chips_y > 1:
             _at_most("width of a chip above others", self.width, MOST_PORTS)
+        _at_most("routers in a row", self.columns, MOST_ROUTERS)
+        _at_most("routers in a column", self.height * self.chips_y, MOST_ROUTERS)
 
     @property
     def plane(self) -> Plane:
@@ -164,9 +166,7 @@ class Machine:
 def wire(machine: Machine) -> IntArray:
     """The machine as the kernel's memory, idle: constants, what channels have in common, channels,
     cores, event queue; it begins at a line of the processor's cache."""
-    plain, cores = _plain_channels(machine), _cores(machine)
-    kinds, kind = np.unique(plain.kind, axis=0, return_inverse=True)
-    routers, router = np.unique(plain.router, axis=0, return_inverse=True)
+    kinds, routers, cores = _kinds(machine), _routers(machine), _cores(machine)
     slots = _power_of_two(max(machine.buffer_flits, machine.axon_in_flits))
     channels = np.zeros((machine.channels, _lines(k.C_SLOTS + slots)), np.int64)
     sizes = (
@@ -174,33 +174,30 @@ def wire(machine: Machine) -> IntArray:
         machine.channels + 1,
     )  # fmt: skip
     kind_at, router_at, channel_at, core_at, queue_at, used_at = np.cumsum(sizes)[:-1].tolist()
-
-    def channel(number: IntArray) -> IntArray:
-        return channel_at + number * channels.shape[1]
-
-    kinds[:, k.K_STRIDE] *= channels.shape[1]
-    for column in (*AHEAD, k.R_HERE):
-        routers[:, column] = channel(routers[:, column])
+    channel_size, core_size = channels.shape[1], cores.shape[1]
+    kinds[:, k.K_STRIDE] *= channel_size
+    routers[:, k.R_SOUTH : k.R_NORTH + 1] *= channel_size  # from numbers to addresses
+    routers[:, k.R_SOUTH : k.R_NORTH + 1] += channel_at
+    cores[:, k.N_INJECT] = channel_at + channel_size * cores[:, k.N_INJECT]
+    kind, router, source = _ends(machine)
     channels[:, k.C_NUMBER] = np.arange(machine.channels)
-    channels[:, k.C_KIND] = kind_at + kind.ravel() * k.LINE
-    channels[:, k.C_ROUTER] = router_at + router.ravel() * k.LINE
-    injects = plain.kind[:, k.K_ENDS] == k.INJECTS
-    core = core_at + plain.source * cores.shape[1]
-    channels[:, k.C_SOURCE] = np.where(injects, core, channel(plain.source))
-    cores[:, k.N_INJECT] = channel(cores[:, k.N_INJECT])
-    chip = _aligned(sum(sizes))
+    channels[:, k.C_KIND] = kind_at + k.LINE * kind
+    channels[:, k.C_ROUTER] = router_at + k.LINE * router
+    from_core = kinds[kind, k.K_ENDS] == k.INJECTS
+    channels[:, k.C_SOURCE] = np.where(from_core, core_at, channel_at)
+    channels[:, k.C_SOURCE] += np.where(from_core, core_size, channel_size) * source
+    chip = aligned(sum(sizes))
     chip[: k.CONSTANTS] = _constants(machine)
     chip[[k.CHANNEL_AT, k.CORE_AT, k.QUEUE_AT, k.USED_AT]] = channel_at, core_at, queue_at, used_at
-    chip[[k.CHANNEL_SIZE, k.CORE_SIZE]] = channels.shape[1], cores.shape[1]
-    chip[k.SLOT_MASK] = slots - 1
+    chip[[k.CHANNEL_SIZE, k.CORE_SIZE, k.SLOT_MASK]] = channel_size, core_size, slots - 1
     chip[kind_at:router_at], chip[router_at:channel_at] = kinds.ravel(), routers.ravel()
     chip[channel_at:core_at], chip[core_at:queue_at] = channels.ravel(), cores.ravel()
     chip[used_at] = machine.channels  # all must be cleared before the first step
-    chip[used_at + 1 :] = channel(np.arange(machine.channels))
+    chip[used_at + 1 :] = channel_at + channel_size * np.arange(machine.channels)
     return chip
 
 
-def _aligned(words: int) -> IntArray:
+def aligned(words: int) -> IntArray:
     """Zeros that begin at a line of the processor's cache."""
     line = 8 * k.LINE  # bytes
     room = np.zeros(words + k.LINE, np.int64)
@@ -237,81 +234,81 @@ def _constants(machine: Machine) -> IntArray:
     return table
 
 
-class _Plain(NamedTuple):
-    """What does not change in a channel: ``kind`` and ``router`` (channels, LINE) with the columns
-    ``K_*`` and ``R_*``, ``source`` (channels,) the core that it comes from, or the first input port
-    of the router; other channels by number."""
-
-    kind: IntArray
-    router: IntArray
-    source: IntArray
-
-
-def _plain_channels(machine: Machine) -> _Plain:
-    """Number the channels and give each its ends, its latency, its pace and its buffer."""
-    lines = np.zeros((2, machine.channels, k.LINE), np.int64)
-    plain = _Plain(lines[0], lines[1], np.zeros(machine.channels, np.int64))
-    plain.kind[:, k.K_FLIT] = machine.flit_cycles
-    plain.kind[:, k.K_CAPACITY] = machine.buffer_flits
-    _lay_on_chip(machine, _Plain(*(part[: machine.first_link] for part in plain)))
-    if machine.gates.links:
-        _join(machine, plain)
-    return plain
-
-
-def _lay_on_chip(machine: Machine, plain: _Plain) -> None:
-    """The channels between routers and cores, as if all chips were one."""
-    ports, per_router = machine.ports, machine.cores_per_router
-    number = np.arange(machine.first_link)
-    outward = machine.routers * ports  # from here on: out of the mesh
-    inside = number < outward
-    port = np.where(inside, number % ports, 0)
-    router = np.where(inside, number // ports, (number - outward) // per_router)
-    injects = inside & (port < per_router)
-    direction = np.where(inside & ~injects, port - per_router, -1)
-    step = machine.plane.ahead()
-    behind = np.where(direction >= 0, np.array(step)[direction], 0)
-    plain.kind[:, k.K_ENDS] = np.where(injects, k.INJECTS, np.where(inside, k.INSIDE, k.EJECTS))
-    plain.kind[:, k.K_PORT] = port
-    plain.router[:, k.R_X], plain.router[:, k.R_Y] = (
-        router % machine.columns,
-        router // machine.columns,
-    )
-    plain.source[:] = np.where(injects, router * per_router + port, (router - behind) * ports)
-    plain.router[:, k.R_HERE] = outward + router * per_router
-    for way, column in enumerate(AHEAD):
-        plain.router[:, column] = (router + step[way]) * ports + per_router + way
-    hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
-    plain.kind[:, k.K_LATENCY] = np.where(direction >= 0, hop, machine.local_cycles)
-    plain.kind[~inside, k.K_CAPACITY] = machine.axon_in_flits
+def _kinds(machine: Machine) -> IntArray:
+    """(kinds, LINE), columns ``K_*``: channels into each port of a router; into a core; from a far
+    gate, by direction; links; feeders."""
+    gates, per_router = machine.gates, machine.cores_per_router
+    into_core, from_gate = machine.ports, slice(machine.ports + 1, machine.ports + 5)
+    link = slice(from_gate.stop, from_gate.stop + gates.links)
+    feeder = slice(link.stop, link.stop + gates.feeders)
+    hops = np.array([machine.hop_x_cycles, machine.hop_y_cycles]).repeat(2)  # by direction
+    table = np.zeros((feeder.stop, k.LINE), np.int64)
+    table[:, k.K_LATENCY], table[:, k.K_FLIT] = machine.local_cycles, machine.flit_cycles
+    table[:, k.K_CAPACITY] = machine.buffer_flits
+    table[:into_core, k.K_PORT] = np.arange(machine.ports)
+    table[:per_router, k.K_ENDS], table[into_core, k.K_ENDS] = k.INJECTS, k.EJECTS
+    table[per_router:into_core, k.K_LATENCY] = hops
+    table[into_core, k.K_CAPACITY] = machine.axon_in_flits
+    table[from_gate, k.K_PORT] = np.arange(per_router, machine.ports)
+    table[link, k.K_LATENCY] = machine.chip_hop_cycles + machine.chip_message_cycles
+    table[link, k.K_FLIT] = table[link, k.K_HOLD] = machine.chip_payload_cycles
+    table[link, k.K_FIRST] = machine.chip_message_cycles - machine.chip_payload_cycles
+    lanes = np.where(gates.direction < NORTH, machine.columns, 1)  # routers from one to the next
+    table[link, k.K_STRIDE] = lanes * machine.ports
+    table[feeder, k.K_LATENCY] = hops[gates.direction[gates.link]]
+    table[feeder, k.K_PORT], table[feeder, k.K_HOLD] = gates.lane, machine.flit_cycles
+    return table
 
 
-def _join(machine: Machine, plain: _Plain) -> None:
-    """Lead what leaves a chip over its gate: feeder, link, and the channel into the far router."""
-    gates, ports = machine.gates, machine.ports
-    link, feeder = machine.first_link + gates.link, machine.first_feeder + np.arange(gates.feeders)
+def _routers(machine: Machine) -> IntArray:
+    """(routers, links, feeders; LINE), columns ``R_*``: where a router is, and the channels that
+    lead on from there, by number; all that lead on from a gate are the same."""
+    gates, ports, per_router = machine.gates, machine.ports, machine.cores_per_router
+    table = np.zeros((machine.routers + gates.links + gates.feeders, k.LINE), np.int64)
+    inside, at_gates, number = table[: machine.routers], table[machine.routers :], machine.routers
+    router = np.arange(number)
+    inside[:, k.R_Y], inside[:, k.R_X] = np.divmod(router, machine.columns)
+    inside[:, k.R_HERE] = number * ports + router * per_router
     direction = gates.direction[gates.link]
-    onward = gates.across * ports + machine.cores_per_router + direction
-    for way, column in enumerate(AHEAD):
-        mine = direction == way
-        there = plain.router[: machine.first_link]
-        router = there[:, k.R_Y] * machine.columns + there[:, k.R_X]
-        lead = np.full(machine.routers, -1)
-        lead[gates.router[mine]] = feeder[mine]
-        there[:, column] = np.where(lead[router] >= 0, lead[router], there[:, column])
-    plain.router[machine.first_link :, [k.R_X, k.R_Y]] = OUTSIDE  # every message goes "ahead"
-    hop = np.where(direction < NORTH, machine.hop_x_cycles, machine.hop_y_cycles)
-    kind, rows = plain.kind, machine.first_link + np.arange(gates.links)
-    kind[feeder, k.K_LATENCY], kind[feeder, k.K_HOLD] = hop, machine.flit_cycles
-    kind[feeder, k.K_PORT], plain.source[feeder] = gates.lane, gates.router * ports
-    plain.source[rows] = machine.first_feeder + gates.first[:-1]
-    kind[rows, k.K_LATENCY] = machine.chip_hop_cycles + machine.chip_message_cycles
-    kind[rows, k.K_FLIT] = kind[rows, k.K_HOLD] = machine.chip_payload_cycles
-    kind[rows, k.K_FIRST] = machine.chip_message_cycles - machine.chip_payload_cycles
-    kind[rows, k.K_STRIDE] = np.where(gates.direction < NORTH, machine.columns, 1) * ports
-    for column in AHEAD:
-        plain.router[feeder, column], plain.router[rows, column] = link, onward[gates.first[:-1]]
-    plain.source[onward], kind[onward, k.K_LATENCY] = link, machine.local_cycles
+    for way, step in enumerate(machine.plane.ahead()):
+        inside[:, AHEAD[way]] = (router + step) * ports + per_router + way
+        leaves = np.flatnonzero(direction == way)
+        inside[gates.router[leaves], AHEAD[way]] = machine.first_feeder + leaves
+    at_gates[:, [k.R_X, k.R_Y]] = OUTSIDE  # so that every message goes on
+    onward = np.concatenate(
+        [_from_gates(machine)[gates.first[:-1]], machine.first_link + gates.link]
+    )
+    at_gates[:, k.R_SOUTH : k.R_NORTH + 1] = onward[:, None]
+    return table
+
+
+def _from_gates(machine: Machine) -> IntArray:
+    """(feeders,): the channel by which what took each feeder comes into the router across."""
+    gates = machine.gates
+    port = machine.cores_per_router + gates.direction[gates.link]
+    return gates.across * machine.ports + port
+
+
+def _ends(machine: Machine) -> tuple[IntArray, IntArray, IntArray]:
+    """(channels,) each: what kind it is; the router, or gate, at its far end; and the core that it
+    comes from, else the first of the channels into the place that it comes from, by number."""
+    gates, ports, per_router = machine.gates, machine.ports, machine.cores_per_router
+    outward, link = machine.routers * ports, machine.first_link
+    router, port = np.divmod(np.arange(outward), ports)
+    core = np.arange(machine.cores)
+    beyond = np.arange(gates.links + gates.feeders)  # the links, the feeders
+    kind = np.concatenate([port, np.full(machine.cores, ports), ports + 5 + beyond])
+    far = np.concatenate([router, core // per_router, machine.routers + beyond])
+    behind = (router - np.array((0,) * per_router + machine.plane.ahead())[port]) * ports
+    source = np.concatenate([
+        np.where(port < per_router, router * per_router + port, behind),
+        core // per_router * ports,
+        machine.first_feeder + gates.first[:-1],
+        gates.router * ports,
+    ])  # fmt: skip
+    entry, direction = _from_gates(machine), gates.direction[gates.link]
+    kind[entry], source[entry] = ports + 1 + direction, link + gates.link
+    return kind, far, source
 
 
 def _cores(machine: Machine) -> IntArray:

@@ -14,7 +14,7 @@ from tssd.arrays import FloatArray
 from tssd.calibration.integer import IntArray
 from tssd.errors import DataError, TargetError
 from tssd.hw_targets.sim.kernels import kernel, layout
-from tssd.hw_targets.sim.machine import Machine, wire
+from tssd.hw_targets.sim.machine import Machine, aligned, wire
 
 NOTHING = np.zeros((0, 4), np.int64)
 EVENTS_PER_MESSAGE = 10_000  # beyond this a message is going in circles
@@ -83,8 +83,23 @@ def time_steps(
     return StepTimes(results[:, 2], results[:, 1], counters, links, table[:, layout.M_EMITTED :])
 
 
+def message_rows(messages: int) -> IntArray:
+    """(messages, 8): room for what one call times, each row a line of the processor's cache.
+
+    TargetError beyond what the kernel can number.
+    """
+    if messages > layout.ROWS + 1:
+        raise TargetError(
+            "messages at once",
+            found=f"{messages:,}",
+            allowed=f"at most {layout.ROWS + 1:,}",
+            hint="time fewer steps, or a smaller network",
+        )
+    return aligned(messages * layout.MESSAGE_COLUMNS).reshape(messages, layout.MESSAGE_COLUMNS)
+
+
 def _table(traffic: Traffic) -> IntArray:
-    table = np.zeros((len(traffic.target), layout.MESSAGE_COLUMNS), np.int64)
+    table = message_rows(len(traffic.target))
     table[:, layout.M_TARGET], table[:, layout.M_FLITS] = traffic.target, traffic.flits
     table[:, layout.M_WORK], table[:, layout.M_SERVICE] = traffic.work, traffic.service
     return table

@@ -5,7 +5,7 @@ only functions that make no arrays.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, cast, overload
 
 from numba import types
 from numba.extending import intrinsic
@@ -70,9 +70,8 @@ def index(word: int) -> int:
     return word & 0xFFFFFFFF
 
 
-@intrinsic
-def _trailing_zeros(_: Any, word: Any) -> Any:
-    """The processor's own count of the zeros below the lowest one."""
+def _counting(_: Any, word: Any) -> Any:
+    """The processor's own count of the zeros below the lowest one, for numba."""
 
     def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
@@ -80,7 +79,10 @@ def _trailing_zeros(_: Any, word: Any) -> Any:
     return types.int64(types.int64), make
 
 
+_zeros_below = cast("Callable[[int], int]", intrinsic(_counting))
+
+
 @inlined
 def lowest_bit(word: int) -> int:
     """The position of the lowest one of a word that is not zero."""
-    return index(_trailing_zeros(word))
+    return index(_zeros_below(word))

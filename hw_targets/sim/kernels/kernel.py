@@ -44,7 +44,7 @@ def core_address(chip: Words, number: int) -> int:
 @inlined
 def _row(ticket: int) -> int:
     """The message of a ticket."""
-    return ticket & (MOST_MESSAGES - 1)
+    return ticket & ROWS
 
 
 @inlined
@@ -58,12 +58,12 @@ def route(chip: Words, here: int, ticket: int) -> int:
     """The channel that a message takes out of the router behind channel *here*: without branches,
     which no processor could foresee."""
     r = index(chip[here + C_ROUTER])
-    dx = (ticket >> T_X & (MOST_ROUTERS - 1)) - chip[r + R_X]
-    dy = (ticket >> T_Y & (MOST_ROUTERS - 1)) - chip[r + R_Y]
+    dx = (ticket >> T_X & PLACES) - chip[r + R_X]
+    dy = (ticket >> T_Y & PLACES) - chip[r + R_Y]
     x, y = (dx > 0) - (dx < 0), ((dy > 0) - (dy < 0)) * 2
     along_y = (x == 0) | ((y != 0) & (ticket >> T_Y_FIRST & 1 == 1))
     way = y if along_y else x
-    slot = ticket >> T_SLOT & (MOST_PORTS - 1) if way == 0 else 0
+    slot = ticket >> T_SLOT & PORTS if way == 0 else 0
     return index(chip[r + R_HERE + way] + slot * chip[CHANNEL_SIZE])
 
 
@@ -136,7 +136,7 @@ def _expose(chip: Words, o: int, ticket: int, there: int) -> None:
     """The message that is now the first in the buffer of channel *o*, since cycle *there* or until
     the one before has left, asks for its next channel."""
     kind, ready = index(chip[o + C_KIND]), max(there, chip[o + C_GONE])
-    port = ticket >> T_PORT & (MOST_PORTS - 1)
+    port = ticket >> T_PORT & PORTS
     onward = index(route(chip, o, ticket) + port * chip[kind + K_STRIDE])
     chip[o + C_FIRST] = ticket
     chip[o + C_READY] = ready
@@ -145,9 +145,7 @@ def _expose(chip: Words, o: int, ticket: int, there: int) -> None:
 
 
 @inlined
-def _send(
-    chip: Words, message: Rows, log: Rows, o: int, ticket: int, flits: int, t: int
-) -> int:
+def _send(chip: Words, message: Rows, log: Rows, o: int, ticket: int, flits: int, t: int) -> int:
     """Put a message on channel *o* in cycle t; returns the cycle after its last flit."""
     m, kind, sent = _row(ticket), index(chip[o + C_KIND]), chip[o + C_SENT]
     gone = t + chip[kind + K_FIRST] + flits * chip[kind + K_FLIT]
@@ -235,7 +233,7 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
         behind, there = message[m, M_NEXT], message[m, M_READY]
     chip[o + C_TURN] = winner
     chip[o + C_WANTED] = wanted ^ 1 << winner
-    ticket = ticket & ~((MOST_PORTS - 1) << T_PORT) | winner << T_PORT
+    ticket = ticket & ~(PORTS << T_PORT) | winner << T_PORT
     gone = _send(chip, message, log, o, ticket, flits, t)
     room = _room(chip, o, 1)
     opens = max(gone, room) if room < NEVER else NEVER + gone
@@ -275,8 +273,6 @@ def clear(chip: Words) -> None:
         for field in range(C_FIRST, C_LEFT + 1):
             chip[o + field] = 0
         chip[o + C_BLOCKED] = 0
-        for slot in range(chip[SLOT_MASK] + 1):
-            chip[o + C_SLOTS + slot] = 0
     chip[used] = chip[NOW] = 0
     for number in range(chip[CORES]):
         n = core_address(chip, number)

@@ -58,5 +58,11 @@ MESSAGE_COLUMNS = 8
 # What travels is a ticket, one word: from its lowest bit on, the message's row; the input port that
 # it came by; the core's place at its router, the router's column and row; whether it turns from Y
 # to X; whether it has more than one flit
-T_PORT, T_SLOT, T_X, T_Y, T_Y_FIRST, T_LONG = 28, 34, 40, 50, 60, 61
-MOST_MESSAGES, MOST_PORTS, MOST_ROUTERS = 1 << 28, 1 << 6, 1 << 10  # routers: in a row or column
+ROW_BITS, PORT_BITS, PLACE_BITS = 28, 6, 10
+T_PORT = ROW_BITS
+T_SLOT = T_PORT + PORT_BITS
+T_X = T_SLOT + PORT_BITS
+T_Y = T_X + PLACE_BITS
+T_Y_FIRST = T_Y + PLACE_BITS
+T_LONG = T_Y_FIRST + 1
+ROWS, PORTS, PLACES = (1 << ROW_BITS) - 1, (1 << PORT_BITS) - 1, (1 << PLACE_BITS) - 1  # masks

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tssd.hw_targets.sim.kernels.event_queue import BUCKETS, is_empty, lowest_bit, pop, wake
+from tssd.hw_targets.sim.kernels.event_queue import BUCKETS, is_empty, pop, wake
+from tssd.hw_targets.sim.kernels.jit import lowest_bit
 from tssd.hw_targets.sim.kernels.kernel import clear
 from tssd.hw_targets.sim.kernels.layout import CHANNEL_AT, CHANNEL_SIZE, NOW, QUEUE_SHIFT
 from tssd.hw_targets.sim.machine import Machine, wire
