@@ -34,6 +34,7 @@ RESAMPLINGS = 2000
 SEED = 0
 TAIL = 5.0  # per cent on either side of an interval
 Z = 1.645  # of a normal distribution, the same tails
+UNIT_SLIP = math.log(1000) / 2  # of a reading in a wrong unit: a factor of 1,000 and more
 TAU = math.log(2) / Z  # a prior is taken as known to a factor of two at those tails
 
 
@@ -172,6 +173,20 @@ def unknown(run: MeasuredRun, prices: tuple[Price, ...], prior: Mapping[str, flo
     return [p.name for p in prices if p.times(run) is None and prior[p.name] > 0]
 
 
+def contradictions(
+    runs: tuple[MeasuredRun, ...], prices: tuple[Price, ...]
+) -> list[tuple[MeasuredRun, MeasuredRun]]:
+    """Pairs that pay every price equally often and are nearer to a step of units apart than to each
+    other."""
+    paid = np.nan_to_num(design(runs, prices))
+    return [
+        (a, b)
+        for i, a in enumerate(runs)
+        for b, times in zip(runs[i + 1 :], paid[i + 1 :], strict=True)
+        if np.array_equal(paid[i], times) and abs(math.log(a.value / b.value)) > UNIT_SLIP
+    ]
+
+
 def _why_not(run: MeasuredRun, prices: tuple[Price, ...], prior: Mapping[str, float]) -> str:
     missing = unknown(run, prices, prior)
     return f"not known: how often it paid for {', '.join(missing)}" if missing else "reads 0"
@@ -182,6 +197,8 @@ def _solve(x: FloatArray, prior: FloatArray) -> FloatArray:
     solved in multiples of the prior."""
     shares = x * prior
     paid = shares.max(axis=0, initial=0) >= SHARE
+    if not paid.any():  # scipy's nnls of no columns writes beyond its memory
+        return prior.copy()
     rows = np.vstack([shares[:, paid], SHARE * np.eye(int(paid.sum()))])
     rest = 1 - shares[:, ~paid].sum(axis=1)
     wanted = np.concatenate([rest, np.full(int(paid.sum()), SHARE)])

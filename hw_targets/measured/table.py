@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tssd.config import unknown_name
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, counted
 
 COUNTS = ("synops", "updates", "spikes", "messages", "host_spikes")
 STEPS = ("steps", "host_steps")
@@ -148,22 +148,44 @@ def packaged_runs() -> tuple[MeasuredRun, ...]:
 
 
 def read_runs(path: Path) -> tuple[MeasuredRun, ...]:
-    """The rows of *path*. ConfigError names the line and column of the first mistake."""
+    """The rows of *path*. ConfigError names the line and column of the first mistake, how many rows
+    are wrong, and what the others could still be fitted to."""
+    rows: list[MeasuredRun] = []
+    wrong: list[ConfigError] = []
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             _check_columns(path, reader.fieldnames or [])
-            rows = [_row(f"{path}: line {reader.line_num}", row) for row in reader]
+            for row in reader:
+                try:
+                    rows.append(_row(f"{path}: line {reader.line_num}", row))
+                except ConfigError as error:
+                    wrong.append(error)
     except OSError as error:
         raise ConfigError(str(path), found=error.strerror or str(error)) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(str(path), found=f"no table of text: {error}") from None
+    if wrong:
+        raise _without(wrong, rows)
     if not rows:
         raise ConfigError(str(path), found="no rows", allowed="at least one measured run")
     names = [row.id for row in rows]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"{path}: id", found=f"{doubled[0]!r} twice", allowed="unique ids")
     return tuple(rows)
+
+
+def _without(wrong: list[ConfigError], rows: list[MeasuredRun]) -> ConfigError:
+    """The first of what is *wrong*, and what could be fitted without those rows."""
+    first, usable = wrong[0], [row for row in rows if row.fits]
+    parts = [
+        f"{group} ({', '.join(row.id for row in usable if row.fits == group)})"
+        for group in dict.fromkeys(row.fits for row in usable)
+    ]
+    rest = f"could still be fitted: {'; '.join(parts)}" if parts else "nothing could be fitted"
+    hint = f"without {counted(len(wrong), 'such row')} {rest}"
+    lead = f"{first.hint}; " if first.hint else ""
+    return ConfigError(first.where, found=first.found, allowed=first.allowed, hint=lead + hint)
 
 
 def _check_columns(path: Path, found: Any) -> None:

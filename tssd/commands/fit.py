@@ -1,6 +1,7 @@
 """``tssd fit``: a chip file from measured runs, with its error on runs left out."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,28 @@ def _show(group: str, side: "PriceFit") -> None:
         click.echo(f"not told by these runs: {kept.name} ({kept.why}; prior {kept.prior:g})")
     for run, why in side.aside:
         click.echo(f"left aside: {run.id} ({why})")
+    for line in _doubts(group, side):
+        click.echo(line)
     click.echo(_verdict(side))
+
+
+def _doubts(group: str, side: "PriceFit") -> Iterator[str]:
+    """What makes these readings too few, or hard to believe."""
+    from tssd.hw_targets.measured.fit import contradictions
+    from tssd.hw_targets.measured.model import PRICES
+
+    runs, prices = {run.run for run in side.runs}, len(side.names)
+    if len(runs) < prices:
+        yield (
+            f"{counted(len(runs), 'run')} for {prices} prices: fewer than there are to tell, so"
+            " what they leave open stays near its prior"
+        )
+    for a, b in contradictions(side.runs, PRICES[group]):
+        ratio = max(a.value / b.value, b.value / a.value)
+        yield (
+            f"{a.id} and {b.id} contradict each other: the same counts, and a factor of"
+            f" {ratio:,.0f} between them; is one in another unit?"
+        )
 
 
 def _verdict(side: "PriceFit") -> str:

@@ -152,12 +152,48 @@ def test_bad_logs_are_refused(tmp_path: Path, text: str, message: str) -> None:
         read_runs(tmp_path / "log.csv")
 
 
+ENERGY_ROW = ",dynamic_energy_per_step,6,uJ,chip,200000,2000,900,100\n"
+
+
+def test_what_could_still_be_fitted_is_said_beside_what_is_wrong(tmp_path: Path) -> None:
+    good = f"{HEAD}a{ENERGY_ROW}b{ENERGY_ROW}s,static_power_per_chip,1,W,chip,,,,\n"
+    negative = "c,dynamic_energy_per_step,-6,uJ,chip,1,1,1,1\n"
+    (tmp_path / "log.csv").write_text(good + negative + negative.replace("-6,uJ", "6,W"))
+    wanted = (
+        r"line 5: value: .*\n.*without 2 such rows could still be fitted: energy \(a, b\); static"
+    )
+    with pytest.raises(ConfigError, match=wanted):
+        read_runs(tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text(HEAD + negative)
+    with pytest.raises(ConfigError, match="without 1 such row nothing could be fitted"):
+        read_runs(tmp_path / "log.csv")
+
+
+def test_readings_that_contradict_each_other_and_too_few_are_said(tmp_path: Path) -> None:
+    rows = HEAD + "a" + ENERGY_ROW + "b" + ENERGY_ROW.replace(",6,", ",60000,")
+    (tmp_path / "log.csv").write_text(rows)
+    done = CliRunner().invoke(cli, ["fit", str(tmp_path / "log.csv")], catch_exceptions=False)
+    assert "2 runs for 4 prices: fewer than there are to tell" in done.output
+    assert "a and b contradict each other: the same counts, and a factor of 10,000" in done.output
+    (tmp_path / "log.csv").write_text(rows.replace(",60000,", ",30,"))
+    done = CliRunner().invoke(cli, ["fit", str(tmp_path / "log.csv")], catch_exceptions=False)
+    assert "contradict" not in done.output  # the same unit, noisy
+
+
+def test_readings_far_above_every_prior_keep_it() -> None:
+    """No price is a share of them: the least-squares problem has no column."""
+    run = replace(run_of("x", PRIOR, synops=1.0), value=1e12)
+    found = fit((run,), ENERGY, PRIOR, 5)
+    assert {name: found.value(name) for name in PRIOR} == PRIOR
+    assert len(found.kept) == 4
+
+
 @pytest.mark.parametrize(
     ("covariance", "message"),
     [
         ("[[1, 0], [0, 1]]", "allowed: a covariance, 1 x 1"),
         ("[[-1]]", "no negative eigenvalue"),
-        ('"none"', r"\[fit\]: Expected"),
+        ('"none"', r"fit: energy.covariance: found 'none'; allowed: a list"),
     ],
 )
 def test_a_chip_file_without_a_covariance_is_refused(
