@@ -1,5 +1,5 @@
 """Costs: counts first, joules last.
 
 ``counters`` are whole events per population and core, ``energy`` multiplies them by a chip's table,
-``bound`` is a lower bound of the step's time.
+``programs`` counts what a neuron's program does, ``bound`` is a lower bound of the step's time.
 """

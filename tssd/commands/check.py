@@ -57,6 +57,7 @@ def command(
     Exit code 0 when it fits, 1 when it does not.
     """
     from tssd.hw_targets.chip.chips import load_chip
+    from tssd.hw_targets.costs.programs import programs, told_of_programs
     from tssd.hw_targets.mapping.fit import fit, told
     from tssd.hw_targets.mapping.manual import read_placement
     from tssd.hw_targets.mapping.placement import place
@@ -91,10 +92,11 @@ def command(
         if out is not None:
             write_text(out, placed.to_json())
     if as_json:
-        click.echo(json.dumps(to_table(result, flows, better)))
+        code = [asdict(program) for program in programs(model, chip)]
+        click.echo(json.dumps(to_table(result, flows, better) | {"programs": code}))
     else:
         click.echo(to_text(result, chip))
-        for text in told(model, chip, layout):
+        for text in (*told(model, chip, layout), *told_of_programs(model, chip)):
             terminal.say(text)
         if traffic and flows is not None:
             click.echo(traffic_text(flows))
