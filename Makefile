@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 .PHONY: help demo test test-slow check lint types wheel schema docs results clean \
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
-	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events \
+	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events bench-gpu \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
 	bench-search bench-front study-results
@@ -104,6 +104,9 @@ bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and siz
 
 bench-platforms: $(VENV)/.installed  ## our NIR files read by norse, sinabs, rockpool, spyx, snnTorch
 	$(BIN)/python -m benchmarks.cross_platform
+
+bench-gpu: $(VENV)/.installed  ## torch engine and training on a CUDA device: equality, speed, energy; under 8 minutes
+	$(BIN)/python -m benchmarks.gpu
 
 bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
 	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
