@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,6 +202,8 @@ class StudiedPart:
     steps: typed.Positive
     accuracy: tuple[float, ...]
     synops: dict[str, typed.Amount]
+    at_step: tuple[float, ...] = ()
+    rates: dict[str, typed.Amount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,40 +6,49 @@ net.simulate()      time and energy on the simulated chip
 net.report()        report.html, shown in a notebook
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
 from tssd.calibration.int_network import InputCoding
+from tssd.chain.importing import ImportOptions
 from tssd.chain.module_export import export_module, most_of
 from tssd.chain.module_source import named_module
 from tssd.chain.own_module import reading_of
 from tssd.chain.pipeline import ExportOptions
-from tssd.chain.samples import samples_of
+from tssd.chain.samples import golden_samples, samples_of
 from tssd.chain.user_data import gather
 from tssd.chain.user_samples import UserSamples
 from tssd.chain.weights import load_weights
 from tssd.checks.engines import ready_engines
 from tssd.checks.verification import VerifyOptions, verify
-from tssd.errors import counted
-from tssd.export.bundle.folder import Bundle
+from tssd.errors import ConfigError, counted
+from tssd.export.bundle.folder import Bundle, read_bundle
+from tssd.export.nir.graphs.profiles import Answers
 from tssd.hw_targets.optimising.goal import goal_named
 from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
+from tssd.live.graphs import export_nir, is_graph
+from tssd.live.plots import ReportPlots
+from tssd.live.sweeping import Settings, Swept, swept
 from tssd.live.tables import Shown, ShownTable, frame
+from tssd.live.tracing import Traced, traced
 from tssd.report import words
 from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
 from tssd.simulating.simulation import Request, prepared, simulate
 from tssd.simulating.simulation_report import enter
 
+if TYPE_CHECKING:
+    from nir import NIRGraph
+
 
 def export(
-    module: nn.Module | str,
+    module: "nn.Module | str | NIRGraph",
     samples: Any,
     labels: Any = None,
     *,
@@ -52,11 +61,13 @@ def export(
     population: int | None = None,
     swap_max_pool: bool = False,
     input_coding: Literal["auto", "graded", "spikes", "bias"] = "auto",
+    answers: Answers | None = None,
     optimise: Literal["cores", "time", "energy"] = "cores",
     force: bool = False,
     options: ExportOptions | None = None,
 ) -> "Exported":
-    """The bundle of *module* (or of ``pkg.module:build``) in the folder *out*.
+    """The bundle of *module* (or of ``pkg.module:build``) in the folder *out*; of a NIR graph in
+    memory or the path of one too, whose missing words about time are *answers*.
 
     *samples*: arrays (N, ...), or frames (N, T, ...); a torch Dataset, a tonic data set or a file.
     The other arguments are the options of ``tssd export --model``; what is wrong raises as there.
@@ -65,6 +76,14 @@ def export(
     given_options = options or ExportOptions()
     goal = goal_named(optimise)
     chosen = replace(given_options, target=target, input_coding=coding, optimise=goal)
+    if is_graph(module):
+        idle = {"weights": weights, "output": output, "readout": readout, "population": population,
+                "swap_max_pool": swap_max_pool or None}  # fmt: skip
+        refuse_idle(idle, "a snnTorch module: a NIR graph says it itself")
+        asked = ImportOptions(time_steps or ImportOptions.time_steps, coding,
+                              answers=answers or Answers(), export=chosen)  # fmt: skip
+        return Exported(*export_nir(module, samples, labels, Path(out), asked, force=force))
+    refuse_idle({"answers": answers}, "a NIR graph: a module says its time itself")
     reading = reading_of(output, readout, population, swap_max_pool, time_steps)
     own = named_module(module) if isinstance(module, str) else module
     if weights is not None:
@@ -75,6 +94,19 @@ def export(
     with inference(own):
         made = export_module(own, given, reading, Path(out), chosen, told, force=force)
     return Exported(made.bundle, made.samples)
+
+
+def open_bundle(folder: str | Path) -> "Exported":
+    """The bundle in *folder*, whoever wrote it, with all that can be done with it; it is run on the
+    samples that it names itself."""
+    return Exported(read_bundle(Path(folder)))
+
+
+def refuse_idle(given: Mapping[str, object], allowed: str) -> None:
+    """ConfigError for an argument that was given and has nothing to act on."""
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(name, found="an argument with nothing to act on", allowed=allowed)
 
 
 @contextmanager
@@ -94,7 +126,7 @@ class Exported(Shown):
     """A bundle, and the samples that it was checked on."""
 
     bundle: Bundle
-    samples: UserSamples
+    samples: UserSamples | None = None  # None: those that the bundle itself names
 
     @property
     def folder(self) -> Path:
@@ -106,11 +138,13 @@ class Exported(Shown):
     ) -> "Verified":
         """Every contract of the bundle; the engines *against* the integer definition,
         without names all that can run here."""
+        names = ready_engines() if against is None else tuple(against)
+        if self.samples is None:
+            return Verified(verify(self.folder, VerifyOptions(names, samples, device)))
         images, known = self.samples.images[:samples], self.samples.labels
         labels = None if known is None else known[:samples]
         told = f"{counted(len(images), 'sample')} of yours"
         shown = samples_of(self.bundle, images, labels, told)
-        names = ready_engines() if against is None else tuple(against)
         options = VerifyOptions(names, len(images), device)
         return Verified(verify(self.folder, options, samples=shown))
 
@@ -122,6 +156,25 @@ class Exported(Shown):
         run = simulate(ready)
         enter(ready, run, asked=True)
         return SimulatedChip(run)
+
+    def sweep(
+        self,
+        settings: Settings,
+        samples: int | None = None,
+        timing: Literal["cycle", "bound"] = "cycle",
+        workers: int | None = None,
+    ) -> Swept:
+        """The bundle simulated for every combination of *settings*: ``{"chip": ["loihi2"],
+        "noc.buffer": [2, 4]}``."""
+        return swept(Request(self.folder, samples, mode=timing), settings, workers)
+
+    def trace(self, sample: int = 0) -> Traced:
+        """Every spike and membrane of one of the samples, of the golden ones without any."""
+        network = self.bundle.network
+        if self.samples is None:
+            return traced(network, golden_samples(self.bundle).inputs, sample)
+        own = samples_of(self.bundle, self.samples.images, None, "your own")
+        return traced(network, own.inputs, sample)
 
     def report(self) -> "Reported":
         """The report of what was verified and simulated, as files beside the bundle."""
@@ -149,7 +202,7 @@ class Exported(Shown):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Verified(Shown):
+class Verified(Shown, ReportPlots):
     """The contracts that were checked; ``report`` is everything that was found."""
 
     report: Report
@@ -209,7 +262,7 @@ class SimulatedChip(Shown):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Reported:
+class Reported(ReportPlots):
     """The report and its files; a notebook shows its findings and the way to the HTML page."""
 
     report: Report

@@ -77,6 +77,7 @@ def test_a_data_set_of_torch_is_taken(tmp_path: Path) -> None:
         torch.nn.Flatten(), torch.nn.Linear(6, 3), front_nets.leaky(init_hidden=True)
     )
     made = export(net, user_sets.Pictures(), time_steps=3, out=tmp_path / "b")
+    assert made.samples is not None
     assert made.samples.images.shape[1:] == (1, 2, 3)
 
 
