@@ -13,7 +13,7 @@ export MPLBACKEND := Agg
 	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events bench-gpu \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
-	bench-search bench-front study-results
+	bench-search bench-front bench-thresholds study-results
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -83,6 +83,9 @@ bench-bits: $(VENV)/.installed  ## vgg-small with few bits; goes on; seeds apart
 
 bench-bits-in: $(VENV)/.installed  ## bits of first layers; CIFAR=folder with the binary batches
 	$(BIN)/python -m benchmarks.bits_in $(if $(CIFAR),--cifar $(CIFAR))
+
+bench-thresholds: $(VENV)/.installed  ## where a threshold lies between two whole numbers: spikes beside float
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.thresholds
 
 bench-c: $(VENV)/.installed  ## the exported C beside the torch and the simulator's engines; sizes
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.plain_c $(BUNDLES)

@@ -17,10 +17,12 @@ from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
 from tssd.errors import NetworkError, counted
 from tssd.train.handover.fields import amount, arrays_of, since
 from tssd.train.handover.float_network import (
+    MembraneRead,
     PopulationKind,
     ProjectionKind,
     Reset,
     check_graph,
+    check_read,
     check_reset,
 )
 
@@ -28,6 +30,7 @@ __all__ = [
     "Activity",
     "InputCoding",
     "IntNetwork",
+    "MembraneRead",
     "Population",
     "PopulationKind",
     "Projection",
@@ -102,9 +105,11 @@ class Population:
     scale: float = 1.0
     reset_by: IntArray | None = field(default=None, metadata=amount("reset amount", 2))  # None: vth
     channel_scales: tuple[float, ...] = field(default=(), metadata=since(3))  # (): ``scale`` of all
+    membrane_read: MembraneRead = field(default=MembraneRead.LAST, metadata=since(4))
 
     def __post_init__(self) -> None:
         check_reset(self.name, self.reset, self.reset_by is not None)
+        check_read(self.name, self.kind, self.membrane_read)
         for label, array in arrays_of(self).items():
             _check_broadcast(self.name, label, array, self.shape)
         if len(self.channel_scales) not in (0, self.shape[0]):
@@ -265,9 +270,10 @@ class Activity:
     """What a run of B samples over T local steps did.
 
     ``spikes[name]`` has shape (T, B, *population shape): 0/1 for LIF, payloads for INPUT and RELAY;
-    local step t of a population at depth d is chip step t + d. ``readout`` is the final membrane of
-    the last population, (B, *shape). ``states[state][name]`` (T, B, *shape) are what the neurons
-    keep after each step (the membrane after the reset), where that was asked for.
+    local step t of a population at depth d is chip step t + d. ``readout`` is the answer of the
+    last population, (B, *shape): its final membrane, or its largest (``answer``).
+    ``states[state][name]`` (T, B, *shape) are what the neurons keep after each step (the membrane
+    after the reset), where that was asked for.
     """
 
     spikes: Mapping[str, IntArray]
@@ -280,8 +286,15 @@ class Activity:
 
 
 def activity(network: IntNetwork, spikes: Mapping[str, IntArray], states: States) -> Activity:
-    """What a run did, whose recorded membranes hold the answer in their last step."""
-    return Activity(spikes, states[MEMBRANE][network.readout.name][-1], states)
+    """What a run did, whose recorded membranes hold the answer."""
+    return Activity(spikes, answer(network, states[MEMBRANE][network.readout.name]), states)
+
+
+def answer(network: IntNetwork, membranes: IntArray) -> IntArray:
+    """What is read of the readout's membranes (T, ...): of the last step, or the largest."""
+    every = network.readout.membrane_read.of_every_step
+    read: IntArray = membranes.max(axis=0) if every else membranes[-1]
+    return read
 
 
 Runner = Callable[[IntNetwork, IntArray], Activity]  # inputs (T, B, *input shape)

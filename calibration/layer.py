@@ -1,8 +1,8 @@
 """One population and its incoming projections in integers, at a given scale S.
 
     weight = round(S * unit * W)  in the sign-safe set       unit: float value of a payload of 1
-    vth    = floor(S * theta)     v > vth on whole weight units is then H >= theta, S theta apart
-                                  from an integer (the search picks S theta = m + 1/2)
+    vth    = floor(S * theta)     v > vth is then H >= theta, where S theta lies above the whole
+                                  number by what the membrane's own step asks for (``above_whole``)
     amount = round(S * x)         of every further amount x of the neuron, as a reset's own
     bias   = round(S * b) weight units = mant << bias_exp (+ coarse * payload of a constant input)
     dv, du = round(2**d * (1 - decay)) * 2**(12 - d)         d: bits of a decay; du = 4096: no
@@ -132,7 +132,7 @@ def to_integers(
         tuple(weights),
         tuple(exponents),
         _clip(vth, form.precision.vth_max, population.name, "thresholds", clips),
-        _decays(1 - population.decay, form.precision),
+        membrane_decay(population, form),
         current_decay(population, form),
         _clip(mantissa, form.precision.bias_mant_max, population.name, "bias mantissas", clips),
         coarse.astype(np.int64),
@@ -153,6 +153,11 @@ def unscaled_amounts(
 ) -> dict[str, FloatArray]:
     """What the integers of ``scaled_amounts`` mean."""
     return {name: array / scale for name, array in amounts.items()}
+
+
+def membrane_decay(population: FloatPopulation, form: Form) -> IntArray:
+    """dv of the population."""
+    return _decays(1 - population.decay, form.precision)
 
 
 def current_decay(population: FloatPopulation, form: Form) -> IntArray:
@@ -243,6 +248,32 @@ def currents_fit(
     reach = worst_activation(incoming, layer.weights, payloads, layer.exponents)
     reach += int(np.abs(layer.coarse).max()) * layer.form.constant
     return reach * memory_gain(layer.du, time_steps) <= layer.form.precision.activation_max
+
+
+def above_whole(dv: IntArray, du: IntArray, time_steps: int) -> float:
+    """How far above the whole number vth a threshold S theta is best, in weight units:
+
+        1/2                                        where the membrane stays on whole weight units
+        min(1/2, (1/2 + e_v g_v + e_u g_u g_v) / 64)        where a decay takes a part of a state
+
+    A neuron fires at v > vth, so at vth + 1 on whole units and at vth + 1/64 on those of a decayed
+    state: half of that step lies below. Each decay in part also drops what is less than 1/64, by
+    ``dropped`` e on average, of which a state has piled up g = sum of decay^k (k < T). Ours;
+    measured in docs/decisions/scale-search.md.
+    """
+    e_v, e_u = dropped(dv), dropped(du)
+    if not (e_v or e_u):
+        return 0.5
+    gain_v = memory_gain(dv, time_steps)
+    lost = e_v * gain_v + e_u * memory_gain(du, time_steps) * gain_v
+    return min(0.5, (0.5 + lost) / UNIT)
+
+
+def dropped(decay: IntArray) -> float:
+    """What rounding toward zero takes from a positive state in a step, on average, in its own
+    units: x (4096 - d) / 4096 = x p / q in lowest terms leaves a remainder of 0 .. q - 1 over q."""
+    q = DECAY_ONE // np.gcd(decay, DECAY_ONE)
+    return float(((q - 1) / (2 * q)).max())
 
 
 def memory_gain(du: IntArray, time_steps: int) -> float:

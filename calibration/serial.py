@@ -2,7 +2,8 @@
 
 Keys: ``header`` (JSON text), ``population/<i>/<parameter>``, ``projection/<i>/weight``; what stands
 where follows from the fields of ``Population`` and ``Projection``. ``tssd-int/2`` knows a soft
-reset's own amount, ``tssd-int/3`` a scale per channel; a network without is written as before.
+reset's own amount, ``tssd-int/3`` a scale per channel, ``tssd-int/4`` a readout whose largest
+membrane is read; a network without is written as before.
 Bundles keep these in the private HDF5 group of ``network.nir``; a reader needs nothing of tssd.
 """
 

@@ -121,7 +121,7 @@ def per_channel(population: FloatPopulation, values: FloatArray) -> FloatArray:
     return _largest(whole.reshape(population.shape[0], -1))
 
 
-def to_half(population: FloatPopulation, scale: float) -> FloatArray:
-    """What brings each channel's threshold at *scale* to the nearest m + 1/2, m >= 1."""
+def to_place(population: FloatPopulation, scale: float, above: float) -> FloatArray:
+    """What brings each channel's threshold at *scale* to the nearest m + *above*, m >= 1."""
     at = scale * per_channel(population, population.threshold)
-    return (np.maximum(np.floor(at), 1) + 0.5) / at
+    return (np.maximum(np.rint(at - above), 1) + above) / at

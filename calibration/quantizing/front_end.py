@@ -16,7 +16,14 @@ import torch
 
 from tssd.calibration.int_network import InputCoding, IntNetwork, constant
 from tssd.calibration.integer import UNIT, IntArray
-from tssd.calibration.layer import nearest, scaled_amounts
+from tssd.calibration.layer import (
+    Form,
+    above_whole,
+    current_decay,
+    membrane_decay,
+    nearest,
+    scaled_amounts,
+)
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.quantize import apply, check_integers
@@ -69,7 +76,7 @@ def quantize_behind_front_end(
     front = FrontEnd(
         network,
         target,
-        _scale(target, observation.ranges[target.name].current_max, precision),
+        _scale(target, observation.ranges[target.name].current_max, precision, network.time_steps),
         precision.bias_exp,
         precision.bias_mant_max,
     )
@@ -128,17 +135,22 @@ def _only_target(network: FloatNetwork) -> FloatPopulation:
     return second
 
 
-def _scale(target: FloatPopulation, current_max: float, precision: Precision) -> float:
-    """The largest S at which currents and thresholds fit, S * theta = m + 1/2."""
+def _scale(
+    target: FloatPopulation, current_max: float, precision: Precision, time_steps: int
+) -> float:
+    """The largest S at which currents and thresholds fit, S theta above m as ``above_whole``."""
     room = precision.bias_mant_max * 2.0**precision.bias_exp / UNIT
     theta = float(target.threshold.max())
     largest = max(float(np.abs(x).max()) for x in amounts_of(target).values())
     limit = min(room / current_max if current_max else np.inf, precision.vth_max / largest)
-    steps = np.floor(limit * theta - 0.5)
+    form = Form(precision, precision.bias_exp)
+    decays = membrane_decay(target, form), current_decay(target, form)
+    above = above_whole(*decays, time_steps)
+    steps = np.floor(limit * theta - above)
     if steps < 1:
         raise NetworkError(
             f"population {target.name}",
             found=f"currents up to {current_max:g} with a threshold of {theta:g}",
             allowed=f"currents below {room:g} thresholds",
         )
-    return float((steps + 0.5) / theta)
+    return float((steps + above) / theta)

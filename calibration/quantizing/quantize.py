@@ -70,6 +70,7 @@ def _population(population: FloatPopulation, network: FloatNetwork, scales: Scal
         bias_mant=layer.bias_mant,
         bias_exp=layer.form.bias_exp,
         scale=layer.scale,
+        membrane_read=population.membrane_read,
         channel_scales=() if layer.level is None else tuple(map(float, layer.scale * layer.level)),
         **layer.amounts,
     )

@@ -25,9 +25,11 @@ from tssd.calibration.integer import UNIT
 from tssd.calibration.layer import (
     Form,
     LayerIntegers,
+    above_whole,
     current_decay,
     currents_fit,
     may_shift,
+    membrane_decay,
     memory_gain,
     to_float,
     to_integers,
@@ -38,11 +40,11 @@ from tssd.calibration.quantizing.channels import (
     per_channel,
     rows_of,
     sizes,
-    to_half,
+    to_place,
 )
 from tssd.errors import NetworkError
 from tssd.train.handover.fields import amounts_of
-from tssd.train.handover.float_layers import current, integrate, project
+from tssd.train.handover.float_layers import current, integrate, project, read_of
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatPopulation,
@@ -82,7 +84,7 @@ class ScaledLayer:
     def integers(self, scale: float) -> LayerIntegers:
         if self.level is None:
             return to_integers(self.population, self.incoming, self.units, scale, self.form)
-        by = to_half(self.population, scale)
+        by = to_place(self.population, scale, self.above)
         changed = enlarged(self.population, self.incoming, by)
         made = to_integers(*changed, self.units, scale, self.form)
         return replace(made, level=self.level * by)
@@ -157,6 +159,13 @@ class ScaledLayer:
     def current_scale(self) -> float:
         """The scale at which the worst input just fits the synaptic current (rounding left out)."""
         return self.form.precision.activation_max / (self._gain * float(self._reach.max()))
+
+    @property
+    def above(self) -> float:
+        """How far above a whole number a threshold is put."""
+        form, population = self.form, self.population
+        decays = membrane_decay(population, form), current_decay(population, form)
+        return above_whole(*decays, self.time_steps)
 
     @property
     def _gain(self) -> float:
@@ -259,12 +268,12 @@ def _grid(layer: ScaledLayer) -> list[float]:
     count = int(np.ceil(np.log(top / bottom) / np.log(GRID))) + 1
     steps = [layer.max_abs_scale, *np.geomspace(bottom, top, count)]
     steps += [limit for limit in limits if limit < top]
-    own = layer.level is None  # else every channel's threshold is moved to a half
-    grid = sorted({_half_threshold(layer.population, float(s)) if own else s for s in steps})
+    own = layer.level is None  # else every channel's threshold is moved on its own
+    grid = sorted({_placed(layer, float(s)) if own else s for s in steps})
     legal = [s for s in grid if _legal(layer, s)]
     while not legal and bottom * UNIT > 1e-9:  # thresholds beyond every grid point: go down
         bottom /= GRID
-        scale = _half_threshold(layer.population, bottom) if own else bottom
+        scale = _placed(layer, bottom) if own else bottom
         legal = [scale] if _legal(layer, scale) else []
     if not legal:
         raise NetworkError(
@@ -285,12 +294,12 @@ def _remedy(layer: ScaledLayer) -> str:
     return "fewer inputs, input levels or steps of synaptic memory: all at once they overflow"
 
 
-def _half_threshold(population: FloatPopulation, scale: float) -> float:
-    """The nearest scale at which the (largest) threshold is m + 1/2 weight units, m >= 1."""
-    if not population.kind.fires:
+def _placed(layer: ScaledLayer, scale: float) -> float:
+    """The nearest scale at which the (largest) threshold is m + ``above`` weight units, m >= 1."""
+    if not layer.population.kind.fires:
         return scale
-    theta = float(population.threshold.max())
-    return (max(round(scale * theta - 0.5), 1) + 0.5) / theta
+    theta, above = float(layer.population.threshold.max()), layer.above
+    return (max(round(scale * theta - above), 1) + above) / theta
 
 
 def _legal(layer: ScaledLayer, scale: float) -> bool:
@@ -325,7 +334,8 @@ def _output_trial(
     room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
     membrane, out = integrate(population, total, layer.time_steps, room, loops)
     if population.kind.reads_out:
-        return Trial(scale, float(((membrane[-1] - wanted[-1]) ** 2).mean()))
+        read, meant = (read_of(population, x) for x in (membrane, wanted))
+        return Trial(scale, float(((read - meant) ** 2).mean()))
     unlike = (out != wanted).double()
     if layer.level is None:
         return Trial(scale, float(unlike.mean()))

@@ -37,7 +37,8 @@ HEADER = """/* {title}: a spiking network in integers, plain C99. Made by tssd {
  * tssd_step(frame);                 one time step, TSSD_INPUTS values
  * tssd_run(frames, TSSD_STEPS);     a sample of one frame a step (or 1 frame for all steps):
  *                                   the index of the largest readout
- * tssd_readout                      membranes of the last population, 64 to a weight unit
+ * tssd_readout                      membranes of the last population that are the answer (of the
+ *                                   last step, or the largest of every neuron), 64 to a weight unit
  *
  * Constant tables take {flash} bytes, static arrays {ram} bytes.
  */
@@ -163,7 +164,7 @@ def source(network: IntNetwork, title: str, version: str) -> CSource:
         HELPERS.format(),
         *(t.text for t in tables),
         arrays,
-        f"int32_t *const tssd_readout = v{names.number(last)};\n",
+        f"int32_t *const tssd_readout = {_answer(names)};\n",
         *(m.text for m in maps),
         *(text for text, _ in updates),
         _outer(names),
@@ -205,6 +206,9 @@ def _arrays(names: _Names) -> tuple[str, int]:
             sums[kind] = max(sums.get(kind, 0), n)
         if population.has_state:
             lines.append(f"static int32_t v{i}[{n}];")
+            ram += 4 * n
+        if population.membrane_read.of_every_step:
+            lines.append(f"static int32_t m{i}[{n}];")
             ram += 4 * n
         if w.memory:
             lines.append(f"static {w.current_type} u{i}[{n}];")
@@ -326,6 +330,8 @@ def _neurons(
                 pass
             case _:
                 assert_never(population.reset)
+    if population.membrane_read.of_every_step:
+        lines.append(f"if (t == 0 || v > m{i}[n]) m{i}[n] = v;")
     return [*lines, f"v{i}[n] = v;", _trace(names, population, sent, state=True)], made
 
 
@@ -348,6 +354,12 @@ def _trace(names: _Names, population: Population, sent: str, state: bool = False
     return "\n#ifdef TSSD_TRACE\n        " + " ".join(kept) + "\n#endif"
 
 
+def _answer(names: _Names) -> str:
+    """The array that holds the answer: membranes, or their largest over the steps."""
+    last = names.network.readout
+    return f"{'m' if last.membrane_read.of_every_step else 'v'}{names.number(last)}"
+
+
 def _outer(names: _Names) -> str:
     """reset, step and run."""
     cleared = ["clock_ = 0;"]
@@ -356,9 +368,11 @@ def _outer(names: _Names) -> str:
         cleared.append(f"memset(s{i}, 0, sizeof s{i});")
         if p.has_state:
             cleared.append(f"memset(v{i}, 0, sizeof v{i});")
+        if p.membrane_read.of_every_step:
+            cleared.append(f"memset(m{i}, 0, sizeof m{i});")
         if names.widths[p.name].memory:
             cleared.append(f"memset(u{i}, 0, sizeof u{i});")
-    count, last = len(names.network.populations), names.number(names.network.readout)
+    count, last = len(names.network.populations), _answer(names)
     calls = ["step0(clock_, frame);", *(f"step{k}(clock_);" for k in range(1, count))]
     clear, steps = ("\n    ".join(lines) for lines in (cleared, calls))
     return OUTER.format(clear=clear, steps=steps, last=last)
@@ -385,7 +399,7 @@ int tssd_run(const tssd_input *frames, int count)
     for (int t = 0; t < TSSD_STEPS; t++)
         tssd_step(frames + (count > 1 ? t * TSSD_INPUTS : 0));
     for (int n = 1; n < TSSD_OUTPUTS; n++)
-        if (v{last}[n] > v{last}[best]) best = n;
+        if ({last}[n] > {last}[best]) best = n;
     return best;
 }}
 """

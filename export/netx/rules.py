@@ -228,6 +228,17 @@ def parameters_are_per_channel(network: IntNetwork) -> Findings:
                 yield at(population, found, "one value per channel", hint)
 
 
+def the_last_membrane_is_read(network: IntNetwork) -> Findings:
+    read = network.readout.membrane_read
+    if read.of_every_step:
+        yield at(
+            network.readout,
+            f"the {read} membrane as the answer",
+            "that of the last step: a .net says no other",
+            f"{PLAIN}, or export with --readout membrane-last",
+        )
+
+
 def groups_are_few(network: IntNetwork) -> Findings:
     for projection in network.projections:
         if projection.groups > MAX_GROUPS:
@@ -300,6 +311,7 @@ RULES = (
     thresholds_fit,
     parameters_are_per_channel,
     groups_are_few,
+    the_last_membrane_is_read,
     delays_are_dense,
     input_has_a_form,
     shapes_fit_layers,

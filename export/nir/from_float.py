@@ -18,6 +18,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from tssd.arrays import FloatArray
+from tssd.errors import NetworkError
 from tssd.export.nir.graphs.graph import Edge, Graph, Node
 from tssd.export.nir.graphs.profiles import OWN_AMOUNT
 from tssd.export.nir.integers.graph import NirMode
@@ -42,6 +43,15 @@ def from_float(
     network: FloatNetwork, dt_seconds: float = DT_SECONDS, mode: NirMode = NirMode.EXACT
 ) -> Graph:
     """The graph of one step of *network*."""
+    last = network.populations[-1]
+    if last.membrane_read.of_every_step:
+        raise NetworkError(
+            f"population {last.name}",
+            found=f"the {last.membrane_read} membrane as the answer",
+            allowed="that of the last step: a NIR graph says no rule for its output",
+            hint="--readout membrane-last for the graph, and take the largest of its outputs; or "
+            "a bundle (tssd export), which says the rule",
+        )
     return _Writer(with_carried_biases(network), dt_seconds, mode).graph()
 
 

@@ -11,6 +11,7 @@ from typing import assert_never
 
 import numpy as np
 
+from tssd.errors import NetworkError
 from tssd.export.onnx.builder import Builder
 from tssd.export.onnx.layers import PAYLOAD, OnnxStage, Update, populations_table, written
 from tssd.export.onnx.synapse import linear_map
@@ -54,6 +55,13 @@ def dialect(network: FloatNetwork) -> "FloatDialect":
     depth = depths(network)
     for p in network.populations:
         check_known(p, KNOWN, "a float ONNX graph")
+        if p.membrane_read.of_every_step:
+            raise NetworkError(
+                f"population {p.name}",
+                found=f"the {p.membrane_read} membrane as the answer",
+                allowed="that of the last step, in a float ONNX graph",
+                hint="--onnx integer, whose graph keeps the largest",
+            )
     return FloatDialect(tuple(_stage(network, depth, p) for p in network.populations), network)
 
 

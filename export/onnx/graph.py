@@ -10,6 +10,8 @@ only where there is synaptic memory, ``<name>.v``):
     v   the same with dv, Clip (left out where |v| provably stays inside)
     s   Clip(v - threshold, 0, 1): exactly 0 or 1, for both are integers
     v   v - s * threshold, or v - s * v
+    top Max(top, v + 2**23) of a readout whose largest membrane is read: the state starts at zero,
+        below every v + 2**23
 
 Integer kernels (``ConvInteger``, ``MatMulInteger``) are not used: some CPUs add pairs of uint8 x
 int8 products in 16 bits and saturate for payloads up to 255; floats have no such case.
@@ -46,6 +48,7 @@ from tssd.export.onnx.synapse import Synapses
 
 SCHEMA = "tssd-onnx/1"
 NAME = "tssd"
+TOP = "top"  # state of a readout whose largest membrane is read: that, plus STATE_LIMIT
 READ = ("keep_u", "keep_v", "threshold", "subtracted")
 
 
@@ -123,6 +126,7 @@ def _stage(
         presented = "bias" if network.input_coding.as_bias else "payload"
     dtype = ranges.state_dtype(p)
     labels = ["v"] if np.all(p.du == DECAY_ONE) else ["u", "v"]
+    labels += [TOP] if p.membrane_read.of_every_step else []
     return OnnxStage(
         p.name,
         p.shape,
@@ -181,6 +185,9 @@ class IntegerDialect:
             v = _clipped(out, v, 1 - STATE_LIMIT, STATE_LIMIT - 1, stage.carrier)
         v, spikes = self._fire(out, p, v, stage.carrier)
         after["v"] = v if v != states["v"] else out.add("Identity", v)
+        if TOP in states:
+            lifted = out.add("Add", v, out.scalar(STATE_LIMIT, stage.carrier))
+            after[TOP] = out.add("Max", states[TOP], lifted)
         silent = out.add("Sub", v, v) if u is None and self.synapses.trace else ""
         return Update(after, spikes, {"u": u or silent, "v": v})
 

@@ -10,7 +10,13 @@ from typing import Annotated
 import msgspec
 
 from tssd import typed
-from tssd.calibration.int_network import InputCoding, PopulationKind, ProjectionKind, Reset
+from tssd.calibration.int_network import (
+    InputCoding,
+    MembraneRead,
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+)
 from tssd.errors import FileFormatError
 from tssd.typed import MAX_NEURONS, Edge, Side, Step
 
@@ -29,6 +35,7 @@ class PopulationPart(msgspec.Struct, forbid_unknown_fields=True):
     bias_exp: Exponent
     scale: Scale
     channel_scales: list[Scale] = []
+    membrane_read: MembraneRead = MembraneRead.LAST
 
 
 class ProjectionPart(msgspec.Struct, forbid_unknown_fields=True):

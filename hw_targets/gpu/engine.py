@@ -14,7 +14,6 @@ from torch import Tensor
 
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import (
-    MEMBRANE,
     Activity,
     IntNetwork,
     Population,
@@ -29,6 +28,7 @@ from tssd.calibration.tally import Tally, merge
 from tssd.hw_targets.engine import Setting
 from tssd.hw_targets.gpu.arithmetic import exact_products
 from tssd.hw_targets.gpu.layers import (
+    ANSWER,
     TORCH_TYPES,
     TorchNeurons,
     TorchSynapses,
@@ -204,7 +204,7 @@ def _activity(network: IntNetwork, layers: list[_Layer]) -> Activity:
         for state in state_names(network)
     }
     kept = {state: found for state, found in states.items() if found}
-    return Activity(spikes, _integers(layers[-1].last[MEMBRANE]), kept)
+    return Activity(spikes, _integers(layers[-1].last[ANSWER]), kept)
 
 
 def _tally(engine: Prepared, inputs: IntArray) -> Tally:
@@ -217,7 +217,7 @@ def _tally(engine: Prepared, inputs: IntArray) -> Tally:
         sent = layer.sent.sum((0, 1)) if binary else torch.count_nonzero(layer.sent, (0, 1))
         events[layer.name] = _integers(sent) * repeats
         last = layer.last
-    return Tally(batch, steps, events, _integers(last[MEMBRANE]))
+    return Tally(batch, steps, events, _integers(last[ANSWER]))
 
 
 def _integers(x: Tensor) -> IntArray:

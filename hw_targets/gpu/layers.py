@@ -21,6 +21,7 @@ from tssd.calibration.neuron import parameters
 from tssd.hw_targets.gpu.proof import Bounds
 from tssd.train.handover.linear import linear_map
 
+ANSWER = "answer"  # beside the last states: what is read of the membrane, the last or the largest
 READ = ("keep_u", "keep_v", "threshold", "subtracted")
 TORCH_TYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -112,7 +113,7 @@ def fire(
     sent = torch.zeros(whole, dtype=torch.float32, device=u.device)
     kept = {name: torch.empty(whole, dtype=u.dtype) for name in population.states if states}
     state_u, v = torch.zeros_like(drive[0]), torch.zeros_like(drive[0])
-    now = {"u": state_u, "v": v}
+    now, read = {"u": state_u, "v": v}, v
     for t in range(time_steps):
         v.mul_(p["keep_v"]).trunc_()
         if remembers:
@@ -128,7 +129,9 @@ def fire(
         now = {"u": state_u if remembers else u[min(t, len(u) - 1)], "v": v}
         for name, over_time in kept.items():
             over_time[t] = now[name]
-    return sent, now, kept
+        if population.membrane_read.of_every_step:
+            read = torch.maximum(read, v) if t else v.clone()
+    return sent, {**now, ANSWER: read}, kept
 
 
 def _returned(loops: Sequence[TorchSynapses], sent: Tensor, t: int) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from tssd.calibration.int_network import MEMBRANE, Activity, IntNetwork, Runner
-from tssd.calibration.integer import IntArray
+from tssd.calibration.integer import STATE_LIMIT, IntArray
 from tssd.calibration.simulate import check_inputs, over_time
 from tssd.calibration.tally import Tally, merge, tally
 from tssd.errors import DataError, FileFormatError
@@ -100,8 +100,15 @@ def run_model(model: Model, inputs: IntArray) -> Activity:
             spikes[name] = np.asarray(inputs, np.int64)
         else:
             spikes[name] = np.zeros((*inputs.shape[:2], *shape), np.int64)
-    final = raw[f"{model.populations[-1]['name']}.{MEMBRANE}"].astype(np.int64)
-    return Activity(spikes, final, _traced(raw))
+    return Activity(spikes, _answer(raw, model.populations[-1]["name"]), _traced(raw))
+
+
+def _answer(raw: Mapping[str, Any], readout: str) -> IntArray:
+    """The final membranes, or the largest where the graph keeps them."""
+    top = raw.get(f"{readout}.{graph.TOP}")
+    if top is not None:
+        return np.asarray(top, np.int64) - STATE_LIMIT
+    return np.asarray(raw[f"{readout}.{MEMBRANE}"], np.int64)
 
 
 def _traced(raw: Mapping[str, Any]) -> dict[str, dict[str, IntArray]]:

@@ -21,6 +21,7 @@ from tssd.calibration.int_network import (
     PopulationKind,
     Reset,
     Runner,
+    answer,
 )
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs
@@ -94,7 +95,10 @@ def simulate_sample(
                 sent[name] = run_relay(layer, sent, active)
             case PopulationKind.LIF | PopulationKind.READOUT:
                 bias = _bias(program.network, layer, inputs)
-                sent[name], states = run_state(layer, sent, bias, active, record)
+                every = population.membrane_read.of_every_step
+                sent[name], states = run_state(layer, sent, bias, active, record or every)
+                if every and not record:  # the largest membrane is all that is read of them
+                    states = states.max(axis=0, keepdims=True)
             case _:
                 assert_never(population.kind)
         events[name] = _events(layer, sent[name], active, states)
@@ -250,7 +254,8 @@ def tally_of(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> Tal
 
 def _readout(network: IntNetwork, samples: list[dict[str, SampleEvents]]) -> IntArray:
     last = network.readout
-    return np.stack([s[last.name].states[MEMBRANE][-1] for s in samples]).reshape(-1, *last.shape)
+    read = [answer(network, s[last.name].states[MEMBRANE]) for s in samples]
+    return np.stack(read).reshape(-1, *last.shape)
 
 
 def opened(setting: Setting) -> Runner:

@@ -42,7 +42,7 @@ from tssd.train.handover.float_network import (
 class Floored(Population):
     """A membrane that does not fall below -floor."""
 
-    floor: IntArray | None = field(default=None, metadata=amount("floor", 4))
+    floor: IntArray | None = field(default=None, metadata=amount("floor", 5))
 
     @property
     def levels(self) -> dict[str, IntArray]:
@@ -52,7 +52,7 @@ class Floored(Population):
 
 @dataclass(frozen=True, eq=False)
 class FloatFloored(FloatPopulation):
-    floor: FloatArray | None = field(default=None, metadata=amount("floor", 4))
+    floor: FloatArray | None = field(default=None, metadata=amount("floor", 5))
 
 
 def with_floor(network: IntNetwork, floor: int | None = 90) -> IntNetwork:
@@ -69,11 +69,11 @@ NAME = FLOORED.populations[-2].name
 
 def test_files_carry_it_and_older_readers_refuse_it() -> None:
     header, arrays = serial.to_arrays(FLOORED)
-    assert json.loads(header)["schema"] == "tssd-int/4"
+    assert json.loads(header)["schema"] == "tssd-int/5"
     (key,) = set(arrays) - set(serial.to_arrays(NETWORK)[1])
     assert key.endswith("/floor")
     assert arrays[key].item() == 90
-    with pytest.raises(FileFormatError, match="schema 'tssd-int/4'; allowed: tssd-int/1, tssd-int"):
+    with pytest.raises(FileFormatError, match="schema 'tssd-int/5'; allowed: tssd-int/1, tssd-int"):
         serial.from_arrays(header, arrays)
 
 

@@ -69,6 +69,11 @@ def arriving(
     return delayed(arrived, max(late, 0), network.time_steps)
 
 
+def read_of(readout: FloatPopulation, membranes: Tensor) -> Tensor:
+    """What is read of a readout's membranes (T, ...): of the last step, or the largest."""
+    return membranes.amax(0) if readout.membrane_read.of_every_step else membranes[-1]
+
+
 def current(population: FloatPopulation, arrived: Sequence[Tensor], time_steps: int) -> Tensor:
     """What enters the membrane: the sum of what arrived, remembered by the synapse, and the bias.
 

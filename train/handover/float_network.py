@@ -24,7 +24,7 @@ import numpy as np
 
 from tssd.arrays import FloatArray as FloatArray
 from tssd.errors import NetworkError
-from tssd.train.handover.fields import amount, said_late, words_of
+from tssd.train.handover.fields import amount, said_late, since, words_of
 from tssd.train.handover.input_map import InputMap
 
 
@@ -115,6 +115,25 @@ class PopulationKind(StrEnum):
         return not self.has_state and not self.relays
 
 
+class MembraneRead(StrEnum):
+    """What of a READOUT's membranes is the answer: H[T], or the largest of H[1] .. H[T]. The host
+    takes the largest: no neuron of these chips keeps it."""
+
+    LAST = "last"
+    LARGEST = "largest"
+
+    @property
+    def of_every_step(self) -> bool:
+        """Whether membranes before the last one count."""
+        match self:
+            case MembraneRead.LAST:
+                return False
+            case MembraneRead.LARGEST:
+                return True
+            case _:
+                assert_never(self)
+
+
 class ProjectionKind(StrEnum):
     """SUM_POOL is a depthwise convolution with weights of one, kept apart for the exporters.
     CONV2D_TRANSPOSED enlarges an image: ``geometry`` says how."""
@@ -166,9 +185,11 @@ class FloatPopulation:
     reset_by: FloatArray | None = field(
         default=None, metadata=amount("reset amount", 2)
     )  # None: the threshold
+    membrane_read: MembraneRead = field(default=MembraneRead.LAST, metadata=since(3))
 
     def __post_init__(self) -> None:
         check_reset(self.name, self.reset, self.reset_by is not None)
+        check_read(self.name, self.kind, self.membrane_read)
 
     @property
     def neurons(self) -> int:
@@ -281,6 +302,16 @@ def check_reset(name: str, reset: Reset, given: bool) -> None:
             f"population {name}: reset_by",
             found=f"an amount to subtract with the reset {reset}",
             allowed="one with a soft reset, else none",
+        )
+
+
+def check_read(name: str, kind: PopulationKind, read: MembraneRead) -> None:
+    """Refuse membranes of every step as an answer where none is read."""
+    if read.of_every_step and not kind.reads_out:
+        raise NetworkError(
+            f"population {name}: membrane_read",
+            found=f"the {read} membrane as the answer of a population of kind {kind}",
+            allowed=f"{MembraneRead.LAST}; another of a readout alone",
         )
 
 

@@ -15,7 +15,7 @@ from tssd.train.handover.float_activity import (
     check_images,
     presented,
 )
-from tssd.train.handover.float_layers import layers
+from tssd.train.handover.float_layers import layers, read_of
 from tssd.train.handover.float_network import FloatArray, FloatNetwork
 
 Dtype = Literal["float32", "float64"]
@@ -73,7 +73,8 @@ class _Record:
         if self.keep_ranges and current is not None and membrane is not None:
             self.values[name].append((_sorted_sample(current), _sorted_sample(membrane)))
         if name == self.network.populations[-1].name and membrane is not None:
-            self.logits.append(_numpy(membrane[-1].flatten(1)) / steps)
+            read = read_of(self.network.populations[-1], membrane)
+            self.logits.append(_numpy(read.flatten(1)) / steps)
 
     def result(self, samples: int) -> FloatActivity:
         return FloatActivity(

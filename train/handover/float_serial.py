@@ -1,11 +1,12 @@
-"""FloatNetwork <-> flat named arrays and one JSON header (``tssd-float/1`` or ``/2``).
+"""FloatNetwork <-> flat named arrays and one JSON header (``tssd-float/1`` to ``/3``).
 
 A bundle keeps the float network beside the integer one, so that whoever receives it can measure
 what quantization changed. Keys: ``population/<i>/<parameter>``, as the fields of
 ``FloatPopulation``, where there is such a parameter, and
 ``projection/<i>/{weight,bias,mean,variance,gain,shift}`` (the last five where present).
 ``tssd-float/2`` knows a soft reset's own amount and ``entry/{low,high}``, what the input's levels
-mean; a network without either is a ``tssd-float/1``.
+mean, ``tssd-float/3`` a readout whose largest membrane is read; a network without these is a
+``tssd-float/1``.
 """
 
 import json
@@ -32,6 +33,7 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
+    MembraneRead,
     Norm,
     PopulationKind,
     ProjectionKind,
@@ -53,6 +55,7 @@ class FloatPopulationPart(msgspec.Struct, forbid_unknown_fields=True):
     shape: Annotated[list[Side], msgspec.Meta(min_length=1, max_length=3)]
     kind: PopulationKind
     reset: Reset
+    membrane_read: MembraneRead = MembraneRead.LAST
 
 
 class PoolPart(msgspec.Struct, forbid_unknown_fields=True):

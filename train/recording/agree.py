@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tssd.arrays import FloatArray
 from tssd.contracts import Contract, check
 from tssd.errors import counted
-from tssd.train.handover.float_layers import current, delayed, layers, project
+from tssd.train.handover.float_layers import current, delayed, layers, project, read_of
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
@@ -181,7 +181,7 @@ class _Tally:
                 if name in self.sites:
                     free[name] = sent
                 if membrane is not None and name == self.network.populations[-1].name:
-                    self.networks.append(membrane[-1].flatten(1))
+                    self.networks.append(self._read(membrane).flatten(1))
             if self.swapped:
                 return
             fired = {n: self._fired(run, n) for n in self.sites}
@@ -189,6 +189,10 @@ class _Tally:
             same = all(bool((free[n] == f).all()) for n, f in fired.items())
             if not same or first == 0 or self._output_off(given):
                 self._look(run, frames, fired, given, first)
+
+    def _read(self, membranes: Tensor) -> Tensor:
+        """Of a bound too: largest values differ by no more than the largest difference."""
+        return read_of(self.network.populations[-1], membranes)
 
     def _output_off(self, given: Tensor) -> bool:
         return not torch.allclose(self.networks[-1], given, rtol=1e-6, atol=1e-6)
@@ -246,7 +250,7 @@ class _Tally:
     def _output(self, seen: "_Seen", given: Tensor, first: int) -> None:
         if self.about.ordered and self.rule is self.about.readout:
             return
-        found, bound = seen.membrane[-1].flatten(1), seen.bound[-1].flatten(1)
+        found, bound = (self._read(x).flatten(1) for x in (seen.membrane, seen.bound))
         off = (found - given).abs()
         self.difference = max(self.difference, float(off.max()))
         self.allowed = max(self.allowed, float(bound.max()))

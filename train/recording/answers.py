@@ -69,7 +69,8 @@ def own_run(module: nn.Module, recording: Recording, batch: Tensor, seed: int) -
 
 def answers(run: OwnRun, output: Output, readout: Readout, groups: int | None) -> Tensor:
     """(B, classes) in float64, read as *readout* says from what the author's run gave."""
-    if output.readout is readout:
+    largest_of_all = readout.of_largest and output.what == "membrane" and output.per_step
+    if output.readout is readout or largest_of_all:
         found = _returned(run, output, readout)
     else:
         found = _from_neuron(run, output, readout)
@@ -99,6 +100,8 @@ def _tensor(part: Any) -> Tensor:
 
 def _over(steps: Tensor, readout: Readout) -> Tensor:
     """(T, B, ...) -> (B, ...)."""
+    if readout.of_largest:
+        return steps.amax(0)
     return steps[-1] if readout.of_last_step else steps.sum(0)
 
 

@@ -17,6 +17,7 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
+    MembraneRead,
     PopulationKind,
     ProjectionKind,
     Reset,
@@ -291,6 +292,7 @@ class _Builder:
                 zeros(shape) + 1,
                 zeros(shape) if through else constant,
                 synapse_decay=memory,
+                membrane_read=MembraneRead.LARGEST if reads.largest else MembraneRead.LAST,
             )
         )
         rows = _rows(constant, shape) if through else None

@@ -42,6 +42,17 @@ class Readout(StrEnum):
             case _:
                 assert_never(self)
 
+    @property
+    def of_largest(self) -> bool:
+        """Whether the largest of all steps counts."""
+        match self:
+            case Readout.MEMBRANE_MAX:
+                return True
+            case Readout.COUNT | Readout.LAST_STEP | Readout.MEMBRANE_LAST | Readout.MEMBRANE_SUM:
+                return False
+            case _:
+                assert_never(self)
+
 
 class Over(StrEnum):
     """What the author hands out of the steps: each, their sum (or mean), or the last."""

@@ -56,7 +56,8 @@ def load(folder: Path, *, exact: bool = False) -> "IntegerModule | FloatModule":
 class IntegerModule(nn.Module):
     """The integer network in torch, equal to ``calibration.neuron`` bit for bit.
 
-    ``forward``: integers (T, B, *input shape) -> the readout's final membranes (B, *shape), int64;
+    ``forward``: integers (T, B, *input shape) -> the readout's membranes (B, *shape), of the last
+    step or the largest, int64;
     the largest is the class. Runs where the module was moved to: ``cpu`` or ``cuda``.
     """
 
@@ -107,7 +108,8 @@ class FloatModule(nn.Module):
     """The float network as torch modules: every weight, bias and normalisation is trainable.
 
     ``forward``: floats (T, B, *input shape), pixel / 255 -> logits (B, classes), the readout's
-    final membrane over T. ``train()`` lets batch normalisation move its statistics again.
+    membrane, of the last step or the largest, over T. ``train()`` lets batch normalisation move its
+    statistics again.
     """
 
     def __init__(self, network: FloatNetwork) -> None:
@@ -203,7 +205,7 @@ def _norm(j: FloatProjection) -> nn.Module:
 
 
 class _Neurons(nn.Module):
-    """One population over all steps: current (T, B, *shape) -> (sent, final membrane).
+    """One population over all steps: current (T, B, *shape) -> (sent, the membrane that is read).
 
     The firing neuron is ``snntorch.Leaky`` without its reset, which comes a step late; ours follows
     in the same step. The spike is inclusive (H >= threshold) with a rectangular surrogate.
@@ -212,7 +214,7 @@ class _Neurons(nn.Module):
     def __init__(self, p: FloatPopulation) -> None:
         super().__init__()
         check_known(p, KNOWN, "the torch module")
-        self.kind, self.reset = p.kind, p.reset
+        self.kind, self.reset, self.membrane_read = p.kind, p.reset, p.membrane_read
         self.bias = nn.Parameter(_tensor(p.bias))
         keep = None if p.synapse_decay is None else _tensor(p.synapse_decay)
         self.register_buffer("keep_u", keep)
@@ -235,7 +237,7 @@ class _Neurons(nn.Module):
         keep_u: Tensor | None = self.keep_u  # type: ignore[assignment]
         own: Tensor | None = self.reset_by  # type: ignore[assignment]
         subtracted = self.leaky.threshold if own is None else own
-        u = v = torch.zeros_like(current[0])
+        u = v = read = torch.zeros_like(current[0])
         sent: list[Tensor] = []
         for t, arrived in enumerate(current):
             a = arrived
@@ -245,6 +247,7 @@ class _Neurons(nn.Module):
             u = a if keep_u is None else keep_u * u + a
             if self.kind.reads_out:
                 v = self.get_buffer("keep_v") * v + u + self.bias
+                read = torch.maximum(read, v) if self.membrane_read.of_every_step and t else v
                 continue
             fired, v = self.leaky(u + self.bias, v)
             match self.reset:
@@ -257,7 +260,7 @@ class _Neurons(nn.Module):
                 case _:
                     assert_never(self.reset)
             sent.append(fired)
-        return torch.stack(sent) if sent else current, v
+        return (torch.stack(sent), v) if sent else (current, read)
 
 
 def _tensor(array: FloatArray) -> Tensor:

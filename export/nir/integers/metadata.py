@@ -11,11 +11,15 @@ import nir
 import numpy as np
 
 from tssd import __version__
-from tssd.calibration.int_network import IntNetwork, Population, Reset
+from tssd.calibration.int_network import IntNetwork, MembraneRead, Population, Reset
 from tssd.calibration.integer import STATE_BITS, UNIT
 from tssd.train.handover.fields import said_late
 
 SCHEMA = "tssd-nir/1"
+READOUT_WORDS = {
+    MembraneRead.LAST: "argmax of the membrane after the last step",
+    MembraneRead.LARGEST: "argmax of the largest membrane of all steps",
+}
 RESET_WORDS = {Reset.HARD: "zero", Reset.SOFT: "subtract", Reset.NONE: "none"}
 
 
@@ -39,7 +43,7 @@ def graph_metadata(
         "compare": "gt",
         "input_coding": str(network.input_coding),
         "input_max": network.input_max,
-        "readout_rule": "argmax of the membrane after the last step",
+        "readout_rule": READOUT_WORDS[network.readout.membrane_read],
         "layout": "C, H, W; no batch or time axis",
         "nir_type_check": all(_infers_right(node) for node in nodes.values()),
     }

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tssd.calibration.int_network import Projection, ProjectionKind
+from tssd.calibration import neuron
+from tssd.calibration.int_network import Population, Projection, ProjectionKind
+from tssd.calibration.integer import UNIT
 from tssd.calibration.layer import (
     Clip,
     Form,
     LayerIntegers,
+    above_whole,
     memory_gain,
     nearest,
     to_float,
@@ -30,8 +33,8 @@ EXACT = Form(LOIHI, 0)
 
 def population(**changes: Any) -> FloatPopulation:
     """Two neurons: leaks 1/4 and 1/2, thresholds 1.06 and 2, biases 0.31 and -0.5."""
-    numbers = [np.array(x) for x in ([0.75, 0.5], [1.06, 2.0], [0.31, -0.5])]
-    made = FloatPopulation("b", (2,), PopulationKind.LIF, Reset.SOFT, *numbers)
+    decay, threshold, bias = (np.array(x) for x in ([0.75, 0.5], [1.06, 2.0], [0.31, -0.5]))
+    made = FloatPopulation("b", (2,), PopulationKind.LIF, Reset.SOFT, decay, threshold, bias)
     return replace(made, **changes)
 
 
@@ -184,6 +187,50 @@ def test_the_worst_activation_may_be_negative_and_of_nothing_is_zero() -> None:
 def test_memory_piles_up_the_sum_of_its_powers(du: list[int], steps: int, gain: float) -> None:
     """1 + 1/2 + 1/4; without forgetting one per step; of several neurons the largest."""
     assert memory_gain(np.array(du), steps) == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(
+    ("dv", "du", "steps", "above"),
+    [
+        ([0], [4096], 9, 0.5),
+        ([4096], [4096], 9, 0.5),
+        ([2048], [4096], 3, (1 / 2 + 1.75 / 4) / 64),
+        ([0], [2048], 2, (1 / 2 + 1.5 * 2 / 4) / 64),
+        ([2048], [1024], 2, (1 / 2 + 1.5 / 4 + 1.75 * 1.5 * 3 / 8) / 64),
+        ([40, 0], [4096], 1000, 0.5),
+    ],
+)
+def test_how_far_a_threshold_lies_above_its_whole_number(
+    dv: list[int], du: list[int], steps: int, above: float
+) -> None:
+    assert above_whole(np.array(dv), np.array(du), steps) == pytest.approx(above)
+
+
+@pytest.mark.parametrize(("dv", "du"), [(2048, 4096), (410, 4096), (410, 1024), (2048, 2048)])
+def test_a_threshold_lies_where_what_decays_drop_puts_it(dv: int, du: int) -> None:
+    """The definition's membranes behind positive inputs, below those of exact arithmetic by what
+    truncation takes: half of 1/64 less than the place of the threshold."""
+    rng, steps = np.random.default_rng(0), 100
+    whole = np.full((1,), 1 << 16)
+    quiet = Population(
+        "p",
+        (400,),
+        PopulationKind.LIF,
+        Reset.NONE,
+        np.array([du]),
+        np.array([dv]),
+        whole,
+        0 * whole,
+    )
+    state, u, v = neuron.rest(quiet, 1), np.zeros((1, 400)), np.zeros((1, 400))
+    for _ in range(steps):
+        a = rng.integers(0, 40, (1, 400))
+        state, _ = neuron.step(quiet, state, a, np.zeros(1, np.int64))
+        u = u * (1 - du / 4096) + a
+        v = v * (1 - dv / 4096) + u
+    lost = float((v - state["v"] / UNIT).mean())
+    above = above_whole(np.array([dv]), np.array([du]), steps)
+    assert above == pytest.approx(lost + 0.5 / UNIT, rel=0.05)
 
 
 def test_a_shift_follows_from_weights_and_the_unit_of_their_source() -> None:

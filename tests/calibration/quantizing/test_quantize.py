@@ -104,7 +104,8 @@ def test_parameters_are_the_rounded_floats() -> None:
     assert conv2.scale == layer.scale
     assert conv2.dv.item() == 2048
     assert quantized.readout.dv.item() == 0
-    assert conv2.vth.item() + 0.5 == pytest.approx(layer.scale)
+    above = (1 / 2 + (2 - 0.5 ** (network.time_steps - 1)) / 4) / 64  # see above_whole
+    assert conv2.vth.item() + above == pytest.approx(layer.scale)
     exact = np.clip(layer.scale * source.weight, -127, 127)
     np.testing.assert_allclose(projection.weight, exact, atol=0.5 + 1e-9)
     np.testing.assert_allclose(
@@ -171,16 +172,19 @@ def test_fewer_levels_and_a_smaller_scale_fit_a_large_bias() -> None:
         assert unlike_slots(network, quantized) < 0.05
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_large_first_bias_costs_no_bits_by_default(seed: int) -> None:
-    """A smaller scale would leave 43 or 49 of 127, and clip a bias."""
-    network = big_bias(seed)
-    small, _ = integers(network, options=Options(bias_route=BiasRoute.SCALE))
-    found, scales = integers(network)
-    assert np.abs(small.projections[0].weight).max() < 64
-    assert np.abs(found.projections[0].weight[:, :1]).max() > 120
-    assert not [clip for clip in scales.clips if clip.quantity == "bias mantissas"]
-    assert unlike_slots(network, found) < 0.5 * unlike_slots(network, small)
+def test_a_large_first_bias_costs_no_bits_by_default() -> None:
+    """A smaller scale would leave 22 to 49 of 127, and clip a bias."""
+    unlike = {"small": 0.0, "found": 0.0}
+    for seed in (1, 2, 4, 5):
+        network = big_bias(seed)
+        small, _ = integers(network, options=Options(bias_route=BiasRoute.SCALE))
+        found, scales = integers(network)
+        assert np.abs(small.projections[0].weight).max() < 64
+        assert np.abs(found.projections[0].weight[:, :1]).max() > 120
+        assert not [clip for clip in scales.clips if clip.quantity == "bias mantissas"]
+        unlike["small"] += unlike_slots(network, small)
+        unlike["found"] += unlike_slots(network, found)
+    assert unlike["found"] < 0.5 * unlike["small"]
 
 
 def test_what_is_clipped_is_said() -> None:

@@ -1,5 +1,6 @@
 """The exported C is the network: every spike, current and membrane, under the sanitizers."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +25,17 @@ from tssd.calibration.int_network import (
     Activity,
     InputCoding,
     IntNetwork,
+    MembraneRead,
     Projection,
     ProjectionKind,
     Reset,
 )
 from tssd.calibration.simulate import check_loops, layerwise
+from tssd.calibration.tally import tally
 from tssd.cli import cli
 from tssd.errors import FileFormatError, NetworkError, TargetError
 from tssd.export.bundle.folder import write_bundle
+from tssd.export.c.folder import write_c
 from tssd.export.c.tables import needed, pack, table
 from tssd.hw_targets.c import engine
 from tssd.hw_targets.c.engine import compile_network, compiler, run
@@ -131,6 +135,26 @@ def test_convert_writes_what_a_compiler_takes(tmp_path: Path) -> None:
     again = CliRunner().invoke(cli, ["convert", str(tmp_path / "b"), "--c", str(out)])
     assert isinstance(again.exception, FileFormatError)
     assert "found an existing file" in str(again.exception)
+
+
+@pytest.mark.parametrize("read", list(MembraneRead))
+def test_the_program_prints_the_class(read: MembraneRead, tmp_path: Path) -> None:
+    network = random_conv_network(1, Reset.SOFT)
+    falling = np.where(np.arange(network.readout.neurons) % 2, -300, 0)
+    last = replace(network.readout, membrane_read=read, bias_mant=falling)
+    network = replace(network, populations=(*network.populations[:-1], last))
+    inputs = random_inputs(network, 3, batch=12)
+    write_c(network, tmp_path, "network")
+    command = [str(compiler()), "-std=c99", *SANITIZED, "network.c", "main.c", "-o", "network"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    sent = np.ascontiguousarray(inputs.swapaxes(0, 1), np.int32).tobytes()
+    printed = subprocess.run([str(tmp_path / "network")], input=sent, capture_output=True).stdout
+    wanted = tally(layerwise(network, inputs)).classes()
+    assert [int(line) for line in printed.split()] == wanted.tolist()
+    assert len(set(wanted.tolist())) > 1
+    other = layerwise(network, inputs).states["v"][last.name]
+    by = {MembraneRead.LAST: other.max(axis=0), MembraneRead.LARGEST: other[-1]}
+    assert wanted.tolist() != by[read].reshape(len(wanted), -1).argmax(axis=1).tolist()
 
 
 def test_without_a_compiler_the_line_that_installs_one(monkeypatch: pytest.MonkeyPatch) -> None:

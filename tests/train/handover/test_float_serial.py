@@ -12,6 +12,7 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
+    MembraneRead,
     Norm,
     PopulationKind,
     ProjectionKind,
@@ -73,6 +74,15 @@ def test_a_reset_of_its_own_amount_makes_a_later_schema() -> None:
     assert [p.reset_by is None for p in again] == [True, False, True]
     assert again[1].subtracted.item() == 1.25
     assert plain.populations[1].subtracted.item() == 1
+
+
+def test_a_largest_membrane_that_is_read_makes_a_later_schema() -> None:
+    plain = small_network()
+    last = replace(plain.populations[-1], membrane_read=MembraneRead.LARGEST)
+    header, arrays = to_arrays(replace(plain, populations=(*plain.populations[:-1], last)))
+    assert json.loads(header)["schema"] == "tssd-float/3"
+    read = [p.membrane_read for p in from_arrays(header, arrays).populations]
+    assert read == [MembraneRead.LAST, MembraneRead.LAST, MembraneRead.LARGEST]
 
 
 def test_a_missing_array_is_refused() -> None:

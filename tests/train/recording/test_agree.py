@@ -127,7 +127,8 @@ def test_answers_come_for_all_samples_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "readout", [Readout.MEMBRANE_LAST, Readout.MEMBRANE_SUM, Readout.LAST_STEP]
+    "readout",
+    [Readout.MEMBRANE_LAST, Readout.MEMBRANE_SUM, Readout.MEMBRANE_MAX, Readout.LAST_STEP],
 )
 def test_another_readout_than_the_usual_one(readout: Readout) -> None:
     """Values: from the records that the module returns."""
@@ -140,6 +141,7 @@ def test_another_readout_than_the_usual_one(readout: Readout) -> None:
     wanted = {
         Readout.MEMBRANE_LAST: membranes[-1],
         Readout.MEMBRANE_SUM: membranes.sum(0),
+        Readout.MEMBRANE_MAX: membranes.max(0),
         Readout.LAST_STEP: spikes[-1],
     }[readout]
     np.testing.assert_allclose(found.network_answers, wanted, rtol=1e-4, atol=1e-4)

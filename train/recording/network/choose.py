@@ -1,13 +1,11 @@
 """Which output is read, and how: the author's own way, or what the user says."""
 
-from typing import assert_never
-
 from tssd.errors import ConfigError, NetworkError
 from tssd.train.recording.recording import Output, Over, Readout, Recording
 from tssd.train.recording.steps import refuse_rule
 from tssd.train.recording.tape.values import Opaque
 
-MEMBRANES = (Readout.MEMBRANE_LAST, Readout.MEMBRANE_SUM)
+MEMBRANES = (Readout.MEMBRANE_LAST, Readout.MEMBRANE_SUM, Readout.MEMBRANE_MAX)
 ALLOWED = {
     "spikes": (Readout.COUNT, Readout.LAST_STEP, *MEMBRANES),
     "membrane": (Readout.COUNT, *MEMBRANES),
@@ -49,7 +47,8 @@ def _readable(output: Output) -> Output:
             where,
             found=found,
             allowed="spikes, a membrane, or currents, per step, summed, or of the last step",
-            hint="return the spikes (or membranes) themselves: the class is found from them",
+            hint="return the spikes (or membranes) of every step themselves: the class is found "
+            "from them, by --readout if not in the usual way",
         )
     return output
 
@@ -57,18 +56,6 @@ def _readable(output: Output) -> Output:
 def reading(output: Output, readout: Readout | None, groups: int | None) -> Readout:
     """How *output* is read."""
     rule = output.readout if readout is None else readout
-    match rule:
-        case Readout.MEMBRANE_MAX:
-            raise ConfigError(
-                "--readout",
-                found="membrane-max",
-                allowed="count, membrane-last or membrane-sum",
-                hint="the largest membrane over time is not kept by a chip's neuron",
-            )
-        case Readout.COUNT | Readout.LAST_STEP | Readout.MEMBRANE_LAST | Readout.MEMBRANE_SUM:
-            pass
-        case _:
-            assert_never(rule)
     if rule not in ALLOWED[output.what]:
         raise ConfigError(
             "--readout",

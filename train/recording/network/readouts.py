@@ -5,6 +5,7 @@ last step                a readout that forgets: H[T] = what arrives in step T
 membrane                 of a neuron that subtracts late: mem = beta mem + I - theta s[t-1],
                          which is linear in its own spikes of the step before
 sum of membranes         the same as a synaptic memory, summed
+largest membrane         the same membrane, read in every step
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ class Reads:
     step: Sum
     decay: FloatArray
     memory: FloatArray | None = None
+    largest: bool = False  # of every step, not of the last
 
 
 def reads_of(
@@ -72,8 +74,8 @@ def _membrane(steps: Sequence[SiteStep], step: Sum, about: Output, rule: Readout
     decay = over(neuron.rule.decay, neuron.shape).reshape(shape) * float(neuron.keeps)
     memory = neuron.rule.memory
     held = None if memory is None or not neuron.keeps else over(memory, neuron.shape).reshape(shape)
-    if rule.of_last_step:
-        return Reads(about.name, total, decay, held)
+    if rule.of_last_step or rule.of_largest:
+        return Reads(about.name, total, decay, held, rule.of_largest)
     if held is not None:
         raise NetworkError(
             f"module {neuron.path}",
