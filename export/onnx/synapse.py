@@ -94,8 +94,11 @@ class Synapses:
         return out.converted(out.total(wide), "float64", carrier)
 
     def folds_bias(self, p: Population) -> bool:
-        """Whether the bias joins the float32 sum: exact, and no u to be seen alone."""
+        """Whether the bias joins the float32 sum: exact, and no u to be seen alone. A sample that
+        is a bias stands for that of the first population, whose loops alone bring a sum."""
         incoming = self.network.incoming(p.name)
+        if p.name == self.network.source.name:
+            return False
         if self.trace or not incoming or np.any(p.du != DECAY_ONE) or self.range.current_wraps(p):
             return False
         fits = self.range.drive(p) + self.range.bias(p) < EXACT_FLOAT32

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from float_nets import small_vgg
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import random_conv_network, random_inputs, recurrent_case
 
@@ -61,6 +61,7 @@ def answers(network: IntNetwork, inputs: IntArray) -> dict[str, IntArray]:
 
 
 @given(SEEDS)
+@example(118)  # input as bias into a population with loops: its own bias does not count
 @settings(max_examples=8, deadline=None)
 def test_every_engine_answers_with_the_largest_membrane(seed: int) -> None:
     case = recurrent_case(seed)
