@@ -27,7 +27,7 @@ from tssd.hw_targets.costs.energy import price, running_pj
 from tssd.hw_targets.sim.engine import Run
 from tssd.hw_targets.sim.kernels.kernel import COUNTER_NAMES
 from tssd.hw_targets.sim.timing import Mode
-from tssd.simulating.simulation import Request, simulate_bundle
+from tssd.simulating.simulation import Request, prepared, simulate
 
 COMMAND = "python -m benchmarks.chips"
 WHEEL = ("lava-dl==0.6.0", "tests/lava/lib/dl/netx/gts/pilotnet_lif/network.net")
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         requests = [
             Request(folder / "pilotnet", chip=chip, mode=mode) for chip in ROLES for mode in MODES
         ]
-        runs = [simulate_bundle(request) for request in requests]
+        runs = [simulate(prepared(request), every_core=True) for request in requests]
     rows = count_rows(runs[0].counters)
     for cycle, bound, role in zip(runs[::2], runs[1::2], ROLES.values(), strict=True):
         rows += pilotnet_rows(cycle, bound, role)

@@ -1,5 +1,6 @@
 """Does a network fit a chip: what each layer needs, how full its fullest core is, what breaks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tssd.calibration.int_network import IntNetwork
@@ -7,7 +8,14 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, least_memory
 from tssd.hw_targets.mapping.memory import Need, compartments_of
 from tssd.hw_targets.mapping.partition import partition
-from tssd.hw_targets.mapping.rules import RESOURCES, Finding, network_findings, the_cores_suffice
+from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.mapping.rules import (
+    RESOURCES,
+    Finding,
+    amount_of,
+    network_findings,
+    the_cores_suffice,
+)
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,42 @@ def _layer(name: str, held: list[Need], chip: ChipSpec) -> LayerFit:
     return LayerFit(name, neurons, len(held), most, fullest, share, limits[fullest])
 
 
-def told(network: IntNetwork, chip: ChipSpec, choices: Choices) -> tuple[str, ...]:
-    """What a reader of a layout must know beside its figures."""
-    each = chip.limits.soft_reset_compartments.count
-    several = [p.name for p in network.populations if compartments_of(p, chip) > 1]
+def told_of_fit(
+    network: IntNetwork, chip: ChipSpec, choices: Choices, found: Fit
+) -> tuple[str, ...]:
+    """``told`` of a fit."""
+    most = {layer.name: layer.most.compartments for layer in found.layers}
+    return told(network, chip, choices, most)
+
+
+def told_of_placement(network: IntNetwork, chip: ChipSpec, placement: Placement) -> tuple[str, ...]:
+    """``told`` of a placement."""
+    most = {
+        name: max(
+            (placement.needs[core].compartments for core in placement.cores_of(name)), default=0
+        )
+        for name in placement.shapes
+    }
+    return told(network, chip, placement.choices, most)
+
+
+def told(
+    network: IntNetwork, chip: ChipSpec, choices: Choices, compartments: Mapping[str, int]
+) -> tuple[str, ...]:
+    """What a reader of a layout must know beside its figures; ``compartments``: of the fullest core
+    of each population that sits on cores."""
+    limits = chip.limits
+    held = [
+        f"{p.name} {amount_of('compartments', compartments[p.name], limits.neurons_per_core.count)}"
+        for p in choices.on_cores(network)
+        if compartments_of(p, chip) > 1
+    ]
     lines = []
-    if several:
+    if held:
         lines.append(
-            f"a soft reset takes {each} compartments a neuron on {chip.name}, each updated, and a"
-            f" synapse onto itself: {', '.join(several)}"
+            f"a soft reset takes {limits.soft_reset_compartments.count} compartments a neuron on"
+            f" {chip.name}, each updated, and a synapse onto itself; compartments of the fullest"
+            f" core: {', '.join(held)}"
         )
     for name, stored in choices.formats.items():
         least = least_memory(next(j for j in network.projections if j.name == name), chip)

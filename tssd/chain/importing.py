@@ -26,7 +26,7 @@ from tssd.export.netx.to_integers import Imported, import_netx
 from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.integers.read import has_integer_model, read_nir
 from tssd.hw_targets.chip.chips import load_chip
-from tssd.hw_targets.mapping.fit import told
+from tssd.hw_targets.mapping.fit import told_of_placement
 from tssd.hw_targets.optimising.goal import Goal
 
 DRAWN = 2  # golden samples drawn at random where none are given
@@ -86,7 +86,7 @@ def import_bundle(
     about = {
         "source": {"imported": path.name, "sha256": sha256(path)},
         "golden_inputs": origin,
-        **told_of(placed, imported.notes, told(network, chip, placement.choices)),
+        **told_of(placed, imported.notes, told_of_placement(network, chip, placement)),
     }
     return write_placed(network, placement, inputs, out, export, about=about, force=force)
 

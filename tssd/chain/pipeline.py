@@ -47,7 +47,7 @@ from tssd.hw_targets.chip.widths import precision_of
 from tssd.hw_targets.gpu.engine import count
 from tssd.hw_targets.lava.handover import kit_files
 from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
-from tssd.hw_targets.mapping.fit import told
+from tssd.hw_targets.mapping.fit import told_of_placement
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.optimising.goal import Goal
@@ -263,7 +263,7 @@ def write(
     report."""
     on_step("write the bundle")
     network = deployable.network
-    laid_out = told(network, load_chip(options.target), deployable.placement.choices)
+    laid_out = told_of_placement(network, load_chip(options.target), deployable.placement)
     return write_placed(
         network,
         deployable.placement,

@@ -58,7 +58,7 @@ def command(
     """
     from tssd.hw_targets.chip.chips import load_chip
     from tssd.hw_targets.costs.programs import programs, told_of_programs
-    from tssd.hw_targets.mapping.fit import fit, told
+    from tssd.hw_targets.mapping.fit import fit, told_of_fit
     from tssd.hw_targets.mapping.manual import read_placement
     from tssd.hw_targets.mapping.placement import place
 
@@ -96,7 +96,7 @@ def command(
         click.echo(json.dumps(to_table(result, flows, better) | {"programs": code}))
     else:
         click.echo(to_text(result, chip))
-        for text in (*told(model, chip, layout), *told_of_programs(model, chip)):
+        for text in (*told_of_fit(model, chip, layout, result), *told_of_programs(model, chip)):
             terminal.say(text)
         if traffic and flows is not None:
             click.echo(traffic_text(flows))

@@ -28,7 +28,7 @@ from tssd.hw_targets.mapping.choices import (
     least_memory,
     parse_formats,
 )
-from tssd.hw_targets.mapping.fit import fit, told
+from tssd.hw_targets.mapping.fit import fit, told_of_fit, told_of_placement
 from tssd.hw_targets.mapping.manual import manual_placement
 from tssd.hw_targets.mapping.placement import Placement, place
 from tssd.hw_targets.mapping.rules import amount_of, resource_word
@@ -169,7 +169,7 @@ def test_input_from_outside_takes_no_core_and_is_charged_for_none() -> None:
     hops_alone = price(counted, chip).layer("input")
     dearer = chip.with_value("energy_pj.message_out", 1e6).with_value("energy_pj.spike", 1e6)
     assert price(counted, dearer).layer("input") == hops_alone
-    assert any("takes no core" in line for line in told(network, chip, OUTSIDE))
+    assert any("takes no core" in line for line in told_of_placement(network, chip, outside))
 
 
 def test_cores_gather_where_the_input_enters() -> None:
@@ -223,8 +223,12 @@ def test_a_soft_reset_on_loihi_1_takes_two_compartments_and_a_synapse_onto_itsel
     flat = count(network, tally, place(network, CHIP), CHIP)
     assert flat.neuron_updates()["fc0"] == 600 * steps
     assert not any(p.name.endswith("reset") for p in flat.projections)
-    assert told(network, CHIP, NO_CHOICE) == told(hard, LOIHI1, NO_CHOICE) == ()
-    assert "takes 2 compartments a neuron on loihi1-nahuku" in told(network, LOIHI1, NO_CHOICE)[0]
+    for other, on in ((network, CHIP), (hard, chip)):
+        assert told_of_placement(other, on, place(other, on)) == ()
+    (line,) = told_of_placement(network, chip, placed)
+    assert "takes 2 compartments a neuron on loihi1-nahuku" in line
+    assert "fullest core: fc0 600 of 1,024, fc1 10 of 1,024" in line
+    assert told_of_fit(network, chip, NO_CHOICE, fit(network, chip)) == (line,)
 
 
 def test_output_axons_count_the_synapse_onto_itself() -> None:
