@@ -116,6 +116,8 @@ def taken(network: IntNetwork, placement: Placement, inputs: IntArray) -> RunTot
 
 
 def energy_uj(run: RunTotals) -> float:
+    assert run.dynamic_pj is not None
+    assert run.static_pj is not None
     return (run.dynamic_pj.nominal + run.static_pj.nominal) / 1e6
 
 

@@ -4,5 +4,6 @@
 ``mapping/``  which neuron sits on which core: ``placement.place``
 ``costs/``    counters, energy, the lower bound of time: ``counters.count``, ``energy.price``
 ``gpu/``, ``onnx/``, ``lava/``, ``sim/``  engines that must equal ``calibration.neuron``
+``rtl/``      the open core: the simulated machine as hardware
 ``engines``  the register of engines: what each needs, how it is opened, what it records
 """

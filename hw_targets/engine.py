@@ -56,6 +56,8 @@ class Engine:
     ``presence``: "module:function" -> Presence, where more than modules is needed.
     ``joins``: the engine that it comes along with, where the bundle holds the file ``reads``.
     ``cycles``: its report also holds a cycle simulation of the same samples.
+    ``by_name``: it takes the bundles of one chip alone, so it runs only where it is asked for.
+    ``also``: what beside spikes and states its runner compares; it raises ContractError there.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Engine:
     joins: str | None = None
     reads: str | None = None
     cycles: bool = False
+    by_name: bool = False
+    also: str | None = None
 
     def __post_init__(self) -> None:
         where = f"engine {self.name!r}"

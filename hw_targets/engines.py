@@ -45,6 +45,18 @@ ENGINES: dict[str, Engine] = {
             presence="tssd.hw_targets.c.engine:presence",
         ),
         Engine(
+            "rtl",
+            "the open core's circuits, clock by clock, in Verilator",
+            "tssd.hw_targets.rtl.engine:opened",
+            needs=("amaranth",),
+            install="pip install 'tssd[rtl]'",
+            states="every",
+            presence="tssd.hw_targets.rtl.build:presence",
+            cycles=True,
+            by_name=True,
+            also="clocks of every step, core and message, against the simulator's",
+        ),
+        Engine(
             "lava",
             "a graph of Lava's processes, in Lava's runtime",
             "tssd.hw_targets.lava.engine:opened",

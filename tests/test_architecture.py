@@ -42,6 +42,7 @@ ROOMS = {
         ("costs", "measured"),
         ("c", "gpu", "lava", "onnx", "sim"),
         ("engines", "optimising"),
+        ("rtl",),
     ),
     "tssd": (
         ("report",),

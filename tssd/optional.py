@@ -31,6 +31,7 @@ OPTIONAL = {
     "matplotlib": Optional("matplotlib", "plot", "plots: studies, figures of a report"),
     "pandas": Optional("pandas", "plot", "tables as data frames"),
     "distributed": Optional("distributed", "dask", "tssd sweep on a Dask cluster"),
+    "amaranth": Optional("amaranth", "rtl", "the open core's circuits: tssd verify --against rtl"),
     "tensorboardX": Optional("tensorboardX", "tensorboard", "a training's curves in TensorBoard"),
 }
 

@@ -25,6 +25,7 @@ import numpy as np
 from tssd import typed
 from tssd.hw_targets.chip.fit_record import FitRecord, FitSide
 from tssd.hw_targets.chip.spec import (
+    ALL_OR_NONE,
     OPTIONAL_SECTIONS,
     SECTIONS,
     Board,
@@ -183,7 +184,9 @@ class _ChipNumbers:
             return None
         wanted = {
             item.name: Wanted(
-                item.metadata["unit"], item.default is dataclasses.MISSING, item.type is Curve
+                item.metadata["unit"],
+                item.default is dataclasses.MISSING or name in ALL_OR_NONE,
+                item.type is Curve,
             )
             for item in dataclasses.fields(cls)
         }

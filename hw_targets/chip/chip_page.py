@@ -49,6 +49,8 @@ def _chip(chip: ChipSpec, names: list[str]) -> Iterator[str]:
         yield ""
     else:
         yield "Calibrated on nothing.\n"
+    if chip.untold:
+        yield f"Not told, and therefore unknown: {', '.join(f'`{x}`' for x in chip.untold)}.\n"
     yield "| number | value | low .. high | unit | kind | source |"
     yield "|---|---:|---:|---|---|---|"
     for label, q in chip.quantities():

@@ -20,6 +20,7 @@ CHIPS: dict[str, str] = {
     "loihi1-nahuku": "tssd.hw_targets.chip.loihi1:loihi1-nahuku.toml",
     "loihi1-sanafe": "tssd.hw_targets.chip.loihi1:loihi1-sanafe.toml",
     "loihi1-davies2018": "tssd.hw_targets.chip.loihi1:loihi1-davies2018.toml",
+    "open-core": "tssd.hw_targets.rtl:open-core.toml",
     "sanafe-loihi": "tssd.hw_targets.chip.loihi1:sanafe-loihi.toml",
 }
 CHIP_GROUP = "tssd.chips"  # entry points of third parties: name = "package:file.toml"

@@ -9,93 +9,42 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
-
-import numpy as np
 
 from tssd.calibration.precision import RANGES
 from tssd.errors import ConfigError, counted
 from tssd.hw_targets.chip.fit_record import FitRecord
+from tssd.hw_targets.chip.quantity import LEVELS, Curve, Kind, Level, Quantity, unit
 from tssd.hw_targets.chip.sizes import MUST_BE_POSITIVE, beyond_memory
 
-
-class Kind(StrEnum):
-    """How far a number can be trusted; the source text keeps the precise word."""
-
-    MEASURED = "measured"  # on silicon, or fitted to silicon
-    PUBLISHED = "published"  # by the makers, read directly or through a named second source
-    DERIVED = "derived"  # by arithmetic from the others
-    ASSUMED = "assumed"  # no datum: a modelling choice
-
-
-class Level(StrEnum):
-    """Which end of a number's range is meant."""
-
-    LOW = "low"
-    NOMINAL = "nominal"
-    HIGH = "high"
-
-
-LEVELS = (Level.LOW, Level.NOMINAL, Level.HIGH)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A number with its range, unit and origin."""
-
-    value: float
-    low: float
-    high: float
-    unit: str
-    source: str
-    kind: Kind
-
-    def at(self, level: Level) -> float:
-        """The value at one end of the range, or the nominal one."""
-        return {Level.LOW: self.low, Level.NOMINAL: self.value, Level.HIGH: self.high}[level]
-
-    @property
-    def count(self) -> int:
-        """The nominal value of a quantity that counts things."""
-        return round(self.value)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A quantity that depends on a count: linear between its points, flat outside them."""
-
-    at_count: tuple[int, ...]
-    points: tuple[Quantity, ...]
-
-    def at(self, count: int, level: Level = Level.NOMINAL) -> float:
-        """The value for *count* (of routers in use, of chips, ...)."""
-        return float(np.interp(count, self.at_count, [q.at(level) for q in self.points]))
-
-
-def _in(unit: str, default: float | None = None) -> Any:
-    """A number in *unit*; with a *default* a chip file may leave it out, and says so."""
-    if default is None:
-        return field(metadata={"unit": unit})
-    left_out = f"not given in the chip file: {f'{default:g}' if default else 'left out'}"
-    taken = Quantity(default, default, default, unit, left_out, Kind.ASSUMED)
-    return field(default=taken, metadata={"unit": unit})
+__all__ = [
+    "LEVELS",
+    "Board",
+    "ChipSpec",
+    "Curve",
+    "Kind",
+    "Level",
+    "Quantity",
+    "contradictions",
+    "refusal",
+    "whole_cycles",
+]
 
 
 @dataclass(frozen=True)
 class Limits:
     """What one core, one chip and one system can hold."""
 
-    neurons_per_core: Quantity = _in("neurons")  # of one compartment each
-    state_words_per_core: Quantity = _in("words")  # 24-bit state variables: u and v are two
-    synaptic_memory_per_core: Quantity = _in("B")
-    axons_in_per_core: Quantity = _in("axons")  # source neurons with a synapse into the core
-    axons_out_per_core: Quantity = _in("axons")  # (neuron, destination core) pairs
-    neuron_groups_per_core: Quantity = _in("groups")  # populations sharing a core
-    cores_per_chip: Quantity = _in("cores")  # that a network may use, of those on the die
-    chips: Quantity = _in("chips")
-    delay: Quantity = _in("steps")
-    soft_reset_compartments: Quantity = _in("compartments", 1.0)  # of a neuron that subtracts
+    neurons_per_core: Quantity = unit("neurons")  # of one compartment each
+    state_words_per_core: Quantity = unit("words")  # 24-bit state variables: u and v are two
+    synaptic_memory_per_core: Quantity = unit("B")
+    axons_in_per_core: Quantity = unit("axons")  # source neurons with a synapse into the core
+    axons_out_per_core: Quantity = unit("axons")  # (neuron, destination core) pairs
+    neuron_groups_per_core: Quantity = unit("groups")  # populations sharing a core
+    cores_per_chip: Quantity = unit("cores")  # that a network may use, of those on the die
+    chips: Quantity = unit("chips")
+    delay: Quantity = unit("steps")
+    soft_reset_compartments: Quantity = unit("compartments", 1.0)  # of a neuron that subtracts
 
 
 @dataclass(frozen=True)
@@ -106,51 +55,51 @@ class Mesh:
     through the tiled mesh.
     """
 
-    width: Quantity = _in("routers")
-    height: Quantity = _in("routers")
-    cores_per_router: Quantity = _in("cores")
-    chip_columns: Quantity = _in("chips")
+    width: Quantity = unit("routers")
+    height: Quantity = unit("routers")
+    cores_per_router: Quantity = unit("cores")
+    chip_columns: Quantity = unit("chips")
 
 
 @dataclass(frozen=True)
 class Bits:
     """Bit widths, and how synapses are laid out in memory."""
 
-    weight: Quantity = _in("bit")  # as stored; in mixed-sign blocks they hold the sign too
-    decay: Quantity = _in("bit")
-    state: Quantity = _in("bit")
-    threshold: Quantity = _in("bit")
-    bias: Quantity = _in("bit")  # of the mantissa, sign included
-    bias_exponent: Quantity = _in("bit")  # unsigned: 3 bits are 0 .. 7
-    weight_exponent: Quantity = _in("bit")  # signed: 4 bits are -8 .. 7; 0: weights have none
-    payload: Quantity = _in("bit")  # the widest graded spike; 0 where spikes are binary
-    memory_word: Quantity = _in("bit")
-    row_header: Quantity = _in("bit")  # per input axon of a dense projection
-    row_index: Quantity = _in("bit")  # per stored synapse of a dense projection
-    sparse_index: Quantity = _in("bit")  # per stored synapse of a sparse projection
-    kernel_extra: Quantity = _in("bit")  # of a packed kernel weight, beyond its magnitude's
+    weight: Quantity = unit("bit")  # as stored; in mixed-sign blocks they hold the sign too
+    decay: Quantity = unit("bit")
+    state: Quantity = unit("bit")
+    threshold: Quantity = unit("bit")
+    bias: Quantity = unit("bit")  # of the mantissa, sign included
+    bias_exponent: Quantity = unit("bit")  # unsigned: 3 bits are 0 .. 7
+    weight_exponent: Quantity = unit("bit")  # signed: 4 bits are -8 .. 7; 0: weights have none
+    payload: Quantity = unit("bit")  # the widest graded spike; 0 where spikes are binary
+    memory_word: Quantity = unit("bit")
+    row_header: Quantity = unit("bit")  # per input axon of a dense projection
+    row_index: Quantity = unit("bit")  # per stored synapse of a dense projection
+    sparse_index: Quantity = unit("bit")  # per stored synapse of a sparse projection
+    kernel_extra: Quantity = unit("bit")  # of a packed kernel weight, beyond its magnitude's
 
 
 @dataclass(frozen=True)
 class TimeNs:
     """How long one event occupies its stage, in ns, and the length of a cycle."""
 
-    cycle: Quantity = _in("ns")
-    synop_dense: Quantity = _in("ns")
-    synop_sparse: Quantity = _in("ns")
-    synop_conv: Quantity = _in("ns")
-    memory_read: Quantity = _in("ns")  # one word of synaptic memory
-    neuron_idle: Quantity = _in("ns")  # a mapped neuron in a step without input
-    neuron_active: Quantity = _in("ns")  # the whole update, not an addition to idle
-    neuron_microcode: Quantity = _in("ns")  # an update of a neuron without a fixed-function model
-    spike: Quantity = _in("ns")
-    message_in: Quantity = _in("ns")
-    message_out: Quantity = _in("ns")  # per destination core
-    hop_ew: Quantity = _in("ns")
-    hop_ns: Quantity = _in("ns")
-    chip_hop: Quantity = _in("ns")  # from chip to chip, beside the router hop and the link's pace
-    barrier: Curve = _in("ns")  # by routers in use, on one chip
-    barrier_chip_hop: Quantity = _in("ns")  # added per chip along the sides of the array of chips
+    cycle: Quantity = unit("ns")
+    synop_dense: Quantity = unit("ns")
+    synop_sparse: Quantity = unit("ns")
+    synop_conv: Quantity = unit("ns")
+    memory_read: Quantity = unit("ns")  # one word of synaptic memory
+    neuron_idle: Quantity = unit("ns")  # a mapped neuron in a step without input
+    neuron_active: Quantity = unit("ns")  # the whole update, not an addition to idle
+    neuron_microcode: Quantity = unit("ns")  # an update of a neuron without a fixed-function model
+    spike: Quantity = unit("ns")
+    message_in: Quantity = unit("ns")
+    message_out: Quantity = unit("ns")  # per destination core
+    hop_ew: Quantity = unit("ns")
+    hop_ns: Quantity = unit("ns")
+    chip_hop: Quantity = unit("ns")  # from chip to chip, beside the router hop and the link's pace
+    barrier: Curve = unit("ns")  # by routers in use, on one chip
+    barrier_chip_hop: Quantity = unit("ns")  # added per chip along the sides of the array of chips
 
 
 @dataclass(frozen=True)
@@ -158,49 +107,49 @@ class ChipLink:
     """Directed links between routers, between core and router, and between chips: one of these for
     each side of a chip and direction, which all that leaves the chip on that side shares."""
 
-    bandwidth: Quantity = _in("GB/s")
-    chip_bandwidth: Quantity = _in("GB/s")  # of one link between two chips in one direction
-    message: Quantity = _in("bit")  # without payload
-    payload: Quantity = _in("bit")  # added to the message of a graded spike
-    chip_message: Quantity = _in("bit")  # the same between chips
-    chip_payload: Quantity = _in("bit")
+    bandwidth: Quantity = unit("GB/s")
+    chip_bandwidth: Quantity = unit("GB/s")  # of one link between two chips in one direction
+    message: Quantity = unit("bit")  # without payload
+    payload: Quantity = unit("bit")  # added to the message of a graded spike
+    chip_message: Quantity = unit("bit")  # the same between chips
+    chip_payload: Quantity = unit("bit")
 
 
 @dataclass(frozen=True)
 class ChipBuffers:
     """Depth of the queues between stages."""
 
-    link: Quantity = _in("messages")  # input buffer of a router port
-    axon_in: Quantity = _in("messages")
-    spike_out: Quantity = _in("messages")
-    synapse: Quantity = _in("messages")  # between axon-in and synapse stage; 0: no overlap of both
+    link: Quantity = unit("messages")  # input buffer of a router port
+    axon_in: Quantity = unit("messages")
+    spike_out: Quantity = unit("messages")
+    synapse: Quantity = unit("messages")  # between axon-in and synapse stage; 0: no overlap of both
 
 
 @dataclass(frozen=True)
 class EnergyTablePj:
-    """Dynamic energy of one event, in pJ."""
+    """Dynamic energy of one event, in pJ. A chip file gives all of them or none: unknown then."""
 
-    synop_dense: Quantity = _in("pJ")
-    synop_sparse: Quantity = _in("pJ")
-    synop_conv: Quantity = _in("pJ")
-    neuron_idle: Quantity = _in("pJ")
-    neuron_active: Quantity = _in("pJ")  # the whole update, not an addition to idle
-    spike: Quantity = _in("pJ")
-    message_in: Quantity = _in("pJ")
-    message_out: Quantity = _in("pJ")  # per destination core
-    hop_ew: Quantity = _in("pJ")
-    hop_ns: Quantity = _in("pJ")
-    chip_hop: Quantity = _in("pJ")
+    synop_dense: Quantity = unit("pJ", 0.0)
+    synop_sparse: Quantity = unit("pJ", 0.0)
+    synop_conv: Quantity = unit("pJ", 0.0)
+    neuron_idle: Quantity = unit("pJ", 0.0)
+    neuron_active: Quantity = unit("pJ", 0.0)  # the whole update, not an addition to idle
+    spike: Quantity = unit("pJ", 0.0)
+    message_in: Quantity = unit("pJ", 0.0)
+    message_out: Quantity = unit("pJ", 0.0)  # per destination core
+    hop_ew: Quantity = unit("pJ", 0.0)
+    hop_ns: Quantity = unit("pJ", 0.0)
+    chip_hop: Quantity = unit("pJ", 0.0)
 
 
 @dataclass(frozen=True)
 class PowerW:
-    """Power that flows whatever the network does."""
+    """Power that flows whatever the network does; all of it given, or none."""
 
-    static_per_chip: Quantity = _in("W")  # a powered chip, no core enabled
-    static_per_core: Quantity = _in("W")  # added by each enabled core
-    running_per_chip: Quantity = _in("W")  # while it steps, with nothing to do; dynamic
-    board_per_chip: Quantity = _in("W")  # a chip's share of its board; counted only if asked for
+    static_per_chip: Quantity = unit("W", 0.0)  # a powered chip, no core enabled
+    static_per_core: Quantity = unit("W", 0.0)  # added by each enabled core
+    running_per_chip: Quantity = unit("W", 0.0)  # while it steps, with nothing to do; dynamic
+    board_per_chip: Quantity = unit("W", 0.0)  # a chip's share of its board; counted if asked for
 
 
 @dataclass(frozen=True)
@@ -208,9 +157,9 @@ class Host:
     """The processors that feed a chip and read it. Off unless asked for: it depends on how the
     input arrives, and times and energies without it say so."""
 
-    spike_in: Quantity = _in("ns", 0.0)  # to inject one input spike; they come one by one
-    read_out: Quantity = _in("ns", 0.0)  # to read the answer of one inference
-    power_per_chip: Quantity = _in("W", 0.0)  # of the embedded processors while they work
+    spike_in: Quantity = unit("ns", 0.0)  # to inject one input spike; they come one by one
+    read_out: Quantity = unit("ns", 0.0)  # to read the answer of one inference
+    power_per_chip: Quantity = unit("W", 0.0)  # of the embedded processors while they work
 
 
 @dataclass(frozen=True)
@@ -219,9 +168,9 @@ class Board:
     power counts where it is chosen."""
 
     title: str
-    barrier: Quantity = _in("ns")
+    barrier: Quantity = unit("ns")
     barrier_chip_hop: Quantity | None = field(default=None, metadata={"unit": "ns"})  # as the chip
-    board_per_chip: Quantity = _in("W", 0.0)
+    board_per_chip: Quantity = unit("W", 0.0)
 
 
 @dataclass(frozen=True)
@@ -247,6 +196,22 @@ class ChipSpec:
     board: str | None = None  # the one chosen
 
     @property
+    def untold(self) -> tuple[str, ...]:
+        """The sections of energies and power that the chip file leaves out: unknown, not 0."""
+        known = {"energy_pj": self.energy_known, "power_w": self.power_known}
+        return tuple(section for section, told in known.items() if not told)
+
+    @property
+    def energy_known(self) -> bool:
+        """Whether the chip file says what events cost; without it no energy can be told."""
+        return self.energy_pj != EnergyTablePj()
+
+    @property
+    def power_known(self) -> bool:
+        """Whether it says what flows whatever the network does."""
+        return self.power_w != PowerW()
+
+    @property
     def cores(self) -> int:
         """Cores of one chip that can be used."""
         return self.limits.cores_per_chip.count
@@ -256,9 +221,12 @@ class ChipSpec:
         return whole_cycles(time.at(level), self.time_ns.cycle.value)
 
     def quantities(self) -> Iterator[tuple[str, Quantity]]:
-        """Every number with its dotted name, curve points as ``section.name[count]``."""
+        """Every number with its dotted name, curve points as ``section.name[count]``; not those of
+        energies or power that the chip file leaves out."""
         for section in SECTIONS:
             part = getattr(self, section)
+            if section in self.untold:
+                continue
             for item in dataclasses.fields(part):
                 value = getattr(part, item.name)
                 if isinstance(value, Quantity):
@@ -306,8 +274,8 @@ class ChipSpec:
             raise ConfigError(
                 f"chip {self.name}: {name}", found=str(value), allowed="a number >= 0"
             )
-        unit = old.unit if isinstance(old, Quantity) else old.points[0].unit
-        flat = Quantity(value, value, value, unit, source, Kind.ASSUMED)
+        of = old.unit if isinstance(old, Quantity) else old.points[0].unit
+        flat = Quantity(value, value, value, of, source, Kind.ASSUMED)
         new = flat if isinstance(old, Quantity) else Curve((1,), (flat,))
         changes: dict[str, Any] = {section: replace(part, **{key: new})}
         fit = None if section in ("energy_pj", "power_w") else self.fit
@@ -329,7 +297,8 @@ SECTIONS: dict[str, type] = {
     "power_w": PowerW,
     "host": Host,
 }
-OPTIONAL_SECTIONS = ("host",)
+ALL_OR_NONE = ("energy_pj", "power_w")  # unknown where a file has no such section
+OPTIONAL_SECTIONS = (*ALL_OR_NONE, "host")
 # what the integer neuron can honour: a number beyond cannot act
 HONOURED: dict[str, tuple[int, int]] = {
     "limits.delay": RANGES["delay_max"],

@@ -15,6 +15,7 @@ from tssd.calibration.encode import Inputs, as_inputs
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
+from tssd.errors import TargetError
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.bound import us_per_step
 from tssd.hw_targets.costs.counters import count
@@ -50,12 +51,13 @@ MESSAGES = 4e6  # that one screening or proof may send, about: seconds, not minu
 
 @dataclass(frozen=True)
 class Figures:
-    """What a placement takes, simulated in the steady state; energy dynamic and static."""
+    """What a placement takes, simulated in the steady state; energy dynamic and static, None where
+    the chip file tells none."""
 
     cores: int
     chips: int
     us_per_step: float
-    uj_per_inference: float
+    uj_per_inference: float | None
 
     def of(self, goal: Goal) -> float:
         """The figure that *goal* is about."""
@@ -65,6 +67,7 @@ class Figures:
             case Goal.TIME:
                 return self.us_per_step
             case Goal.ENERGY:
+                assert self.uj_per_inference is not None  # ``optimise`` has looked
                 return self.uj_per_inference
             case _:
                 assert_never(goal)
@@ -92,7 +95,7 @@ class Optimised:
         return (
             f"placed for {self.goal}: {new.cores} of {self.cores_there} cores,"
             f" {new.us_per_step:.3g} us a step instead of {old.us_per_step:.3g},"
-            f" {new.uj_per_inference:.3g} uJ an inference instead of {old.uj_per_inference:.3g}"
+            f"{_energies(new, old)}"
             f" on the {old.cores} cores of the smallest placement (simulated, {self.samples}"
             " samples)"
         )
@@ -101,6 +104,13 @@ class Optimised:
         """What a manifest keeps."""
         figures = {"taken": asdict(self.taken), "smallest": asdict(self.smallest)}
         return {"for": str(self.goal), "samples": self.samples, **figures}
+
+
+def _energies(new: Figures, old: Figures) -> str:
+    """Both energies in words, or that there are none."""
+    if new.uj_per_inference is None or old.uj_per_inference is None:
+        return " energy unknown,"
+    return f" {new.uj_per_inference:.3g} uJ an inference instead of {old.uj_per_inference:.3g}"
 
 
 def optimise(
@@ -114,6 +124,13 @@ def optimise(
 ) -> Optimised:
     """The placement of *network* for *goal*, cut by the activity that *tally* counted and proved on
     the first of *inputs* (T, B, *input shape)."""
+    if goal is Goal.ENERGY and chip.untold:
+        raise TargetError(
+            f"target {chip.name}",
+            found="no energies in its chip file",
+            allowed="one with [energy_pj] and [power_w] to place for energy",
+            hint="place for time",
+        )
     smallest = place(network, chip, tally, seed, choices)
     counted = count(network, tally, smallest, chip)
     messages = counted.total("message_out") / tally.samples
@@ -195,7 +212,7 @@ class Proof:
         energy = price(counted, chip).total().scaled(1 / samples)
         energy += running_pj(chip, placement.chips, us)
         energy += static_pj(chip, placement.chips, us, placement.cores)
-        uj = energy.nominal / 1e6
+        uj = None if chip.untold else energy.nominal / 1e6
         return Figures(placement.cores, placement.chips, timing.us_per_step, uj)
 
 

@@ -46,7 +46,7 @@ class LayerSummary:
     synops: float
     updates: float
     messages: float
-    energy_pj: EnergyRange
+    energy_pj: EnergyRange | None  # None: the chip file does not tell, here and below
     time_share: float
 
 
@@ -69,11 +69,11 @@ class RunTotals:
     chips: int
     messages_per_step: float
     synops_per_step: float
-    dynamic_pj: EnergyRange
-    static_pj: EnergyRange
+    dynamic_pj: EnergyRange | None
+    static_pj: EnergyRange | None
     io: str
     host_pj: EnergyRange | None
-    stepping_pj: EnergyRange  # within the dynamic energy: chips that step, whatever they do
+    stepping_pj: EnergyRange | None  # within the dynamic energy: chips that step, whatever happens
     promised: Promised | None
 
 
@@ -153,7 +153,7 @@ def layers(run: Run, energy: Energy | None = None) -> list[LayerSummary]:
             synops[name] / samples,
             updates[name] / samples,
             messages[name] / samples,
-            energy.layer(name).scaled(1 / samples),
+            energy.layer(name).scaled(1 / samples) if run.chip.energy_known else None,
             shares[name],
         )
         for name in run.plan.populations
@@ -182,11 +182,13 @@ def totals(run: Run, chip: ChipSpec | None = None) -> RunTotals:
         run.placement.chips,
         run.timing.messages / recorded,
         sum(run.counters.synops().values()) / recorded,
-        price(run.counters, chip).total().scaled(1 / samples) + stepping,
-        static,
+        price(run.counters, chip).total().scaled(1 / samples) + stepping
+        if chip.energy_known
+        else None,
+        static if chip.power_known else None,
         WITH_IO if run.host else WITHOUT_IO,
         host_pj(chip, chips, us) if run.host else None,
-        stepping,
+        stepping if chip.power_known else None,
         promised(run.counters, chip, chips, run.placement.cores, us),
     )
 

@@ -31,8 +31,8 @@ def engines_of(
 
 
 def ready_engines() -> tuple[str, ...]:
-    """Every engine that can run here by itself."""
-    alone = [engine for engine in _loadable() if engine.joins is None]
+    """Every engine that can run here by itself, on any bundle."""
+    alone = [engine for engine in _loadable() if engine.joins is None and not engine.by_name]
     return tuple(engine.name for engine in alone if look(engine).state == "ready")
 
 
@@ -51,7 +51,7 @@ def _joining(bundle: Bundle, wanted: list[Engine]) -> list[Engine]:
 
 def _opened(engine: Engine, setting: Setting) -> EngineUnderTest:
     quantities = (SPIKES, *engine.records(setting.bundle.network))
-    return EngineUnderTest(engine.name, _checked(engine, setting), quantities)
+    return EngineUnderTest(engine.name, _checked(engine, setting), quantities, engine.also)
 
 
 def _checked(engine: Engine, setting: Setting) -> Runner:

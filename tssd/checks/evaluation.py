@@ -30,11 +30,13 @@ BATCH = 16  # samples whose full activity is held at once
 
 @dataclass(frozen=True)
 class EngineUnderTest:
-    """An engine, and which of its values must equal the definition's."""
+    """An engine, and which of its values must equal the definition's; ``also``: what it compares
+    itself, or raises ContractError."""
 
     name: str
     run: Runner
     quantities: tuple[str, ...] = (SPIKES,)
+    also: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +192,8 @@ def condense(
             compared = ", ".join(row.name.rpartition(" ")[2] for row in mine)
             equal = Contract(f"{engine.name}: {name} ({compared})", "pass", ALL_EQUAL, ALL_EQUAL)
             out += failed or [equal]
+        if engine.also is not None:
+            out.append(check(f"{engine.name}: {engine.also}", True, ALL_EQUAL, ALL_EQUAL))
     return tuple(out)
 
 

@@ -152,11 +152,12 @@ def _times(
     about a latency."""
     us = us_per_step * counted.time_steps  # from one sample to the next
     static = energy.static_pj(chip, placement.chips, us, placement.cores).scaled(1e-6)
+    told = Range(static.low, static.nominal, static.high) if chip.power_known else None
     return Times(
         timing="bound",
         us_per_step=us_per_step,
         inferences_per_s=1e6 / us,
-        static_uj=Range(static.low, static.nominal, static.high),
+        static_uj=told,
         stepping_uj=stepping(chip, placement.chips, us),
         trust=energy_trust(counted, chip, placement.chips, us),
         promised=in_uj(promised(counted, chip, placement.chips, placement.cores, us)),

@@ -105,8 +105,8 @@ def overview(report: Report) -> Table:
             words.number(layer.cores),
             words.percent(layer.rate, 1),
             words.number(layer.synops),
-            words.energy(layer.energy_pj.nominal),
-            f"{words.energy(layer.energy_pj.low)} .. {words.energy(layer.energy_pj.high)}",
+            words.nominal_energy(layer.energy_pj),
+            words.energy_constants(layer.energy_pj),
             words.percent(layer.time_share, 0),
         )
         for layer in report.layers

@@ -16,6 +16,7 @@ from tssd.progress import counter
 from tssd.report import words
 
 if TYPE_CHECKING:  # the command's options are read without the simulator
+    from tssd.hw_targets.chip.spec import ChipSpec
     from tssd.hw_targets.costs.energy import EnergyRange
     from tssd.hw_targets.sim.engine import Run
 
@@ -234,7 +235,7 @@ def layer_table(run: "Run") -> Table:
             words.number(layer.spikes),
             words.number(layer.synops),
             words.number(layer.messages),
-            words.energy(layer.energy_pj.nominal),
+            words.nominal_energy(layer.energy_pj),
             words.percent(layer.time_share, 1),
         )
         for layer in summary.layers(run)
@@ -248,6 +249,17 @@ def energy_range(pj: "EnergyRange") -> str:
     return f"{words.energy(pj.nominal)} ({words.energy(pj.low)} .. {words.energy(pj.high)})"
 
 
+def check_priced(chip: "ChipSpec") -> None:
+    """Refuse to price a run with a chip file that tells no energies."""
+    if chip.untold:
+        raise ConfigError(
+            f"--price {chip.name}",
+            found=f"a chip file without [{chip.untold[0]}]",
+            allowed="one that says what its events cost",
+            hint="`tssd targets list` lists the chips",
+        )
+
+
 def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     from tssd.hw_targets.chip.chips import load_chip
     from tssd.hw_targets.costs.energy import price, running_pj, static_pj
@@ -255,6 +267,7 @@ def _print_price(path: Path, chip_name: str, as_json: bool) -> None:
     from tssd.hw_targets.sim.run_file import load_run
 
     saved, chip = load_run(path), load_chip(chip_name)
+    check_priced(chip)
     energy = price(saved.counters, chip)
     per = 1 / saved.counters.samples
     stepping = running_pj(chip, saved.chips, saved.us_per_inference)

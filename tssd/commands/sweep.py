@@ -138,7 +138,7 @@ def _figures(row: dict[str, object]) -> tuple[str, ...]:
         words.duration(_number(row["latency_us"])),
         words.duration(_number(row["us_per_step"])),
         words.number(_number(row["inferences_per_s"])),
-        words.energy(_number(row["dynamic_pj"])),
+        words.UNPRICED if row["dynamic_pj"] is None else words.energy(_number(row["dynamic_pj"])),
         _interval(row),
         str(row["cores"]),
         str(row["bottleneck"]),

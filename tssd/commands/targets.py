@@ -54,6 +54,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         numbers = [{"name": label, **asdict(q)} for label, q in chip.quantities()]
         head = {"name": chip.name, "title": chip.title, "calibrated_on": chip.calibrated_on}
+        head["not_told"] = chip.untold
         click.echo(json.dumps(head | {"numbers": numbers}))
         return
     terminal.say(f"{chip.name}: {chip.title}")
@@ -66,6 +67,8 @@ def show(name: str, as_json: bool) -> None:
     ]
     table = terminal.plain_table(head_row, rows, right=("value", "low .. high"))
     click.echo(terminal.to_text(table, width=140))
+    if chip.untold:
+        terminal.say(f"not told, and therefore unknown: {', '.join(chip.untold)}")
     for name, board in chip.boards.items():
         us = board.barrier.value / 1e3
         terminal.say(f"--board {name}: {board.title}, barrier {us:g} µs ({board.barrier.source})")

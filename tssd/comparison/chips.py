@@ -65,7 +65,7 @@ def of_run(ready: ReadySimulation, run: Run) -> Subject:
         "synops": Estimate(sum(row.synops for row in rows)),
         "dynamic_pj": _energy(total.dynamic_pj, getattr(total.promised, "dynamic", None)),
         "total_pj": _energy(
-            total.dynamic_pj + total.static_pj, getattr(total.promised, "total", None)
+            _sum(total.dynamic_pj, total.static_pj), getattr(total.promised, "total", None)
         ),
         "latency_us": Estimate(total.latency_us) if total.latency_us is not None else None,
         "inferences_per_s": Estimate(total.inferences_per_s),
@@ -78,10 +78,10 @@ def of_run(ready: ReadySimulation, run: Run) -> Subject:
             {
                 "spikes": row.spikes,
                 "synops": row.synops,
-                "dynamic_pj": row.energy_pj.nominal,
                 "cores": row.cores,
                 "memory_bytes": costs[row.name].memory_bytes or 0,
             }
+            | ({} if row.energy_pj is None else {"dynamic_pj": row.energy_pj.nominal})
             | parts_of(costs[row.name].energy_pj),
         )
         for row in rows
@@ -98,8 +98,14 @@ def of_run(ready: ReadySimulation, run: Run) -> Subject:
     return Subject(_name(ready.request), str(ready.bundle.folder), about, figures, layers)
 
 
-def _energy(pj: EnergyRange, promised: EnergyRange | None) -> Estimate:
-    """The nominal energy, in the interval that the chip file's fits promise."""
+def _sum(a: EnergyRange | None, b: EnergyRange | None) -> EnergyRange | None:
+    return None if a is None or b is None else a + b
+
+
+def _energy(pj: EnergyRange | None, promised: EnergyRange | None) -> Estimate | None:
+    """The nominal energy, in the interval that the chip file's fits promise; None if unknown."""
+    if pj is None:
+        return None
     return Estimate(pj.nominal, *(() if promised is None else (promised.low, promised.high)))
 
 

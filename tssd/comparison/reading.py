@@ -147,7 +147,7 @@ def _layer(layer: LayerRow, samples: int) -> LayerFigures:
     found = {
         "spikes": None if spikes is None else spikes / samples,
         "synops": layer.synops,
-        "dynamic_pj": layer.energy_pj.nominal,
+        "dynamic_pj": None if layer.energy_pj is None else layer.energy_pj.nominal,
         "cores": layer.cores,
         "memory_bytes": layer.memory_bytes,
     }
@@ -155,8 +155,10 @@ def _layer(layer: LayerRow, samples: int) -> LayerFigures:
     return LayerFigures(layer.name, known | parts_of(layer.energy_pj))
 
 
-def parts_of(energy_pj: EnergyPj) -> dict[str, float]:
-    """The parts of a layer's energy, by their names in ``LayerFigures``."""
+def parts_of(energy_pj: EnergyPj | None) -> dict[str, float]:
+    """The parts of a layer's energy, by their names in ``LayerFigures``; none of one unknown."""
+    if energy_pj is None:
+        return {}
     return {f"{part}_pj": getattr(energy_pj.parts, part) for part in ENERGY_PARTS}
 
 

@@ -252,7 +252,7 @@ class SimulatedChip(Shown):
                 x.cores,
                 words.number(x.spikes),
                 words.number(x.synops),
-                words.energy(x.energy_pj.nominal),
+                words.nominal_energy(x.energy_pj),
                 words.percent(x.time_share, 1),
             )
             for x in layers

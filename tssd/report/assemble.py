@@ -50,7 +50,7 @@ class LayerCost:
     synops: float
     neuron_updates: float
     messages: float
-    energy_pj: EnergyPj
+    energy_pj: EnergyPj | None
     cores: int | None = None
     memory_bytes: int | None = None
     time_share: float | None = None
@@ -205,10 +205,13 @@ def totals_uj(layers: Sequence[LayerRow], times: Times) -> EnergyUj:
     """Dynamic energy of all *layers* and of stepping in uJ, static energy, and their sum where both
     are known."""
     static, stepping = times.static_uj, times.stepping_uj
+    told = [layer.energy_pj for layer in layers if layer.energy_pj is not None]
+    if len(told) < len(layers):
+        return EnergyUj(None, static, None, stepping)
     dynamic = Range(
-        low=sum(layer.energy_pj.low for layer in layers) / PICO_PER_MICRO,
-        nominal=sum(layer.energy_pj.nominal for layer in layers) / PICO_PER_MICRO,
-        high=sum(layer.energy_pj.high for layer in layers) / PICO_PER_MICRO,
+        low=sum(energy.low for energy in told) / PICO_PER_MICRO,
+        nominal=sum(energy.nominal for energy in told) / PICO_PER_MICRO,
+        high=sum(energy.high for energy in told) / PICO_PER_MICRO,
     )
     dynamic = dynamic if stepping is None else _add(dynamic, stepping)
     total = None if static is None else _add(dynamic, static)

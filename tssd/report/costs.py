@@ -29,7 +29,7 @@ def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict
             synops=synops[name] / samples,
             neuron_updates=updates[name] / samples,
             messages=messages[name] / samples,
-            energy_pj=_energy_pj(priced, name, samples),
+            energy_pj=_energy_pj(priced, name, samples) if chip.energy_known else None,
             cores=len(cores),
             memory_bytes=sum(placement.needs[core].memory_bytes for core in cores),
         )
@@ -37,8 +37,11 @@ def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict
     }
 
 
-def stepping(chip: ChipSpec, chips: int, time_us: float) -> Range:
-    """uJ that *chips* chips take for stepping over *time_us*, whatever the network does."""
+def stepping(chip: ChipSpec, chips: int, time_us: float) -> Range | None:
+    """uJ that *chips* chips take for stepping over *time_us*, whatever the network does; None where
+    the chip file does not tell."""
+    if not chip.power_known:
+        return None
     return _uj(running_pj(chip, chips, time_us))
 
 

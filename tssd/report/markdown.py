@@ -97,8 +97,8 @@ def _layer(layer: LayerRow) -> list[str]:
         words.percent(layer.rate),
         words.number(layer.synops),
         words.number(layer.messages),
-        words.energy(energy.nominal),
-        f"{words.energy(energy.low)} .. {words.energy(energy.high)}",
+        words.nominal_energy(energy),
+        words.energy_constants(energy),
         words.percent(layer.time_share, 0),
     ]
 
@@ -109,6 +109,7 @@ def _totals(report: Report) -> str:
     limit = {"bound": "lower bound of the time", "cycle": simulated}
     how = limit.get(totals.timing or "", "")
     watts = words.power_w(report)
+    drawn = words.untold(report) if watts is None else words.power(watts.nominal)
     rows = [
         ("cores", words.cores(totals), words.fullest(totals)),
         ("chips", words.number(totals.chips), ""),
@@ -125,11 +126,11 @@ def _totals(report: Report) -> str:
             how,
         ),
         ("pace: time per step, without I/O", words.duration(totals.us_per_step), how),
-        ("power at this pace", words.power(None if watts is None else watts.nominal), ""),
+        ("power at this pace", drawn, ""),
     ]
     for name in ("dynamic", "static", "total"):
         known = getattr(uj, name)
-        nominal = words.energy(None if known is None else 1e6 * known.nominal)
+        nominal = words.untold(report) if known is None else words.energy(1e6 * known.nominal)
         rows.append(
             (
                 f"{name} energy per inference at this pace",

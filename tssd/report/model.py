@@ -105,7 +105,9 @@ class LayerRow:
     ]
     neuron_updates: Annotated[Amount | None, about("per inference: neurons x steps")]
     messages: Annotated[Amount | None, about("sent by the layer, per inference, mean")]
-    energy_pj: Annotated[EnergyPj, about("dynamic, per inference")]
+    energy_pj: Annotated[
+        EnergyPj | None, about("dynamic, per inference; null where the chip file tells no energies")
+    ]
     time_share: Annotated[
         Share | None, about("share of the run's time in steps that this layer limits")
     ]

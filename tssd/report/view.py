@@ -146,7 +146,8 @@ def spike_chart(report: Report) -> Chart:
 
 def energy_chart(report: Report) -> Chart:
     """Dynamic energy of each layer by part, with the whisker from low to high."""
-    scale = axis(max(layer.energy_pj.high for layer in report.layers), unit="pJ")
+    told = [layer.energy_pj.high for layer in report.layers if layer.energy_pj is not None]
+    scale = axis(max(told, default=0.0), unit="pJ")
     rows = tuple(_energy_row(layer, scale) for layer in report.layers)
     return Chart(scale, rows, tuple(words.PART_WORDS.items()))
 
@@ -161,7 +162,7 @@ def totals_chart(report: Report) -> Chart:
     for name in ENERGIES:
         r, around = getattr(uj, name), words.spread(uj, name)
         if r is None:
-            rows.append(ChartRow(name, "", (), words.NOT_RUN, missing=True))
+            rows.append(ChartRow(name, "", (), words.untold(report), missing=True))
             continue
         shown = words.energy(1e6 * r.nominal)
         bars = (Bar(name, 0, scale.at(1e6 * r.nominal), f"{name} {shown}"),)
@@ -221,19 +222,18 @@ def _ratio(layer: LayerRow) -> str:
 
 
 def _energy_row(layer: LayerRow, scale: ChartAxis) -> ChartRow:
-    bars, start = [], 0.0
+    bars, start, energy = [], 0.0, layer.energy_pj
+    if energy is None:
+        return ChartRow(layer.name, layer.kind, (), words.UNPRICED, missing=True)
     for part in ENERGY_PARTS:
-        value = getattr(layer.energy_pj.parts, part)
+        value = getattr(energy.parts, part)
         width = scale.at(value)
         label = f"{layer.name}, {words.PART_WORDS[part]}: {words.energy(value)}"
         bars.append(Bar(part, round(start, 3), width, label))
         start += width
-    low, high = layer.energy_pj.low, layer.energy_pj.high
-    note = f"{words.energy(low)} .. {words.energy(high)}"
-    detail = layer.kind
-    shown = words.energy(layer.energy_pj.nominal)
-    whisker = (scale.at(low), scale.at(high))
-    return ChartRow(layer.name, detail, tuple(bars), shown, note, whisker)
+    whisker = (scale.at(energy.low), scale.at(energy.high))
+    shown, note = words.nominal_energy(energy), words.energy_constants(energy)
+    return ChartRow(layer.name, layer.kind, tuple(bars), shown, note, whisker)
 
 
 def _column(i: int, count: int, step: TimelineStep, longest: float, cause: int) -> Column:

@@ -9,6 +9,7 @@ from tssd.report.model import (
     ENERGY_PARTS,
     KINDS,
     Constant,
+    EnergyPj,
     EnergyUj,
     LayerRow,
     Range,
@@ -72,6 +73,7 @@ def memory(value_bytes: float | None) -> str:
 OF_THE_FIT = "90 % prediction interval"
 OF_CONSTANTS = "range of the constants, error not known"
 UNKNOWN = "error not known"
+UNPRICED = "unknown"  # an energy of a chip file that tells none
 TIME_ERROR = "error not known: the times are of no fit"
 
 
@@ -101,11 +103,29 @@ def energy_spread(uj: EnergyUj, name: str) -> str:
     return ends if ends == UNKNOWN else f"{ends}, {energy_kind(uj)}"
 
 
+def nominal_energy(pj: "EnergyRange | EnergyPj | None") -> str:
+    """The nominal value of an energy; unknown where the chip file tells none."""
+    return UNPRICED if pj is None else energy(pj.nominal)
+
+
+def energy_constants(pj: "EnergyRange | EnergyPj | None") -> str:
+    """``low .. high`` of an energy in pJ."""
+    return UNPRICED if pj is None else f"{energy(pj.low)} .. {energy(pj.high)}"
+
+
+def untold(report: Report) -> str:
+    """What stands where an energy or a power is missing: its price is unknown, or nothing ran."""
+    return UNPRICED if any(x.energy_pj is None for x in report.layers) else NOT_RUN
+
+
 def run_energy(
-    dynamic: "EnergyRange", static: "EnergyRange", promised: "Promised | None"
+    dynamic: "EnergyRange | None", static: "EnergyRange | None", promised: "Promised | None"
 ) -> tuple[str, str]:
     """(what the ranges are, the energies): dynamic, static and total of a run with the ranges that
     the report gives them, in the terminal and in a notebook."""
+    if dynamic is None or static is None:
+        told = f"dynamic {nominal_energy(dynamic)}, static {nominal_energy(static)}"
+        return "the chip file does not tell what costs what", told
     nominal = {"dynamic": dynamic, "static": static, "total": dynamic + static}
     parts = []
     for name, known in nominal.items():
@@ -260,21 +280,23 @@ def _pace(report: Report) -> str:
 
 
 def _costliest_layer(layers: Sequence[LayerRow]) -> str:
-    whole = sum(layer.energy_pj.nominal for layer in layers)
+    told = {x.name: x.energy_pj for x in layers if x.energy_pj is not None}
+    whole = sum(energy.nominal for energy in told.values())
     if not whole:
         return ""
-    top = max(layers, key=lambda layer: layer.energy_pj.nominal)
-    part = max(ENERGY_PARTS, key=lambda name: getattr(top.energy_pj.parts, name))
-    within = getattr(top.energy_pj.parts, part) / top.energy_pj.nominal
+    name, top = max(told.items(), key=lambda item: item[1].nominal)
+    part = max(ENERGY_PARTS, key=lambda name: getattr(top.parts, name))
+    within = getattr(top.parts, part) / top.nominal
     return (
-        f"{top.name} takes {percent(top.energy_pj.nominal / whole, 0)} of the dynamic energy; "
+        f"{name} takes {percent(top.nominal / whole, 0)} of the dynamic energy; "
         f"{percent(within, 0)} of that goes into {PART_WORDS[part]}."
     )
 
 
 def _costliest_part(layers: Sequence[LayerRow]) -> str:
     sums = {
-        name: sum(getattr(layer.energy_pj.parts, name) for layer in layers) for name in ENERGY_PARTS
+        name: sum(getattr(x.energy_pj.parts, name) for x in layers if x.energy_pj is not None)
+        for name in ENERGY_PARTS
     }
     whole = sum(sums.values())
     if not whole:
@@ -318,6 +340,8 @@ PRICE_WORDS = {
 def energy_trust(report: Report) -> str:
     """How good the energy is, on runs that the chip file never saw."""
     trust = report.totals.trust
+    if untold(report) == UNPRICED:
+        return "Energy unknown: the chip file does not tell what costs what, so none is told."
     if trust is None:
         return "The energies of this chip file were not fitted to measured runs: no error is known."
     fitted = f"Energy: fitted on {counted(trust.readings, 'reading')} of {trust.silicon}"

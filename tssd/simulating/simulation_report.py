@@ -31,13 +31,13 @@ class Recorded:
 def simulated(run: Run, command: str | None = None, others: str | None = None) -> Simulated:
     """What *run* says about time and costs, as the report takes it."""
     totals = summary.totals(run)
-    static = totals.static_pj.scaled(1 / PICO_PER_MICRO)
+    static = None if totals.static_pj is None else totals.static_pj.scaled(1 / PICO_PER_MICRO)
     times = Times(
         timing=run.timing.mode,
         latency_us=totals.latency_us,
         us_per_step=totals.us_per_step,
         inferences_per_s=totals.inferences_per_s,
-        static_uj=Range(static.low, static.nominal, static.high),
+        static_uj=None if static is None else Range(static.low, static.nominal, static.high),
         stepping_uj=stepping(run.chip, run.placement.chips, run.us_per_inference),
         trust=energy_trust(run.counters, run.chip, run.placement.chips, run.us_per_inference),
         promised=in_uj(totals.promised),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from known import known
 from networks import mlp
 from strategies import recurrent_case
 
@@ -56,9 +57,12 @@ def test_the_hosts_energy_stands_apart_and_its_absence_is_said() -> None:
     assert host.host_pj is not None
     assert host.host_pj == host_pj(CHIP, 1, us)
     assert host.host_pj.nominal == pytest.approx(CHIP.host.power_per_chip.value * us * 1e6)
-    running = [total.dynamic_pj.nominal - total.stepping_pj.nominal for total in (without, host)]
+    running = [
+        known(total.dynamic_pj).nominal - known(total.stepping_pj).nominal
+        for total in (without, host)
+    ]
     assert running[0] == pytest.approx(running[1])
-    assert host.static_pj.nominal > without.static_pj.nominal  # of a longer inference
+    assert known(host.static_pj).nominal > known(without.static_pj).nominal  # of a longer inference
 
 
 def test_a_spike_record_takes_the_host_too() -> None:
@@ -91,7 +95,10 @@ def test_a_board_brings_its_barrier_and_its_power() -> None:
     assert plain.placement.chips == 2
     assert plain.timing.us_per_step == pytest.approx(1.164 + 0.048)
     assert board.timing.us_per_step == pytest.approx(10)
-    watts = [summary.totals(r).static_pj.nominal / r.us_per_inference / 1e6 for r in (plain, board)]
+    watts = [
+        known(summary.totals(r).static_pj).nominal / r.us_per_inference / 1e6
+        for r in (plain, board)
+    ]
     assert watts[1] - watts[0] == pytest.approx(2 * 0.79)
     with pytest.raises(ConfigError, match="chip loihi2-n3b: found 'moon'; allowed: bare, "):
         chip.on_board("moon")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known import known
 from sample_report import bare_report, full_report
 
 from tssd.contracts import check
@@ -135,7 +136,7 @@ def test_bar_lengths_are_proportional_and_stacks_reach_nominal() -> None:
     energy = view.energy_chart(report)
     for layer, row in zip(report.layers, energy.rows, strict=True):
         end = row.bars[-1].start + row.bars[-1].width
-        assert end == pytest.approx(energy.axis.at(layer.energy_pj.nominal), abs=0.01)
+        assert end == pytest.approx(energy.axis.at(known(layer.energy_pj).nominal), abs=0.01)
 
 
 @given(st.floats(1e-6, 1e12))
@@ -200,7 +201,7 @@ def test_numbers_in_words(text: str | None, expected: str | None) -> None:
 def test_findings_name_the_layer_that_costs_most() -> None:
     report = full_report()
     layer = report.layers[2]
-    costly = replace(layer, energy_pj=replace(layer.energy_pj, nominal=1e9))
+    costly = replace(layer, energy_pj=replace(known(layer.energy_pj), nominal=1e9))
     layers = (*report.layers[:2], costly, *report.layers[3:])
     assert words.findings(replace(report, layers=layers))[0].startswith("b takes 100 % of")
 

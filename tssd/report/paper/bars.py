@@ -46,20 +46,21 @@ def draw_spikes(report: Report, axes: "Axes") -> "Axes":
 
 def draw_energy(report: Report, axes: "Axes") -> "Axes":
     """Dynamic energy of each layer in one inference by part; the line reaches from the low to the
-    high constants."""
-    scale, unit = unit_of(max(layer.energy_pj.high for layer in report.layers))
-    rows = range(len(report.layers))
-    start = [0.0] * len(report.layers)
+    high constants. A layer whose energy is unknown has no bar, and the axis says so."""
+    told = {i: e for i, x in enumerate(report.layers) if (e := x.energy_pj) is not None}
+    rows, ranges = list(told), list(told.values())
+    scale, unit = unit_of(max((energy.high for energy in ranges), default=1.0))
+    start = [0.0] * len(rows)
     for place, part in enumerate(ENERGY_PARTS):
-        parts = [getattr(layer.energy_pj.parts, part) / scale for layer in report.layers]
+        parts = [getattr(energy.parts, part) / scale for energy in ranges]
         axes.barh(rows, parts, 0.7, left=start, label=words.PART_WORDS[part], **filled(place))
         start = [a + b for a, b in zip(start, parts, strict=True)]
-    ranges = [layer.energy_pj for layer in report.layers]
     errors = [[(r.nominal - r.low) / scale for r in ranges],
               [(r.high - r.nominal) / scale for r in ranges]]  # fmt: skip
     axes.errorbar([r.nominal / scale for r in ranges], rows, xerr=errors, fmt="none",
                   ecolor="#000000", elinewidth=0.8, capsize=2)  # fmt: skip
-    _by_layer(report, axes, f"dynamic energy per inference, {unit}")
+    shown = f"dynamic energy per inference, {unit}"
+    _by_layer(report, axes, shown if told else f"{shown}: {words.UNPRICED}")
     legend_above(axes)
     return axes
 

@@ -58,10 +58,13 @@ def _layer(layer: LayerRow, report: Report) -> dict[str, Any]:
         "synops": layer.synops,
         "neuron_updates": layer.neuron_updates,
         "messages": layer.messages,
-        "energy_pj": energy.nominal,
-        "energy_low_pj": energy.low,
-        "energy_high_pj": energy.high,
-        **{f"energy_{part}_pj": getattr(energy.parts, part) for part in ENERGY_PARTS},
+        "energy_pj": getattr(energy, "nominal", None),  # None: the chip file tells no energies
+        "energy_low_pj": getattr(energy, "low", None),
+        "energy_high_pj": getattr(energy, "high", None),
+        **{
+            f"energy_{part}_pj": None if energy is None else getattr(energy.parts, part)
+            for part in ENERGY_PARTS
+        },
         "time_share": layer.time_share,
         "accuracy_if_only_quantized": layer.accuracy_if_only_this_layer_is_quantized,
     }
