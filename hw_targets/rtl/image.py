@@ -87,6 +87,13 @@ def image_of(network: IntNetwork, placement: Placement, chip: ChipSpec) -> Image
 
     TargetError where a memory is too small (which, and by how much) or a width is exceeded.
     """
+    if placement.choices.outside:
+        raise TargetError(
+            "placement",
+            found="input from outside",
+            allowed="input on cores, whose sums the host writes",
+            hint="export with --input-from cores",
+        )
     plan = make_plan(network, placement, chip)
     sizes = sizes_of(chip, plan.machine)
     check_silence(network)

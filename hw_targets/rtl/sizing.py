@@ -66,6 +66,9 @@ def _other_clocks(chip: ChipSpec, machine: Machine) -> Iterator[str]:
     for name, clocks in CLOCKS.items():
         if getattr(machine, name) != clocks:
             yield f"{name}: {getattr(machine, name)}; allowed: {clocks}"
+    compartments = chip.limits.soft_reset_compartments.count
+    if compartments != 1:
+        yield f"limits.soft_reset_compartments: {compartments}; allowed: 1"
     for name, clocks in EVENTS.items():
         found = chip.cycles(getattr(chip.time_ns, name))
         if found != clocks:

@@ -105,6 +105,7 @@ def built(chip: ChipSpec) -> Image:
     [
         ("time_ns.hop_ew", 40, "hop_x_cycles: 2; allowed: 1"),
         ("time_ns.neuron_idle", 20, "time_ns.neuron_idle: 1 cycles; allowed: 4"),
+        ("limits.soft_reset_compartments", 2, "soft_reset_compartments: 2; allowed: 1"),
         ("time_ns.barrier", 60, r"barrier: 3; allowed: 5 .. "),
         ("limits.axons_out_per_core", 70_000, r"fan_out: 70,000; allowed: 1 .. 65,536"),
     ],
