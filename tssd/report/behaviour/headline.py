@@ -56,6 +56,8 @@ def _energy(report: Report) -> str:
 
 def _trust(report: Report) -> str:
     trust = report.totals.trust
+    if words.untold(report) == words.UNPRICED:
+        return "its energy is unknown"
     if trust is None:
         return "no error of the energy is known"
     return f"dynamic energy good to a factor {trust.factor:.1f}"
@@ -65,8 +67,8 @@ def _decides(report: Report) -> str:
     """The layer that sets the pace and the one that takes most energy."""
     timed = [layer for layer in report.layers if layer.time_share]
     slowest = max(timed, key=lambda layer: layer.time_share or 0.0).name if timed else None
-    dearest = max(report.layers, key=lambda layer: layer.energy_pj.nominal)
-    costly = dearest.name if dearest.energy_pj.nominal else None
+    energy = {x.name: x.energy_pj.nominal for x in report.layers if x.energy_pj is not None}
+    costly = max(energy, key=energy.__getitem__) if any(energy.values()) else None
     if slowest is None or costly is None:
         only = slowest or costly
         what = "time" if slowest else "energy"
