@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-slow check lint types wheel schema docs results clean \
+.PHONY: help demo test test-slow check lint types wheel schema docs results release-notes clean \
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
-	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-door bench-events bench-gpu \
+	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-conformance \
+	bench-door bench-events bench-gpu \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
 	bench-search bench-front bench-thresholds study-results
@@ -111,6 +112,9 @@ bench-platforms: $(VENV)/.installed  ## our NIR files read by norse, sinabs, roc
 bench-gpu: $(VENV)/.installed  ## torch engine and training on a CUDA device: equality, speed, energy; under 8 minutes
 	$(BIN)/python -m benchmarks.gpu
 
+bench-conformance: $(VENV)/.installed  ## the conformance suite read by norse, sinabs, spikingjelly, ...
+	$(BIN)/python -m benchmarks.conformance
+
 bench-lava: $(VENV)/.installed  ## PilotNet, random networks; BUNDLES="build/a build/b" too
 	$(BIN)/python benchmarks/bench_lava.py $(BUNDLES)
 
@@ -190,6 +194,9 @@ wheel: $(VENV)/.installed  ## source distribution and wheel in dist/, checked fo
 	rm -rf build/lib dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
+
+release-notes: $(VENV)/.installed  ## what CHANGELOG.md says of VERSION
+	@$(BIN)/python -m benchmarks.release_notes $(or $(VERSION),Unreleased)
 
 clean:  ## what can be made again
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

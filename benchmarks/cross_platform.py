@@ -241,21 +241,21 @@ def write(case: dict[str, Any], platform: str, path: Path) -> str | None:
 # ---------------------------------------------------------------- one platform
 
 
-def python_of(name: str) -> tuple[Path | None, str]:
+def python_of(name: str, platform: Platform) -> tuple[Path | None, str]:
     """The platform's interpreter, installed now if need be; None and the reason if it cannot."""
     folder = CACHE / name
     ready = folder / ".installed"
     python = folder / "bin" / "python"
     if not ready.exists():
         venv.create(folder, with_pip=True, clear=True)
-        if PLATFORMS[name].torch:
-            lender, reason = python_of(SHARED)
+        if platform.torch:
+            lender, reason = python_of(SHARED, PLATFORMS[SHARED])
             if lender is None:
                 return None, reason
             for site in folder.glob("lib/python*/site-packages"):
                 lent = CACHE / SHARED / site.relative_to(folder)
                 (site / "shared.pth").write_text(f"{lent}\n")
-        command = [str(python), "-m", "pip", "install", "--quiet", *PLATFORMS[name].packages]
+        command = [str(python), "-m", "pip", "install", "--quiet", *platform.packages]
         try:
             subprocess.run(command, check=True, timeout=INSTALL_SECONDS, capture_output=True)
         except subprocess.TimeoutExpired:
@@ -268,7 +268,7 @@ def python_of(name: str) -> tuple[Path | None, str]:
 
 def outcomes(name: str) -> list[dict[str, Any]]:
     """One row per case: what the platform made of it."""
-    python, reason = python_of(name)
+    python, reason = python_of(name, PLATFORMS[name])
     listed = cases(PLATFORMS[name].dt)
     if python is None:
         return [{**case, "result": "not installed", "why": reason} for case in listed]

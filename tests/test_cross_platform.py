@@ -5,14 +5,25 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import cross_platform
+from benchmarks import conformance, cross_platform
 from benchmarks.platform_likenesses import likenesses
+from tssd.conformance.suite import load
 
 
 def test_the_page_shows_the_recorded_runs() -> None:
     kept = json.loads(cross_platform.RESULT.read_text(encoding="utf-8"))
     page = cross_platform.PAGE.read_text(encoding="utf-8")
     assert f"{cross_platform.BEGIN}\n{cross_platform.table(kept)}\n{cross_platform.END}" in page
+
+
+def test_the_page_of_conformance_shows_the_recorded_runs_of_the_present_suite() -> None:
+    kept = json.loads(conformance.RESULT.read_text(encoding="utf-8"))
+    page = conformance.PAGE.read_text(encoding="utf-8")
+    assert f"{conformance.BEGIN}\n{conformance.tables(kept)}\n{conformance.END}" in page
+    present = [case.name for case in load().cases]
+    for name, ran in kept.items():
+        assert [row["case"] for row in ran["rows"]] == present, name
+    assert {row["result"] for row in kept["tssd"]["rows"]} == {"identical"}
 
 
 def test_every_network_was_written_in_every_mode_that_matters() -> None:

@@ -109,7 +109,18 @@ def spyx(path: str, frames: Any, dt: float) -> Any:
     return np.asarray(out)
 
 
-PLATFORMS: dict[str, Run] = {f.__name__: f for f in (norse, snntorch, sinabs, rockpool, spyx)}
+def spikingjelly(path: str, frames: Any, dt: float) -> Any:
+    import torch
+    from spikingjelly.activation_based import nir_exchange as platform
+
+    def build() -> Any:
+        return platform.import_from_nir(path, dt=dt, dtype=torch.float32)
+
+    return _stepped(build, frames, torch)
+
+
+READERS = (norse, snntorch, sinabs, rockpool, spyx, spikingjelly)
+PLATFORMS: dict[str, Run] = {f.__name__: f for f in READERS}
 
 
 def main(name: str, folder: Path) -> None:

@@ -64,9 +64,22 @@ def matrix() -> tuple[list[Draft], dict[str, str]]:
         if net.name in REFUSED:
             unsaid[net.name] = _refusal(net)
         else:
-            graph = graph_of(exact(net), net.shape, DT)
+            graph = without_ones(graph_of(exact(net), net.shape, DT))
             said.append(Draft(f"matrix-{net.name}", "matrix", graph, exact(net), net.shape))
     return said, unsaid
+
+
+def without_ones(graph: Graph) -> Graph:
+    """*graph* without the Scale nodes that change nothing, which many readers do not know."""
+    ones = [n for n in graph.of_type("Scale") if np.all(graph.nodes[n].params["scale"] == 1)]
+    edges = list(graph.edges)
+    for name in ones:
+        ends = [b for a, b in edges if a == name]
+        edges = [(a, e) for a, b in edges if b == name for e in ends] + [
+            edge for edge in edges if name not in edge
+        ]
+    nodes = {name: node for name, node in graph.nodes.items() if name not in ones}
+    return replace(graph, nodes=nodes, edges=tuple(dict.fromkeys(edges)))
 
 
 def _refusal(net: Net) -> str:

@@ -1,4 +1,5 @@
-"""One small graph per primitive of NIR, every parameter of it in use.
+"""One small graph per primitive of NIR, plain: neurons alike, gain one, no leak voltage; those of
+each neuron with every parameter in use are called ``-parameters``.
 
 NIR does not say what v is before the first step. So v_reset is 0, but in graphs whose neurons all
 fire in the first step, whatever v was: there the first input is strong in that step, and silent
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tssd.arrays import FloatArray
-from tssd.export.nir.graphs.graph import RESETTING, Graph, Node
+from tssd.export.nir.graphs.graph import DYNAMIC, RESETTING, Graph, Node
 
 Parts = list[tuple[str, Node]]
 SIZE, OUT = 10, 8  # of what enters, and of what leaves
@@ -22,8 +23,11 @@ def drafts(made: Callable[..., Any], dt: float) -> Iterator[Any]:
     """*made* (name, group, graph) of each."""
     for kind in sorted(ROWS):
         yield made(f"primitive-{kind}", "primitives", graph(ROWS[kind](_Draw(kind, dt)), dt))
+    for kind in DYNAMIC:
+        parts = ROWS[kind](_Draw(kind, dt, rich=True))
+        yield made(f"primitive-{kind}-parameters", "primitives", graph(parts, dt))
     for kind in RESETTING:
-        parts = ROWS[kind](_Draw(kind, dt, kicked=True))
+        parts = ROWS[kind](_Draw(kind, dt, rich=True, kicked=True))
         yield made(f"primitive-{kind}-v_reset", "primitives", graph(parts, dt), kicked=True)
     yield made("primitive-recurrence", "primitives", recurrent(_Draw("recurrence", dt)))
 
@@ -40,16 +44,29 @@ def _told(dt: float) -> dict[str, Any]:
 
 
 class _Draw:
-    """Parameters drawn by the primitive's name."""
+    """Parameters drawn by the primitive's name; *rich*: each neuron its own, and all in use."""
 
-    def __init__(self, kind: str, dt: float, *, kicked: bool = False) -> None:
-        self.rng, self.dt, self.kicked = np.random.default_rng(list(kind.encode())), dt, kicked
+    def __init__(self, kind: str, dt: float, *, rich: bool = False, kicked: bool = False) -> None:
+        self.rng, self.dt = np.random.default_rng(list(kind.encode())), dt
+        self.rich, self.kicked = rich, kicked
 
     def between(self, low: float, high: float, *shape: int) -> FloatArray:
         return self.rng.uniform(low, high, shape or (OUT,))
 
+    def own(self, low: float, high: float, *shape: int) -> FloatArray:
+        """A value for each neuron, or one for all."""
+        drawn = self.between(low, high, *shape)
+        return drawn if self.rich else np.full_like(drawn, drawn.flat[0])
+
     def times(self, *shape: int) -> FloatArray:
-        return self.between(2, 8, *shape) * self.dt
+        return self.own(2, 8, *shape) * self.dt
+
+    def gain(self, tau: FloatArray) -> FloatArray:
+        """Of what a stage of time *tau* takes: one, or less."""
+        return tau / self.dt * (self.between(0.5, 1, *tau.shape) if self.rich else 1.0)
+
+    def leak(self, *shape: int) -> FloatArray:
+        return self.between(-0.05, 0.05, *shape) * self.rich
 
     def weights(self, *shape: int) -> FloatArray:
         drawn: FloatArray = self.rng.normal(0.6, 1, shape) / np.sqrt(np.prod(shape[1:]))
@@ -64,20 +81,24 @@ class _Draw:
 
     def lif(self, *shape: int) -> Node:
         size = shape or (OUT,)
-        leak = {"v_leak": self.between(-0.05, 0.05, *size)}
-        return Node("LIF", self.stage(*size) | leak | self.fires(*size))
+        return Node("LIF", self.stage(*size) | self.fires(*size))
 
     def stage(self, *shape: int) -> dict[str, FloatArray]:
-        return {"tau": self.times(*shape), "r": self.between(2, 4, *shape)}
+        tau = self.times(*shape)
+        return {"tau": tau, "r": self.gain(tau), "v_leak": self.leak(*shape)}
 
     def fires(self, *shape: int) -> dict[str, FloatArray]:
         reset = self.between(-0.2, 0.1, *shape) * self.kicked
-        return {"v_threshold": self.between(0.4, 1.2, *shape), "v_reset": reset}
+        return {"v_threshold": self.own(0.8, 1.6, *shape), "v_reset": reset}
 
     def cuba(self) -> dict[str, FloatArray]:
-        times = {"tau_syn": self.times(OUT), "tau_mem": self.times(OUT)}
-        gains = {"r": self.between(2, 4), "w_in": self.between(2, 4)}
-        return times | gains | {"v_leak": self.between(-0.05, 0.05)}
+        tau_syn, tau_mem = self.times(OUT), self.times(OUT)
+        gains = {"r": self.gain(tau_mem), "w_in": self.gain(tau_syn)}
+        return {"tau_syn": tau_syn, "tau_mem": tau_mem, "v_leak": self.leak(OUT)} | gains
+
+    def integrating(self) -> FloatArray:
+        """r of an I or IF."""
+        return self.own(0.2, 0.6) / self.dt if self.rich else np.full(OUT, 1 / self.dt)
 
 
 def _behind_affine(draw: _Draw, neuron: Node) -> Parts:
@@ -101,7 +122,7 @@ def _lif(draw: _Draw) -> Parts:
 
 
 def _if(draw: _Draw) -> Parts:
-    params = {"r": draw.between(0.2, 0.6) / draw.dt} | draw.fires(OUT)
+    params = {"r": draw.integrating()} | draw.fires(OUT)
     return _behind_affine(draw, Node("IF", params))
 
 
@@ -116,11 +137,11 @@ def _integrator(draw: _Draw, node: Node) -> Parts:
 
 
 def _li(draw: _Draw) -> Parts:
-    return _integrator(draw, Node("LI", draw.stage(OUT) | {"v_leak": draw.between(-0.1, 0.1)}))
+    return _integrator(draw, Node("LI", draw.stage(OUT)))
 
 
 def _i(draw: _Draw) -> Parts:
-    return _integrator(draw, Node("I", {"r": draw.between(0.2, 1) / draw.dt}))
+    return _integrator(draw, Node("I", {"r": draw.integrating()}))
 
 
 def _cuba_li(draw: _Draw) -> Parts:
@@ -128,7 +149,7 @@ def _cuba_li(draw: _Draw) -> Parts:
 
 
 def _threshold(draw: _Draw) -> Parts:
-    return _behind_affine(draw, Node("Threshold", {"threshold": draw.between(0.4, 1.2)}))
+    return _behind_affine(draw, Node("Threshold", {"threshold": draw.own(0.4, 1.2)}))
 
 
 def _linear(draw: _Draw) -> Parts:

@@ -10,6 +10,7 @@ import click
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
 from tssd.commands import bundle_options
+from tssd.commands import junit as junit_file
 from tssd.errors import ConfigError, FileFormatError, counted, visible
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @bundle_options.layout
 @click.option("--traffic", is_flag=True, help="Lay out the cores, show who sends to whom.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the placement to this file.")
+@junit_file.option
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_context
 def command(
@@ -47,6 +49,7 @@ def command(
     formats: tuple[str, ...],
     traffic: bool,
     out: Path | None,
+    junit: Path | None,
     as_json: bool,
 ) -> None:
     """Say whether NETWORK (a bundle or a .nir file) fits, and everything that is in the way.
@@ -62,8 +65,9 @@ def command(
     from tssd.hw_targets.mapping.manual import read_placement
     from tssd.hw_targets.mapping.placement import place
 
-    if out is not None:
-        check_writable(out, "--out")
+    for path, option in ((out, "--out"), (junit, "--junit")):
+        if path is not None:
+            check_writable(path, option)
     goal = bundle_options.goal_of(optimise)
     chip = load_chip(target)
     model = read_network(network)
@@ -75,8 +79,11 @@ def command(
             found="a placement of your own",
             allowed="a placement file says both itself: input_from, formats",
         )
+    suite = f"tssd check {network} --target {target}"
     if placement is not None:
         placed = read_placement(placement, model, chip)
+        if junit is not None:
+            junit_file.write(junit, suite, [junit_file.JUnitCase(f"{placement}", "pass")])
         terminal.say(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
         if network.is_dir():
             line = ("tssd", "simulate", network, "--chip", target, "--placement", placement)
@@ -84,6 +91,8 @@ def command(
         return
     layout = bundle_options.layout_of(input_from, formats, _own_choices(network))
     result = fit(model, chip, layout)
+    if junit is not None:
+        junit_file.write(junit, suite, junit_file.of_fit(result))
     better = optimised(network, model, chip, goal, layout) if result.fits else None
     flows = None
     if result.fits and (traffic or out):

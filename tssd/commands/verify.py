@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from tssd import terminal
+from tssd.atomic import check_writable
+from tssd.commands import junit as junit_file
 from tssd.commands.report import say_next
 from tssd.hw_targets.engines import engine_names
 from tssd.progress import bar
@@ -29,6 +31,7 @@ from tssd.progress import bar
 @click.option("--device", default="cpu", show_default=True, help="Of the gpu engine: cpu or cuda.")
 @click.option("--measured", type=click.Path(path_type=Path), help="A log from a chip (CSV).")
 @click.option("--data", type=click.Path(path_type=Path), help="Data files; of an import: .npz.")
+@junit_file.option
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     bundle: Path,
@@ -37,6 +40,7 @@ def command(
     device: str,
     measured: Path | None,
     data: Path | None,
+    junit: Path | None,
     as_json: bool,
 ) -> None:
     """Compare engines with the integer definition, spike for spike; exit 1 on a difference.
@@ -46,9 +50,13 @@ def command(
     from tssd.checks.verification import VerifyOptions, command_line, verify
     from tssd.report import words
 
+    if junit is not None:
+        check_writable(junit, "--junit")
     options = VerifyOptions(tuple(against.split(",")), samples, device, data, measured)
     with bar("verifying", samples) as show:
         report = verify(bundle, options, show)
+    if junit is not None:
+        junit_file.write(junit, f"tssd verify {bundle}", junit_file.of_contracts(report.contracts))
     if as_json:
         click.echo(json.dumps([asdict(contract) for contract in report.contracts]))
     else:
