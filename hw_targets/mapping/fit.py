@@ -10,9 +10,9 @@ from tssd.hw_targets.mapping.memory import Need, compartments_of
 from tssd.hw_targets.mapping.partition import partition
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import (
-    RESOURCES,
     Finding,
     amount_of,
+    fullest_resource,
     network_findings,
     the_cores_suffice,
 )
@@ -76,15 +76,9 @@ def fit(network: IntNetwork, chip: ChipSpec, choices: Choices = NO_CHOICE) -> Fi
 def _layer(name: str, held: list[Need], chip: ChipSpec) -> LayerFit:
     fields = Need.__dataclass_fields__
     most = Need(**{key: max(int(getattr(need, key)) for need in held) for key in fields})
-    limits = {
-        key: limit(chip).count
-        for key, _, limit, _ in RESOURCES
-        if key != "groups"  # always one here
-    }
-    fullest = max(limits, key=lambda key: int(getattr(most, key)) / limits[key])
-    share = int(getattr(most, fullest)) / limits[fullest]
+    name_of_fullest, share, limit = fullest_resource(most, chip)
     neurons = sum(need.neurons for need in held)
-    return LayerFit(name, neurons, len(held), most, fullest, share, limits[fullest])
+    return LayerFit(name, neurons, len(held), most, name_of_fullest, share, limit)
 
 
 def told_of_fit(

@@ -94,6 +94,19 @@ def amount_of(name: str, found: int, limit: int) -> str:
     return f"{found:,} of {limit:,}"
 
 
+def fullest_resource(need: Need, chip: ChipSpec) -> tuple[str, float, int]:
+    """(field, share, limit) of the resource that *need* leaves least room of; one population on a
+    core says nothing of its room for others."""
+    return max(
+        (
+            (name, int(getattr(need, name)) / limit(chip).count, limit(chip).count)
+            for name, _, limit, _ in RESOURCES
+            if not (name == "groups" and need.groups == 1)
+        ),
+        key=lambda found: found[1],
+    )
+
+
 def overdrawn(need: Need, chip: ChipSpec) -> Iterator[tuple[str, str, int, int, str]]:
     """(field, rule, found, limit, hint) of every resource of a core that *need* exceeds."""
     for name, rule, limit, hint in RESOURCES:

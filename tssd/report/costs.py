@@ -5,7 +5,7 @@ from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj
 from tssd.hw_targets.costs.interval import Promised, trust
 from tssd.hw_targets.mapping.placement import Placement
-from tssd.hw_targets.mapping.rules import RESOURCES, amount_of, resource_word
+from tssd.hw_targets.mapping.rules import amount_of, fullest_resource, resource_word
 from tssd.report.assemble import LayerCost
 from tssd.report.model import (
     ENERGY_PARTS,
@@ -80,11 +80,9 @@ def energy_trust(
 
 def fullest(placement: Placement, chip: ChipSpec) -> Fullest:
     """The resource of a core that is used up most, and where."""
-    share, name, core, limit = max(
-        (int(getattr(need, name)) / limit(chip).count, name, core, limit(chip).count)
-        for core, need in enumerate(placement.needs)
-        for name, _, limit, _ in RESOURCES
-    )
+    full = [fullest_resource(need, chip) for need in placement.needs]
+    core = max(range(len(full)), key=lambda core: full[core][1])
+    name, share, limit = full[core]
     found = int(getattr(placement.needs[core], name))
     layers = dict.fromkeys(s.population for s in placement.slices if s.core == core)
     return Fullest(

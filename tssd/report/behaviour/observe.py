@@ -12,7 +12,7 @@ from tssd.calibration.integer import IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.mapping.placement import Placement
-from tssd.hw_targets.mapping.rules import RESOURCES, resource_word
+from tssd.hw_targets.mapping.rules import fullest_resource, resource_word
 from tssd.report.behaviour.model import (
     AnswerCount,
     ChipMap,
@@ -138,13 +138,12 @@ def chip_map(placement: Placement, chip: ChipSpec, counted: Counters) -> ChipMap
     layers: dict[int, list[str]] = {}
     for part in placement.slices:
         layers.setdefault(part.core, []).append(part.population)
-    synops = sum((counted.by_core(column) for column in SYNOPS), np.zeros(placement.cores))
+    synops = sum((counted.by_core(column) for column in SYNOPS), np.zeros(placement.places))
     cores = []
-    sites = zip(placement.sites.tolist(), placement.needs, strict=True)
+    needs = placement.needs[: placement.cores]  # a port is none
+    sites = zip(placement.core_sites.tolist(), needs, strict=True)
     for core, ((number, x, y, slot), need) in enumerate(sites):
-        share, name = max(
-            (getattr(need, name) / limit(chip).count, name) for name, _, limit, _ in RESOURCES
-        )
+        name, share, _ = fullest_resource(need, chip)
         held = tuple(dict.fromkeys(layers.get(core, ())))
         per = float(synops[core] / counted.samples)
         word = resource_word(name, chip)

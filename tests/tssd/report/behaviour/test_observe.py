@@ -16,6 +16,7 @@ from tssd.calibration.tally import tally
 from tssd.checks.evaluation import accuracy
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.costs.counters import count
+from tssd.hw_targets.mapping.choices import Choices, InputFrom
 from tssd.hw_targets.mapping.placement import place
 from tssd.report.behaviour.model import AnswerCount
 from tssd.report.behaviour.observe import (
@@ -128,15 +129,17 @@ def test_an_earlier_layer_comes_first_in_one_step_and_a_later_one_in_an_earlier_
     assert (found.layer, found.step) == (second, 1)
 
 
-def test_the_map_holds_every_layer_core_and_operation() -> None:
-    chip = load_chip("loihi2")
+@pytest.mark.parametrize("source", list(InputFrom))
+def test_the_map_holds_every_layer_core_and_operation(source: InputFrom) -> None:
+    """Of the layers on cores: a port is none."""
+    chip, choices = load_chip("loihi2"), Choices(input_from=source)
     network = replace(NETWORK, populations=NETWORK.populations)
-    placement, tallied = place(network, chip), tally(run(3))
+    placement, tallied = place(network, chip, choices=choices), tally(run(3))
     counted = count(network, tallied, placement, chip)
     found = chip_map(placement, chip, counted)
     assert [core.core for core in found.cores] == list(range(placement.cores))
     held = {name for core in found.cores for name in core.layers}
-    assert held == {p.name for p in network.populations}
+    assert held == {p.name for p in choices.on_cores(network)}
     synops = sum(core.synops for core in found.cores) * counted.samples
     assert synops == pytest.approx(sum(counted.synops().values()))
     top, most = fullest(placement, chip), max(found.cores, key=lambda core: core.share)
