@@ -99,8 +99,8 @@ bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the chain, training sp
 bench-chips: $(VENV)/.installed  ## chip files against what was measured on silicon
 	$(BIN)/python -m benchmarks.chips
 
-bench-door: $(VENV)/.installed  ## networks as people write them: which deploy, and are right
-	$(BIN)/python -m benchmarks.bench_door
+bench-door: $(VENV)/.installed  ## networks as people write them: which deploy, and are right; FOLDER=others' networks
+	$(BIN)/python -m benchmarks.bench_door $(if $(FOLDER),--folder $(FOLDER))
 
 bench-exchange: $(VENV)/.installed  ## ONNX speed and equality, NIR time and size
 	$(BIN)/python -m benchmarks.bench_exchange

@@ -1,6 +1,7 @@
 """Networks as people write them, through the front door: which deploy, and are they right?
 
     python -m benchmarks.bench_door            (also: make bench-door)
+    python -m benchmarks.bench_door --folder FOLDER      (``door_folder``: other people's networks)
 
 ``tests/support/written_networks.py`` holds the forms. Each is recorded, becomes a float network,
 is compared with the module neuron by neuron, and its spikes with a run by hand; then it is
@@ -10,6 +11,7 @@ nobody expects (``odd_networks``, ``strange_networks``). ``docs/front-door.md`` 
 rows.
 """
 
+import argparse
 import re
 import sys
 import warnings
@@ -31,6 +33,7 @@ from snntorch_nets import NETS, REFUSED, Net, prepared  # noqa: E402
 from strange_networks import STRANGE  # noqa: E402
 from written_networks import STEPS, WRITTEN, Written, by_hand, lively  # noqa: E402
 
+from benchmarks.door_folder import rows_of  # noqa: E402
 from tssd.chain.own_module import ModuleReading, Taken, take_over  # noqa: E402
 from tssd.chain.pipeline import ExportOptions, Material, deploy  # noqa: E402
 from tssd.errors import TssdError  # noqa: E402
@@ -48,6 +51,16 @@ ANY_TOLERANCE = 100.0  # points: the share is reported, the weights are untraine
 
 def main() -> None:
     """Measure and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--folder", type=Path, help="other people's networks instead")
+    folder: Path | None = parser.parse_args().folder
+    if folder is None:
+        write("door", "make bench-door", _own_rows())
+    else:
+        write("door_folder", "make bench-door FOLDER=folder", rows_of(folder))
+
+
+def _own_rows() -> list[Row]:
     forms = {name: _form(name, written) for name, written in WRITTEN.items()}
     asked = [w for w in WRITTEN.values() if w.refusal is None]
     rows = list(forms.values())
@@ -66,7 +79,7 @@ def main() -> None:
     rows += [_case(f"case: {name}", case) for name, case in CASES.items()]
     rows += _odd({**ODD, **STRANGE})
     rows += [_cost(name) for name in ("loop inside, two records", "residual blocks")]
-    write("door", "make bench-door", rows)
+    return rows
 
 
 def _net(net: Net) -> Row:

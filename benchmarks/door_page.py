@@ -48,7 +48,7 @@ spikes (layer, neuron, pool) has. The swapped order is offered, as another netwo
 
 ## The forms
 """
-LISTED = ("form: ", "matrix: ", "case: ")
+LISTED = ("form: ", "matrix: ", "case: ", "others: ")
 MET = {True: "yes", False: "**no**", None: ""}
 MIDDLE = """
 `make bench-door` ({machine}). *differ*: neurons times steps times samples that fire otherwise in
@@ -77,6 +77,46 @@ Small modules that once came out wrong, or were refused without need, each for i
 
 {sums}
 """
+OTHERS = """
+## Networks of others
+
+A folder with re-creations of how networks are written in tutorials and public repositories
+(`make bench-door FOLDER=folder`; `benchmarks/door_folder.py` says what it holds), each tried
+as it is, then as its refusal says.
+
+{table}
+
+{sums}
+"""
+BITS = """
+## Bits behind the door
+
+`{command}` ([what is kept](quantization.md#what-is-kept)):
+
+{table}
+"""
+
+
+def others(rows: Sequence[Row]) -> str:
+    """The part about a folder of other people's networks."""
+    table = markdown_table(
+        ("network", "deploys", "found"),
+        [
+            (r.name.removeprefix("others: "), r.how, str(r.value))
+            for r in rows
+            if r.name.startswith("others: ")
+        ],
+    )
+    return OTHERS.format(table=table, sums=_sums(rows))
+
+
+def bits(command: str, rows: Sequence[Row]) -> str:
+    """The part about the integers of first layers."""
+    table = markdown_table(
+        ("figure", "value", "unit", "goal", "met", "how"),
+        [(r.name, str(r.value), r.unit, r.goal or "", MET[r.met], r.how) for r in rows],
+    )
+    return BITS.format(command=command, table=table)
 
 
 def page(machine: str, rows: Sequence[Row]) -> str:
@@ -86,13 +126,19 @@ def page(machine: str, rows: Sequence[Row]) -> str:
         ("form", "samples", "wanted", "found"),
         [(r.name.removeprefix("form: "), r.how, r.goal or "", str(r.value)) for r in forms],
     )
-    others = [row for row in rows if not row.name.startswith(LISTED)]
-    sums = markdown_table(
-        ("figure", "value", "unit", "goal", "met"),
-        [(r.name, str(r.value), r.unit, r.goal or "", MET[r.met]) for r in others],
-    )
     tables = {"matrix": _judged(rows, "matrix: "), "cases": _judged(rows, "case: ")}
-    return HEAD + MIDDLE.format(machine=machine, table=table, sums=sums, **tables)
+    return HEAD + MIDDLE.format(machine=machine, table=table, sums=_sums(rows), **tables)
+
+
+def _sums(rows: Sequence[Row]) -> str:
+    return markdown_table(
+        ("figure", "value", "unit", "goal", "met"),
+        [
+            (r.name, str(r.value), r.unit, r.goal or "", MET[r.met])
+            for r in rows
+            if not r.name.startswith(LISTED)
+        ],
+    )
 
 
 def _judged(rows: Sequence[Row], kind: str) -> str:

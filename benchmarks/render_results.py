@@ -67,7 +67,12 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
         made["reliability.md"] = reliability_page.page(text, commands, campaigns)
     machines = {b.name: b.machine for b in benchmarks}
     if "door" in rows:
-        made["front-door.md"] = door_page.page(machines["door"], rows["door"])
+        text = door_page.page(machines["door"], rows["door"])
+        if "door_folder" in rows:
+            text += door_page.others(rows["door_folder"])
+        if "bits_in" in rows:
+            text += door_page.bits(commands["bits_in"], rows["bits_in"])
+        made["front-door.md"] = text
     return made | _few_bits(rows, commands)
 
 

@@ -27,7 +27,7 @@ ROOMS = {
         ("recording",),
         ("outputs",),
         ("watch",),
-        ("feeding", "describe"),
+        ("feeding", "describe", "checks"),
         ("record",),
         ("network",),
         ("convert", "answers"),

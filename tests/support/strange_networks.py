@@ -4,6 +4,7 @@ Each is a function of its module and the samples; layers are ``f``, ``g``, ``h``
 ``b``, ``c``.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,12 @@ def one_step(step: Callable[[Any, Tensor], Tensor], **more: nn.Module) -> Callab
 
 def whole(forward: Forward, **more: nn.Module) -> Callable[[], nn.Module]:
     return lambda: Made(forward, **{**parts(), **more})
+
+
+def behind(wrapper: Callable[[nn.Module], Any]) -> nn.Module:
+    """A layer that *wrapper* took away, in front of a neuron."""
+    with warnings.catch_warnings(action="ignore"):
+        return nn.Sequential(wrapper(nn.Linear(36, 12)), cell())
 
 
 def plain(net: Any, x: Tensor) -> Any:
@@ -353,6 +360,48 @@ STRANGE: dict[str, Odd] = {
         lambda: nn.Sequential(
             nn.Linear(36, 12), nn.Sequential(cell(), nn.Sequential(nn.Linear(12, 5), cell()))
         )
+    ),
+    "a product with factors of its own": Odd(
+        one_step(
+            lambda net, x: net.b(
+                net.g(net.a(torch.addmm(net.f.bias, x, net.f.weight.t(), beta=0.5, alpha=2)))
+            )
+        )
+    ),
+    "a product beside an offset that is not read": Odd(
+        one_step(
+            lambda net, x: net.b(
+                net.g(net.a(torch.addmm(net.f.bias * torch.nan, x, net.f.weight.t(), beta=0)))
+            )
+        )
+    ),
+    "weights times samples": Odd(
+        one_step(lambda net, x: net.b(net.g(net.a((net.f.weight @ x.t()).t())))),
+        refusal="samples and features in one axis",
+    ),
+    "mirrored borders": Odd(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
+            cell(),
+            nn.Conv2d(4, 2, 3, padding=1, padding_mode="replicate"),
+            cell(),
+        ),
+        IMAGE,
+    ),
+    "borders that meet": Odd(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), cell(), nn.Flatten()
+        ),
+        IMAGE,
+        refusal="module 0: found padding_mode='circular'",
+    ),
+    "a compiled part": Odd(
+        lambda: behind(torch.compile),
+        refusal="module 0: found a module behind torch.compile",
+    ),
+    "a scripted part": Odd(
+        lambda: behind(torch.jit.script),
+        refusal="module 0: found TorchScript, whose code does not run in Python",
     ),
     "softmax in every step": Odd(
         one_step(lambda net, x: functional.softmax(plain(net, x), -1)), refusal="found a softmax"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tssd.errors import ConfigError, DataError, NetworkError
+from tssd.train.recording.checks import check_module
 from tssd.train.recording.describe import entered_by, mixed_encoders, notes_of, sites_of
 from tssd.train.recording.feeding import (
     calls,
@@ -40,7 +41,7 @@ from tssd.train.recording.steps import (
     refuse_state,
 )
 from tssd.train.recording.tape.follow import Follower
-from tssd.train.recording.tape.neurons import Rule, is_neuron
+from tssd.train.recording.tape.neurons import Rule
 from tssd.train.recording.tape.seen import Feed
 from tssd.train.recording.tape.values import Interned, Opaque, memory_of
 from tssd.train.recording.watch import (
@@ -66,7 +67,7 @@ def record(
     """What *module* does with *samples*, float arrays as the module gets them: (N, *shape), or
     frames (N, T, *shape). ``frames`` None: found out. ``time_steps`` is needed by a module of one
     step per call on static samples; ``default_steps`` stands in for it, with a note."""
-    _check_module(module)
+    check_module(module)
     array = checked(samples)
     failures: list[NetworkError] = []
     for feeds in _ways(array, frames):
@@ -105,42 +106,6 @@ def _defaulted(found: Recording, time_steps: int | None, default: int | None) ->
         return found
     note = f"{default} time steps, the default of --time-steps: your module does one step per call"
     return replace(found, notes=(*found.notes, note))
-
-
-def _check_module(module: nn.Module) -> None:
-    if any(part.training for part in module.modules() if not is_neuron(part)):
-        raise NetworkError(
-            "module",
-            found="training mode",
-            allowed="inference mode",
-            hint="call module.eval() first",
-        )
-    _check_finite(module)
-    if any(p.device.type != "cpu" for p in module.parameters()):
-        raise NetworkError(
-            "module",
-            found="weights on another device",
-            allowed="weights on the CPU",
-            hint="call module.cpu() first",
-        )
-    if not any(is_neuron(part) for part in module.modules()):
-        raise NetworkError(
-            "module",
-            found="no spiking neuron",
-            allowed="neurons of snntorch in the module",
-            hint="nn.ModuleList instead of a plain list; neurons are made in __init__",
-        )
-
-
-def _check_finite(module: nn.Module) -> None:
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        plain = tensor.is_floating_point() and tensor.layout is torch.strided
-        if plain and not bool(torch.isfinite(tensor).all()):
-            raise NetworkError(
-                f"module {name.rpartition('.')[0] or 'forward'}",
-                found=f"{name.rpartition('.')[2]} with values that are not finite",
-                allowed="finite numbers",
-            )
 
 
 def checked(samples: npt.ArrayLike) -> FloatSamples:

@@ -68,13 +68,13 @@ def summed(op: Operation, sign: float = 1.0) -> Followed:
     """add and sub: a + sign alpha b."""
     a, b = op.args[:2]
     factor = sign * float(op.options.get("alpha", 1))
-    return plus(op, a, _times(op, b, factor))
+    return plus(op, a, times(op, b, factor))
 
 
 def subtracted_from(op: Operation) -> Followed:
     """b - alpha a."""
     a, b = op.args[:2]
-    return plus(op, _times(op, a, -float(op.options.get("alpha", 1))), b)
+    return plus(op, times(op, a, -float(op.options.get("alpha", 1))), b)
 
 
 def plus(op: Operation, a: Any, b: Any) -> Followed:
@@ -97,7 +97,8 @@ def plus(op: Operation, a: Any, b: Any) -> Followed:
     return shifted(value, constant)
 
 
-def _times(op: Operation, value: Any, factor: float) -> Any:
+def times(op: Operation, value: Any, factor: float) -> Any:
+    """A value, a tensor or a number times a number."""
     if isinstance(value, Value):
         return scaled(value, op.intern.number(factor), op.path)
     return value if isinstance(value, Opaque) else value * factor

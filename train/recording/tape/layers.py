@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tssd.train.recording.tape.elementwise import Operation, Window, plus
+from tssd.train.recording.tape.elementwise import Operation, Window, plus, times
 from tssd.train.recording.tape.gathers import concatenated, stacked, summed_lead
 from tssd.train.recording.tape.values import (
     Followed,
@@ -32,12 +32,15 @@ def _alone(op: Operation, value: Value, features: int) -> Opaque | None:
 
 
 def addmm(op: Operation) -> Followed:
-    """x matrix + offset."""
+    """alpha x matrix + beta offset."""
     offset, x, matrix = op.args[:3]
-    scales = [float(op.options.get(k, 1)) for k in ("beta", "alpha")]
-    if not isinstance(x, Value) or not isinstance(matrix, Tensor) or scales != [1, 1]:
-        return op.refuse("a product of two values that depend on the samples")
-    return plus(op, _dense(op, x, matrix), offset)
+    beta, alpha = (float(op.options.get(k, 1)) for k in ("beta", "alpha"))
+    if not isinstance(x, Value) or not isinstance(matrix, Tensor):
+        return op.refuse("a product of matrices with the samples on the right")
+    made = _dense(op, x, matrix if alpha == 1 else alpha * matrix)
+    if beta == 0:  # then torch does not read the offset
+        return made
+    return plus(op, made, offset if beta == 1 else times(op, offset, beta))
 
 
 def matrix_product(op: Operation) -> Followed:
