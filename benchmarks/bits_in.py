@@ -68,6 +68,7 @@ def main() -> None:
     if arguments.cifar is not None:
         rows += _cifar(arguments.cifar, arguments)
         command += f" --cifar FOLDER --epochs {arguments.epochs} --images {arguments.images}"
+        command += f" --checked {arguments.checked}"
     write("bits_in", command, rows)
 
 
