@@ -139,6 +139,7 @@ bench-scale: $(VENV)/.installed  ## ResNet-18 on eight chips; cost of a message 
 
 bench-train: $(VENV)/.installed  ## training beside snnTorch and SpikingJelly: speed, peak memory, heads
 	$(BIN)/python -m benchmarks.training_speed
+	$(BIN)/python -m benchmarks.bits_speed
 
 bench-sim: $(VENV)/.installed  ## simulator beside SANA-FE, which it installs apart
 	$(BIN)/python -m benchmarks.bench_sim

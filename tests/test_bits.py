@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bits_page
+from benchmarks import bits_page, bits_speed
 from benchmarks.bits import FLOAT, Deployed, Measured, found, rows
 from benchmarks.harness import Row
 
@@ -72,3 +72,16 @@ def test_the_table_of_calibrations_has_a_column_for_each_network_and_width(bits:
     assert f"| a, {bits} bits | b, {bits} bits |" in text
     assert "| channel, output | 0.50 | 1.25 |" in text
     assert "b: 9 samples, float 90.0 %" in text
+
+
+def test_both_sides_of_the_speed_train_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for each width over float, of updates that were made."""
+    monkeypatch.setattr(bits_speed, "BATCH", 8)
+    made = by_name(bits_speed.rows(["tiny"], repeats=1))
+    ratio, few, plain = (
+        made[f"training tiny, {what}"].value for what in ("4 bits over float", "4", "float")
+    )
+    assert isinstance(ratio, float)
+    assert isinstance(few, float)
+    assert isinstance(plain, float)
+    assert ratio == pytest.approx(few / plain)
