@@ -13,7 +13,7 @@ export MPLBACKEND := Agg
 	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-conformance \
 	bench-door bench-events bench-gpu \
 	bench-exchange bench-lava bench-onnx \
-	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study \
+	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study bench-study-bits \
 	bench-search bench-front bench-thresholds study-results
 
 help:  ## this list
@@ -163,6 +163,15 @@ bench-study: $(VENV)/.installed | $(RUNS)/n-mnist-600  ## the methods compared; 
 	$(STUDY_FASHION) --seeds 5 --out $(RUNS)/study-fashion
 	$(STUDY_NMNIST) --set frames=6 --data $(RUNS)/n-mnist-600 --seeds 8 \
 		$$(sed 's/^/--variant /' benchmarks/recipes/study_nmnist.txt) --out $(RUNS)/study-nmnist
+
+STUDY_BITS = $(BIN)/tssd study --config benchmarks/recipes/study_bits_
+
+bench-study-bits: $(VENV)/.installed | $(RUNS)/n-mnist-600  ## what teaches few bits; goes on where it stopped; NMNIST=folder
+	$(BIN)/tssd study --dataset digits --set bits=ternary --epochs 6 --seeds 5 --out $(RUNS)/study-bits-digits
+	$(STUDY_BITS)nmnist.toml --data $(RUNS)/n-mnist-600 --seeds 5 --out $(RUNS)/study-bits-nmnist
+	for bits in ternary 3 4; do \
+		$(STUDY_BITS)fashion.toml --set bits=$$bits --seeds 5 --out $(RUNS)/study-bits-fashion-$$bits; done
+	$(BIN)/python -m benchmarks.study_results --name study_bits $(RUNS)/study-bits-*
 
 bench-search: $(VENV)/.installed | $(RUNS)/n-mnist-search  ## recipes of TSSD on recordings; NMNIST=folder
 	$(STUDY_NMNIST) --set frames=6 --data $(RUNS)/n-mnist-search --seeds 5 \

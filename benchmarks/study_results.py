@@ -4,8 +4,8 @@ make study-results NMNIST=DIR
 python -m benchmarks.study_results runs/study-fashion runs/study-nmnist
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,11 @@ def _how(config: dict[str, Any], outcomes: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    folders = [Path(argument) for argument in sys.argv[1:]]
-    names = " ".join(f"runs/{folder.name}" for folder in folders)
-    every = [row for folder in folders for row in rows(folder)]
-    write("study", f"python -m benchmarks.study_results {names}", every)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("studies", type=Path, nargs="+")
+    parser.add_argument("--name", default="study", help="results/<name>.json")
+    arguments = parser.parse_args()
+    names = " ".join(f"runs/{folder.name}" for folder in arguments.studies)
+    option = "" if arguments.name == "study" else f"--name {arguments.name} "
+    every = [row for folder in arguments.studies for row in rows(folder)]
+    write(arguments.name, f"python -m benchmarks.study_results {option}{names}", every)
