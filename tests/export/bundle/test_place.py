@@ -22,7 +22,7 @@ def test_a_bundle_with_its_report_is_replaced_with_force_alone(bundle: Path) -> 
     (bundle / "report").mkdir()
     (bundle / "report" / "report.json").touch()
     check_place(bundle, force=True)
-    with pytest.raises(ConfigError, match="exists already.*\n.*--force to replace a bundle"):
+    with pytest.raises(ConfigError, match="exists already.*\n.*--force to replace the bundle"):
         check_place(bundle, force=False)
 
 

@@ -108,7 +108,7 @@ def test_a_packaged_chip_is_only_named(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("buffers.link = { value = 0", "buffers.link: found 0"),
-        ("time_ns.spike = { value = -3", "time_ns.spike: found -3"),
+        ("time_ns.spike = { value = -3", "time_ns.spike.value: found -3"),
         ("mesh.width = { value = 2", "120 on a mesh with 32 places"),
         ("mesh.widht = { value = 8", "mesh.widht: unknown; did you mean 'width'"),
     ],
