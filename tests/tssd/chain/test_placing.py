@@ -11,11 +11,13 @@ from click.testing import CliRunner, Result
 from netx_files import small_image_network, write_net
 
 import tssd
+from tssd.calibration.int_network import InputCoding
 from tssd.chain.importing import ImportOptions, import_bundle
 from tssd.chain.pipeline import ExportOptions
 from tssd.cli import cli
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle, read_bundle
+from tssd.hw_targets.mapping.choices import Choices, InputFrom, SynapseFormat
 from tssd.hw_targets.optimising.goal import Goal
 
 FAST = "placed for time: "
@@ -130,6 +132,30 @@ def test_a_placement_of_ones_own_is_not_optimised(
     with pytest.raises(ConfigError, match="--optimise time: found a placement of your own"):
         call("check", str(folder), "--placement", str(folder / "placement.json"), "--optimise",
              "time")  # fmt: skip
+
+
+def test_a_layout_of_ones_own_is_optimised_too_and_told(folder: Path, tmp_path: Path) -> None:
+    """The port takes no core; the format stays; simulation and report have both."""
+    layout = Choices({"conv1 -> fc1": SynapseFormat.SPARSE}, InputFrom.OUTSIDE)
+    export = ExportOptions(target=str(folder / "prompt.toml"), optimise=Goal.TIME, layout=layout)
+    options = ImportOptions(4, InputCoding.SPIKES, samples=folder / "x.npy", export=export)
+    made = import_bundle(folder / "trained.net", tmp_path / "b", options)
+    assert made.placement is not None
+    assert made.placement["input_from"] == "outside"
+    assert made.placement["formats"] == {"conv1 -> fc1": "sparse"}
+    told = " ".join(made.manifest["notes"])
+    assert "through a port at the first chip's corner" in told
+    assert FAST in told
+    done = json.loads(call("simulate", str(made.folder), "--json").output)
+    assert (done["placement"], done["layers"][0]["cores"]) == ("own", 0)
+    assert call("verify", str(made.folder), "--against", "sim").exit_code == 0
+    assert "through a port" in (made.folder / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_placement_of_ones_own_has_its_own_layout(tmp_path: Path) -> None:
+    layout = Choices(input_from=InputFrom.OUTSIDE)
+    with pytest.raises(ConfigError, match="--input-from, --format: found a placement of your own"):
+        ExportOptions(placement=tmp_path / "p.json", layout=layout)
 
 
 def test_from_python(tmp_path: Path) -> None:
