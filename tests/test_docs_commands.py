@@ -26,10 +26,19 @@ NOT_RUN = {
     r"cnn_sinabs|build/cnn": "needs the reader's graph",
     r"--model mynet:build|build/mine\b": "needs the reader's module",
     r"--against mine": "needs the reader's engine",
+    r"--against rtl": "builds a mesh for a minute; tests do it small",
     r"--cluster": "needs a Dask scheduler",
     r"tssd export --onnx float$": "an option, not a line",
 }
-BUNDLES = ("build/fmnist", "build/fmnist-hard", "build/demo/bundle", "A", "BUNDLE", "B")
+BUNDLES = (
+    "build/fmnist",
+    "build/core",
+    "build/fmnist-hard",
+    "build/demo/bundle",
+    "A",
+    "BUNDLE",
+    "B",
+)
 RUNS = ("runs/fmnist", "runs/digits", "runs/fmnist-best3", "RUN")
 CHIP = 'name = "mine"\ntitle = "mine"\ncalibrated_on = []\nextends = "loihi2"\n'
 SMALL = ("--set", "train_limit=192", "--set", "batch_size=32", "--epochs", "1", "--reset", "hard")
