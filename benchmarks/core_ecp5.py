@@ -2,8 +2,8 @@
 
     python -m benchmarks.core_ecp5                 (also: make core-ecp5)
 
-Yosys and nextpnr as they are found: the system's own, else those of YoWASP, which start slowly. Each part is placed and
-routed out of context: its pins are many and lead to other parts, not to a package.
+Yosys and nextpnr as they are found: the system's own, else those of YoWASP, which start slowly.
+Each part is placed and routed out of context: its pins lead to other parts, not to a package.
 """
 
 import json
