@@ -218,6 +218,10 @@ REFUSED = {
         "3 channels in 2 groups",
     ),
     "flatten": ([dense(DENSE), FLATTEN, dense(DENSE.T)], "flatten behind a flat layer"),
+    "flatten behind a flat layer behind an image": (
+        [image((1, 5, 5)), FLATTEN, dense(random_weights(RNG, 3, 25)), FLATTEN],
+        "flatten behind a flat layer",
+    ),
     "no flatten": (
         [image((1, 5, 5)), conv(KERNEL, (2, 3, 3)), dense(random_weights(RNG, 2, 18))],
         "dense straight behind an image",

@@ -298,6 +298,7 @@ def test_a_parameter_that_differs_within_a_channel_is_told(
     ("weight", "again", "taken"),
     [
         ([[127, -3]], [[5]], True),
+        ([[1, -1]], [[1]], True),
         ([[128, -3]], [[5]], False),  # odd ones beyond 127
         ([[254, -4]], [[6]], True),
         ([[254, -4]], [[7]], False),

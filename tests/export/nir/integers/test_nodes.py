@@ -77,7 +77,9 @@ def test_a_transposed_convolution_is_written_out_over_one_pixel_of_many_channels
     assert tuple(pixels.input_shape) == (2, 3)
     assert pixels.weight.reshape(12, 12).tolist() == np.eye(12).tolist()
     assert not pixels.bias.any()
+    assert tuple(pixels.input_type["input"]) == (2, 2, 3)
     assert tuple(pixels.output_type["output"]) == (12, 1, 1)
+    assert tuple(image.input_type["input"]) == (12, 1, 1)
     assert image.weight.shape == (3, 12, 5, 7)
     assert np.broadcast_to(image.padding, 2).tolist() == [4, 6]
     assert tuple(image.input_shape) == (1, 1)
@@ -192,6 +194,16 @@ def test_a_pool_of_ones_is_one_and_with_anything_else_a_convolution() -> None:
     assert nodes_of(image_network(ProjectionKind.SUM_POOL, ONES, [[[64]], [[0]]], **HALVED))[
         ""
     ].bias.tolist() == [1.0, 0.0]
+
+
+def test_a_pool_beside_a_convolution_keeps_its_ones() -> None:
+    """The convolution carries the bias, wherever it stands."""
+    network = image_network(ProjectionKind.SUM_POOL, ONES, **HALVED)
+    pool, last = network.projections
+    beside = replace(pool, kind=ProjectionKind.CONV2D)
+    for order, carrier in (((pool, beside), 1), ((beside, pool), 0), ((pool, pool), 0)):
+        both = replace(network, projections=(*order, last))
+        assert bias_carrier(both, both.populations[1]) == carrier
 
 
 def test_a_bias_that_differs_within_a_channel_has_a_node_of_its_own() -> None:
