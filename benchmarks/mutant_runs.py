@@ -2,7 +2,7 @@
 
 The first run of a part, unchanged, tells which foreign modules its tests import; they are imported
 before the next fork. Ours never are: every fork imports them itself, the changed one from memory.
-It tells, too, which tests call which functions of the file: a mutant is tested by those that call
+It tells, too, which tests call which functions of its files: a mutant is tested by those that call
 its function, the quickest first. Nothing on the disk changes, and nothing that a fork compiles is
 kept. A fork has limits of CPU time and memory: one that does not come to its end within them is
 noticed, too.
@@ -95,17 +95,21 @@ class Stem:
         if clash:
             raise ImportError(f"imported before the first fork: {', '.join(sorted(clash))}")
 
-    def unchanged(self, file: str, tests: Sequence[str]) -> tuple[Ended, Calls]:
-        """Run *tests* with *file* as it is: what became of it, and what they call."""
-        ended, answer = self._forked(_Task(file, None, tuple(tests), None, UNCHANGED_CPU_S))
+    def unchanged(
+        self, files: Sequence[str], tests: Sequence[str]
+    ) -> tuple[Ended, dict[str, Calls]]:
+        """Run *tests* with everything as it is: what became of them, and what of each of *files*
+        they call."""
+        ended, answer = self._forked(_Task(tuple(files), None, tuple(tests), None, UNCHANGED_CPU_S))
         _import(answer.get("modules", ()))
-        return ended, Calls(answer.get("lines", {}), answer.get("seconds", {}))
+        lines, seconds = answer.get("lines", {}), answer.get("seconds", {})
+        return ended, {file: Calls(lines.get(file, {}), seconds) for file in files}
 
     def run(
         self, file: str, source: bytes, tests: Sequence[str], chosen: Sequence[str], cpu_s: float
     ) -> Ended:
         """Run those of *tests* that are *chosen*, in that order, with *source* as *file*."""
-        return self._forked(_Task(file, source, tuple(tests), tuple(chosen), cpu_s))[0]
+        return self._forked(_Task((file,), source, tuple(tests), tuple(chosen), cpu_s))[0]
 
     def _forked(self, task: "_Task") -> tuple[Ended, dict[str, Any]]:
         heard, told = os.pipe()
@@ -126,9 +130,10 @@ class Stem:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a fork does: *source* None is the file as it is; *chosen* None runs all *tests*."""
+    """What a fork does: *source* None leaves the files as they are, else it stands for the one
+    that there is; *chosen* None runs all *tests*."""
 
-    file: str
+    files: tuple[str, ...]
     source: bytes | None
     tests: tuple[str, ...]
     chosen: tuple[str, ...] | None
@@ -190,17 +195,17 @@ def _tested(task: _Task) -> tuple[int, dict[str, Any]]:
     os.chdir(ROOT)
     os.environ["PYTHONPATH"] = str(ROOT)
     sys.path.insert(0, str(ROOT))
-    _compile_nothing_for_others(interpreted=task.file.startswith(INTERPRETED))
-    path, name = ROOT / task.file, module_of(task.file)
+    first = task.files[0]  # all of them are called by the same tests
+    _compile_nothing_for_others(interpreted=first.startswith(INTERPRETED))
     if task.source is not None:
-        sys.meta_path.insert(0, Planted(name, path, task.source))
-    if task.file.startswith(READERS):
+        sys.meta_path.insert(0, Planted(module_of(first), ROOT / first, task.source))
+    if first.startswith(READERS):
         importlib.import_module("tssd.guard")._Here.is_guard = True
     quick = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # a first failure is enough
     hypothesis.settings.register_profile(
         "mutants", phases=quick, derandomize=True, deadline=None, database=None
     )
-    seen = _Seen(path, task.chosen)
+    seen = _Seen(task.files, task.chosen)
     words = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants"]
     words += [
         "-W",
@@ -208,11 +213,15 @@ def _tested(task: _Task) -> tuple[int, dict[str, Any]]:
     ]  # what was imported before the fork
     given = files_of(task.chosen) if task.chosen else task.tests
     code = int(pytest.main([*words, *given], plugins=[seen]))
-    if name not in sys.modules and code == 0:
-        return 71, {"test": f"no test imports {task.file}"}
+    unread = [file for file in task.files if module_of(file) not in sys.modules]
+    if unread and code == 0:
+        return 71, {"test": f"no test imports {', '.join(unread)}"}
     if task.source is not None:
         return code, {"test": seen.failed}
-    lines = {test: sorted(found) for test, found in seen.lines.items()}
+    lines = {
+        file: {test: sorted(found) for test, found in of_tests.items()}
+        for file, of_tests in seen.lines.items()
+    }
     return code, {
         "test": seen.failed, "modules": _foreign(), "lines": lines, "seconds": seen.seconds
     }  # fmt: skip
@@ -236,12 +245,13 @@ def _compile_nothing_for_others(*, interpreted: bool) -> None:
 
 class _Seen:
     """A plugin that remembers the first failure; without a choice of tests what each of them calls
-    in *path*, and how long it takes, with one it runs these in their order."""
+    in *files*, and how long it takes, with one it runs these in their order."""
 
-    def __init__(self, path: Path, chosen: Sequence[str] | None) -> None:
-        self.paths, self.chosen = {str(path), str(ROOT / "tssd" / path.relative_to(ROOT))}, chosen
+    def __init__(self, files: Sequence[str], chosen: Sequence[str] | None) -> None:
+        self.places = {str(ROOT / below / file): file for file in files for below in ("", "tssd")}
+        self.chosen = chosen
         self.failed, self.test = "", ""
-        self.lines: dict[str, set[int]] = {}
+        self.lines: dict[str, dict[str, set[int]]] = {file: {} for file in files}
         self.seconds: dict[str, float] = {}
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -251,7 +261,6 @@ class _Seen:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.test, self.started = nodeid, time.process_time()
-        self.lines[nodeid] = set()
         if self.chosen is None:
             threading.settrace(self._called)
             sys.settrace(self._called)
@@ -269,8 +278,10 @@ class _Seen:
             self.failed = report.nodeid
 
     def _called(self, frame: Any, event: str, argument: object) -> None:
-        if frame.f_code.co_filename in self.paths:
-            self.lines[self.test].add(frame.f_code.co_firstlineno)
+        file = self.places.get(frame.f_code.co_filename)
+        if file is not None:
+            found = self.lines[file].setdefault(self.test, set())
+            found.add(frame.f_code.co_firstlineno)
 
 
 def _foreign() -> list[str]:

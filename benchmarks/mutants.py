@@ -66,7 +66,7 @@ PARTS: dict[str, tuple[str, ...]] = {  # file -> fast tests that answer for it, 
     "hw_targets/costs/counters.py": COSTS,
     "hw_targets/costs/bound.py": COSTS,
     "hw_targets/mapping/memory.py": COSTS,
-    "hw_targets/mapping/partition.py": (*reversed(COSTS),),
+    "hw_targets/mapping/partition.py": COSTS,
     "hw_targets/sim/kernels/kernel.py": ("tests/hw_targets/sim/test_kernel.py",),
     "hw_targets/sim/record.py": STREAMING,
     "hw_targets/sim/streaming.py": STREAMING,
@@ -145,20 +145,28 @@ def drawn(seed: int, each: int, only: str) -> list[Mutant]:
 def run(campaign: Campaign, stem: Stem, minutes: float) -> None:
     """Run what is missing until the time is over."""
     end = time.monotonic() + 60 * minutes
-    for file, mutants in campaign.missing().items():
+    for tests, files in by_tests(campaign.missing()).items():
         if time.monotonic() > end:
             return
-        tests, source = PARTS[file], (ROOT / file).read_bytes()
-        unchanged, calls = stem.unchanged(file, tests)
+        unchanged, calls = stem.unchanged(tuple(files), tests)
         if unchanged.fate != "survived":
             sys.exit(f"{' '.join(tests)}: fails without any mutant: {unchanged.test}")
-        print(f"{file}: {unchanged.cpu_s:.1f} CPU s for {' '.join(tests)}", flush=True)
-        for mutant in mutants:
+        print(f"{', '.join(files)}: {unchanged.cpu_s:.1f} CPU s for {' '.join(tests)}", flush=True)
+        for file, mutant in ((file, m) for file, mutants in files.items() for m in mutants):
             if time.monotonic() > end:
                 return
-            chosen = calls.tests_of(function_of(mutant, source))
+            source = (ROOT / file).read_bytes()
+            chosen = calls[file].tests_of(function_of(mutant, source))
             changed = applied(mutant, source)
             campaign.keep(mutant, stem.run(file, changed, tests, chosen, limit_of(unchanged)))
+
+
+def by_tests(missing: dict[str, list[Mutant]]) -> dict[tuple[str, ...], dict[str, list[Mutant]]]:
+    """The files with the same tests together: these run once to see what they call."""
+    found: dict[tuple[str, ...], dict[str, list[Mutant]]] = {}
+    for file, mutants in missing.items():
+        found.setdefault(PARTS[file], {})[file] = mutants
+    return found
 
 
 def figures(campaign: Campaign) -> Iterator[tuple[str, int, Counter[str]]]:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import mutants
 from benchmarks.mutant_changes import applied, function_of, line_of, mutants_of
 from benchmarks.mutant_runs import Calls, Ended, Fate, Stem, files_of
-from benchmarks.mutants import ROOT, Campaign, equivalents, kept, run, summary
+from benchmarks.mutants import ROOT, Campaign, by_tests, equivalents, kept, run, summary
 
 SOURCE = b'''"""Text 1."""
 @dataclass(frozen=True)
@@ -73,8 +73,10 @@ class Pretended(Stem):
         self.first: Fate = first
         self.fates = fates
 
-    def unchanged(self, file: str, tests: Sequence[str]) -> tuple[Ended, Calls]:
-        return Ended(self.first, "", 1.0), Calls()
+    def unchanged(
+        self, files: Sequence[str], tests: Sequence[str]
+    ) -> tuple[Ended, dict[str, Calls]]:
+        return Ended(self.first, "", 1.0), {file: Calls() for file in files}
 
     def run(
         self, file: str, source: bytes, tests: Sequence[str], chosen: Sequence[str], cpu_s: float
@@ -107,6 +109,17 @@ def test_a_campaign_goes_on_behind_what_is_kept(
     assert "survived" in capsys.readouterr().out
 
 
+def test_files_with_the_same_tests_are_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, other = ("tests/a",), ("tests/b",)
+    monkeypatch.setattr(mutants, "PARTS", {"a.py": both, "b.py": other, "c.py": both})
+    missing = {name: mutants_of(name, SOURCE)[:1] for name in ("a.py", "b.py", "c.py")}
+    found = by_tests(missing)
+    assert {tests: list(files) for tests, files in found.items()} == {
+        both: ["a.py", "c.py"],
+        other: ["b.py"],
+    }
+
+
 def test_tests_that_fail_by_themselves_stop_the_campaign(part: Path) -> None:
     campaign = Campaign(mutants_of("a.py", SOURCE), part, {})
     with pytest.raises(SystemExit, match="tests/a: fails without any mutant"):
@@ -130,8 +143,8 @@ file, tests = "calibration/neuron.py", ("tests/calibration/test_neuron.py", "-k"
 source = (ROOT / file).read_bytes()
 [weak] = [m for m in mutants_of(file, source) if m.change == "v > threshold -> v >= threshold"]
 stem = Stem()
-ended, calls = stem.unchanged(file, tests)
-chosen = calls.tests_of(function_of(weak, source))
+ended, calls = stem.unchanged((file,), tests)
+chosen = calls[file].tests_of(function_of(weak, source))
 print(ended.fate, len(chosen))
 print(stem.run(file, applied(weak, source), tests, chosen, 60.0))
 print(stem.run(file, source.replace(b"v = clip", b"while True: v = clip"), tests, chosen, 2.0).fate)
