@@ -211,6 +211,8 @@ def _tested(task: _Task) -> tuple[int, dict[str, Any]]:
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
     ]  # what was imported before the fork
+    if first.startswith(INTERPRETED):  # compiled, 64 bits wrap as they are meant to
+        words += ["-W", "ignore:overflow encountered:RuntimeWarning"]
     given = files_of(task.chosen) if task.chosen else task.tests
     code = int(pytest.main([*words, *given], plugins=[seen]))
     unread = [file for file in task.files if module_of(file) not in sys.modules]

@@ -134,6 +134,19 @@ def is_ours(name: str) -> bool:
     return "site-packages" not in name and Path(name).exists()
 
 
+def check_valid(target: Target, folder: Path) -> None:
+    """A file that nobody damaged is read by all readers of its kind, else nothing of it is tried:
+    a refusal of the valid file hides what lies behind."""
+    for name, data in target.originals:
+        path = folder / name
+        path.write_bytes(data)
+        for reader in (*target.readers, *target.heavy):
+            try:
+                reader(path)
+            except TssdError as error:
+                sys.exit(f"{target.name}: the valid file {name} is refused: {error}")
+
+
 def fork(target: Target, seed: int, cases: range, folder: Path) -> Outcome:
     """Read *cases* in a fork; after one that ends it, go on behind it in another."""
     whole, first = Outcome(), cases.start
@@ -313,6 +326,8 @@ def main(words: Sequence[str] | None = None) -> None:
     campaign = load(given.seed)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as temporary:
         chosen = [t for t in hostile.targets(Path(temporary)) if given.only in t.name]
+        for target in chosen:
+            check_valid(target, Path(temporary))
         run(campaign, chosen, given.cases, given.each, given.minutes, Path(temporary))
     for name, outcome in campaign.outcomes.items():
         each = 1000 * outcome.cpu_s / max(outcome.cases, 1)

@@ -9,7 +9,7 @@ import pytest
 from hostile import Target
 
 from benchmarks import reader_fuzz
-from benchmarks.reader_fuzz import Campaign, fork, run
+from benchmarks.reader_fuzz import Campaign, check_valid, fork, run
 from tssd.errors import FileFormatError
 
 CASES = 8
@@ -56,6 +56,11 @@ def test_what_came_before_a_crash_is_known(
     found = {"error": "case 2", "memory": "case 3"}
     found |= {"crash (signal 9)": "case 4", "hang (signal 27)": "case 6"}
     assert faults == ({"error": "case 2"} if kept else found)
+
+
+def test_a_valid_file_that_is_refused_stops_the_campaign(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="odd: the valid file 1 is refused: a: found nothing"):
+        check_valid(target("odd"), tmp_path)
 
 
 def test_every_kind_has_its_least_number_first(

@@ -20,6 +20,7 @@ from tssd.export.bundle import golden
 from tssd.export.bundle.folder import read_bundle, write_bundle
 from tssd.export.netx.read import read_netx
 from tssd.export.netx.write import write_netx
+from tssd.export.nir.graphs.profiles import Answers
 from tssd.export.nir.graphs.read import read_graph
 from tssd.export.nir.graphs.run import run
 from tssd.export.nir.integers.read import has_integer_model, read_nir
@@ -33,6 +34,7 @@ from tssd.train.handover import float_file
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "nir"
 PUBLISHED = ("lif_norse", "two_lif_neurons", "braille_noDelay_bias_zero")
 SEED = 0  # of a network with one hidden population
+UNSAID = Answers(profile="norse", dt_seconds=1e-4)  # what a published graph does not say
 LARGEST_STEP = 1 << 16  # values of one input frame that a damaged graph may be run with
 WORDS = (0, 1, 7, 255, 1 << 16, 1 << 31, (1 << 32) - 1, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
 
@@ -122,7 +124,7 @@ def read_and_step(path: Path) -> None:
     graph = read_graph(path)
     shape = graph.nodes[graph.input].params["shape"]
     if all(n > 0 for n in shape) and np.prod(shape, dtype=object) <= LARGEST_STEP:
-        run(graph, np.zeros((1, 1, *shape)))
+        run(graph, np.zeros((1, 1, *shape)), UNSAID)
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
