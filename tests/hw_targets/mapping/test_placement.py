@@ -15,6 +15,8 @@ from tssd.calibration.int_network import (
     InputCoding,
     IntNetwork,
     PopulationKind,
+    Projection,
+    ProjectionKind,
     Reset,
     constant,
     plain_population,
@@ -26,7 +28,7 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.manual import manual_placement
 from tssd.hw_targets.mapping.memory import kernel_weight_bits
 from tssd.hw_targets.mapping.mesh import distance, hop_cost, improve, in_order, sites
-from tssd.hw_targets.mapping.partition import Slice, partition
+from tssd.hw_targets.mapping.partition import Slice, _halvings, partition
 from tssd.hw_targets.mapping.placement import (
     place,
     streams,
@@ -286,6 +288,27 @@ def test_everything_that_does_not_fit_is_said_at_once() -> None:
         "fc0 -> fc1: delays are not longer than the longest: found 99 steps; limit 62 steps",
     ):
         assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_one_neuron_of_an_image_alone_sees_its_own_window(padding: int) -> None:
+    """Three rows of two columns in each of two channels, wherever it stands."""
+    source = plain_population("input", (2, 9, 9), PopulationKind.INPUT)
+    target = lif("a", (4, 7 + 2 * padding, 8 + 2 * padding))
+    kernel = np.ones((4, 2, 3, 2), np.int64)
+    way = Projection("input", "a", ProjectionKind.CONV2D, kernel, padding=(padding, padding))
+    readout = lif("out", (2,), Reset.NONE)
+    last = dense(target, readout, np.random.default_rng(0))
+    network = IntNetwork((source, target, readout), (way, last), 4, InputCoding.SPIKES, 1)
+    found = [str(f) for f in partition(network, small_chip(axons_in_per_core=5)).findings]
+    words = "a, one neuron alone: a core listens to only so many source neurons: found 12 "
+    assert [text for text in found if text.startswith(words)]
+
+
+@pytest.mark.parametrize("size", range(1, 70))
+def test_a_side_is_cut_whole_or_by_powers_of_two_below_it(size: int) -> None:
+    powers = [1 << k for k in range(10) if 1 << k < size]
+    assert _halvings(size) == [size, *reversed(powers)]
 
 
 def test_too_few_cores_are_counted() -> None:
