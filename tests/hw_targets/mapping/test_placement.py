@@ -301,7 +301,7 @@ def test_one_neuron_of_an_image_alone_sees_its_own_window(padding: int) -> None:
     last = dense(target, readout, np.random.default_rng(0))
     network = IntNetwork((source, target, readout), (way, last), 4, InputCoding.SPIKES, 1)
     found = [str(f) for f in partition(network, small_chip(axons_in_per_core=5)).findings]
-    words = "a, one neuron alone: a core listens to only so many source neurons: found 12 "
+    words = "a, one neuron alone: a core listens to only so many source neurons: found 12;"
     assert [text for text in found if text.startswith(words)]
 
 
