@@ -14,11 +14,17 @@ from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.precision import LOIHI, Precision
 from tssd.calibration.quantizing.fold import Pooling, align, fold
 from tssd.calibration.quantizing.observe import observe
-from tssd.calibration.quantizing.quantize import apply, check_integers, quantize
+from tssd.calibration.quantizing.quantize import _with_constant, apply, check_integers, quantize
 from tssd.calibration.quantizing.scales import BiasRoute, Options, Scales, Search, choose
 from tssd.calibration.simulate import layerwise
 from tssd.errors import ConfigError, DataError, NetworkError
-from tssd.train.handover.float_network import FloatNetwork, PopulationKind, Reset
+from tssd.train.handover.float_network import (
+    FloatNetwork,
+    FloatProjection,
+    PopulationKind,
+    ProjectionKind,
+    Reset,
+)
 from tssd.train.handover.float_run import run
 
 
@@ -161,6 +167,22 @@ def test_a_channel_that_some_outputs_cannot_read_is_refused(
     odd = replace(network.projections[0], **changes)
     with pytest.raises(NetworkError, match=f"found {found}; allowed: groups 1, no dilation and"):
         apply(replace(network, projections=(odd, *network.projections[1:])), scales)
+
+
+def test_the_place_of_a_constant_goes_by_row_and_column() -> None:
+    kernel = np.arange(18).reshape(1, 1, 6, 3) + 1
+    way = FloatProjection("input", "a", ProjectionKind.CONV2D, kernel * 1.0, padding=(2, 1))
+    [[image, channel]] = _with_constant(way, kernel, np.array([[[7]]]), (1, 9, 9))
+    assert image.tolist() == kernel[0, 0].tolist()
+    assert channel[2, 1] == channel.sum() == 7
+
+
+def test_what_is_no_input_counts_in_spikes() -> None:
+    """A pool behind spikes adds them up as they are; one behind pixels, as so many levels."""
+    quantized, scales = integers(folded_vgg(1, pooling="population"))
+    found = {p.name: p.scale for p in quantized.populations if p.kind.relays}
+    assert set(found.values()) == {1.0}
+    assert quantized.source.scale == scales.input_max == 255
 
 
 def test_fewer_levels_and_a_smaller_scale_fit_a_large_bias() -> None:

@@ -60,6 +60,10 @@ def test_a_relay_passes_on_what_it_sums_in_the_units_of_its_source() -> None:
     assert units == {"input": 1 / 255, "sum": 1 / 255, "hidden": 1.0, "readout": 1.0}
 
 
+def test_a_relay_may_leave_a_source_out() -> None:
+    assert scales._units(pooled(0.0), 255)[1]["sum"] == 3 * 255
+
+
 def test_a_relay_that_weighs_is_refused() -> None:
     with pytest.raises(NetworkError, match="population sum: found a relay that weighs or mixes"):
         scales._units(pooled(0.5), 255)
@@ -250,7 +254,7 @@ def test_whole_numbers_keep_their_own_bits_in_a_field_of_the_widest() -> None:
     plain = lif("hidden", (3,), Reset.HARD)
     hidden = replace(plain, threshold=np.full(1, 5.0), bias=np.array([2.0, -1.0, 0.0]))
     populations = (
-        stateless("input", (6,), PopulationKind.INPUT),
+        stateless("input", (1, 2, 3), PopulationKind.INPUT),
         hidden,
         stateless("readout", (2,), PopulationKind.READOUT),
     )
@@ -258,8 +262,11 @@ def test_whole_numbers_keep_their_own_bits_in_a_field_of_the_widest() -> None:
     projections = (dense("input", "hidden", first), dense("hidden", "readout", last))
     network = FloatNetwork(populations, projections, 4)
     given = GivenIntegers(1, {"hidden": 4, "readout": 2})
-    found = choose(network, observe(network, shown(2)), LOIHI, Options(given=given))
+    found = choose(
+        network, observe(network, shown(2).reshape(2, 1, 2, 3)), LOIHI, Options(given=given)
+    )
     assert found.precision.weight_bits == 4
+    assert found.input_coding is InputCoding.GRADED  # stills, whatever is behind them
     own = {name: layer.form.precision.weight_bits for name, layer in found.layers.items()}
     assert own == given.weight_bits
     integers = apply(network, found)
