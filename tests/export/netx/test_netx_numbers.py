@@ -1,5 +1,6 @@
 """netx in numbers: the threshold that a readout never meets, and where a bias lies in a file."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,15 +90,17 @@ def test_spikes_of_a_hidden_layer_count_once_whatever_the_input_is() -> None:
 
 
 def image_with(bias: list[list[list[int]]]) -> IntNetwork:
-    """A convolution of one tap into two channels of 2 x 3 with *bias* (C, H, W), and a readout."""
-    shape = (2, 2, 3)
+    """A convolution of one tap into two channels with *bias* (C, H, W), and a readout."""
+    shape = np.shape(bias)
+    neurons = math.prod(shape)
     hidden = neuron("hidden", shape, PopulationKind.LIF)
     hidden = replace(hidden, bias_mant=np.array(bias), bias_exp=6)
-    source = plain_population("input", (1, 2, 3), PopulationKind.INPUT)
+    source = plain_population("input", (1, *shape[1:]), PopulationKind.INPUT)
     readout = neuron("out", (2,), PopulationKind.READOUT)
+    last = np.arange(2 * neurons).reshape(2, neurons) - 7
     ways = (
         Projection("input", "hidden", ProjectionKind.CONV2D, np.array([[[[5]]], [[[-3]]]])),
-        Projection("hidden", "out", ProjectionKind.DENSE, np.arange(24).reshape(2, 12) - 7),
+        Projection("hidden", "out", ProjectionKind.DENSE, last),
     )
     return IntNetwork((source, hidden, readout), ways, 3, InputCoding.GRADED, 255)
 
@@ -107,6 +110,9 @@ def image_with(bias: list[list[list[int]]]) -> IntNetwork:
     [
         ([[[7] * 3] * 2, [[-2] * 3] * 2], [7, -2]),
         ([[[0] * 3] * 2, [[4] * 3] * 2], [0, 4]),
+        ([[[7] * 3], [[-2] * 3]], [7, -2]),  # one row
+        ([[[7]] * 3, [[-2]] * 3], [7, -2]),  # one column
+        ([[[7, 6, 7]], [[-2] * 3]], [[[7, -2]], [[6, -2]], [[7, -2]]]),
         (
             [[[1, 2, 3], [4, 5, 6]], [[7] * 3] * 2],
             [[[1, 7], [4, 7]], [[2, 7], [5, 7]], [[3, 7], [6, 7]]],
