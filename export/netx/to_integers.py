@@ -8,6 +8,7 @@ as Lava shifts the sum of each delay apart.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 
@@ -249,7 +250,7 @@ class _Chain:
         taken = [p.name for p in self.populations]
         if layer.name != f"layer{layer.index}" and layer.name not in taken:
             return layer.name
-        return next(n for i in range(1, 1000) if (n := f"{stem}{i}") not in taken)
+        return next(n for i in count(1) if (n := f"{stem}{i}") not in taken)
 
 
 def _refused(where: str, found: str, allowed: str) -> NetworkError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from netx_files import Layer, conv, dense, image, write_net
+from netx_files import FLATTEN, Layer, conv, dense, image, write_net
 from netx_files import neuron as stored_neuron
 
 from tssd.calibration.int_network import (
@@ -25,7 +25,7 @@ from tssd.errors import FileFormatError, NetworkError
 from tssd.export.netx.delays import matrices, merged, side_by_side
 from tssd.export.netx.read import read_netx
 from tssd.export.netx.rules import check_netx, fits_eight_bits, loads_exactly
-from tssd.export.netx.to_integers import import_netx
+from tssd.export.netx.to_integers import _Chain, import_netx
 from tssd.export.netx.write import silent_threshold, write_netx
 
 
@@ -346,3 +346,45 @@ def test_as_many_values_are_read_as_are_allowed(
     monkeypatch.setattr("tssd.export.netx.read.MAX_VALUES", weight.size - 1)
     with pytest.raises(FileFormatError, match="found 12 values; allowed: as many as are stored"):
         read_netx.__wrapped__(path)  # type: ignore[attr-defined]
+
+
+def one_conv(kernel: Any) -> list[Layer]:
+    """An image, a convolution of one channel with *kernel*, a readout."""
+    layers = [image((1, 4, 4)), conv(np.asarray(kernel), (1, 2, 2)), FLATTEN]
+    return [*layers, dense(np.ones((1, 4), np.int64))]
+
+
+KERNEL = np.arange(9).reshape(1, 1, 3, 3) - 4
+
+
+def test_a_kernel_may_have_a_time_axis_of_one(tmp_path: Path) -> None:
+    plain = imported(tmp_path / "a.net", one_conv(KERNEL)).projections[0].weight
+    timed = imported(tmp_path / "b.net", one_conv(KERNEL[..., None])).projections[0].weight
+    np.testing.assert_array_equal(timed, plain)
+    twice = np.repeat(KERNEL[..., None], 2, axis=-1)
+    with pytest.raises(FileFormatError, match=r"found shape \(1, 1, 3, 3, 2\); allowed: \(out, in"):
+        imported(tmp_path / "c.net", one_conv(twice))
+
+
+@pytest.mark.parametrize(
+    ("largest", "told"), [(255, False), (256, True), (-255, False), (-256, True)]
+)
+def test_weights_of_a_convolution_beyond_eight_bits_are_told(
+    largest: int, told: bool, tmp_path: Path
+) -> None:
+    kernel = np.full((1, 1, 3, 3), np.sign(largest))
+    kernel[0, 0, 0, 0] = largest
+    path = write_net(tmp_path / "n.net", one_conv(kernel))
+    notes = import_netx(read_netx(path), 4, InputCoding.SPIKES).notes
+    assert any("weights beyond 8 bits" in note for note in notes) is told
+
+
+def test_layers_without_names_are_numbered_as_far_as_there_are_any(tmp_path: Path) -> None:
+    """The thousandth, too."""
+    chain = _Chain()
+    chain.populations = [
+        plain_population(f"fc{i}", (1,), PopulationKind.INPUT) for i in range(1, 1200)
+    ]
+    [layer] = read_netx(write_net(tmp_path / "n.net", [dense(np.ones((1, 1), np.int64))]))
+    assert chain._name(layer, "fc") == "fc1200"
+    assert chain._name(layer, "conv") == "conv1"
