@@ -388,3 +388,18 @@ def test_layers_without_names_are_numbered_as_far_as_there_are_any(tmp_path: Pat
     [layer] = read_netx(write_net(tmp_path / "n.net", [dense(np.ones((1, 1), np.int64))]))
     assert chain._name(layer, "fc") == "fc1200"
     assert chain._name(layer, "conv") == "conv1"
+
+
+@pytest.mark.parametrize(("coding", "most"), [(InputCoding.SPIKES, 1), (InputCoding.GRADED, 255)])
+def test_the_input_carries_what_its_coding_holds(
+    coding: InputCoding, most: int, tmp_path: Path
+) -> None:
+    layers = read_netx(write_net(tmp_path / "n.net", one_conv(KERNEL)))
+    assert import_netx(layers, 4, coding).network.input_max == most
+
+
+def test_an_input_of_neurons_carries_biases(tmp_path: Path) -> None:
+    layers = one_conv(KERNEL)
+    layers[0] = image((1, 4, 4), neuron=stored_neuron())
+    read = imported(tmp_path / "n.net", layers)
+    assert (read.input_coding, read.input_max) == (InputCoding.BIAS, 4095)
