@@ -1,13 +1,14 @@
 """Faults: commands killed, stopped, and without disk at every step; what they leave must be whole.
 
-python -m benchmarks.faults [--seed S] [--minutes M] [--most N] [--share I/N] [--fresh] [--brief]
+python -m benchmarks.faults [--seed S] [--minutes M] [--most N] [--kind K ...] [--share I/N]
+    [--fresh] [--brief]
 
 Each command of ``faulting.jobs`` runs in a fork of this process, which has loaded everything; a
 fault comes at one of its steps on the file system, or at a moment drawn at random. Then the folder
 is looked at (whole or not there), the command is called again, and what it then made must equal,
 bit for bit, what an undisturbed run makes. What became of each fault is kept in
 build/faults-SEED.jsonl, and a later run goes on behind it as long as the sources are the same.
---most N: so many of each command; --share 1/2 and 2/2: by two processes; --brief exits 1 at a
+--most N: so many of each command; --kind: these first; --share 1/2 and 2/2: by two processes; --brief exits 1 at a
 finding and writes no figures.
 """
 
@@ -293,6 +294,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--most", type=int, help="faults of each command")
     parser.add_argument("--only", default="", help="part of a command's name")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="these kinds first")
     parser.add_argument("--share", default="1/1", help="I/N: every N-th fault, for N processes")
     parser.add_argument("--fresh", action="store_true", help="begin again")
     parser.add_argument(
@@ -310,6 +312,7 @@ def main() -> None:
         faults = drawn(campaign.courses(given.only), given.seed, given.most)
         total = len(faults)
         print(f"{total} faults", flush=True)
+        faults.sort(key=lambda fault: fault.kind not in (given.kind or KINDS))
         number, of = map(int, given.share.split("/"))
         faults = faults[number - 1 :: of]
         done = kept(path, sources())
