@@ -8,8 +8,8 @@ fault comes at one of its steps on the file system, or at a moment drawn at rand
 is looked at (whole or not there), the command is called again, and what it then made must equal,
 bit for bit, what an undisturbed run makes. What became of each fault is kept in
 build/faults-SEED.jsonl, and a later run goes on behind it as long as the sources are the same.
---most N: so many of each command; --kind: these first; --share 1/2 and 2/2: by two processes; --brief exits 1 at a
-finding and writes no figures.
+--most N: so many of each command; --kind: these first; --share 1/2 and 2/2: by two processes;
+--brief exits 1 at a finding and writes no figures.
 """
 
 import argparse
