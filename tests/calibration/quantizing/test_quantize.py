@@ -171,7 +171,8 @@ def test_a_channel_that_some_outputs_cannot_read_is_refused(
 
 def test_the_place_of_a_constant_goes_by_row_and_column() -> None:
     kernel = np.arange(18).reshape(1, 1, 6, 3) + 1
-    way = FloatProjection("input", "a", ProjectionKind.CONV2D, kernel * 1.0, padding=(2, 1))
+    weight = kernel.astype(np.float64)
+    way = FloatProjection("input", "a", ProjectionKind.CONV2D, weight, padding=(2, 1))
     [[image, channel]] = _with_constant(way, kernel, np.array([[[7]]]), (1, 9, 9))
     assert image.tolist() == kernel[0, 0].tolist()
     assert channel[2, 1] == channel.sum() == 7
