@@ -18,6 +18,7 @@ from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import Curve
 from tssd.hw_targets.costs.bound import (
     barrier_ns,
+    gate_bits,
     mean_bound,
     message_bits,
     runs_microcode,
@@ -109,6 +110,9 @@ def test_soft_resets_run_microcode_and_graded_inputs_carry_payloads() -> None:
     assert message_bits(graded, graded.source, CHIP) == plain + payload
     assert message_bits(spikes, spikes.source, CHIP) == plain
     assert message_bits(graded, graded.populations[1], CHIP) == plain
+    between = CHIP.with_value("link.chip_message", 70).with_value("link.chip_payload", 9)
+    assert gate_bits(graded, graded.source, between) == 70 + 9
+    assert gate_bits(spikes, spikes.source, between) == 70
 
 
 def grouped() -> Projection:
@@ -151,6 +155,15 @@ def test_sparse_rows_hold_only_synapses() -> None:
     assert sparse_bytes(one, np.array([3]), (5,), CHIP) == 0
     need = need_of_box(((0, 4), (0, 1), (0, 1)), Resident((5,), (one,)), CHIP)
     assert (need.memory_bytes, need.axons_in) == (4 * WORD // 8, 4)
+
+
+def test_what_lies_in_the_padding_alone_listens_to_none() -> None:
+    """A kernel of one behind two pixels of padding: the first two rows read no pixel."""
+    kernel = np.ones((3, 4, 1, 1), np.int64)
+    way = Projection("input", "a", ProjectionKind.CONV2D, kernel, padding=(2, 2))
+    assert conv_axons(way, ((0, 3), (0, 2), (0, 9)), (4, 5, 5)) == 0
+    assert conv_axons(way, ((0, 3), (0, 9), (0, 1)), (4, 5, 5)) == 0
+    assert conv_axons(way, ((0, 3), (0, 3), (0, 9)), (4, 5, 5)) == 4 * 1 * 5
 
 
 def test_a_thin_matrix_takes_fewer_cores() -> None:
