@@ -305,6 +305,24 @@ def test_one_neuron_of_an_image_alone_sees_its_own_window(padding: int) -> None:
     assert [text for text in found if text.startswith(words)]
 
 
+def test_a_box_across_two_groups_is_looked_at_too() -> None:
+    """Ten channels in two groups, by twos: the third box listens to both groups, the second, which
+    is measured first, to one."""
+    source = plain_population("input", (12, 1, 1), PopulationKind.INPUT)
+    target, readout = lif("a", (10, 1, 1)), lif("out", (2,), Reset.NONE)
+    kernel = np.ones((10, 6, 1, 1), np.int64)
+    way = Projection("input", "a", ProjectionKind.CONV2D, kernel, groups=2)
+    last = dense(target, readout, np.random.default_rng(0))
+    network = IntNetwork((source, target, readout), (way, last), 4, InputCoding.SPIKES, 1)
+    wide, narrow = (
+        partition(network, small_chip(neurons_per_core=2, axons_in_per_core=axons))
+        for axons in (12, 10)
+    )
+    held = [[s for s in parts.slices if s.population == "a"] for parts in (wide, narrow)]
+    assert [len(slices) for slices in held] == [5, 10]
+    assert not narrow.findings
+
+
 @pytest.mark.parametrize("size", range(1, 70))
 def test_a_side_is_cut_whole_or_by_powers_of_two_below_it(size: int) -> None:
     powers = [1 << k for k in range(10) if 1 << k < size]
