@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from tssd import terminal
+from tssd.commands import completing
 from tssd.contracts import OWN_MODULE
 from tssd.errors import ConfigError
 from tssd.export.nir.graphs.profiles import DISCRETISATIONS, GAINS, PROFILES, TIMED
@@ -136,7 +137,13 @@ def placing(command: Command) -> Command:
     """Where the bundle goes, and the chip that it is placed on."""
     return _with(
         command,
-        click.option("--target", default="loihi2", show_default=True, help="A chip or TOML file."),
+        click.option(
+            "--target",
+            type=completing.CHIP,
+            default="loihi2",
+            show_default=True,
+            help="A chip or TOML file.",
+        ),
         click.option(
             "--out", type=click.Path(path_type=Path), required=True, help="The bundle folder."
         ),

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tssd import terminal
+from tssd.commands import completing
 from tssd.commands.training import followed, proof
 
 
@@ -20,8 +21,14 @@ from tssd.commands.training import followed, proof
 @click.option("--epochs", default=2, show_default=True, help="Passes over the training samples.")
 @click.option("--lr", default=1e-3, show_default=True, help="Largest learning rate.")
 @click.option("--seed", type=int, help="Of everything that is drawn at random; RUN's without it.")
-@click.option("--method", help="As tssd train's; RUN's without it.")
-@click.option("--target", default="loihi2", show_default=True, help="A chip or TOML file.")
+@click.option("--method", type=completing.METHOD, help="As tssd train's; RUN's without it.")
+@click.option(
+    "--target",
+    type=completing.CHIP,
+    default="loihi2",
+    show_default=True,
+    help="A chip or TOML file.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As tssd train's.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder.")
 @click.option(

@@ -9,7 +9,7 @@ import click
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
-from tssd.commands import bundle_options
+from tssd.commands import bundle_options, completing
 from tssd.commands import junit as junit_file
 from tssd.errors import ConfigError, FileFormatError, counted, visible
 
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     epilog="Example: tssd check build/fmnist --target loihi1",
 )
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--target", default="loihi2", show_default=True, help="A chip's name or TOML file.")
+@click.option(
+    "--target",
+    type=completing.CHIP,
+    default="loihi2",
+    show_default=True,
+    help="A chip's name or TOML file.",
+)
 @click.option(
     "--placement", type=click.Path(path_type=Path), help="Check this placement file instead."
 )

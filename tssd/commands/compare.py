@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
+from tssd.commands import completing
 from tssd.errors import ConfigError
 from tssd.progress import ProgressSteps
 
@@ -24,7 +25,13 @@ PATH = click.Path(path_type=Path)
     epilog="Example: tssd compare build/fmnist --chip loihi2,loihi1 --baseline ann",
 )
 @click.argument("paths", type=PATH, nargs=-1, required=True)
-@click.option("--chip", "chips", metavar="A,B", help="Simulate the bundles on each of these chips.")
+@click.option(
+    "--chip",
+    "chips",
+    type=completing.CHIPS,
+    metavar="A,B",
+    help="Simulate the bundles on each of these chips.",
+)
 @click.option("--samples", type=click.IntRange(1), help="Of --chip; without it the golden ones.")
 @click.option("--data", type=PATH, help="Of --chip: data files; of an import: .npz.")
 @click.option("--baseline", type=click.Choice(["ann"]), help="A dense network of the same weights.")

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tssd import terminal
 from tssd.atomic import write_bytes
+from tssd.commands import completing
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, counted
 from tssd.hw_targets.chip.chips import load_chip
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     epilog="Example: tssd fit log.csv --chip loihi2 --out my_board.toml",
 )
 @click.argument("logs", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--chip", default="loihi2", show_default=True, help="The prior: a name or TOML file.")
+@click.option(
+    "--chip",
+    type=completing.CHIP,
+    default="loihi2",
+    show_default=True,
+    help="The prior: a name or TOML file.",
+)
 @click.option(
     "--packaged",
     metavar="NAME",

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
-from tssd.commands import bundle_options
+from tssd.commands import bundle_options, completing
 from tssd.errors import ConfigError, counted
 from tssd.progress import counter
 from tssd.report import words
@@ -52,7 +52,11 @@ host_option = click.option(
 @click.option("--into-report", is_flag=True, help="Enter the report with other samples than its.")
 @click.option("--spikes", type=PATH, help="Time this spike record instead of simulating spikes.")
 @timing_option
-@click.option("--chip", help="A chip's name or file; else the one the bundle was placed on.")
+@click.option(
+    "--chip",
+    type=completing.CHIP,
+    help="A chip's name or file; else the one the bundle was placed on.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a number of the chip."
 )
@@ -69,7 +73,12 @@ host_option = click.option(
 )
 @click.option("--counters", type=PATH, help="Write counters of every core and step as CSV.")
 @click.option("--save", type=PATH, help="Keep counters and times, to price them again.")
-@click.option("--price", "price_with", help="Price the saved run BUNDLE with this chip's table.")
+@click.option(
+    "--price",
+    "price_with",
+    type=completing.CHIP,
+    help="Price the saved run BUNDLE with this chip's table.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     bundle: Path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tssd import terminal
+from tssd.commands import completing
 from tssd.commands.training_help import TrainingCommand
 from tssd.interrupts import Interrupted
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     cls=TrainingCommand,
     epilog="Example: tssd study --dataset digits --seeds 3 --out runs/study",
 )
-@click.option("--dataset", help="A name listed below; digits without it.")
-@click.option("--model", help="A name listed below.")
+@click.option("--dataset", type=completing.DATA_SET, help="A name listed below; digits without it.")
+@click.option("--model", type=completing.MODEL, help="A name listed below.")
 @click.option("--epochs", type=int, help="Passes over the training samples.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this condition; repeatable.")

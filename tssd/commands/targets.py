@@ -9,6 +9,7 @@ import click
 
 from tssd import terminal
 from tssd.atomic import write_text
+from tssd.commands import completing
 from tssd.commands.group import NamingGroup
 from tssd.hw_targets.chip import chip_page
 from tssd.hw_targets.chip.chips import chip_names, load_chip
@@ -46,7 +47,7 @@ def list_chips(as_json: bool) -> None:
 
 
 @command.command("show", epilog="Example: tssd targets show loihi2")
-@click.argument("name")
+@click.argument("name", type=completing.CHIP)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def show(name: str, as_json: bool) -> None:
     """Every number of chip NAME or of a TOML file, with its source."""

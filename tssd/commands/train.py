@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tssd import terminal
+from tssd.commands import completing
 from tssd.commands.training import followed, proof
 from tssd.commands.training_help import TrainingCommand
 from tssd.errors import ConfigError
@@ -16,20 +17,24 @@ from tssd.errors import ConfigError
     cls=TrainingCommand,
     epilog="Example: tssd train --dataset digits --epochs 10 --out runs/digits",
 )
-@click.option("--dataset", help="A name listed below; digits without it.")
-@click.option("--model", help="A name listed below, or your own: pkg.module:build.")
+@click.option("--dataset", type=completing.DATA_SET, help="A name listed below; digits without it.")
+@click.option(
+    "--model", type=completing.MODEL, help="A name listed below, or your own: pkg.module:build."
+)
 @click.option("--epochs", type=int, help="Passes over the training samples.")
 @click.option("--batch-size", type=int, help="Samples of one update.")
 @click.option("--lr", type=float, help="Largest learning rate.")
 @click.option("--seed", type=int, help="Of everything that is drawn at random.")
-@click.option("--method", help="A name listed below.")
+@click.option("--method", type=completing.METHOD, help="A name listed below.")
 @click.option("--reset", help="soft or hard.")
 @click.option("--student-steps", type=int, help="T_s, the steps of one inference.")
 @click.option("--teacher-steps", type=int, help="T_t, the steps of the teacher.")
 @click.option(
     "--bits", help="Of the weights, as the chip computes: 2 to 8, ternary, binary; 4,conv1=8."
 )
-@click.option("--target", help="The chip that the bits are for: loihi2, or a TOML file.")
+@click.option(
+    "--target", type=completing.CHIP, help="The chip that the bits are for: loihi2, or a TOML file."
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option below.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file of options.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder.")

@@ -8,6 +8,7 @@ import click
 
 from tssd import terminal
 from tssd.atomic import check_writable
+from tssd.commands import completing
 from tssd.commands import junit as junit_file
 from tssd.commands.report import say_next
 from tssd.hw_targets.engines import engine_names
@@ -20,6 +21,7 @@ from tssd.progress import bar
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
     "--against",
+    type=completing.ENGINES,
     default="gpu",
     show_default=True,
     metavar="ENGINES",

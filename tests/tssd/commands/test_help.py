@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tssd.cli import cli
+from tssd.commands.completing import CHIP, ENGINES
 from tssd.commands.group import COMMANDS
 
 HEAVY = ("torch", "numba", "h5py", "nir", "onnx", "onnxruntime", "snntorch", "scipy")
@@ -58,6 +59,32 @@ def test_completing_a_command_loads_no_heavy_library(typed: str, offered: str) -
     said, heavy = loaded("from tssd.cli import main; main([])", **asked(typed))
     assert f"plain,{offered}" in said.replace("\n", ",")
     assert not heavy
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("tssd export --target loihi2-n", "loihi2-n3b,loihi2-n3c"),
+        ("tssd simulate b --chip loihi1-d", "loihi1-davies2018"),
+        ("tssd compare b --chip loihi2,loihi1-d", "loihi2,loihi1-davies2018"),
+        ("tssd verify b --against gpu,on", "gpu,onnx"),
+        ("tssd train --dataset fashion-m", "fashion-mnist"),
+        ("tssd train --method tss", "tssd"),
+        ("tssd train --model vgg-s", "vgg-small"),
+    ],
+)
+def test_values_are_completed_without_a_heavy_library(typed: str, offered: str) -> None:
+    said, heavy = loaded("from tssd.cli import main; main([])", **asked(typed))
+    assert ",".join(line.removeprefix("plain,") for line in said.split()) == offered
+    assert not heavy
+
+
+def test_an_engine_is_not_offered_twice_and_a_file_stands_for_a_chip() -> None:
+    context, option = click.Context(cli), click.Option(["--x"])
+    offered = ENGINES.shell_complete(context, option, "gpu,onnx,")
+    assert not {"gpu,onnx,gpu", "gpu,onnx,onnx"} & {item.value for item in offered}
+    assert [item.type for item in CHIP.shell_complete(context, option, "./my_chip")] == ["file"]
+    assert CHIP.shell_complete(context, option, "loihi2-p")[0].value == "loihi2-prior"
 
 
 def asked(typed: str) -> dict[str, str]:

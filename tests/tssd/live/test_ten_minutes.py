@@ -54,15 +54,6 @@ def test_two_commands_lead_to_a_report(here: Path) -> None:
     assert (here / "build/mine/report/report.html").is_file()
 
 
-def test_more_lines_plot_trace_and_sweep(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if not (here / "build/live/report").exists():
-        run("five_lines.py")
-    run("more_lines.py")
-    shown = capsys.readouterr().out
-    assert "rate" in shown
-    assert "latency_us" in shown
-
-
 def test_five_lines_lead_there_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len([line for line in FILES["five_lines.py"].splitlines() if line]) <= 6
     run("five_lines.py")
@@ -70,6 +61,15 @@ def test_five_lines_lead_there_too(here: Path, capsys: pytest.CaptureFixture[str
     assert "read-out: spike count of fc2/lif2, 10 classes" in shown
     assert "0 failed" in shown
     assert (here / "build/live/report/report.html").is_file()
+
+
+def test_more_lines_plot_trace_and_sweep(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not (here / "build/live/report").exists():
+        run("five_lines.py")
+    run("more_lines.py")
+    shown = capsys.readouterr().out
+    assert "rate" in shown
+    assert "latency_us" in shown
 
 
 def test_the_notebook_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
