@@ -30,9 +30,9 @@ class ProgressSteps:
 
 
 @contextmanager
-def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(label: str, total: int, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """A bar with the remaining time; yields a function that takes how much is done."""
-    with _progress(label) as progress:
+    with _progress(label, quiet=quiet) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done)
 
@@ -46,11 +46,12 @@ def noted_bar(label: str, total: int) -> Iterator[Callable[[int, str], None]]:
 
 
 @contextmanager
-def counter(label: str) -> Iterator[Callable[[int], None]]:
+def counter(label: str, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """A bar without a known end; yields a function that takes how much more is done."""
     console = Console(stderr=True)
     columns = (TextColumn(label), BarColumn(), TextColumn("{task.completed:,.0f}"))
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden) as progress:
         task = progress.add_task(label, total=None)
         yield lambda more: progress.advance(task, more)
 
@@ -61,7 +62,7 @@ def line_without_bar(text: str) -> None:
         click.echo(text, err=True)
 
 
-def _progress(label: str, *more: TextColumn) -> Progress:
+def _progress(label: str, *more: TextColumn, quiet: bool = False) -> Progress:
     console = Console(stderr=True)
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), *more, TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    return Progress(*columns, console=console, disable=quiet or not console.is_terminal)

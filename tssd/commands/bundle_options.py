@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 
 from tssd import terminal
-from tssd.commands import completing
+from tssd.commands import completing, ending
 from tssd.contracts import OWN_MODULE
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, counted
 from tssd.export.nir.graphs.profiles import DISCRETISATIONS, GAINS, PROFILES, TIMED
 
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
@@ -91,6 +91,7 @@ def model(command: Command) -> Command:
     )
 
 
+UNTYPED = ("out", "force", "as_json", "quiet", "verbose")  # do not change what is written
 READOUTS = ("count", "last-step", "membrane-last", "membrane-sum", "membrane-max")
 
 
@@ -151,6 +152,7 @@ def placing(command: Command) -> Command:
         layout,
         click.option("--seed", default=0, show_default=True, help="Of what is drawn at random."),
         click.option("--force", is_flag=True, help="Replace an existing bundle."),
+        ending.loudness,
         click.option("--json", "as_json", is_flag=True, help="Machine-readable output."),
     )
 
@@ -303,7 +305,7 @@ def typed() -> str:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if name in ("out", "force", "as_json") or not given:
+        if name in UNTYPED or not given:
             continue
         value = context.params[name]
         words += [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
@@ -370,8 +372,11 @@ def _kept(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {layer: f"keeps {', '.join(bits)} bits" for layer, bits in told.items()}
 
 
-def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
-    """The populations, what their weights keep, what was written, and what could not be."""
+def show(
+    out: Path, bundle: "Bundle", as_json: bool, quiet: bool = False, verbose: bool = False
+) -> None:
+    """The populations, what their weights keep, what was written, and what could not be; then what
+    it comes to. *quiet*: that alone; *verbose*: every reason for what was not written."""
     rows: list[dict[str, Any]] = [
         {"name": p.name, "kind": str(p.kind), "shape": list(p.shape), "reset": str(p.reset)}
         for p in bundle.network.populations
@@ -379,25 +384,37 @@ def show(out: Path, bundle: "Bundle", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"out": str(out), "populations": rows, **bundle.manifest}))
         return
-    keeps = _kept(bundle.manifest)
+    if not quiet:
+        _show_network(rows, bundle.manifest, verbose)
+    for row in bundle.manifest.get("contracts", ()):
+        if row["name"] == ACCURACY and row["found"] is not None:
+            terminal.say(f"accuracy of the integers: {row['found']}, of {row['where']}")
+    for line in ending.of_bundle(out, bundle):
+        terminal.say(line)
+    terminal.say(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
+    if quiet and bundle.manifest.get("notes"):
+        terminal.say(f"{counted(len(bundle.manifest['notes']), 'note')} in {out / 'manifest.json'}")
+    terminal.say_next("tssd", "verify", out, "--against", "gpu,onnx,sim")
+
+
+def _show_network(rows: list[dict[str, Any]], manifest: Mapping[str, Any], verbose: bool) -> None:
+    """Layers, read-out, what was compared and noted, and why a netx file could not be written."""
+    keeps = _kept(manifest)
     for row in rows:
         size = "x".join(map(str, row["shape"]))
         bits = f"  {keeps[row['name']]}" if row["name"] in keeps else ""
         terminal.say(f"{row['name']:<12} {row['kind']:<8} {size:<9}{bits}".rstrip())
-    source = bundle.manifest.get("source", {})
+    source = manifest.get("source", {})
     if "read_out" in source:
         terminal.say(f"{source['time_steps']} time steps; read-out: {source['read_out']}")
-    for contract in bundle.manifest.get("contracts", ()):
+    for contract in manifest.get("contracts", ()):
         if contract["name"].startswith(OWN_MODULE):
             terminal.say(f"{contract['name']}: {contract['found']}")
-    for note in bundle.manifest.get("notes", ()):
+    for note in manifest.get("notes", ()):
         terminal.say(f"note: {note}")
-    for row in bundle.manifest.get("contracts", ()):
-        if row["name"] == ACCURACY and row["found"] is not None:
-            terminal.say(f"accuracy of the integers: {row['found']}, of {row['where']}")
-    terminal.say(f"wrote {out}: {', '.join(sorted(bundle.manifest['files']))}")
-    reasons = bundle.manifest["netx"]["reasons"]
+    reasons = manifest["netx"]["reasons"]
     if reasons:
-        more = f" (and {len(reasons) - 1} more in manifest.json)" if len(reasons) > 1 else ""
+        more = f" (and {len(reasons) - 1} more: -v)" if len(reasons) > 1 and not verbose else ""
         terminal.say(f"no network.net: {reasons[0].splitlines()[0]}{more}")
-    terminal.say_next("tssd", "verify", out, "--against", "gpu,onnx,sim")
+    for reason in reasons[1:] if verbose else ():
+        terminal.say(f"no network.net: {reason}")

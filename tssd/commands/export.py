@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tssd.commands import bundle_options
+from tssd.commands import bundle_options, ending
 from tssd.progress import ProgressSteps
 
 MODULE_ONLY = (
@@ -34,6 +34,8 @@ def command(
     data: Path | None,
     model: str | None,
     force: bool,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -47,11 +49,12 @@ def command(
     """
     from tssd.chain.pipeline import ExportOptions, export_run
 
+    ending.check_loudness(quiet, verbose, as_json)
     if run is None and model is None:
         raise click.UsageError("give a run folder or --model")
     if run is None and data is not None:
         raise click.UsageError("--data: only with a run folder; a module's are --samples")
-    steps = ProgressSteps(quiet=as_json)
+    steps = ProgressSteps(quiet=as_json or quiet)
     own = {key: choices.pop(key) for key in MODULE_ONLY}
     coding = bundle_options.coding_of(choices.pop("coding"))
     choices["optimise"] = bundle_options.goal_of(choices["optimise"])
@@ -79,4 +82,4 @@ def command(
             source, samples, reading, out, options, force=force, on_step=steps.start
         )
     steps.done()
-    bundle_options.show(out, bundle, as_json)
+    bundle_options.show(out, bundle, as_json, quiet, verbose)

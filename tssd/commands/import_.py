@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tssd.commands import bundle_options
+from tssd.commands import bundle_options, ending
 from tssd.progress import ProgressSteps
 
 FLOAT_ONLY = (
@@ -31,7 +31,15 @@ NETX_ONLY = ("time_steps", "coding")  # an integer .nir says both
     help="Golden samples of an integer network: .npy, (N, *input shape) or frames (N, T, ...).",
 )
 @bundle_options.quantizing
-def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -> None:
+def command(
+    path: Path,
+    out: Path,
+    force: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
     """Take over PATH as a bundle: a NIR graph of any tool, a lava-dl netx file (.net), or an
     integer network of tssd (.nir).
 
@@ -42,6 +50,7 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     from tssd.chain.pipeline import ExportOptions
     from tssd.export.nir.graphs.profiles import Answers
 
+    ending.check_loudness(quiet, verbose, as_json)
     if is_float_graph(path):
         bundle_options.refuse_idle(("samples",), "--calibration, for a graph of floats")
     else:
@@ -57,7 +66,7 @@ def command(path: Path, out: Path, force: bool, as_json: bool, **choices: Any) -
     quantize = bundle_options.quantize_of(choices)
     export = ExportOptions(**choices, quantize=quantize, command=bundle_options.typed())
     options = ImportOptions(**own, coding=coding, answers=answers, export=export)
-    steps = ProgressSteps(quiet=as_json)
+    steps = ProgressSteps(quiet=as_json or quiet)
     bundle = import_bundle(path, out, options, force=force, on_step=steps.start)
     steps.done()
-    bundle_options.show(out, bundle, as_json)
+    bundle_options.show(out, bundle, as_json, quiet, verbose)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
-from tssd.commands import bundle_options, completing
+from tssd.commands import bundle_options, completing, ending
 from tssd.errors import ConfigError, counted
 from tssd.progress import counter
 from tssd.report import words
@@ -79,6 +79,7 @@ host_option = click.option(
     type=completing.CHIP,
     help="Price the saved run BUNDLE with this chip's table.",
 )
+@ending.loudness
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     bundle: Path,
@@ -101,6 +102,8 @@ def command(
     counters: Path | None,
     save: Path | None,
     price_with: str | None,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Simulate BUNDLE on a chip: what each layer, core and step costs, and what limits it.
@@ -115,6 +118,9 @@ def command(
     from tssd.simulating.simulation import AFRESH_TOLD, Placed, Request, prepared, simulate
     from tssd.simulating.simulation_report import enter
 
+    ending.check_loudness(quiet, verbose, as_json)
+    if price_with is not None and (quiet or verbose):
+        raise ConfigError("--price", found="-q or -v too", allowed="neither: it is a line or two")
     if price_with is not None:
         _print_price(bundle, price_with, as_json)
         return
@@ -127,7 +133,7 @@ def command(
         tuple(parse_formats(formats).items()),
     )  # fmt: skip
     ready = prepared(request)
-    with counter("simulating") as done:
+    with counter("simulating", quiet) as done:
         run = simulate(ready, done, every_core=counters is not None)
     if trace is not None:
         first = slowest_step(run) if trace_from is None else trace_from
@@ -145,14 +151,27 @@ def command(
         }
         click.echo(json.dumps({**about, **as_table(run)}))
         return
+    if not quiet:
+        click.echo(terminal.to_text(layer_table(run)))
+        count = counted(run.placement.chips, "chip")
+        terminal.say(
+            f"{run.chip.title}: {run.placement.cores} cores on {count}, timing {run.timing.mode}"
+        )
+    if verbose:
+        click.echo(terminal.to_text(slowest_table(run)))
+    terminal.say(ending.of_run(run))
+    right = ending.accuracy_of_run(ready, run)
+    if ready.samples is not None:
+        terminal.say(f"{right or 'samples'}: {ready.samples.shown}")
     _print_run(run)
     if ready.placed is Placed.AFRESH and ready.bundle.placement is not None:
         terminal.say(AFRESH_TOLD)
-    if ready.samples is not None:
-        terminal.say(f"samples: {ready.samples.shown}")
-    for path in (trace, counters, save, *entered.files):
+    for path in (trace, counters, save):
         if path is not None:
             terminal.say(f"wrote {path}")
+    if entered.files:
+        whole, *others = entered.files
+        terminal.say(f"wrote {', '.join((str(whole), *(path.name for path in others)))}")
     if entered.why_not is not None:
         terminal.say(f"not entered into the report: {entered.why_not}")
     if entered.files or found_report(bundle) is not None:
@@ -198,10 +217,7 @@ def _print_run(run: "Run") -> None:
 
     total = summary.totals(run)
     kind, energies = words.run_energy(total.dynamic_pj, total.static_pj, total.promised)
-    click.echo(terminal.to_text(layer_table(run)))
     terminal.say(
-        f"{run.chip.title}: {total.cores} cores on {counted(total.chips, 'chip')},"
-        f" timing {run.timing.mode}\n"
         f"{timing_words(run)}\n"
         f"energy per inference at this pace, nominal ({kind}):\n"
         f"{energies}"
@@ -231,6 +247,18 @@ def timing_words(run: "Run") -> str:
         f"pace {at_most}{words.number(total.inferences_per_s)} inferences per second, {at_least}"
         f"{step} per step: samples back to back, {total.io};\nlimited by {total.bottleneck}"
     )
+
+
+SLOWEST = 8  # steps that -v shows
+
+
+def slowest_table(run: "Run") -> Table:
+    """The slowest steps, and what each waited for."""
+    from tssd.hw_targets.sim import summary
+
+    steps = sorted(summary.steps(run), key=lambda step: -step.us)[:SLOWEST]
+    rows = [(str(s.step), words.duration(s.us), s.bottleneck, s.core or "") for s in steps]
+    return terminal.plain_table(("step", "time", "waited for", "where"), rows, right=("step",))
 
 
 def layer_table(run: "Run") -> Table:

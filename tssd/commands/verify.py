@@ -8,9 +8,9 @@ import click
 
 from tssd import terminal
 from tssd.atomic import check_writable
-from tssd.commands import completing
+from tssd.commands import completing, ending
 from tssd.commands import junit as junit_file
-from tssd.commands.report import say_next
+from tssd.commands.report import overview, say_next
 from tssd.hw_targets.engines import engine_names
 from tssd.progress import bar
 
@@ -34,6 +34,7 @@ from tssd.progress import bar
 @click.option("--measured", type=click.Path(path_type=Path), help="A log from a chip (CSV).")
 @click.option("--data", type=click.Path(path_type=Path), help="Data files; of an import: .npz.")
 @junit_file.option
+@ending.loudness
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     bundle: Path,
@@ -43,6 +44,8 @@ def command(
     measured: Path | None,
     data: Path | None,
     junit: Path | None,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Compare engines with the integer definition, spike for spike; exit 1 on a difference.
@@ -50,20 +53,26 @@ def command(
     The outcome is kept in BUNDLE/report for tssd report.
     """
     from tssd.checks.verification import VerifyOptions, command_line, verify
-    from tssd.report import words
 
     if junit is not None:
         check_writable(junit, "--junit")
+    ending.check_loudness(quiet, verbose, as_json)
     options = VerifyOptions(tuple(against.split(",")), samples, device, data, measured)
-    with bar("verifying", samples) as show:
+    with bar("verifying", samples, quiet=quiet) as show:
         report = verify(bundle, options, show)
     if junit is not None:
         junit_file.write(junit, f"tssd verify {bundle}", junit_file.of_contracts(report.contracts))
     if as_json:
         click.echo(json.dumps([asdict(contract) for contract in report.contracts]))
     else:
-        click.echo(terminal.contracts_text(report.contracts))
-        terminal.say(words.accuracy_line(report))
+        if not quiet:
+            click.echo(terminal.contracts_text(report.contracts))
+        if verbose:
+            click.echo(terminal.to_text(overview(report)))
+            for note in report.notes:
+                terminal.say(f"note: {note}")
+        for line in ending.of_report(report):
+            terminal.say(line)
         earlier = [
             part
             for part, line in report.provenance.stands.items()

@@ -1,0 +1,115 @@
+"""The end of export, verify and simulate: what it comes to, in at most ten lines."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sample_report import bare_report, full_report
+from strategies import random_conv_network
+
+from tssd.calibration.int_network import Reset
+from tssd.cli import cli
+from tssd.commands.ending import of_bundle, of_report
+from tssd.errors import ConfigError
+from tssd.export.bundle.folder import read_bundle
+from tssd.export.nir.integers.write import write_nir
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network, and six labelled pictures for it."""
+    place = tmp_path_factory.mktemp("ending")
+    network = random_conv_network(2, Reset.SOFT, time_steps=3)
+    write_nir(network, place / "network.nir")
+    pictures = np.random.default_rng(3).integers(0, 256, (6, *network.source.shape))
+    np.savez(place / "x.npz", inputs=pictures, labels=np.zeros(6, np.int64))
+    call("import", place / "network.nir", "--out", place / "b")
+    return place
+
+
+def call(*line: object) -> list[str]:
+    done = CliRunner().invoke(cli, list(map(str, line)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout.splitlines()
+
+
+def test_a_quiet_import_says_cores_time_and_energy_in_ten_lines(folder: Path) -> None:
+    line = ("import", folder / "network.nir", "--out", folder / "q")
+    lines = call(*line, "-q")
+    assert len(lines) <= 10
+    assert re.fullmatch(r"Fits \d+ of 120 cores; .*decides.*", lines[0])
+    assert "latency at least" in lines[1]
+    assert "dynamic" in lines[3]
+    assert lines[-1].startswith("next: tssd verify")
+    loud = call(*line[:3], folder / "loud")
+    assert [x for x in loud if x.startswith("Fits")] == [lines[0]]
+    assert len(loud) > len(lines)
+
+
+def test_quiet_or_not_the_same_bundle_is_written(folder: Path) -> None:
+    for name, option in (("q1", "-q"), ("v1", "-v")):
+        call("import", folder / "network.nir", "--out", folder / name, option)
+    first, second = (
+        {path.name: path.read_bytes() for path in (folder / name).iterdir() if path.is_file()}
+        for name in ("q1", "v1")
+    )
+    assert first == second
+
+
+def test_verify_ends_with_its_verdict(folder: Path) -> None:
+    line = ("verify", folder / "b", "--against", "sim", "--samples", 6, "--data", folder / "x.npz")
+    lines = call(*line, "-q")
+    assert len(lines) <= 10
+    assert re.match(r"\d+ contracts hold\. Fits \d+ of 120 cores; answers in", lines[0])
+    assert lines[1].startswith("accuracy of the integers: ")
+    assert lines[2].startswith("latency ")
+    assert lines[3].startswith("energy per inference: total")
+    loud, most = call(*line), call(*line, "-v")
+    assert set(lines) <= set(loud)
+    assert len(lines) < len(loud) < len(most)
+    assert any(x.startswith("note: ") for x in most)
+
+
+def test_simulate_ends_with_its_verdict_and_the_accuracy_of_its_samples(folder: Path) -> None:
+    line = ("simulate", folder / "b", "--samples", 6, "--data", folder / "x.npz")
+    lines = call(*line, "-q")
+    assert len(lines) <= 10
+    assert lines[0].startswith("Fits ")
+    assert re.match(r"accuracy [\d.]+ %, \d of 6 right; 95 % interval", lines[1])
+    assert any("waited for" in x for x in call(*line, "-v"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-q", "-v"), "-v: found -q too; allowed: one of them"),
+        (("-v", "--json"), "-v: found --json too"),
+        (("-q", "--price", "loihi2"), "--price: found -q or -v too"),
+    ],
+)
+def test_an_option_that_cannot_act_is_refused(
+    folder: Path, options: tuple[str, ...], message: str
+) -> None:
+    found = CliRunner().invoke(cli, ["simulate", str(folder / "b"), *options])
+    assert isinstance(found.exception, ConfigError)
+    assert message in str(found.exception)
+
+
+def test_quiet_json_is_json(folder: Path) -> None:
+    done = call("simulate", folder / "b", "--samples", 1, "-q", "--json")
+    assert json.loads("\n".join(done))["samples"] == 1
+
+
+def test_what_was_not_run_is_said() -> None:
+    assert "time: not run" in of_report(bare_report())
+    assert len(of_report(full_report())) == 4
+
+
+def test_a_bundle_that_cannot_be_simulated_says_why(folder: Path) -> None:
+    bundle = replace(read_bundle(folder / "b"), golden=None)
+    (line,) = of_bundle(folder / "b", bundle)
+    assert line == "time and energy: not estimated, the bundle has no golden sample"
