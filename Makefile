@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-slow check lint types wheel schema docs results release-notes clean \
+.PHONY: help demo test test-slow notebooks bench-wheel check lint types wheel schema docs results release-notes clean \
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-rtl rtl-short core-ecp5 \
 	campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
@@ -31,6 +31,12 @@ demo: $(VENV)/.installed  ## the main job, end to end, on embedded real digits; 
 
 test: $(VENV)/.installed  ## the fast tests, on all cores
 	$(BIN)/python -m pytest -q -n auto
+
+notebooks: $(VENV)/.installed  ## every notebook of the docs, each in an empty folder
+	$(BIN)/python -m pytest -q -m "slow or not slow" tests/test_notebooks.py
+
+bench-wheel: $(VENV)/.installed  ## the wheel in empty environments, on every Python that is here
+	$(BIN)/python -m benchmarks.wheel --extras train
 
 test-slow: $(VENV)/.installed  ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow

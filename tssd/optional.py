@@ -30,6 +30,7 @@ OPTIONAL = {
     "PIL": Optional("pillow", "train", "pictures in folders, and their augmentation"),
     "matplotlib": Optional("matplotlib", "plot", "plots: studies, figures of a report"),
     "pandas": Optional("pandas", "plot", "tables as data frames"),
+    "neurobench": Optional("neurobench", "neurobench", "a deployed network as its model"),
     "distributed": Optional("distributed", "dask", "tssd sweep on a Dask cluster"),
     "amaranth": Optional("amaranth", "rtl", "the open core's circuits: tssd verify --against rtl"),
     "tensorboardX": Optional("tensorboardX", "tensorboard", "a training's curves in TensorBoard"),

@@ -117,7 +117,8 @@ def test_every_optional_package_is_in_the_extra_that_it_names() -> None:
     assert isinstance(extras, dict)
     for module, optional in OPTIONAL.items():
         assert optional.distribution.lower() in names(extras[optional.extra]), module
-        assert optional.extra in str(extras["all"]), optional.extra
+        alone = optional.extra == "neurobench"  # which brings frameworks of its own
+        assert alone or optional.extra in str(extras["all"]), optional.extra
 
 
 def test_every_imported_package_is_declared() -> None:

@@ -19,6 +19,9 @@ COMPILE = ("cc", "-std=c99", "-O2")
 @click.argument("source", type=click.Path(path_type=Path), required=False)
 @click.option("--out", type=click.Path(path_type=Path), help="A .nir or .net file.")
 @click.option("--c", "c_folder", type=click.Path(path_type=Path), help="A new folder for C99.")
+@click.option(
+    "--events", type=click.Path(path_type=Path), help="A new .h5 file of NIR's event data."
+)
 @bundle_options.nir_mode
 @click.option(
     "--dt",
@@ -39,6 +42,7 @@ def command(
     source: Path | None,
     out: Path | None,
     c_folder: Path | None,
+    events: Path | None,
     nir_mode: str,
     dt: float,
     platform: str | None,
@@ -56,9 +60,11 @@ def command(
     --nir compatible writes LIF and IF nodes; whether they reset to zero or by subtraction only the
     metadata says. --nir exact spells a soft reset out in plain primitives. --for PLATFORM writes
     what that platform's own import steps as meant, and no integers. --c FOLDER writes the integers
-    as C99 without floats and allocation: network.h, network.c and main.c.
+    as C99 without floats and allocation: network.h, network.c and main.c. --events FILE writes what
+    every population sends on the bundle's golden inputs, in steps of --dt.
     """
     from tssd.chain.conversion import FileForm, convert, convert_model, convert_to_c
+    from tssd.chain.event_files import convert_to_events
     from tssd.chain.module_source import ModelSource
     from tssd.chain.own_module import reading_of
     from tssd.export.nir.integers.graph import NirMode
@@ -67,8 +73,14 @@ def command(
         raise click.UsageError("give SOURCE or --model, one of them")
     if source is not None and any([weights, input_shape, samples, *reading.values()]):
         raise click.UsageError("a module's weights, samples and read-out: only with --model")
-    if (out is None) == (c_folder is None):
-        raise click.UsageError("give --out FILE or --c FOLDER, one of them")
+    if [out, c_folder, events].count(None) != 2:
+        raise click.UsageError("give --out FILE, --c FOLDER or --events FILE, one of them")
+    if events is not None:
+        if source is None:
+            raise click.UsageError("--events takes the golden inputs of SOURCE, a bundle")
+        then = ("tssd", "simulate", source, "--inputs", events)
+        _say(events, convert_to_events(source, events, dt), as_json, then)
+        return
     if c_folder is not None:
         if source is None:
             raise click.UsageError("--c takes the integers of SOURCE, a bundle or a .nir of tssd")
@@ -83,12 +95,14 @@ def command(
         _say(out, convert_model(module, samples, reading_of(**reading), out, form), as_json)
 
 
-def _say(out: Path, note: str | None, as_json: bool) -> None:
+def _say(out: Path, note: str | None, as_json: bool, then: tuple[object, ...] = ()) -> None:
     if as_json:
         click.echo(json.dumps({"out": str(out), "note": note}))
         return
     terminal.say(f"wrote {out}" + (f"; {note}" if note else ""))
-    if out.is_dir():
+    if then:
+        terminal.say_next(*then)
+    elif out.is_dir():
         terminal.say_next(*COMPILE, out / "network.c", out / "main.c", "-o", "network")
     else:
         terminal.say_next("tssd", "inspect", out)

@@ -48,7 +48,7 @@ host_option = click.option(
     help="How many test samples; without it the golden ones, 64 with --data.",
 )
 @click.option("--data", type=PATH, help="Data files; of an import: .npz.")
-@click.option("--inputs", type=PATH, help="Samples of your own: an .npz with the array `inputs`.")
+@click.option("--inputs", type=PATH, help="Your own: .npz with `inputs`, or NIR events (.h5).")
 @click.option("--into-report", is_flag=True, help="Enter the report with other samples than its.")
 @click.option("--spikes", type=PATH, help="Time this spike record instead of simulating spikes.")
 @timing_option

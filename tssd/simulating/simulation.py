@@ -7,11 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from tssd.calibration.encode import as_inputs
+from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_inputs, over_time
 from tssd.chain.samples import AT_ONCE, Samples, bundle_samples, golden_samples
 from tssd.errors import ConfigError, DataError, FileFormatError, counted, refusing
 from tssd.export.bundle.folder import Bundle, read_bundle
+from tssd.export.nir.event_data import read_event_data
 from tssd.export.reading.arrays import DAMAGE, read_arrays, whole_numbers
 from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.chips import CHIPS, load_chip
@@ -26,6 +28,7 @@ from tssd.hw_targets.sim.timing import Mode
 
 SECTIONS_OF_PLACEMENT = ("mesh", "limits", "bits")  # a change there needs a new placement
 USUAL_SAMPLES = 64  # of a data set, as tssd verify takes them
+EVENT_FILES = (".h5", ".hdf5")  # NIR's event data
 ALIASES = {"noc.buffer": "buffers.link"}
 
 
@@ -187,7 +190,7 @@ def samples_of(request: Request, bundle: Bundle) -> Samples:
     if count is not None and count < 1:
         raise ConfigError("--samples", found=str(count), allowed="1 or more")
     if request.inputs is not None:
-        inputs = _read_inputs(request.inputs, network.time_steps, len(network.source.shape))
+        inputs = _read_inputs(request.inputs, network)
         shown = f"{counted(inputs.shape[1], 'sample')} of your own {request.inputs.name}"
         found = Samples(as_inputs(inputs), None, None, shown)
     elif request.data is not None or _from_data_set(bundle, count):
@@ -227,8 +230,12 @@ def _first(samples: Samples, count: int | None) -> Samples:
     )
 
 
-def _read_inputs(path: Path, time_steps: int, rank: int) -> IntArray:
-    """The array ``inputs`` of an ``.npz``: (T, B, *shape), or (B, *shape) shown at every step."""
+def _read_inputs(path: Path, network: IntNetwork) -> IntArray:
+    """The array ``inputs`` of an ``.npz``: (T, B, *shape), or (B, *shape) shown at every step; or
+    NIR's event data, of the node called as the network's input, or of the only one."""
+    if path.suffix in EVENT_FILES:
+        return _event_inputs(path, network)
+    time_steps, rank = network.time_steps, len(network.source.shape)
     with refusing(
         DAMAGE,
         FileFormatError,
@@ -238,3 +245,12 @@ def _read_inputs(path: Path, time_steps: int, rank: int) -> IntArray:
     ):
         inputs = whole_numbers(read_arrays(path, ("inputs",)), "inputs")
     return over_time(inputs, time_steps) if inputs.ndim == rank + 1 else inputs
+
+
+def _event_inputs(path: Path, network: IntNetwork) -> IntArray:
+    nodes, source = read_event_data(path), network.source
+    name = source.name if source.name in nodes else next(iter(nodes), source.name)
+    if name not in nodes or (name != source.name and len(nodes) > 1):
+        found = ", ".join(nodes) or "no nodes"
+        raise FileFormatError(str(path), found=found[:200], allowed=f"a node {source.name!r}")
+    return nodes[name].frames(source.shape, network.time_steps, f"{path}: node {name}")
