@@ -7,6 +7,7 @@ only functions that make no arrays.
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast, overload
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -86,3 +87,21 @@ _zeros_below = cast("Callable[[int], int]", intrinsic(_counting))
 def lowest_bit(word: int) -> int:
     """The position of the lowest one of a word that is not zero."""
     return index(_zeros_below(word))
+
+
+def _prefetching(_: Any, array: Any, word: Any) -> Any:
+    """The processor's hint that a line will be read and written soon, for numba."""
+
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        small = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address.type, small, small, small])
+        hint = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+        builder.call(hint, [address, small(1), small(3), small(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), make
+
+
+prefetch = cast("Callable[[Words, int], None]", intrinsic(_prefetching))

@@ -20,6 +20,7 @@ from tssd.hw_targets.sim.kernels.jit import (
     index,
     inlined,
     lowest_bit,
+    prefetch,
 )
 from tssd.hw_targets.sim.kernels.layout import *
 
@@ -283,6 +284,16 @@ def clear(chip: Words) -> None:
 
 
 @inlined
+def _fetch_ahead(chip: Words, o: int) -> None:
+    """Have the lines at hand that the next event will need, channel *o*'s, while this one works."""
+    if o:
+        port = lowest_bit(chip[o + C_WANTED])
+        prefetch(chip, index(chip[o + C_SOURCE] + port * chip[CHANNEL_SIZE]) + C_FIRST)
+        prefetch(chip, o + C_FIRST)
+        prefetch(chip, o + C_BLOCKED)
+
+
+@inlined
 def _handle_events(chip: Words, message: Rows, log: Rows, most: int) -> int:
     """Handle events in the order of time until none is left, or *most* were; their number."""
     events = 0
@@ -290,6 +301,7 @@ def _handle_events(chip: Words, message: Rows, log: Rows, most: int) -> int:
         o = pop(chip)
         if o == 0:
             break
+        _fetch_ahead(chip, index(chip[o + C_NEXT]))
         _arbitrate(chip, message, log, index(o), chip[NOW])
         events += 1
     return events
