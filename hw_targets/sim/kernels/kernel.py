@@ -187,6 +187,7 @@ def _run_core(chip: Words, message: Rows, log: Rows, core: int) -> None:
     m = index(chip[n + N_NEXT])
     if m == chip[n + N_LAST]:
         return
+    prefetch(message, (m + 1) * MESSAGE_COLUMNS)
     _load(chip, message, log, n, m)
     o, flits, ready = index(chip[n + N_INJECT]), message[m, M_FLITS], chip[n + N_OUT_READY]
     t, ticket = max(ready, _room(chip, o, flits)), ticket_of(chip, m, message[m, M_TARGET], flits)
