@@ -179,10 +179,12 @@ def wire(machine: Machine) -> IntArray:
     routers[:, k.R_SOUTH : k.R_NORTH + 1] *= channel_size  # from numbers to addresses
     routers[:, k.R_SOUTH : k.R_NORTH + 1] += channel_at
     cores[:, k.N_INJECT] = channel_at + channel_size * cores[:, k.N_INJECT]
-    kind, router, source = _ends(machine)
+    kind, far, source = _ends(machine)
     channels[:, k.C_NUMBER] = np.arange(machine.channels)
     channels[:, k.C_KIND] = kind_at + k.LINE * kind
-    channels[:, k.C_ROUTER] = router_at + k.LINE * router
+    channels[:, k.C_END] = np.where(
+        kinds[kind, k.K_ENDS] == k.EJECTS, core_at + core_size * far, router_at + k.LINE * far
+    )
     from_core = kinds[kind, k.K_ENDS] == k.INJECTS
     channels[:, k.C_SOURCE] = np.where(from_core, core_at, channel_at)
     channels[:, k.C_SOURCE] += np.where(from_core, core_size, channel_size) * source
@@ -290,7 +292,7 @@ def _from_gates(machine: Machine) -> IntArray:
 
 
 def _ends(machine: Machine) -> tuple[IntArray, IntArray, IntArray]:
-    """(channels,) each: what kind it is; the router, or gate, at its far end; and the core that it
+    """(channels,) each: what kind it is; the router, gate or core at its far end; and the core that it
     comes from, else the first of the channels into the place that it comes from, by number."""
     gates, ports, per_router = machine.gates, machine.ports, machine.cores_per_router
     outward, link = machine.routers * ports, machine.first_link
@@ -298,7 +300,7 @@ def _ends(machine: Machine) -> tuple[IntArray, IntArray, IntArray]:
     core = np.arange(machine.cores)
     beyond = np.arange(gates.links + gates.feeders)  # the links, the feeders
     kind = np.concatenate([port, np.full(machine.cores, ports), ports + 5 + beyond])
-    far = np.concatenate([router, core // per_router, machine.routers + beyond])
+    far = np.concatenate([router, core, machine.routers + beyond])
     behind = (router - np.array((0,) * per_router + machine.plane.ahead())[port]) * ports
     source = np.concatenate([
         np.where(port < per_router, router * per_router + port, behind),

@@ -58,7 +58,7 @@ def ticket_of(chip: Words, m: int, target: int, flits: int) -> int:
 def route(chip: Words, here: int, ticket: int) -> int:
     """The channel that a message takes out of the router behind channel *here*: without branches,
     which no processor could foresee."""
-    r = index(chip[here + C_ROUTER])
+    r = index(chip[here + C_END])
     dx = (ticket >> T_X & PLACES) - chip[r + R_X]
     dy = (ticket >> T_Y & PLACES) - chip[r + R_Y]
     x, y = (dx > 0) - (dx < 0), ((dy > 0) - (dy < 0)) * 2
@@ -85,9 +85,9 @@ def _load(chip: Words, message: Rows, log: Rows, n: int, m: int) -> None:
 
 
 @inlined
-def _receive(chip: Words, message: Rows, log: Rows, m: int, there: int) -> int:
-    """The target core's two input stages, in order of arrival; when the queue slot is free."""
-    n, service = core_address(chip, message[m, M_TARGET]), message[m, M_SERVICE]
+def _receive(chip: Words, message: Rows, log: Rows, n: int, m: int, there: int) -> int:
+    """The two input stages of core n, in order of arrival; when the queue slot is free."""
+    service = message[m, M_SERVICE]
     start = max(there, chip[n + N_AXON_FREE])
     done, slots, received = start + chip[AXON_IN], chip[SYNAPSE_SLOTS], chip[n + N_RECEIVED]
     if slots:
@@ -158,7 +158,8 @@ def _send(chip: Words, message: Rows, log: Rows, o: int, ticket: int, flits: int
         _note(log, LOG_LINK, chip[o + C_NUMBER], t, gone - t)
     head = t + chip[kind + K_LATENCY]
     if chip[kind + K_ENDS] == EJECTS:
-        start = _receive(chip, message, log, m, head + (flits - 1) * chip[kind + K_FLIT])
+        core, there = index(chip[o + C_END]), head + (flits - 1) * chip[kind + K_FLIT]
+        start = _receive(chip, message, log, core, m, there)
         _free(chip, o, flits, start + chip[CREDIT])
         return gone
     ready = head + (flits - 1) * chip[kind + K_HOLD]
@@ -280,7 +281,7 @@ def clear(chip: Words) -> None:
         n = core_address(chip, number)
         for field in range(N_SYNAPSE_BUSY + 1):
             chip[n + field] = 0
-        for field in range(N_FINISH, chip[CORE_SIZE]):
+        for field in range(N_NEXT, chip[CORE_SIZE]):
             chip[n + field] = 0
 
 
@@ -292,6 +293,7 @@ def _fetch_ahead(chip: Words, o: int) -> None:
         prefetch(chip, index(chip[o + C_SOURCE] + port * chip[CHANNEL_SIZE]) + C_FIRST)
         prefetch(chip, o + C_FIRST)
         prefetch(chip, o + C_BLOCKED)
+        prefetch(chip, index(chip[o + C_END]))
 
 
 @inlined

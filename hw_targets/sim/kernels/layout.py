@@ -17,11 +17,11 @@ CONSTANTS = 24
 
 # A channel's record, line by line: as it chooses what to send (its turn in the event queue first);
 # the buffer at its far end; then the cycles from which the buffer's flit slots are free, a ring of
-# SLOT_MASK + 1. C_SENT and C_LEFT count flits, into the buffer and out of it; C_FIRST and C_LAST
+# SLOT_MASK + 1. C_END is the router or core at its far end; C_SENT and C_LEFT count flits, into the buffer and out of it; C_FIRST and C_LAST
 # are the messages at its ends.
 (
     C_WAKE, C_AT, C_NEXT, C_OPEN, C_WANTED, C_TURN, C_SOURCE, C_KIND,
-    C_FIRST, C_LAST, C_READY, C_GONE, C_LOAD, C_SENT, C_LEFT, C_ROUTER,
+    C_FIRST, C_LAST, C_READY, C_GONE, C_LOAD, C_SENT, C_LEFT, C_END,
     C_BLOCKED, C_NUMBER, C_SLOTS,
 ) = range(19)  # fmt: skip
 NEVER = 1 << 61  # and beyond: a closed channel opens at NEVER + the cycle in which it is idle
@@ -36,12 +36,12 @@ INSIDE, INJECTS, EJECTS = range(3)  # K_ENDS: between routers, from a core, into
 # line, which ``route`` reads at R_HERE + -2 .. 2
 R_X, R_Y, R_SOUTH, R_WEST, R_HERE, R_EAST, R_NORTH = range(7)
 
-# A core's record, line by line: as it sends; as it receives, and where it is; what is rarely
-# needed; then the rings of its two queues, each as long as a power of two
+# A core's record, line by line: as it receives, and where it is; as it sends; then the rings of its
+# two queues, each as long as a power of two
 (
+    N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED, N_IN_STALL, N_SYNAPSE_BUSY, N_PLACE, N_INJECT, N_NUMBER,
     N_NEXT, N_LAST, N_NEURON, N_OUT_FREE, N_OUT_READY, N_NEURON_BUSY, N_OUT_BUSY, N_OUT_STALL,
-    N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED, N_IN_STALL, N_SYNAPSE_BUSY, N_PLACE, N_INJECT,
-    N_NUMBER, N_FINISH, N_RINGS,
+    N_FINISH, N_RINGS,
 ) = range(18)  # fmt: skip
 COUNTER_NAMES = (
     "neuron_busy", "neuron_stall", "out_busy", "out_stall",
