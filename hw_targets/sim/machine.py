@@ -180,7 +180,6 @@ def wire(machine: Machine) -> IntArray:
     routers[:, k.R_SOUTH : k.R_NORTH + 1] += channel_at
     cores[:, k.N_INJECT] = channel_at + channel_size * cores[:, k.N_INJECT]
     kind, far, source = _ends(machine)
-    channels[:, k.C_NUMBER] = np.arange(machine.channels)
     channels[:, k.C_KIND] = kind_at + k.LINE * kind
     channels[:, k.C_END] = np.where(
         kinds[kind, k.K_ENDS] == k.EJECTS, core_at + core_size * far, router_at + k.LINE * far

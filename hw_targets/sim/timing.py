@@ -114,7 +114,8 @@ def raise_if_stuck(
     size = chip[layout.CHANNEL_SIZE]
     start = chip[layout.CHANNEL_AT]
     rows = chip[start : start + machine.channels * size].reshape(machine.channels, size)
-    stuck = [machine.channel_name(i) for i in np.flatnonzero(rows[:, layout.C_BLOCKED]).tolist()]
+    full = np.flatnonzero(rows[:, layout.C_LAST] >= layout.BLOCKED)
+    stuck = [machine.channel_name(i) for i in full.tolist()]
     what = f"livelock: more than {limit} events per message"
     if status == kernel.DEADLOCK:
         what = "deadlock: messages wait for each other"

@@ -43,6 +43,11 @@ def core_address(chip: Words, number: int) -> int:
 
 
 @inlined
+def channel_number(chip: Words, o: int) -> int:
+    return index((o - chip[CHANNEL_AT]) // chip[CHANNEL_SIZE])
+
+
+@inlined
 def _row(ticket: int) -> int:
     """The message of a ticket."""
     return ticket & ROWS
@@ -127,7 +132,7 @@ def _room(chip: Words, o: int, flits: int) -> int:
     if before < 0:
         return 0
     if before >= chip[o + C_LEFT]:  # that flit, whose slot is needed, is still there
-        chip[o + C_BLOCKED] = 1
+        chip[o + C_LAST] |= BLOCKED
         return NEVER
     return chip[o + C_SLOTS + (before & chip[SLOT_MASK])]
 
@@ -155,7 +160,7 @@ def _send(chip: Words, message: Rows, log: Rows, o: int, ticket: int, flits: int
     chip[o + C_SENT] = sent + flits
     chip[o + C_LOAD] += gone - t
     if log.shape[0]:
-        _note(log, LOG_LINK, chip[o + C_NUMBER], t, gone - t)
+        _note(log, LOG_LINK, channel_number(chip, o), t, gone - t)
     head = t + chip[kind + K_LATENCY]
     if chip[kind + K_ENDS] == EJECTS:
         core, there = index(chip[o + C_END]), head + (flits - 1) * chip[kind + K_FLIT]
@@ -248,7 +253,7 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
         _expose(chip, i, behind, there)
     if chip[index(chip[i + C_KIND]) + K_ENDS] == INJECTS:
         _run_core(chip, message, log, index(chip[i + C_SOURCE]))
-    elif chip[i + C_BLOCKED]:
+    elif chip[i + C_LAST] >= BLOCKED:
         _unblock(chip, i, free)
     if others or later < NEVER:
         wake(chip, o, opens if others else max(opens, later))
@@ -257,7 +262,7 @@ def _arbitrate(chip: Words, message: Rows, log: Rows, o: int, t: int) -> None:
 @inlined
 def _unblock(chip: Words, o: int, free: int) -> None:
     """Channel *o* goes on: there is room in its buffer from cycle *free*."""
-    chip[o + C_BLOCKED] = 0
+    chip[o + C_LAST] ^= BLOCKED
     if chip[o + C_OPEN] >= NEVER:
         chip[o + C_OPEN] = max(chip[o + C_OPEN] - NEVER, free)
     if chip[o + C_WANTED]:
@@ -275,7 +280,6 @@ def clear(chip: Words) -> None:
             chip[o + field] = 0
         for field in range(C_FIRST, C_LEFT + 1):
             chip[o + field] = 0
-        chip[o + C_BLOCKED] = 0
     chip[used] = chip[NOW] = 0
     for number in range(chip[CORES]):
         n = core_address(chip, number)
@@ -292,7 +296,7 @@ def _fetch_ahead(chip: Words, o: int) -> None:
         port = lowest_bit(chip[o + C_WANTED])
         prefetch(chip, index(chip[o + C_SOURCE] + port * chip[CHANNEL_SIZE]) + C_FIRST)
         prefetch(chip, o + C_FIRST)
-        prefetch(chip, o + C_BLOCKED)
+        prefetch(chip, o + C_SLOTS)
         prefetch(chip, index(chip[o + C_END]))
 
 
@@ -372,4 +376,4 @@ def copy_links(chip: Words, links: Words) -> None:
     used = index(chip[USED_AT])
     for i in range(chip[used]):
         o = index(chip[used + 1 + i])
-        links[chip[o + C_NUMBER]] = chip[o + C_LOAD]
+        links[channel_number(chip, o)] = chip[o + C_LOAD]

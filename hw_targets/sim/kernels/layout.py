@@ -22,8 +22,9 @@ CONSTANTS = 24
 (
     C_WAKE, C_AT, C_NEXT, C_OPEN, C_WANTED, C_TURN, C_SOURCE, C_KIND,
     C_FIRST, C_LAST, C_READY, C_GONE, C_LOAD, C_SENT, C_LEFT, C_END,
-    C_BLOCKED, C_NUMBER, C_SLOTS,
-) = range(19)  # fmt: skip
+    C_SLOTS,
+) = range(17)  # fmt: skip
+BLOCKED = 1 << 32  # in C_LAST, above the row: who fills the buffer waits for room
 NEVER = 1 << 61  # and beyond: a closed channel opens at NEVER + the cycle in which it is idle
 
 # What channels have in common: a line

@@ -173,7 +173,7 @@ def find_terms(chip: Words, reads: Words, result: Words) -> int:
     used = chip[layout.USED_AT]
     for i in range(chip[used]):
         o = chip[used + 1 + i]
-        _raise_term(result, TERM_LINK, chip[o + layout.C_LOAD], chip[o + layout.C_NUMBER])
+        _raise_term(result, TERM_LINK, chip[o + layout.C_LOAD], k.channel_number(chip, o))
     _raise_term(result, TERM_BARRIER, max(chip[layout.BARRIER], chip[layout.FLOOR]), 0)
     most = 0
     for i in range(R_TERMS, R_WHERE):
@@ -242,4 +242,4 @@ def add_links(chip: Words, links: Words) -> None:
     used = chip[layout.USED_AT]
     for i in range(chip[used]):
         o = chip[used + 1 + i]
-        links[chip[o + layout.C_NUMBER]] += chip[o + layout.C_LOAD]
+        links[k.channel_number(chip, o)] += chip[o + layout.C_LOAD]
