@@ -43,7 +43,7 @@ from tssd.hw_targets.sim.timing import (
 from tssd.hw_targets.sim.updates import assumed, in_order, update_cycles, with_active
 
 STAGES = [layout.COUNTER_NAMES.index(n) for n in ("neuron_busy", "in_busy", "synapse_busy")]
-BLOCK = 16  # steps that one thread takes at a time
+BLOCK, BLOCK_SPIKES = 64, 20_000  # most steps and spikes that one thread takes at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,10 +233,11 @@ def time_record(
     if mode not in ("cycle", "bound"):
         raise ConfigError("timing mode", found=repr(mode), allowed="cycle or bound")
     job = _Job(plan, record, mode, every_core)
-    blocks = [range(a, min(a + BLOCK, record.steps)) for a in range(0, record.steps, BLOCK)]
+    threads = available_cores()
+    blocks = blocks_of(record.steps, sum(len(s) for s in record.spikes.values()), threads)
     links = np.zeros(plan.machine.channels, np.int64)
     charged = np.zeros(len(plan.populations), np.int64)
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for block, found in zip(blocks, pool.map(job.run_block, blocks), strict=True):
             links += found[0]
             charged += found[1]
@@ -263,6 +264,13 @@ def time_record(
         plan.host_us(record.spikes[plan.populations[0]], record.steps),
         plan.port,
     )
+
+
+def blocks_of(steps: int, spikes: int, threads: int) -> list[range]:
+    """Steps as threads take them: many at once where a step is little work, so that what a block
+    costs by itself does not show, and never so many that a thread has none."""
+    size = min(BLOCK, BLOCK_SPIKES * steps // max(1, spikes), -(-steps // threads))
+    return [range(a, min(a + max(1, size), steps)) for a in range(0, steps, max(1, size))]
 
 
 class _Job:

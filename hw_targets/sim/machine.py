@@ -291,8 +291,8 @@ def _from_gates(machine: Machine) -> IntArray:
 
 
 def _ends(machine: Machine) -> tuple[IntArray, IntArray, IntArray]:
-    """(channels,) each: what kind it is; the router, gate or core at its far end; and the core that it
-    comes from, else the first of the channels into the place that it comes from, by number."""
+    """(channels,) each: what kind it is; the router, gate or core at its far end; and by number the
+    core that it comes from, else the first of the channels into the place that it comes from."""
     gates, ports, per_router = machine.gates, machine.ports, machine.cores_per_router
     outward, link = machine.routers * ports, machine.first_link
     router, port = np.divmod(np.arange(outward), ports)

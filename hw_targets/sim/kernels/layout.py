@@ -16,9 +16,9 @@ LINE = 8  # words
 CONSTANTS = 24
 
 # A channel's record, line by line: as it chooses what to send (its turn in the event queue first);
-# the buffer at its far end; then the cycles from which the buffer's flit slots are free, a ring of
-# SLOT_MASK + 1. C_END is the router or core at its far end; C_SENT and C_LEFT count flits, into the buffer and out of it; C_FIRST and C_LAST
-# are the messages at its ends.
+# the buffer at its far end, with the ticket of the first message and the row of the last, the flits
+# that came in and left, and the router or core beyond; then the cycles from which the buffer's flit
+# slots are free, a ring of SLOT_MASK + 1.
 (
     C_WAKE, C_AT, C_NEXT, C_OPEN, C_WANTED, C_TURN, C_SOURCE, C_KIND,
     C_FIRST, C_LAST, C_READY, C_GONE, C_LOAD, C_SENT, C_LEFT, C_END,
@@ -40,7 +40,8 @@ R_X, R_Y, R_SOUTH, R_WEST, R_HERE, R_EAST, R_NORTH = range(7)
 # A core's record, line by line: as it receives, and where it is; as it sends; then the rings of its
 # two queues, each as long as a power of two
 (
-    N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED, N_IN_STALL, N_SYNAPSE_BUSY, N_PLACE, N_INJECT, N_NUMBER,
+    N_AXON_FREE, N_SYNAPSE_FREE, N_RECEIVED, N_IN_STALL, N_SYNAPSE_BUSY,
+    N_PLACE, N_INJECT, N_NUMBER,
     N_NEXT, N_LAST, N_NEURON, N_OUT_FREE, N_OUT_READY, N_NEURON_BUSY, N_OUT_BUSY, N_OUT_STALL,
     N_FINISH, N_RINGS,
 ) = range(18)  # fmt: skip

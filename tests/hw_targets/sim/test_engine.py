@@ -62,6 +62,25 @@ def test_the_number_of_threads_does_not_matter(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(first.timing.links, alone.timing.links)
 
 
+@pytest.mark.parametrize(
+    ("steps", "spikes", "threads", "sizes"),
+    [
+        (0, 0, 2, []),
+        (5, 0, 2, [3, 2]),
+        (3, 10, 8, [1, 1, 1]),
+        (130, 1000, 2, [64, 64, 2]),
+        (4, 1_000_000, 2, [1, 1, 1, 1]),
+        (40, 80_000, 2, [10, 10, 10, 10]),
+    ],
+)
+def test_blocks_of_steps_leave_no_thread_idle_and_none_out(
+    steps: int, spikes: int, threads: int, sizes: list[int]
+) -> None:
+    blocks = engine.blocks_of(steps, spikes, threads)
+    assert [len(block) for block in blocks] == sizes
+    assert [step for block in blocks for step in block] == list(range(steps))
+
+
 def test_a_record_from_another_engine_gives_the_same_times(tmp_path: Path) -> None:
     ours = some_run()
     network = ours.network
