@@ -6,7 +6,7 @@ cannot matter; the result is a function of the traffic alone. `docs/microarchite
 rules in words, and the tests hold this kernel against a machine stepped cycle by cycle.
 
 Only channels out of routers need events. A core's own stages and its injection link have nobody to
-share with, so a core runs ahead of the others until its messages need room that is not known yet.
+share with: when its injection buffer is empty, the core works out when its next message enters it.
 
 The whole machine lies in one flat int64 array, like memory (``layout``). That is an order of
 magnitude faster than passing many arrays between compiled functions.

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from slow_machine import Message, SlowMachine
 
 from tssd.errors import ConfigError, DataError, TargetError
-from tssd.hw_targets.sim.machine import Machine
-from tssd.hw_targets.sim.timing import StepTimes, Traffic, time_steps
+from tssd.hw_targets.sim.kernels import layout as k
+from tssd.hw_targets.sim.machine import MOST_PORTS, MOST_ROUTERS, Machine, wire
+from tssd.hw_targets.sim.timing import StepTimes, Traffic, message_rows, time_steps
 
 PLAIN = Machine(
     cycle_ns=1.0, width=4, height=3, cores_per_router=2,
@@ -239,6 +240,39 @@ def test_channel_names_are_readable() -> None:
     assert names[-1] == "router (4,2) -> link chip (1,0) -> chip (0,0)"
     assert "link chip (0,0) -> chip (1,0) -> router (4,1)" in names
     assert len(set(names)) == two.channels
+
+
+def test_the_farthest_core_of_the_largest_grid_is_reached() -> None:
+    """The last core of a router with as many as may be, and the last router of the longest row and
+    column: the closed formula, and the same cycles as stepped by hand where that is small."""
+    full = replace(PLAIN, width=2, height=1, cores_per_router=MOST_PORTS - 4)
+    last = full.cores - 1
+    messages = [Message(s, t, 1, 3, 5) for s, t in ((0, last), (1, last), (last, 0), (last, last))]
+    slow_end = SlowMachine(full, messages, [0] * full.cores).run()
+    assert run(full, messages).cycles[0] == slow_end
+    for wide, high in ((MOST_ROUTERS, 1), (1, MOST_ROUTERS)):
+        grid = replace(PLAIN, width=wide, height=high, cores_per_router=1)
+        hops = (MOST_ROUTERS - 1) * (grid.hop_x_cycles if wide > 1 else grid.hop_y_cycles)
+        there = run(grid, [Message(0, MOST_ROUTERS - 1, 1, 0, 0)])
+        assert there.messages[0, 2] == 6 + 3 + hops + 3
+
+
+def test_a_grid_or_a_step_too_large_to_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match="routers in a row: found 1025; allowed: <= 1024"):
+        replace(PLAIN, width=1025)
+    with pytest.raises(ConfigError, match="routers in a column: found 1026; allowed: <= 1024"):
+        replace(PLAIN, height=513, width=1, cores_per_router=1, chips_y=2)
+    with pytest.raises(TargetError, match="messages at once: found 268,435,457; allowed: at most"):
+        message_rows((1 << 28) + 1)
+
+
+def test_every_record_begins_a_line_of_the_cache() -> None:
+    for machine in (PLAIN, replace(PLAIN, chips_x=2, buffer_flits=5)):
+        chip = wire(machine)
+        assert chip.ctypes.data % 64 == 0
+        starts = chip[[k.CHANNEL_AT, k.CORE_AT, k.CHANNEL_SIZE, k.CORE_SIZE, k.QUEUE_AT]]
+        assert (starts % k.LINE == 0).all()
+    assert message_rows(3).ctypes.data % 64 == 0
 
 
 def test_a_chip_too_tall_for_its_gate_is_refused() -> None:
