@@ -104,4 +104,4 @@ def _prefetching(_: Any, array: Any, word: Any) -> Any:
     return types.void(array, types.int64), make
 
 
-prefetch = cast("Callable[[Words, int], None]", intrinsic(_prefetching))
+prefetch = cast("Callable[[Words | Rows, int], None]", intrinsic(_prefetching))
