@@ -180,7 +180,7 @@ def changes(answers: tuple[AnswerCount, ...]) -> tuple[str, ...]:
     if not lost + won + other:
         return ("Quantization changed no answer.",)
     moved = [(lost, "right to wrong"), (won, "wrong to right"), (other, "one wrong to another")]
-    told = ", ".join(f"{count} from {what}" for count, what in moved if count)
+    told = ", ".join(f"{count:,} from {what}" for count, what in moved if count)
     return (f"Quantization changed {counted(lost + won + other, 'answer')}: {told}.",)
 
 
