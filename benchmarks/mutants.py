@@ -41,6 +41,7 @@ QUANTIZING = (
 COSTS = ("tests/hw_targets/costs", "tests/hw_targets/mapping")
 NETX = ("tests/export/netx",)
 STREAMING = ("tests/hw_targets/sim/test_streaming.py", "tests/hw_targets/sim/test_log.py")
+RECORDS = ("tests/hw_targets/sim/test_updates.py", "tests/tssd/commands/test_damaged_arrays.py")
 PARTS: dict[str, tuple[str, ...]] = {  # file -> fast tests that answer for it, the nearest first
     "calibration/neuron.py": (
         "tests/calibration/test_neuron.py",
@@ -68,7 +69,7 @@ PARTS: dict[str, tuple[str, ...]] = {  # file -> fast tests that answer for it, 
     "hw_targets/mapping/memory.py": COSTS,
     "hw_targets/mapping/partition.py": COSTS,
     "hw_targets/sim/kernels/kernel.py": ("tests/hw_targets/sim/test_kernel.py",),
-    "hw_targets/sim/record.py": STREAMING,
+    "hw_targets/sim/record.py": (*STREAMING, *RECORDS),
     "hw_targets/sim/streaming.py": STREAMING,
 }
 

@@ -11,10 +11,12 @@ from networks import mlp
 from strategies import Case, cases, random_inputs
 
 from tssd.calibration.encode import Inputs, as_inputs
+from tssd.calibration.int_network import interval
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.sim import streaming, summary
 from tssd.hw_targets.sim.engine import Run, run, run_record
+from tssd.hw_targets.sim.record import length_alone, reach
 from tssd.hw_targets.sim.timing import StepTiming
 from tssd.hw_targets.sim.trace import chrome_trace
 
@@ -41,6 +43,14 @@ def test_the_size_of_the_parts_changes_no_figure(case: Case, size: int) -> None:
         np.testing.assert_array_equal(events, parts.tally.events[name])
     for name, column in whole.counters.columns.items():
         np.testing.assert_array_equal(column, parts.counters.columns[name])
+
+
+@pytest.mark.parametrize("time_steps", range(1, 9))
+def test_all_samples_that_are_still_in_the_chip_are_reached(time_steps: int) -> None:
+    """The k-th sample before began k intervals ago, and is alone in the chip for so many steps."""
+    network = mlp(4, 4, 4, 4, 3).with_time_steps(time_steps)
+    apart, alone = interval(network), length_alone(network)
+    assert reach(network) == max(k for k in range(100) if k * apart < alone)
 
 
 @given(cases(), st.data())
