@@ -108,6 +108,9 @@ class Population:
     membrane_read: MembraneRead = field(default=MembraneRead.LAST, metadata=since(4))
 
     def __post_init__(self) -> None:
+        if not self.shape:
+            where = f"population {self.name}: shape"
+            raise NetworkError(where, found="()", allowed="(C, H, W) or (N,)")
         check_reset(self.name, self.reset, self.reset_by is not None)
         check_read(self.name, self.kind, self.membrane_read)
         for label, array in arrays_of(self).items():

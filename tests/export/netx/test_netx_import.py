@@ -222,6 +222,10 @@ REFUSED = {
         [image((1, 5, 5)), FLATTEN, dense(random_weights(RNG, 3, 25)), FLATTEN],
         "flatten behind a flat layer",
     ),
+    "an input without a shape": (
+        [{"type": "input"}, FLATTEN, dense(DENSE)],
+        r"population input: shape: found \(\); allowed: \(C, H, W\) or \(N,\)",
+    ),
     "no flatten": (
         [image((1, 5, 5)), conv(KERNEL, (2, 3, 3)), dense(random_weights(RNG, 2, 18))],
         "dense straight behind an image",
