@@ -48,7 +48,9 @@ def main() -> None:
 def rows_of(part: str, source: str, folder: Path) -> Iterator[Row]:
     """The figures of one module."""
     (folder / f"{part}.v").write_text(source, encoding="utf-8")
-    yosys, nextpnr = tool("yosys"), tool("nextpnr-ecp5")
+    yosys, nextpnr = found("yosys"), found("nextpnr-ecp5")
+    if yosys is None:
+        raise TargetError("yosys", found="not installed", hint="make core-ecp5 installs it")
     script = f"read_verilog {part}.v; synth_ecp5 -top {part} -json {part}.json"
     told(folder, yosys, "-q", "-p", script)
     cells = counted(json.loads((folder / f"{part}.json").read_text(encoding="utf-8")), part)
@@ -60,18 +62,18 @@ def rows_of(part: str, source: str, folder: Path) -> Iterator[Row]:
         yield report(f"{part}: LUT4, carry and small memories included", whole, "", how)
     for cell, title in CELLS.items():
         yield report(f"{part}: {title}", cells[cell], "", how)
+    if nextpnr is None:
+        yield report(f"{part}: fastest clock", None, "MHz", "no nextpnr-ecp5 was there")
+        return
     routed = told(folder, nextpnr, "--85k", "--json", f"{part}.json", "--out-of-context",
                   "--freq", str(GOAL_MHZ))  # fmt: skip
     fastest = float(CLOCK.findall(routed)[-1])
     yield at_least(f"{part}: fastest clock", fastest, GOAL_MHZ, "MHz", f"{nextpnr}, ECP5-85")
 
 
-def tool(name: str) -> str:
-    """The program *name* as it is called here."""
-    found = next((x for x in (name, f"yowasp-{name}") if shutil.which(x)), None)
-    if found is None:
-        raise TargetError(name, found="not installed", hint="make core-ecp5 installs it")
-    return found
+def found(name: str) -> str | None:
+    """The program *name* as it is called here, if it is."""
+    return next((x for x in (name, f"yowasp-{name}") if shutil.which(x)), None)
 
 
 def told(folder: Path, *command: str) -> str:

@@ -31,7 +31,7 @@ from tssd.hw_targets.sim.record import length_alone
 WRITE, WANTED, STEPS, SILENT_STEPS = 1, 2, 3, 4  # orders, as harness.cpp has them
 BEFORE_THE_FIRST = 0xFFFF  # the number of the step before step 0
 MOST_CLOCKS = 1 << 30  # a step that takes longer does not end
-QUANTITIES = ("u", "v", "sent")  # of each neuron, in the host port's order
+QUANTITIES: tuple[str, ...] = ("u", "v", "sent")  # of each neuron, in the host port's order
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,8 @@ def small_chip(
 ) -> ChipSpec:
     """A mesh of width, height and cores per router, its queues so deep; weights of 16 bits."""
     width, height, per_router = mesh
-    words = dict.fromkeys(("weight", "row_index", "sparse_index"), (16, "bit"))
+    bits: tuple[str, ...] = ("weight", "row_index", "sparse_index")
+    wide: tuple[int, str] = (16, "bit")
     path = folder / "chip.toml"
     path.write_text(
         chip_text(
@@ -61,7 +62,7 @@ def small_chip(
                     "height": (height, "routers"),
                     "cores_per_router": (per_router, "cores"),
                 },
-                "bits": words,
+                "bits": dict.fromkeys(bits, wide),
                 "buffers": {name: (depth, "messages") for name, depth in depths.items()},
             }
         )

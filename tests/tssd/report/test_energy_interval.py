@@ -63,6 +63,7 @@ def test_the_chart_draws_its_ends(bundle: Path) -> None:
     for row in chart.rows:
         found = words.spread(uj, row.name)
         assert found is not None
+        assert row.whisker is not None
         assert row.whisker == (chart.axis.at(1e6 * found.low), chart.axis.at(1e6 * found.high))
         assert row.whisker[1] <= 100
 
