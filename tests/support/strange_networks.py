@@ -379,7 +379,7 @@ STRANGE: dict[str, Odd] = {
         one_step(lambda net, x: net.b(net.g(net.a((net.f.weight @ x.t()).t())))),
         refusal="samples and features in one axis",
     ),
-    "mirrored borders": Odd(
+    "mirrored and repeated borders": Odd(
         lambda: nn.Sequential(
             nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
             cell(),
@@ -403,7 +403,7 @@ STRANGE: dict[str, Odd] = {
         lambda: behind(torch.jit.script),
         refusal="module 0: found TorchScript, whose code does not run in Python",
     ),
-    "softmax in every step": Odd(
+    "softmax of every step": Odd(
         one_step(lambda net, x: functional.softmax(plain(net, x), -1)), refusal="found a softmax"
     ),
 }
