@@ -34,8 +34,7 @@ from tssd.train.recording.tape.values import (
 
 FEATURE_MAPS = named(
     "avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d upsample_nearest1d "
-    "upsample_nearest2d upsample_linear1d upsample_bilinear2d constant_pad_nd "
-    "reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"
+    "upsample_nearest2d upsample_linear1d upsample_bilinear2d constant_pad_nd"
 )
 
 
