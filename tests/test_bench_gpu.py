@@ -45,7 +45,7 @@ def test_energy_is_what_the_meter_rose_by() -> None:
     whole, own = energy_rows("net", 1, lambda: None, "cpu", Meter(), seconds=0.0)
     assert whole.value == 500.0
     assert isinstance(own.value, float)
-    assert own.value < whole.value
+    assert own.value < 500.0
     assert "4 inferences" in whole.how
 
 
