@@ -96,7 +96,7 @@ def fire(
     *,
     states: bool,
 ) -> tuple[Tensor, Mapping[str, Tensor], Mapping[str, Tensor]]:
-    """(sent, last states, states over time) of a LIF or READOUT; those (T, B, *shape) on request.
+    """(sent, last states and answer, states over time) of a LIF or READOUT; the last on request.
 
     ``bias`` is (T or 1, B or 1, *shape) in membrane units. Without synaptic memory u is just
     a << 6, which a static input makes static too. A spike comes back through one of ``loops`` a

@@ -226,6 +226,7 @@ def test_every_tensor_of_a_run_is_on_the_device(
     assert {state: x.device.type for state, x in layers[-1].last.items()} == {
         "u": "meta",
         "v": "meta",
+        "answer": "meta",
     }
 
 
