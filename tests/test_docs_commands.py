@@ -14,6 +14,7 @@ from spike_records import write_record
 
 from tssd.cli import cli
 from tssd.export.bundle.folder import read_bundle
+from tssd.export.nir.event_data import write_event_data
 from tssd.hw_targets.sim.record import SpikeRecord
 from tssd.simulating import sweep
 from tssd.simulating.simulation import Request
@@ -78,6 +79,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     read = read_bundle(bundle)
     spikes = {p.name: np.zeros((0, 2), np.int64) for p in read.network.populations}
     write_record(folder / "record.npz", SpikeRecord(4, spikes, {}))
+    assert read.golden is not None
+    write_event_data(folder / "recording.h5", {"input": read.golden.inputs}, 1e-3)
     shutil.copy(bundle / "placement.json", folder / "manual.json")
     shutil.copy(bundle / "network.nir", folder / "network.nir")
     (folder / "log.csv").write_text("layer,spikes\n")
