@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
 from enum import Enum
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 
 from tssd.arrays import Array
+
+UNIONS = (UnionType, Union)  # ``a | None``, also where a is an alias
 
 
 def since(schema: int) -> dict[str, int]:
@@ -54,7 +56,7 @@ def latest(*kinds: type) -> int:
 
 def array_names(kind: type) -> dict[str, bool]:
     """The fields of a dataclass that hold arrays, and whether every value has them."""
-    return {f.name: get_origin(f.type) is np.ndarray for f in fields(kind) if _holds_arrays(f)}
+    return {f.name: _is_array(f.type) for f in fields(kind) if _holds_arrays(f)}
 
 
 def arrays_of(value: Any) -> dict[str, Array]:
@@ -96,8 +98,16 @@ def _said(value: Any, field: "Field[Any]") -> bool:
 
 
 def _holds_arrays(field: "Field[Any]") -> bool:
-    kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
-    return any(get_origin(kind) is np.ndarray for kind in kinds)
+    kinds = get_args(field.type) if get_origin(field.type) in UNIONS else (field.type,)
+    return any(_is_array(kind) for kind in kinds)
+
+
+def _is_array(kind: Any) -> bool:
+    """Whether *kind* is a type of arrays: from Python 3.12 on numpy 2.5 names them by an alias."""
+    origin = get_origin(kind) or kind
+    while hasattr(origin, "__value__"):
+        origin = get_origin(origin.__value__) or origin.__value__
+    return origin is np.ndarray
 
 
 def _as_json(value: Any) -> Any:

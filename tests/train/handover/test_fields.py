@@ -1,10 +1,12 @@
 """Dataclasses taken apart and put together by their own fields."""
 
-from dataclasses import dataclass, field
+import types
+from dataclasses import dataclass, field, make_dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tssd.train.handover.fields import array_names, arrays_of, newest, plain_from, plain_of, since
@@ -54,3 +56,19 @@ def test_the_plain_part_comes_back_typed(more: tuple[int, int]) -> None:
     assert isinstance(again.colour, Colour)
     with pytest.raises(KeyError, match="colour"):
         plain_from(Thing, {"name": "b", "shape": [4]})
+
+
+class _Alias:
+    """An alias of Python 3.12, as numpy 2.5 names its arrays: what it stands for, unsubscripted."""
+
+    __value__ = npt.NDArray[np.int64]
+
+
+ALIASED: Any = types.GenericAlias(_Alias, (np.int64,))  # type: ignore[arg-type,unused-ignore]
+
+
+def test_arrays_by_an_alias_are_arrays() -> None:
+    """A bundle could not be read on Python 3.12 and 3.13 with numpy 2.5."""
+    named = [("a", ALIASED), ("b", ALIASED | None), ("c", int), ("d", npt.NDArray[np.int64])]
+    made = make_dataclass("Aliased", named)
+    assert array_names(made) == {"a": True, "b": False, "d": True}
