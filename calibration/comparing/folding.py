@@ -1,7 +1,7 @@
 """The contract of folding: the folded network answers as the trained one does, run in torch."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tssd.calibration.integer import IntArray
 from tssd.contracts import FOLDED_SLOTS, Contract, check
-from tssd.train.handover.float_activity import ImageArray
+from tssd.train.handover.float_activity import FloatActivity, ImageArray
 from tssd.train.handover.float_network import FloatArray, FloatNetwork
 from tssd.train.handover.float_run import run
 
@@ -44,13 +44,16 @@ def compare_folded(
     *,
     batch: int = 64,
     device: str = "cpu",
+    on_folded: Callable[[int, FloatActivity], None] = lambda first, activity: None,
 ) -> Folding:
-    """Run both in float32 arithmetic, as in training, each once."""
+    """Run both in float32 arithmetic, as in training, each once. ``on_folded`` sees what the folded
+    one did, spikes and all, batch by batch, from sample number *first* on."""
     classes: list[tuple[IntArray, IntArray]] = []
     events, slots, differing = Counter[str](), Counter[str](), Counter[str]()
     for first in range(0, len(images), batch):
         part = images[first : first + batch]
         before, after = (run(n, part, device=device, keep_spikes=True) for n in (network, folded))
+        on_folded(first, after)
         classes.append((before.classes(), after.classes()))
         events.update({name: after.spike_total(name) for name in after.events})
         for name in _common(network, folded):

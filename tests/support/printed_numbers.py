@@ -138,6 +138,10 @@ def _layer(layer: dict[str, Any], samples: int, found: Quantities) -> None:
         found.add("", layer[key])
     found.add("B", layer["memory_bytes"])
     alone = layer["accuracy_if_only_this_layer_is_quantized"]
+    found.add("", layer["saturated"])
+    if firing := layer["firing"]:
+        found.share(firing["rate_float"], firing["rate_integer"], firing["rate_drift"])
+        found.add("", *(x for key, x in firing.items() if not key.startswith("rate")))
     found.share(layer["rate"], layer["time_share"], alone)
     for count in spikes.values():
         if count is not None:

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import numpy as np
 from strategies import random_inputs, residual_network
 
+from tssd.calibration.comparing.firing import paired
 from tssd.calibration.int_network import IntNetwork, Reset
 from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, tally
@@ -15,8 +17,10 @@ from tssd.report.behaviour.model import (
     ChipMap,
     CoreUse,
     Divergence,
+    FiringChange,
     TimePoint,
 )
+from tssd.report.behaviour.observe import firing_change
 from tssd.report.model import (
     Constant,
     EnergyPj,
@@ -89,7 +93,23 @@ def sample_evidence() -> Evidence:
         trained=TestedAccuracy(0.9417, 360),
         label="scaled estimate",
         behaviour=sample_behaviour(network),
+        firing=sample_firing(network, counted),
+        saturated={p.name: 2 for p in network.populations if p.has_state},
     )
+
+
+def sample_firing(network: IntNetwork, counted: Tally) -> dict[str, FiringChange]:
+    """Float fires as often as the integers, and now and then once more."""
+    slots = counted.samples * counted.time_steps
+    found = {}
+    for p in network.populations:
+        if p.kind.fires:
+            events = counted.events[p.name].reshape(1, -1)
+            more = np.minimum(events + (np.arange(p.neurons) % 3 == 0), slots)
+            found[p.name] = replace(
+                firing_change(paired(more, events, slots)), samples=counted.samples
+            )
+    return found
 
 
 def sample_behaviour(network: IntNetwork) -> Behaviour:
@@ -135,6 +155,8 @@ def bare_report() -> Report:
             trained=None,
             label=None,
             behaviour=Behaviour(),
+            firing={},
+            saturated={},
         )
     )
 

@@ -20,7 +20,7 @@ from tssd.calibration.tally import Tally, merge, tally
 from tssd.checks.verify import compare_activities
 from tssd.contracts import Contract, check
 from tssd.errors import NetworkError, counted
-from tssd.report.behaviour.model import Behaviour, Divergence
+from tssd.report.behaviour.model import Behaviour, Divergence, FiringChange
 from tssd.report.model import ShareInterval
 
 ALL_EQUAL = "0 differences"
@@ -43,8 +43,8 @@ class EngineUnderTest:
 class FloatSide:
     """What the float networks did on the same samples: population to spikes, stage to accuracy, the
     contracts of folding, population to the accuracy with only its integers, the class of each
-    sample, the first slot that differs in integers and in how many samples it was looked for. Empty
-    where a bundle carries none, ``spikes`` None."""
+    sample, the first slot that differs in integers and in how many samples it was looked for, what
+    became of each layer's spikes. Empty where a bundle carries none, ``spikes`` None."""
 
     spikes: Mapping[str, int] | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
@@ -53,6 +53,7 @@ class FloatSide:
     classes: IntArray | None = None
     divergence: Divergence | None = None
     compared: int = 0
+    firing: Mapping[str, FiringChange] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,8 @@ class Evaluation:
     ``float_spikes``: population to the float network's total, or None where it did not run;
     ``only_quantized``: population to the accuracy with only its integers, all others float;
     ``intervals``: stage to where its accuracy lies, given this number of samples; ``behaviour``:
-    answers over time and by class, and the first difference from float."""
+    answers over time and by class, and the first difference from float; ``firing``, ``saturated``:
+    what became of each layer's spikes, membranes at an end of their range."""
 
     samples: int
     time_steps: int
@@ -73,6 +75,8 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     intervals: Mapping[str, ShareInterval] = field(default_factory=dict)
     behaviour: Behaviour = Behaviour()
+    firing: Mapping[str, FiringChange] = field(default_factory=dict)
+    saturated: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

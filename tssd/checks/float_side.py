@@ -1,16 +1,21 @@
 """The float networks of a bundle on the samples of an evaluation, run in torch."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from tssd.calibration.comparing.firing import PairedEvents, merged, paired, sample_events
 from tssd.calibration.comparing.folding import compare_folded
 from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_is_quantized
+from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.chain.entering import folded_network
 from tssd.chain.samples import Samples
 from tssd.checks.evaluation import FloatSide
 from tssd.export.bundle.folder import Bundle
-from tssd.report.behaviour.model import Divergence
-from tssd.report.behaviour.observe import first_difference
+from tssd.report.behaviour.model import Divergence, FiringChange
+from tssd.report.behaviour.observe import firing_change, first_difference
+from tssd.train.handover.float_activity import FloatActivity
 from tssd.train.handover.float_file import FLOAT_FILE
 from tssd.train.handover.float_file import read as read_float
 from tssd.train.handover.float_network import FloatNetwork
@@ -19,20 +24,28 @@ from tssd.train.handover.float_run import run
 LOOKED_AT = 8  # samples in which the first difference is looked for: each runs both networks
 
 
-def float_side(bundle: Bundle, samples: Samples, device: str) -> FloatSide:
-    """The stripped and the folded float network, and each layer's integers alone in it."""
+def float_side(
+    bundle: Bundle, samples: Samples, device: str, integer_events: Mapping[str, IntArray]
+) -> FloatSide:
+    """The stripped and the folded float network, and each layer's integers alone in it.
+
+    ``integer_events``: the integers' events (B, neurons) of the first B samples, by population.
+    """
     assert samples.images is not None  # the caller has looked
     images, labels = samples.images, samples.labels
     stripped = read_float(bundle.file(FLOAT_FILE))
     folded = folded_network(bundle)
-    folding = compare_folded(stripped, folded, images, device=device)
+    beside = LayersBeside(integer_events)
+    folding = compare_folded(stripped, folded, images, device=device, on_folded=beside.add)
     contracts = folding.contracts(labels)
     names = {p.name for p in bundle.network.populations}
     spikes = {name: total for name, total in folding.events.items() if name in names}
     looked_at = min(LOOKED_AT, len(images))
     divergence = first_divergence(bundle, folded, samples, looked_at)
     if labels is None:
-        return FloatSide(spikes, {}, contracts, {}, folding.before, divergence, looked_at)
+        return FloatSide(
+            spikes, {}, contracts, {}, folding.before, divergence, looked_at, beside.firing
+        )
     found = {"float": folding.before, "folded": folding.after}
     alone = accuracy_if_only_this_layer_is_quantized(folded, bundle.network, images, labels)
     return FloatSide(
@@ -43,7 +56,28 @@ def float_side(bundle: Bundle, samples: Samples, device: str) -> FloatSide:
         folding.before,
         divergence,
         looked_at,
+        beside.firing,
     )
+
+
+class LayersBeside:
+    """The folded network's spikes held against the integers' events, as its batches come."""
+
+    def __init__(self, integer_events: Mapping[str, IntArray]) -> None:
+        self.events = integer_events
+        self.parts: dict[str, list[PairedEvents]] = {}
+
+    def add(self, first: int, activity: FloatActivity) -> None:
+        for name, integers in self.events.items():
+            found = integers[first : first + activity.samples]
+            if len(found) and name in activity.spikes:
+                wanted = sample_events(activity.spikes[name])[: len(found)]
+                part = paired(wanted, found, activity.time_steps)
+                self.parts.setdefault(name, []).append(part)
+
+    @property
+    def firing(self) -> dict[str, FiringChange]:
+        return {name: firing_change(merged(parts)) for name, parts in self.parts.items()}
 
 
 def first_divergence(

@@ -51,6 +51,8 @@ def build(
         provenance=_provenance(bundle, evaluation, command, samples, chip),
         float_spikes=evaluation.float_spikes,
         only_quantized=evaluation.only_quantized,
+        firing=evaluation.firing,
+        saturated=evaluation.saturated,
         times=_times(chip, placement, us_per_step, counted),
         gpu=Gpu(device=device if "gpu" in evaluation.tallies else None),
         cores=placement.cores,

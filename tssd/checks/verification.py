@@ -19,8 +19,16 @@ from tssd.export.nir.integers.roundtrip import check_file
 from tssd.hw_targets.engine import Setting, look, missing_modules, start
 from tssd.hw_targets.engines import engine_names, find_engine
 from tssd.optional import install_line
-from tssd.report.behaviour.model import Behaviour
-from tssd.report.behaviour.observe import Course, answers, course, over_time
+from tssd.report.behaviour.model import MOST_COMPARED, Behaviour
+from tssd.report.behaviour.observe import (
+    Course,
+    LayerEvents,
+    all_layer_events,
+    answers,
+    course,
+    layer_events,
+    over_time,
+)
 from tssd.report.keeping import keep
 from tssd.report.model import STAGES, Report
 from tssd.report.store import found_report, write_report
@@ -75,18 +83,22 @@ def evaluate(
     if bundle.golden is not None:
         rows += [_summary("golden answers", check_golden(bundle, _quick(bundle)))]
     courses: list[Course] = []
+    events: list[LayerEvents] = []
 
     def watch(first: int, activity: Activity) -> None:
         part = None
         if samples.labels is not None:
             part = samples.labels[first : first + len(activity.readout)]
         courses.append(course(bundle.network, activity, part))
+        if first < MOST_COMPARED:
+            events.append(layer_events(bundle.network, activity))
 
     tallies, compared = compare_engines(
         bundle.network, samples.inputs, engines, on_batch, _stand_in(bundle, options), watch
     )
     found = {name: accuracy(tallied, samples.labels) for name, tallied in tallies.items()}
-    side = _float_side(bundle, samples, options)
+    layers = all_layer_events(events)
+    side = _float_side(bundle, samples, options, layers)
     found |= side.accuracy
     return Evaluation(
         samples.inputs.samples,
@@ -104,10 +116,14 @@ def evaluate(
             divergence=side.divergence,
             compared=side.compared,
         ),
+        side.firing,
+        layers.saturated,
     )
 
 
-def _float_side(bundle: Bundle, samples: Samples, options: VerifyOptions) -> FloatSide:
+def _float_side(
+    bundle: Bundle, samples: Samples, options: VerifyOptions, layers: LayerEvents
+) -> FloatSide:
     """What the float networks did; where torch is not installed, a row that says so."""
     if samples.images is None or FLOAT_FILE not in bundle.manifest["files"]:
         return FloatSide()
@@ -115,7 +131,7 @@ def _float_side(bundle: Bundle, samples: Samples, options: VerifyOptions) -> Flo
         return FloatSide(contracts=(not_run(FOLDED_SLOTS, install_line("torch")),))
     from tssd.checks.float_side import float_side
 
-    return float_side(bundle, samples, options.device)
+    return float_side(bundle, samples, options.device, layers.events)
 
 
 def _quick(bundle: Bundle) -> Runner:

@@ -15,7 +15,7 @@ from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
 from tssd.errors import ConfigError
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
-from tssd.report.behaviour.model import Behaviour
+from tssd.report.behaviour.model import Behaviour, FiringChange
 from tssd.report.model import (
     MEASURED,
     NETWORKS,
@@ -99,6 +99,8 @@ class Evidence:
     float_spikes: Mapping[str, int] | None = None
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     only_quantized: Mapping[str, float] = field(default_factory=dict)
+    firing: Mapping[str, FiringChange] = field(default_factory=dict)
+    saturated: Mapping[str, int] = field(default_factory=dict)
     times: Times = Times()
     gpu: Gpu = Gpu()
     cores: int | None = None
@@ -191,6 +193,8 @@ def _layer(evidence: Evidence, name: str) -> LayerRow:
         accuracy_if_only_this_layer_is_quantized=evidence.only_quantized.get(name),
         memory_bytes=cost.memory_bytes,
         kept_bits=layer_bits(network, name),
+        firing=evidence.firing.get(name),
+        saturated=evidence.saturated.get(name),
     )
 
 

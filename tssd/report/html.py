@@ -11,6 +11,7 @@ from tssd.errors import counted
 from tssd.report import view, words
 from tssd.report.behaviour import view as behaviour
 from tssd.report.behaviour.headline import headline
+from tssd.report.behaviour.layers import COLUMNS, layer_table
 from tssd.report.model import Report
 
 
@@ -35,6 +36,8 @@ def render_html(report: Report) -> str:
             course=behaviour.over_time(report),
             confusion=behaviour.confusion(report),
             raster=behaviour.raster(report),
+            quantized=layer_table(report),
+            quantized_columns=COLUMNS,
             words=words,
             watts=words.power_w(report),
             counted=counted,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from tssd.errors import counted, visible
 from tssd.report import words
 from tssd.report.behaviour.headline import headline
+from tssd.report.behaviour.layers import COLUMNS, layer_table
 from tssd.report.behaviour.view import chip_map, confusion
 from tssd.report.model import LayerRow, Report
 
@@ -154,6 +155,10 @@ def _behaviour(report: Report) -> list[str]:
         parts.append(_section("Answers over time", markdown_table(columns, rows, right=0)))
     if found := confusion(report):
         parts.append(_section("Who is taken for whom", _list((*found.changes, *found.worst))))
+    if table := layer_table(report):
+        said = f"{words.COMPARED.format(counted(table.samples, 'sample'))} {_safe(table.sentence)}"
+        body = f"{said}\n\n{markdown_table(COLUMNS, table.rows, right=1)}"
+        parts.append(_section(words.LAYERS_TITLE, body))
     if drawn := chip_map(report):
         rows = [(number, name, cores) for number, name, cores in drawn.legend]
         parts.append(_section("The chip", markdown_table(("", "layer", "cores, fullest"), rows)))

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from tssd.contracts import Contract
-from tssd.report.behaviour.model import Behaviour, Share, about
+from tssd.report.behaviour.model import MOST_COMPARED, Behaviour, FiringChange, Share, about
 from tssd.typed import Amount, Count, Positive
 
 SCHEMA: Literal["tssd-report/2"] = "tssd-report/2"
@@ -121,6 +121,17 @@ class LayerRow:
         about(
             "effective bits of its incoming weights: log2(2 max|w| + 1), of the projection with the"
             " fewest"
+        ),
+    ] = None
+    firing: Annotated[
+        FiringChange | None,
+        about("its spikes beside float's; null: it does not fire, or float was not run"),
+    ] = None
+    saturated: Annotated[
+        Count | None,
+        about(
+            "how often a membrane stands at an end of its range, +-(2^23 - 1), after a step, in the"
+            f" first {MOST_COMPARED} samples; null: it has none"
         ),
     ] = None
 

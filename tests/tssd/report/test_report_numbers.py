@@ -72,6 +72,12 @@ def _draw_layer(layer: Table, rng: np.random.Generator) -> None:
     layer["rate"], layer["time_share"] = rng.random(), rng.random()
     layer["kept_bits"] = layer["kept_bits"] and 16 * rng.random()
     layer["spikes"] = {k: v and int(rng.integers(1, 10**6)) for k, v in layer["spikes"].items()}
+    if firing := layer["firing"]:
+        for key in ("rate_float", "rate_integer", "cosine", "rate_drift"):
+            firing[key] = rng.random()
+        firing["spike_ratio"] = firing["rate_integer"] / firing["rate_float"]
+        for key in ("dead_float", "dead_integer", "always_float", "always_integer"):
+            firing[key] = int(rng.integers(10**5))
     energy = layer["energy_pj"]
     energy["parts"] = {part: anywhere(rng) for part in energy["parts"]}
     energy["nominal"] = sum(energy["parts"].values())
@@ -124,6 +130,13 @@ COLUMNS = {  # of the tables of layers: key in the JSON, what it measures, times
     "memory": ("memory_bytes", "B", 1), "rate": ("rate", "%", 100),
     "synops": ("synops", "", 1), "updates": ("neuron_updates", "", 1),
     "messages": ("messages", "", 1), "time share": ("time_share", "%", 100),
+}  # fmt: skip
+
+CHANGES = {  # of the table of what quantization did: key of a layer's firing, times
+    "rate, float": ("rate_float", 100), "rate, integers": ("rate_integer", 100),
+    "spike ratio": ("spike_ratio", 1), "cosine": ("cosine", 1), "rate drift": ("rate_drift", 100),
+    "dead, float": ("dead_float", 1), "dead, integers": ("dead_integer", 1),
+    "always, float": ("always_float", 1), "always, integers": ("always_integer", 1),
 }  # fmt: skip
 
 
@@ -204,7 +217,7 @@ def test_the_first_screen_has_each_figure_in_its_place(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None:
     table = drawn(seed)
-    accuracy, _, spikes, _, totals, course, chip, constants = markdown_tables(
+    accuracy, _, spikes, _, totals, course, changes, chip, constants = markdown_tables(
         render_markdown(from_json(json.dumps(table)))
     )
     for name, share, right, _ in accuracy[1:]:
@@ -225,6 +238,12 @@ def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None
         assert int(cells[0]) == point["step"]
         assert only(cells[1]).fits(100 * point["accuracy"])
         assert only(cells[2]).fits(100 * point["rate"])
+    firing = [layer for layer in table["layers"] if layer["firing"]]
+    for cells, layer in zip(changes[1:], firing, strict=True):
+        row = dict(zip(changes[0], cells, strict=True))
+        for column, (key, times) in CHANGES.items():
+            assert only(row[column]).fits(times * layer["firing"][key]), column
+        assert (row["layer"], only(row["saturated"]).value) == (layer["name"], layer["saturated"])
     for (_, name, held), layer in zip(chip[1:], table["layers"], strict=True):
         mine = [c for c in table["behaviour"]["chip_map"]["cores"] if layer["name"] in c["layers"]]
         assert name == layer["name"]

@@ -10,6 +10,7 @@ from tssd.typed import Amount, Count, Positive
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Event = tuple[Count, Count]
+MOST_COMPARED = 64  # samples that are compared layer by layer: their counts are kept
 
 
 def about(words: str) -> Meta:
@@ -78,6 +79,30 @@ class Divergence:
     neurons: tuple[Count, ...]
     float: tuple[Event, ...]
     integer: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class FiringChange:
+    """What quantization did to a layer that fires, over ``samples`` samples. Neurons of this layer
+    get what the layers before it send, so their changes are in it too."""
+
+    samples: Annotated[Positive, about("the first so many of the report's samples")]
+    rate_float: Annotated[Amount, about("events per neuron and step, float")]
+    rate_integer: Annotated[Amount, about("events per neuron and step, integers")]
+    spike_ratio: Annotated[
+        Amount | None, about("spikes in integers over those in float; null: none in float")
+    ]
+    cosine: Annotated[
+        Share | None,
+        about("of the events of each neuron in each sample; null: one of both is silent"),
+    ]
+    rate_drift: Annotated[
+        Share, about("earth mover's distance of the neurons' rates, in events per neuron and step")
+    ]
+    dead_float: Annotated[Count, about("neurons that never fire, float")]
+    dead_integer: Annotated[Count, about("neurons that never fire, integers")]
+    always_float: Annotated[Count, about("neurons that fire in every step, float")]
+    always_integer: Annotated[Count, about("neurons that fire in every step, integers")]
 
 
 @dataclass(frozen=True)

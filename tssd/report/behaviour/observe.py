@@ -1,14 +1,15 @@
 """Activities, answers and a placement -> ``Behaviour``: streamed batch by batch, nothing kept."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tssd.arrays import Array, BoolArray
+from tssd.calibration.comparing.firing import PairedEvents, sample_events
 from tssd.calibration.int_network import MEMBRANE, Activity, IntNetwork
-from tssd.calibration.integer import IntArray
+from tssd.calibration.integer import STATE_LIMIT, IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.mapping.placement import Placement
@@ -19,6 +20,7 @@ from tssd.report.behaviour.model import (
     CoreUse,
     Divergence,
     Event,
+    FiringChange,
     TimePoint,
 )
 
@@ -66,6 +68,50 @@ def over_time(network: IntNetwork, courses: Iterable[Course]) -> tuple[TimePoint
             float(events[step] / max(neurons * samples, 1)),
         )
         for step in range(len(events))
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class LayerEvents:
+    """The integers' side of a comparison layer by layer, of some samples: the events (B, neurons)
+    of each population that fires, and how often a membrane stood at an end of its range."""
+
+    events: Mapping[str, IntArray]
+    saturated: Mapping[str, int]
+
+
+def layer_events(network: IntNetwork, activity: Activity) -> LayerEvents:
+    """Of one batch; memory: a small integer for each neuron and sample."""
+    firing = [p.name for p in network.populations if p.kind.fires]
+    membranes = activity.states.get(MEMBRANE, {})
+    return LayerEvents(
+        {name: sample_events(activity.spikes[name]) for name in firing},
+        {name: int((np.abs(v) == STATE_LIMIT - 1).sum()) for name, v in membranes.items()},
+    )
+
+
+def all_layer_events(parts: Sequence[LayerEvents]) -> LayerEvents:
+    """All batches as one; there is at least one."""
+    first = parts[0]
+    return LayerEvents(
+        {name: np.concatenate([p.events[name] for p in parts]) for name in first.events},
+        {name: sum(p.saturated[name] for p in parts) for name in first.saturated},
+    )
+
+
+def firing_change(found: PairedEvents) -> FiringChange:
+    """The row of a report."""
+    return FiringChange(
+        found.samples,
+        found.rate("float"),
+        found.rate("integer"),
+        found.ratio,
+        found.cosine,
+        found.drift,
+        found.dead("float"),
+        found.dead("integer"),
+        found.always("float"),
+        found.always("integer"),
     )
 
 

@@ -33,6 +33,11 @@ def frames(report: Report) -> dict[str, "DataFrame"]:
         "steps": [asdict(step) for step in report.timeline],
         "mesh": [asdict(cell) for cell in report.mesh],
         "over-time": [asdict(point) for point in report.behaviour.over_time],
+        "quantization": [
+            {"layer": x.name, **asdict(x.firing), "saturated": x.saturated}
+            for x in report.layers
+            if x.firing is not None
+        ],
         "answers": [asdict(row) for row in report.behaviour.answers],
         "cores": _cores(report),
     }
