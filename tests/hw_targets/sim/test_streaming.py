@@ -67,7 +67,10 @@ def test_steps_of_the_ring_asked_for_again_are_the_same(case: Case, data: st.Dat
 
 
 def test_memory_does_not_grow_with_the_samples() -> None:
-    """Three times as many: one part at a time is coded, and a row of each step is held."""
+    """Many times as many: one part at a time is coded, and a row of each step is held.
+
+    Enough of them that their rows outweigh by what an allocator's peak differs between two runs.
+    """
     network = mlp(400, 300, 10)
     shown = random_inputs(network, 0, 1)
     placement = place(network, CHIP)
@@ -87,11 +90,12 @@ def test_memory_does_not_grow_with_the_samples() -> None:
         return peak
 
     most(streaming.SAMPLES)  # what is compiled and kept
-    once, thrice = most(2 * streaming.SAMPLES), most(6 * streaming.SAMPLES)
+    few, many = 2 * streaming.SAMPLES, 34 * streaming.SAMPLES
+    grown = most(many) - most(few)
     row = (1 + 5 + 5 + 2) * 8  # cycles, terms, where, late
     joining = 2  # the parts, and the whole that they become
     per_sample = (network.time_steps * row + 8 * (10 + 1)) * joining  # its answer, its latency
-    assert thrice - once < 4 * streaming.SAMPLES * per_sample * 1.5
+    assert grown < (many - few) * per_sample * 1.5
 
 
 @given(cases())
