@@ -2,6 +2,6 @@
 
 ``folding`` holds the contract that the folded network answers as the trained one does,
 ``agreement`` that the integers follow the float network, ``sensitivity`` what each layer's rounding
-costs alone, ``kept`` the bits that are left and what a user must know, ``levels`` what rounding the
+costs, ``kept`` the bits that are left and what a user must know, ``levels`` what rounding the
 input costs, ``drift`` how far firing rates have moved, ``firing`` what became of a layer's spikes.
 """

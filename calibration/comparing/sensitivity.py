@@ -1,11 +1,10 @@
-"""What each layer's quantization alone costs: the others stay float."""
+"""What each layer's quantization costs: it alone in integers, and it alone in float."""
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from tssd.calibration.int_network import IntNetwork, Projection
 from tssd.calibration.integer import DECAY_ONE, UNIT, IntArray
@@ -16,9 +15,10 @@ from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
     FloatProjection,
-    PopulationKind,
 )
 from tssd.train.handover.float_run import run
+
+Alone = Literal["integers", "float"]
 
 
 def dequantize(network: FloatNetwork, integers: IntNetwork, names: Collection[str]) -> FloatNetwork:
@@ -81,17 +81,26 @@ def _projection(
     return replace(projection, weight=rows.reshape(weight.shape) * 2.0**theirs.weight_exp / unit)
 
 
-def accuracy_if_only_this_layer_is_quantized(
+def answers_by_layer(
     network: FloatNetwork,
     integers: IntNetwork,
     images: ImageArray,
-    labels: npt.ArrayLike,
+    alone: Alone,
+    *,
     batch: int = 64,
-) -> dict[str, float]:
-    """Accuracy in percent per population with weights, all the others staying float."""
-    kinds = (PopulationKind.LIF, PopulationKind.READOUT)
-    return {
-        p.name: run(dequantize(network, integers, {p.name}), images, batch=batch).accuracy(labels)
+    device: str = "cpu",
+) -> dict[str, IntArray]:
+    """The class of each sample (N,), for each population with weights: with it alone in integers
+    and all others in float, or with it alone in float. One float run for each of them."""
+    names = {p.name for p in network.populations if p.kind.has_state}
+    chosen = {
+        p.name: {p.name} if alone == "integers" else names - {p.name}
         for p in network.populations
-        if p.kind in kinds
+        if p.name in names
+    }
+    return {
+        name: run(
+            dequantize(network, integers, those), images, batch=batch, device=device
+        ).classes()
+        for name, those in chosen.items()
     }

@@ -139,6 +139,7 @@ def _layer(layer: dict[str, Any], samples: int, found: Quantities) -> None:
     found.add("B", layer["memory_bytes"])
     alone = layer["accuracy_if_only_this_layer_is_quantized"]
     found.add("", layer["saturated"])
+    found.share(*(layer[f"agreement_if_only_this_layer_is_{x}"] for x in ("quantized", "float")))
     if firing := layer["firing"]:
         found.share(firing["rate_float"], firing["rate_integer"], firing["rate_drift"])
         found.add("", *(x for key, x in firing.items() if not key.startswith("rate")))
@@ -204,6 +205,7 @@ def _behaviour(behaviour: dict[str, Any], report: dict[str, Any], found: Quantit
         _cores(behaviour["chip_map"]["cores"], [x["name"] for x in report["layers"]], found)
     _answers(behaviour["answers"], found)
     found.add("", behaviour["compared"])
+    found.share(behaviour["agreement"])
     if first := behaviour["divergence"]:
         steps, neurons = first["first_step"] + np.arange(first["steps"]), first["neurons"]
         found.add("", first["sample"], first["step"], first["neuron"], *steps.tolist(), *neurons)

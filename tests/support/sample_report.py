@@ -95,6 +95,8 @@ def sample_evidence() -> Evidence:
         behaviour=sample_behaviour(network),
         firing=sample_firing(network, counted),
         saturated={p.name: 2 for p in network.populations if p.has_state},
+        agreed_quantized={p.name: 0.875 for p in network.populations if p.has_state},
+        agreed_float={p.name: 0.75 for p in network.populations if p.has_state},
     )
 
 
@@ -125,6 +127,7 @@ def sample_behaviour(network: IntNetwork) -> Behaviour:
         (AnswerCount(0, 0, 0, 4), AnswerCount(1, 1, 1, 3), AnswerCount(1, 1, 0, 1)),
         Divergence(2, names[1], 1, 3, 0, 4, (2, 3, 4), ((1, 3), (2, 4)), ((2, 3), (2, 4))),
         8,
+        0.625,
     )
 
 
@@ -157,6 +160,8 @@ def bare_report() -> Report:
             behaviour=Behaviour(),
             firing={},
             saturated={},
+            agreed_quantized={},
+            agreed_float={},
         )
     )
 

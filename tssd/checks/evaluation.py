@@ -44,7 +44,8 @@ class FloatSide:
     """What the float networks did on the same samples: population to spikes, stage to accuracy, the
     contracts of folding, population to the accuracy with only its integers, the class of each
     sample, the first slot that differs in integers and in how many samples it was looked for, what
-    became of each layer's spikes. Empty where a bundle carries none, ``spikes`` None."""
+    became of each layer's spikes, the answers it changes (``Evaluation``), the folded network's
+    classes. Empty where a bundle carries none, ``spikes`` None."""
 
     spikes: Mapping[str, int] | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
@@ -54,6 +55,9 @@ class FloatSide:
     divergence: Divergence | None = None
     compared: int = 0
     firing: Mapping[str, FiringChange] = field(default_factory=dict)
+    agreed_quantized: Mapping[str, float] = field(default_factory=dict)
+    agreed_float: Mapping[str, float] = field(default_factory=dict)
+    folded_classes: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,9 @@ class Evaluation:
     ``only_quantized``: population to the accuracy with only its integers, all others float;
     ``intervals``: stage to where its accuracy lies, given this number of samples; ``behaviour``:
     answers over time and by class, and the first difference from float; ``firing``, ``saturated``:
-    what became of each layer's spikes, membranes at an end of their range."""
+    what became of each layer's spikes, membranes at an end of their range; ``agreed_quantized``,
+    ``agreed_float``: population to the share of the first samples answered as float does, with it
+    alone in integers, with it alone in float."""
 
     samples: int
     time_steps: int
@@ -77,6 +83,8 @@ class Evaluation:
     behaviour: Behaviour = Behaviour()
     firing: Mapping[str, FiringChange] = field(default_factory=dict)
     saturated: Mapping[str, int] = field(default_factory=dict)
+    agreed_quantized: Mapping[str, float] = field(default_factory=dict)
+    agreed_float: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

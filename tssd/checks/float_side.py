@@ -6,15 +6,15 @@ import numpy as np
 
 from tssd.calibration.comparing.firing import PairedEvents, merged, paired, sample_events
 from tssd.calibration.comparing.folding import compare_folded
-from tssd.calibration.comparing.sensitivity import accuracy_if_only_this_layer_is_quantized
+from tssd.calibration.comparing.sensitivity import answers_by_layer
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.chain.entering import folded_network
 from tssd.chain.samples import Samples
 from tssd.checks.evaluation import FloatSide
 from tssd.export.bundle.folder import Bundle
-from tssd.report.behaviour.model import Divergence, FiringChange
-from tssd.report.behaviour.observe import firing_change, first_difference
+from tssd.report.behaviour.model import MOST_COMPARED, Divergence, FiringChange
+from tssd.report.behaviour.observe import agreement, firing_change, first_difference
 from tssd.train.handover.float_activity import FloatActivity
 from tssd.train.handover.float_file import FLOAT_FILE
 from tssd.train.handover.float_file import read as read_float
@@ -42,22 +42,38 @@ def float_side(
     spikes = {name: total for name, total in folding.events.items() if name in names}
     looked_at = min(LOOKED_AT, len(images))
     divergence = first_divergence(bundle, folded, samples, looked_at)
-    if labels is None:
-        return FloatSide(
-            spikes, {}, contracts, {}, folding.before, divergence, looked_at, beside.firing
-        )
+    # with labels all samples, as the accuracies beside it; without, those of the agreement
+    asked = images if labels is not None else images[:MOST_COMPARED]
+    alone = answers_by_layer(folded, bundle.network, asked, "integers", device=device)
+    mended = answers_by_layer(
+        folded, bundle.network, images[:MOST_COMPARED], "float", device=device
+    )
     found = {"float": folding.before, "folded": folding.after}
-    alone = accuracy_if_only_this_layer_is_quantized(folded, bundle.network, images, labels)
     return FloatSide(
         spikes,
-        {name: float(np.mean(classes == labels)) for name, classes in found.items()},
+        _right(found, labels),
         contracts,
-        {name: percent / 100 for name, percent in alone.items()},
+        _right(alone, labels),
         folding.before,
         divergence,
         looked_at,
         beside.firing,
+        _agreed(alone, folding.after),
+        _agreed(mended, folding.after),
+        folding.after,
     )
+
+
+def _right(found: Mapping[str, IntArray], labels: IntArray | None) -> dict[str, float]:
+    """Accuracies; none without labels."""
+    if labels is None:
+        return {}
+    return {name: float(np.mean(classes == labels)) for name, classes in found.items()}
+
+
+def _agreed(found: Mapping[str, IntArray], folded: IntArray) -> dict[str, float]:
+    shares = {name: agreement(classes, folded[: len(classes)]) for name, classes in found.items()}
+    return {name: share for name, share in shares.items() if share is not None}
 
 
 class LayersBeside:

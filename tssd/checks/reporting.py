@@ -53,6 +53,8 @@ def build(
         only_quantized=evaluation.only_quantized,
         firing=evaluation.firing,
         saturated=evaluation.saturated,
+        agreed_quantized=evaluation.agreed_quantized,
+        agreed_float=evaluation.agreed_float,
         times=_times(chip, placement, us_per_step, counted),
         gpu=Gpu(device=device if "gpu" in evaluation.tallies else None),
         cores=placement.cores,

@@ -23,6 +23,7 @@ from tssd.report.behaviour.model import MOST_COMPARED, Behaviour
 from tssd.report.behaviour.observe import (
     Course,
     LayerEvents,
+    agreement,
     all_layer_events,
     answers,
     course,
@@ -115,9 +116,12 @@ def evaluate(
             answers=answers(samples.labels, tallies["integer"].classes(), side.classes),
             divergence=side.divergence,
             compared=side.compared,
+            agreement=agreement(tallies["integer"].classes(), side.folded_classes),
         ),
         side.firing,
         layers.saturated,
+        side.agreed_quantized,
+        side.agreed_float,
     )
 
 

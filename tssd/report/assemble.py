@@ -101,6 +101,8 @@ class Evidence:
     only_quantized: Mapping[str, float] = field(default_factory=dict)
     firing: Mapping[str, FiringChange] = field(default_factory=dict)
     saturated: Mapping[str, int] = field(default_factory=dict)
+    agreed_quantized: Mapping[str, float] = field(default_factory=dict)
+    agreed_float: Mapping[str, float] = field(default_factory=dict)
     times: Times = Times()
     gpu: Gpu = Gpu()
     cores: int | None = None
@@ -191,6 +193,8 @@ def _layer(evidence: Evidence, name: str) -> LayerRow:
         energy_pj=cost.energy_pj,
         time_share=cost.time_share,
         accuracy_if_only_this_layer_is_quantized=evidence.only_quantized.get(name),
+        agreement_if_only_this_layer_is_quantized=evidence.agreed_quantized.get(name),
+        agreement_if_only_this_layer_is_float=evidence.agreed_float.get(name),
         memory_bytes=cost.memory_bytes,
         kept_bits=layer_bits(network, name),
         firing=evidence.firing.get(name),

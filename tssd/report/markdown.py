@@ -156,7 +156,7 @@ def _behaviour(report: Report) -> list[str]:
     if found := confusion(report):
         parts.append(_section("Who is taken for whom", _list((*found.changes, *found.worst))))
     if table := layer_table(report):
-        said = f"{words.COMPARED.format(counted(table.samples, 'sample'))} {_safe(table.sentence)}"
+        said = f"{_safe(table.lead)} {_safe(table.sentence)}"
         body = f"{said}\n\n{markdown_table(COLUMNS, table.rows, right=1)}"
         parts.append(_section(words.LAYERS_TITLE, body))
     if drawn := chip_map(report):

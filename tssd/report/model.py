@@ -115,6 +115,16 @@ class LayerRow:
         Share | None,
         about("accuracy of the float network with this one layer in integers"),
     ] = None
+    agreement_if_only_this_layer_is_quantized: Annotated[
+        Share | None,
+        about(
+            f"of the first {MOST_COMPARED} samples, those that the float network with this one"
+            " layer in integers answers as float does"
+        ),
+    ] = None
+    agreement_if_only_this_layer_is_float: Annotated[
+        Share | None, about("the same, with this one layer in float and all others in integers")
+    ] = None
     memory_bytes: Annotated[Count | None, about("synaptic memory on all its cores")] = None
     kept_bits: Annotated[
         Amount | None,

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from tssd.hw_targets.costs.interval import Promised
 
 LAYERS_TITLE = "What quantization did, layer by layer"
-COMPARED = (
-    "The first {} in both networks. Rates and their drift (earth mover's distance) are events per"
-    " neuron and step; the cosine is of the events of every neuron in every sample; dead neurons"
-    " never fire, always firing ones in every step; saturated: membranes at an end of their range."
-)
 NOT_RUN = "not run"
 PART_WORDS = {
     "synapse": "synaptic operations",

@@ -44,7 +44,9 @@ def test_verify_holds_engines_against_each_other(exported: Exported) -> None:
     assert "0 failed, on 8 samples" in repr(verified)
     assert verified.report.contracts[0].name.startswith("your snnTorch module")
     assert verified.report.accuracy["integer"] is not None
+    assert verified.report.behaviour.agreement is not None
     for layer in verified.report.layers:
+        assert (layer.agreement_if_only_this_layer_is_float is None) == (layer.kind == "input")
         assert (layer.firing is not None) == (layer.kind == "lif")
         if layer.firing is not None:  # 8 samples, all of them compared: totals are the report's
             slots = layer.neurons * 8 * verified.report.time_steps

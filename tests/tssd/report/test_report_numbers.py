@@ -72,6 +72,9 @@ def _draw_layer(layer: Table, rng: np.random.Generator) -> None:
     layer["rate"], layer["time_share"] = rng.random(), rng.random()
     layer["kept_bits"] = layer["kept_bits"] and 16 * rng.random()
     layer["spikes"] = {k: v and int(rng.integers(1, 10**6)) for k, v in layer["spikes"].items()}
+    if layer["kind"] in ("lif", "readout"):
+        for key in ("quantized", "float"):
+            layer[f"agreement_if_only_this_layer_is_{key}"] = rng.random()
     if firing := layer["firing"]:
         for key in ("rate_float", "rate_integer", "cosine", "rate_drift"):
             firing[key] = rng.random()
@@ -238,11 +241,14 @@ def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None
         assert int(cells[0]) == point["step"]
         assert only(cells[1]).fits(100 * point["accuracy"])
         assert only(cells[2]).fits(100 * point["rate"])
-    firing = [layer for layer in table["layers"] if layer["firing"]]
-    for cells, layer in zip(changes[1:], firing, strict=True):
+    stateful = [layer for layer in table["layers"] if layer["kind"] in ("lif", "readout")]
+    for cells, layer in zip(changes[1:], stateful, strict=True):
         row = dict(zip(changes[0], cells, strict=True))
-        for column, (key, times) in CHANGES.items():
+        for column, (key, times) in CHANGES.items() if layer["firing"] else ():
             assert only(row[column]).fits(times * layer["firing"][key]), column
+        for column, key in (("alone in integers", "quantized"), ("alone in float", "float")):
+            share = layer[f"agreement_if_only_this_layer_is_{key}"]
+            assert only(row[column]).fits(100 * share)
         assert (row["layer"], only(row["saturated"]).value) == (layer["name"], layer["saturated"])
     for (_, name, held), layer in zip(chip[1:], table["layers"], strict=True):
         mine = [c for c in table["behaviour"]["chip_map"]["cores"] if layer["name"] in c["layers"]]

@@ -5,15 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tssd.calibration.comparing.kept import FEW_BITS
+from tssd.errors import counted
 from tssd.report import words
 from tssd.report.behaviour.model import FiringChange
 from tssd.report.model import LayerRow, Report
 
 COLUMNS = ("layer", "rate, float", "rate, integers", "spike ratio", "cosine", "rate drift") + (
     *("dead, float", "dead, integers", "always, float", "always, integers"),
-    "saturated",
+    *("saturated", "alone in integers", "alone in float"),
 )
 SILENT = "silent"
+COMPARED = (
+    "The first {} in both networks. Rates and their drift (earth mover's distance) are events per"
+    " neuron and step; the cosine is of the events of every neuron in every sample; dead neurons"
+    " never fire, always firing ones in every step; saturated: membranes at an end of their range."
+)
+AGREED = (
+    "Alone in integers, alone in float: answers that are the float network's with all others the"
+    " other way; with every layer in integers"
+)
 
 
 @dataclass(frozen=True)
@@ -23,20 +33,34 @@ class LayerTable:
     samples: int
     rows: tuple[tuple[str, ...], ...]
     sentence: str
+    agreement: float | None
+
+    @property
+    def lead(self) -> str:
+        """How the table is to be read."""
+        said = COMPARED.format(counted(self.samples, "sample"))
+        return (
+            said if self.agreement is None else f"{said} {AGREED} {words.percent(self.agreement)}."
+        )
 
 
 def layer_table(report: Report) -> LayerTable | None:
-    """A row for each layer that fires; None where no float network ran beside."""
-    found = [(layer, layer.firing) for layer in report.layers if layer.firing is not None]
-    if not found:
+    """A row for each layer with weights; None where no float network ran beside."""
+    compared = [layer.firing.samples for layer in report.layers if layer.firing is not None]
+    if not compared:
         return None
-    rows = tuple(_row(layer, firing) for layer, firing in found)
-    return LayerTable(found[0][1].samples, rows, worst_layer(report))
+    rows = tuple(
+        (layer.name, *_spikes(layer.firing), *_answers(layer))
+        for layer in report.layers
+        if layer.firing or layer.agreement_if_only_this_layer_is_quantized is not None
+    )
+    return LayerTable(compared[0], rows, worst_layer(report), report.behaviour.agreement)
 
 
-def _row(layer: LayerRow, firing: FiringChange) -> tuple[str, ...]:
+def _spikes(firing: FiringChange | None) -> tuple[str, ...]:
+    if firing is None:  # a readout
+        return ("",) * 9
     return (
-        layer.name,
         words.percent(firing.rate_float),
         words.percent(firing.rate_integer),
         _figure(firing.spike_ratio),
@@ -44,7 +68,14 @@ def _row(layer: LayerRow, firing: FiringChange) -> tuple[str, ...]:
         words.percent(firing.rate_drift),
         *(f"{count:,}" for count in (firing.dead_float, firing.dead_integer)),
         *(f"{count:,}" for count in (firing.always_float, firing.always_integer)),
+    )
+
+
+def _answers(layer: LayerRow) -> tuple[str, ...]:
+    return (
         words.number(layer.saturated),
+        words.percent(layer.agreement_if_only_this_layer_is_quantized),
+        words.percent(layer.agreement_if_only_this_layer_is_float),
     )
 
 
@@ -67,8 +98,9 @@ def _balance(firing: FiringChange) -> float:
 
 
 def worst_layer(report: Report) -> str:
-    """The layer that costs most answers if it alone is quantized; where none costs any, or nothing
-    is known of answers, the one that fires least as in float. Then what to try."""
+    """The layer that costs most right answers if it alone is quantized; where none costs any, or
+    labels are not known, the one that changes most answers; where none does, the one that fires
+    least as in float. Then what to try."""
     before = report.accuracy.get("folded")
     alone = {x.name: x.accuracy_if_only_this_layer_is_quantized for x in report.layers}
     told = {name: share for name, share in alone.items() if share is not None}
@@ -77,6 +109,12 @@ def worst_layer(report: Report) -> str:
         said = f"{name} costs most: {words.percent(told[name])} right with it alone in integers"
         said += f", {words.percent(before)} in float"
         return f"{said}. {_advice(_named(report.layers, name), report)}"
+    agreed = {x.name: x.agreement_if_only_this_layer_is_quantized for x in report.layers}
+    like = {name: share for name, share in agreed.items() if share is not None}
+    if like and min(like.values()) < 1:
+        name = min(like, key=lambda name: like[name])
+        said = f"{name} changes most answers: {words.percent(like[name])} are float's with it alone"
+        return f"{said} in integers. {_advice(_named(report.layers, name), report)}"
     compared = {x.name: x.firing for x in report.layers if x.firing is not None}
     name = min(compared, key=lambda name: likeness(compared[name]))
     firing = compared[name]

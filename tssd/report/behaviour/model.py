@@ -116,3 +116,10 @@ class Behaviour:
         Divergence | None, about("null: not looked for, or none in the samples that were")
     ] = None
     compared: Annotated[Count, about("samples in which a difference from float was looked for")] = 0
+    agreement: Annotated[
+        Share | None,
+        about(
+            f"of the first {MOST_COMPARED} samples, those that the integers answer as the folded"
+            " float network does; null: float was not run"
+        ),
+    ] = None

@@ -15,6 +15,7 @@ from tssd.hw_targets.costs.counters import Counters
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import fullest_resource, resource_word
 from tssd.report.behaviour.model import (
+    MOST_COMPARED,
     AnswerCount,
     ChipMap,
     CoreUse,
@@ -113,6 +114,13 @@ def firing_change(found: PairedEvents) -> FiringChange:
         found.always("float"),
         found.always("integer"),
     )
+
+
+def agreement(found: IntArray, in_float: IntArray | None) -> float | None:
+    """The share of the first MOST_COMPARED samples with the same class in both (N,)."""
+    if in_float is None:
+        return None
+    return float(np.mean(found[:MOST_COMPARED] == in_float[:MOST_COMPARED]))
 
 
 def answers(

@@ -34,7 +34,13 @@ def frames(report: Report) -> dict[str, "DataFrame"]:
         "mesh": [asdict(cell) for cell in report.mesh],
         "over-time": [asdict(point) for point in report.behaviour.over_time],
         "quantization": [
-            {"layer": x.name, **asdict(x.firing), "saturated": x.saturated}
+            {
+                "layer": x.name,
+                **asdict(x.firing),
+                "saturated": x.saturated,
+                "agreement_if_only_quantized": x.agreement_if_only_this_layer_is_quantized,
+                "agreement_if_only_float": x.agreement_if_only_this_layer_is_float,
+            }
             for x in report.layers
             if x.firing is not None
         ],

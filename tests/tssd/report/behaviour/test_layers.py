@@ -28,7 +28,10 @@ def change(rate: float = 0.5, ratio: float = 1.0, cosine: float | None = 1.0) ->
 
 
 def fired(
-    firing: Mapping[str, FiringChange], *commands: str, alone: Mapping[str, float] | None = None
+    firing: Mapping[str, FiringChange],
+    *commands: str,
+    alone: Mapping[str, float] | None = None,
+    agreed: Mapping[str, float] | None = None,
 ) -> Report:
     """The full report with these changes, 8 kept bits, and these commands behind it."""
     full = full_report()
@@ -38,6 +41,7 @@ def fired(
             firing=firing.get(layer.name, layer.firing and change()),
             kept_bits=8.0,
             accuracy_if_only_this_layer_is_quantized=(alone or {}).get(layer.name),
+            agreement_if_only_this_layer_is_quantized=(agreed or {}).get(layer.name),
         )
         for layer in full.layers
     )
@@ -47,6 +51,12 @@ def fired(
 def test_the_layer_that_costs_answers_alone_comes_first() -> None:
     report = fired({FIRING[0]: change(cosine=0.1)}, alone={FIRING[0]: 1.0, FIRING[1]: 0.75})
     said = f"{FIRING[1]} costs most: 75.00 % right with it alone in integers, 100.00 % in float."
+    assert worst_layer(report).startswith(said)
+
+
+def test_then_the_one_that_changes_answers() -> None:
+    report = fired({FIRING[0]: change(cosine=0.1)}, agreed={FIRING[0]: 1.0, FIRING[1]: 0.875})
+    said = f"{FIRING[1]} changes most answers: 87.50 % are float's with it alone in integers."
     assert worst_layer(report).startswith(said)
 
 
@@ -98,7 +108,8 @@ def test_without_float_there_is_no_section() -> None:
     assert layer_table(bare_report()) is None
     assert "layer by layer" not in render_markdown(bare_report())
     table = known(layer_table(full_report()))
-    assert [row[0] for row in table.rows] == FIRING
+    assert [row[0] for row in table.rows] == [*FIRING, NETWORK.readout.name]
+    assert table.lead.endswith("with every layer in integers 62.50 %.")
     assert table.sentence in render_markdown(full_report())
 
 
