@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tssd.hw_targets.optimising.goal import Goal
     from tssd.hw_targets.optimising.optimise import Optimised
 
+USUAL = "loihi2"  # the chip of a file that names none
+
 
 @click.command(
     epilog="Example: tssd check build/fmnist --target loihi1",
@@ -31,9 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--target",
     type=completing.CHIP,
-    default="loihi2",
-    show_default=True,
-    help="A chip's name or TOML file.",
+    help="A chip's name or TOML file; else the bundle's own, and loihi2 for a .nir file.",
 )
 @click.option(
     "--placement", type=click.Path(path_type=Path), help="Check this placement file instead."
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context,
     network: Path,
-    target: str,
+    target: str | None,
     placement: Path | None,
     optimise: str,
     input_from: str | None,
@@ -65,7 +65,6 @@ def command(
 
     Exit code 0 when it fits, 1 when it does not.
     """
-    from tssd.hw_targets.chip.chips import load_chip
     from tssd.hw_targets.costs.programs import programs, told_of_programs
     from tssd.hw_targets.mapping.fit import fit, told_of_fit
     from tssd.hw_targets.mapping.manual import read_placement
@@ -75,8 +74,7 @@ def command(
         if path is not None:
             check_writable(path, option)
     goal = bundle_options.goal_of(optimise)
-    chip = load_chip(target)
-    model = read_network(network)
+    model, chip = read_network(network), asked_chip(network, target)
     if placement is not None and optimise != "cores":
         raise ConfigError(f"--optimise {goal}", found="a placement of your own", allowed="one")
     if placement is not None and (input_from is not None or formats):
@@ -85,15 +83,15 @@ def command(
             found="a placement of your own",
             allowed="a placement file says both itself: input_from, formats",
         )
-    suite = f"tssd check {network} --target {target}"
+    suite = f"tssd check {network} --target {target or chip.name}"
     if placement is not None:
         placed = read_placement(placement, model, chip)
         if junit is not None:
             junit_file.write(junit, suite, [junit_file.JUnitCase(f"{placement}", "pass")])
         terminal.say(f"{placement}: fits {chip.name}, hop cost {placed.hop_cost:,.0f}")
         if network.is_dir():
-            line = ("tssd", "simulate", network, "--chip", target, "--placement", placement)
-            terminal.say_next(*line)
+            where = () if target is None else ("--chip", target)
+            terminal.say_next("tssd", "simulate", network, *where, "--placement", placement)
         return
     layout = bundle_options.layout_of(input_from, formats, _own_choices(network))
     result = fit(model, chip, layout)
@@ -123,12 +121,24 @@ def command(
         ctx.exit(1)
 
 
-def _say_next(network: Path, target: str) -> None:
+def asked_chip(network: Path, target: str | None) -> "ChipSpec":
+    """The chip called *target*; without one the bundle's own, and ``USUAL`` for a file."""
+    from tssd.export.bundle.folder import read_bundle
+    from tssd.hw_targets.chip.chips import load_chip
+    from tssd.simulating.simulation import Request, chip_of
+
+    if target is None and network.is_dir():
+        return chip_of(Request(network), read_bundle(network))
+    return load_chip(target or USUAL)
+
+
+def _say_next(network: Path, target: str | None) -> None:
+    where = () if target is None else ("--chip", target)
     if network.is_dir():
-        terminal.say_next("tssd", "simulate", network, "--chip", target)
+        terminal.say_next("tssd", "simulate", network, *where)
     else:
-        name = network.resolve().stem
-        terminal.say_next("tssd", "import", network, "--target", target, "--out", f"build/{name}")
+        to = f"build/{network.resolve().stem}"
+        terminal.say_next("tssd", "import", network, "--target", target or USUAL, "--out", to)
 
 
 def _own_choices(path: Path) -> "Choices | None":

@@ -70,7 +70,8 @@ def test_the_lines_lead_from_a_bundle_to_a_sweep_and_back() -> None:
 @pytest.mark.parametrize(
     ("line", "follows"),
     [
-        ("check build/run", "tssd simulate build/run --chip loihi2"),
+        ("check build/run", "tssd simulate build/run"),
+        ("check build/run --target loihi2-brief", "tssd simulate build/run --chip loihi2-brief"),
         ("check build/run/network.nir", "tssd import .* --target loihi2 --out build/network"),
         ("convert build/run --out x.nir", "tssd inspect x.nir"),
         ("fit log.csv --chip loihi2 --out mine.toml", "tssd targets show mine.toml"),
