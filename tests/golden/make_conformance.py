@@ -97,6 +97,7 @@ def _refusal(net: Net) -> str:
 def exact(net: Net) -> torch.nn.Module:
     """As the matrix prepares it, in float64."""
     module = prepared(net)
+    layer: Any
     for layer in module.modules():
         if isinstance(layer, snntorch.SpikingNeuron):  # the shipped surrogates answer in float32
             layer.spike_grad = lambda u: (u > 0).to(u.dtype)

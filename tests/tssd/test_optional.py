@@ -19,7 +19,7 @@ from tssd.train.handover.float_network import Reset
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = ("train", "calibration", "export", "hw_targets", "tssd")
-COMES_ALONG = {"google"}  # protobuf, which onnx brings
+COMES_ALONG = {"google", "llvmlite"}  # of protobuf, which onnx brings; of the numba that names it
 WITHOUT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])

@@ -220,6 +220,8 @@ def test_a_loss_beyond_the_tolerance_stops_the_export(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "bundle"
-    assert tssd("export", run, "--out", out, "--weight-bits", 2, "--tolerance", 0) == 1
+    plain = ("--scales", "layer", "--rounding", "nearest", "--tuning", "none")
+    two_bits = ("--weight-bits", 2, *plain)
+    assert tssd("export", run, "--out", out, *two_bits, "--tolerance", 0) == 1
     assert "FloatNetwork -> IntNetwork: accuracy" in capsys.readouterr().err
     assert not out.exists()
