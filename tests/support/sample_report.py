@@ -10,7 +10,6 @@ from tssd.calibration.int_network import IntNetwork, Reset
 from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, tally
 from tssd.contracts import check, not_run
-from tssd.report.assemble import Evidence, LayerCost, Times, assemble
 from tssd.report.behaviour.model import (
     AnswerCount,
     Behaviour,
@@ -21,6 +20,7 @@ from tssd.report.behaviour.model import (
     TimePoint,
 )
 from tssd.report.behaviour.observe import firing_change
+from tssd.report.making.assemble import Evidence, LayerCost, Times, assemble
 from tssd.report.model import (
     Constant,
     EnergyPj,

@@ -30,7 +30,7 @@ from tssd.report.behaviour.observe import (
     layer_events,
     over_time,
 )
-from tssd.report.keeping import keep
+from tssd.report.making.keeping import keep
 from tssd.report.model import STAGES, Report
 from tssd.report.store import found_report, write_report
 from tssd.train.handover.float_file import FLOAT_FILE

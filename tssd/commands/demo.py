@@ -32,6 +32,7 @@ def command(out: Path, as_json: bool) -> None:
     """
     from tssd.demo import run
     from tssd.report import words
+    from tssd.report.findings import findings
 
     _fresh(out)
     steps = ProgressSteps(quiet=as_json)
@@ -45,7 +46,7 @@ def command(out: Path, as_json: bool) -> None:
 
     click.echo(terminal.to_text(overview(report)))
     terminal.say(words.accuracy_line(report))
-    for sentence in words.findings(report):
+    for sentence in findings(report):
         terminal.say(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
     terminal.say(f"the report: {out / 'bundle' / 'report' / 'report.html'}")

@@ -9,6 +9,7 @@ from rich.table import Table
 from tssd import terminal
 from tssd.errors import ConfigError
 from tssd.report import words
+from tssd.report.findings import findings
 from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
 
@@ -52,7 +53,7 @@ def command(
         return
     click.echo(terminal.to_text(overview(report)))
     terminal.say(words.accuracy_line(report))
-    for sentence in words.findings(report):
+    for sentence in findings(report):
         terminal.say(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
     for path in paths:

@@ -15,7 +15,7 @@ from tssd.hw_targets.costs.energy import EnergyRange
 from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
 from tssd.report import words
-from tssd.report.costs import layer_costs
+from tssd.report.making.costs import layer_costs
 from tssd.simulating.simulation import ReadySimulation, Request, prepared, simulate
 
 

@@ -29,7 +29,7 @@ from tssd.comparison.subject import Subject
 from tssd.config import load_toml
 from tssd.errors import ConfigError, NetworkError
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
-from tssd.report.assemble import stored_bits
+from tssd.report.making.assemble import stored_bits
 
 TABLE = Path(__file__).with_name("dense_energy.toml")
 WORD_BYTES = 8  # of one read in the table

@@ -38,6 +38,7 @@ from tssd.live.sweeping import Settings, Swept, swept
 from tssd.live.tables import Shown, ShownTable, frame
 from tssd.live.tracing import Traced, traced
 from tssd.report import words
+from tssd.report.findings import findings
 from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
 from tssd.simulating.simulation import Request, prepared, simulate
@@ -270,10 +271,10 @@ class Reported(ReportPlots):
 
     def __repr__(self) -> str:
         written = ", ".join(str(path) for path in self.paths)
-        return "\n".join([*words.findings(self.report), f"wrote {written}"])
+        return "\n".join([*findings(self.report), f"wrote {written}"])
 
     def _repr_html_(self) -> str:
-        sentences = "".join(f"<li>{s}</li>" for s in words.findings(self.report))
+        sentences = "".join(f"<li>{s}</li>" for s in findings(self.report))
         links = ", ".join(f'<a href="{p.as_posix()}">{p.name}</a>' for p in self.paths)
         return f"<ul>{sentences}</ul><p>{links}</p>"
 

@@ -12,6 +12,7 @@ from tssd.report import view, words
 from tssd.report.behaviour import view as behaviour
 from tssd.report.behaviour.headline import headline
 from tssd.report.behaviour.layers import COLUMNS, layer_table
+from tssd.report.findings import findings
 from tssd.report.model import Report
 
 
@@ -25,7 +26,7 @@ def render_html(report: Report) -> str:
             stages=report.accuracy.items(),
             engines=report.engines,
             verdict=Counter(contract.status for contract in report.contracts),
-            findings=words.findings(report),
+            findings=findings(report),
             spikes=view.spike_chart(report),
             energy=view.energy_chart(report),
             totals=view.totals_chart(report),

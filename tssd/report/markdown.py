@@ -8,6 +8,7 @@ from tssd.report import words
 from tssd.report.behaviour.headline import headline
 from tssd.report.behaviour.layers import COLUMNS, layer_table
 from tssd.report.behaviour.view import chip_map, confusion
+from tssd.report.findings import findings
 from tssd.report.model import LayerRow, Report
 
 
@@ -21,7 +22,7 @@ def render_markdown(report: Report) -> str:
         head + ".",
         f"**{_safe(headline(report))}**",
         _section("Accuracy", _accuracy(report)),
-        _section("What dominates", _list((*words.findings(report), *report.notes))),
+        _section("What dominates", _list((*findings(report), *report.notes))),
         _section("Contracts", _contracts(report)),
         _section("Spikes over all samples", _spikes(report)),
         _section("Layers, per inference", _layers(report.layers)),

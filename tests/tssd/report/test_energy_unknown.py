@@ -17,11 +17,12 @@ from tssd.hw_targets.mapping.placement import place
 from tssd.hw_targets.optimising.goal import Goal
 from tssd.hw_targets.optimising.optimise import optimise
 from tssd.hw_targets.sim.engine import Run, run
-from tssd.report import view, words
+from tssd.report import view
+from tssd.report.findings import findings
 from tssd.report.html import render_html
+from tssd.report.making.simulated import add_simulation
 from tssd.report.markdown import render_markdown
 from tssd.report.model import Report
-from tssd.report.simulated import add_simulation
 from tssd.simulating.simulation_report import simulated
 
 CHIP = load_chip("open-core")
@@ -54,7 +55,7 @@ def test_a_report_says_unknown_wherever_an_energy_stands() -> None:
     assert (energy.dynamic, energy.static, energy.total, energy.stepping) == (None,) * 4
     rows = [*view.energy_chart(report).rows, *view.totals_chart(report).rows]
     assert {(row.value, row.missing) for row in rows} == {("unknown", True)}
-    assert any(finding.startswith("Energy unknown: ") for finding in words.findings(report))
+    assert any(finding.startswith("Energy unknown: ") for finding in findings(report))
     markdown = render_markdown(report)
     assert "| power at this pace | unknown |" in " ".join(markdown.split())
     assert "Energy unknown: " in render_html(report)

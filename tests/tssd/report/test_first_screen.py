@@ -15,7 +15,7 @@ from strategies import random_conv_network
 from tssd.calibration.int_network import Reset
 from tssd.cli import cli
 from tssd.export.nir.integers.write import write_nir
-from tssd.report import words
+from tssd.report.findings import findings
 from tssd.report.html import render_html
 from tssd.report.markdown import render_markdown
 from tssd.report.model import Report
@@ -72,7 +72,7 @@ def test_the_accuracy_says_of_how_many_it_is(reports: Mapping[int, Report]) -> N
 
 
 def test_no_finding_depends_on_the_number(reports: Mapping[int, Report]) -> None:
-    said = [words.findings(report) for report in reports.values()]
+    said = [findings(report) for report in reports.values()]
     assert said[0] == said[1] == said[2]
 
 

@@ -13,7 +13,7 @@ from known import known
 from sample_report import bare_report, full_report, sample_evidence, sample_network, sample_tally
 
 from tssd.errors import ConfigError, FileFormatError
-from tssd.report.assemble import assemble, stored_bits, synapses
+from tssd.report.making.assemble import assemble, stored_bits, synapses
 from tssd.report.model import Report
 from tssd.report.serial import SCHEMA_FILE, from_json, schema_text, to_json
 

@@ -13,6 +13,7 @@ from sample_report import bare_report, full_report
 
 from tssd.contracts import check
 from tssd.report import html, view, words
+from tssd.report.findings import findings
 from tssd.report.html import render_html
 from tssd.report.markdown import render_markdown
 from tssd.report.model import Constant, EnergyUj, Range, Report, ShareInterval, TimelineStep
@@ -203,7 +204,7 @@ def test_findings_name_the_layer_that_costs_most() -> None:
     layer = report.layers[2]
     costly = replace(layer, energy_pj=replace(known(layer.energy_pj), nominal=1e9))
     layers = (*report.layers[:2], costly, *report.layers[3:])
-    assert words.findings(replace(report, layers=layers))[0].startswith("b takes 100 % of")
+    assert findings(replace(report, layers=layers))[0].startswith("b takes 100 % of")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_advice_says_when_it_follows_from_charging_the_whole_chip(
     report, dynamic_uj = full_report(), 1.8
     uj = [Range(x, x, x) for x in (dynamic_uj, static_uj, dynamic_uj + static_uj)]
     totals = replace(report.totals, energy_uj_per_inference=EnergyUj(uj[0], uj[1], uj[2]))
-    assert sentence in words.findings(replace(report, totals=totals))
+    assert sentence in findings(replace(report, totals=totals))
 
 
 def test_what_is_charged_by_the_core_is_not_called_the_chips() -> None:
@@ -246,7 +247,7 @@ def test_what_is_charged_by_the_core_is_not_called_the_chips() -> None:
         Constant(f"power_w.static_per_{of}", value, "W", "x", "measured")
         for of, value in (("chip", 0.04), ("core", 0.01))
     )
-    text = " ".join(words.findings(replace(report, constants=(chip, core))))
+    text = " ".join(findings(replace(report, constants=(chip, core))))
     assert "50 % of it charged for 1 whole chip though 4 of 128 cores are in use" in text
 
 

@@ -28,7 +28,7 @@ from tssd.report.behaviour.observe import (
     first_difference,
     over_time,
 )
-from tssd.report.costs import fullest
+from tssd.report.making.costs import fullest
 
 NETWORK = sample_network()
 FIRING = next(p.name for p in NETWORK.populations if p.kind.fires)

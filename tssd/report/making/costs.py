@@ -6,7 +6,7 @@ from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj
 from tssd.hw_targets.costs.interval import Promised, trust
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import amount_of, fullest_resource, resource_word
-from tssd.report.assemble import LayerCost
+from tssd.report.making.assemble import LayerCost
 from tssd.report.model import (
     ENERGY_PARTS,
     EnergyPj,

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from tssd.contracts import Contract
-from tssd.report.assemble import LayerCost, Times
+from tssd.report.making.assemble import LayerCost, Times
+from tssd.report.making.simulated import OTHERS, TIME, Simulated, add_simulation, standing
 from tssd.report.model import MEASURED, LayerRow, Report
-from tssd.report.simulated import OTHERS, TIME, Simulated, add_simulation, standing
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tssd.errors import ConfigError
-from tssd.report.assemble import LayerCost, Times, totals_uj
+from tssd.report.making.assemble import LayerCost, Times, totals_uj
 from tssd.report.model import LayerRow, Provenance, Report
 
 BOUND_NOTE = (
