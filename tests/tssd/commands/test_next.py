@@ -32,13 +32,14 @@ def one_by_one(function: Callable[[Request], Point], points: Sequence[Request]) 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run, a study and a bundle."""
+    """A folder with a run and a bundle that was verified."""
     folder = tmp_path_factory.mktemp("reader with a blank")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         (line,) = said_by(f"train --dataset digits {TINY} --out run")
         assert line == "tssd export run --out build/run"
         said_by(f"{line.removeprefix('tssd ')} {FEW}")
+        said_by("verify build/run --samples 2")
     return folder
 
 
@@ -94,7 +95,7 @@ def test_a_command_says_what_goes_on_from_it(line: str, follows: str) -> None:
     Path("log.csv").write_text(MEASURED)
     (found,) = said_by(line)
     assert re.fullmatch(follows, found)
-    if "report" not in found:  # of a bundle that the other test verifies
+    if "report" not in found:
         said_by(found.removeprefix("tssd ") + (f" {FEW}" if "export" in found else ""))
 
 
