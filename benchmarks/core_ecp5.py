@@ -66,7 +66,7 @@ def rows_of(part: str, source: str, folder: Path) -> Iterator[Row]:
         yield report(f"{part}: fastest clock", None, "MHz", "no nextpnr-ecp5 was there")
         return
     routed = told(folder, nextpnr, "--85k", "--json", f"{part}.json", "--out-of-context",
-                  "--freq", str(GOAL_MHZ))  # fmt: skip
+                  "--freq", str(GOAL_MHZ), "--timing-allow-fail")  # fmt: skip
     fastest = float(CLOCK.findall(routed)[-1])
     yield at_least(f"{part}: fastest clock", fastest, GOAL_MHZ, "MHz", f"{nextpnr}, ECP5-85")
 

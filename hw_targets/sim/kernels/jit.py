@@ -7,12 +7,14 @@ only functions that make no arrays.
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast, overload
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from tssd import compiling
 
+INTERPRETED = bool(getattr(numba, "config").DISABLE_JIT)  # noqa: B009 - its stubs do not know it
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -80,7 +82,12 @@ def _counting(_: Any, word: Any) -> Any:
     return types.int64(types.int64), make
 
 
-_zeros_below = cast("Callable[[int], int]", intrinsic(_counting))
+def _zeros_counted(word: int) -> int:
+    """The same where nothing is compiled."""
+    return (int(word) & -int(word)).bit_length() - 1
+
+
+_zeros_below = cast("Callable[[int], int]", _zeros_counted if INTERPRETED else intrinsic(_counting))
 
 
 @inlined
@@ -104,4 +111,11 @@ def _prefetching(_: Any, array: Any, word: Any) -> Any:
     return types.void(array, types.int64), make
 
 
-prefetch = cast("Callable[[Words | Rows, int], None]", intrinsic(_prefetching))
+def _not_prefetching(array: Any, word: int) -> None:
+    """Nothing, where nothing is compiled: a hint changes no value."""
+
+
+prefetch = cast(
+    "Callable[[Words | Rows, int], None]",
+    _not_prefetching if INTERPRETED else intrinsic(_prefetching),
+)

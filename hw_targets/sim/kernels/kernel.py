@@ -66,7 +66,7 @@ def route(chip: Words, here: int, ticket: int) -> int:
     r = index(chip[here + C_END])
     dx = (ticket >> T_X & PLACES) - chip[r + R_X]
     dy = (ticket >> T_Y & PLACES) - chip[r + R_Y]
-    x, y = (dx > 0) - (dx < 0), ((dy > 0) - (dy < 0)) * 2
+    x, y = int(dx > 0) - int(dx < 0), (int(dy > 0) - int(dy < 0)) * 2
     along_y = (x == 0) | ((y != 0) & (ticket >> T_Y_FIRST & 1 == 1))
     way = y if along_y else x
     slot = ticket >> T_SLOT & PORTS if way == 0 else 0
