@@ -241,8 +241,10 @@ def _rows(projection: Projection, source: Population) -> Iterator[tuple[int, Int
 def _check_room(sizes: BuildSizes, plan: Plan, cores: list[_Core]) -> None:
     """What does not fit, memory by memory."""
     mistakes = []
-    for number, held in enumerate(cores):
+    neurons = np.diff(plan.wires.core_first)
+    for number, (held, updated) in enumerate(zip(cores, neurons, strict=True)):
         for what, found, limit in (
+            ("neurons", int(updated), sizes.neurons),
             ("axons", len(held.axons), sizes.axons),
             ("synapses", held.filled, sizes.synapses),
             ("entries of fan-out", len(held.fan_out), sizes.fan_out),

@@ -67,6 +67,9 @@ def test_what_is_too_large_is_said_memory_by_memory(tmp_path: Path) -> None:
     few = chip.with_value("limits.axons_in_per_core", 8)
     with pytest.raises(TargetError, match="9 axons; limit 8; 1 too many"):
         image_of(network, placed, few)
+    narrow = chip.with_value("limits.neurons_per_core", 12)  # of a placement made for another chip
+    with pytest.raises(TargetError, match=r"core \d: 14 neurons; limit 12; 2 too many"):
+        image_of(network, placed, narrow)
 
 
 def test_sums_beyond_the_accumulators_are_refused(tmp_path: Path) -> None:
