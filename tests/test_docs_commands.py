@@ -73,6 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = ("--calibration-samples", "32", "--check-samples", "32", "--tolerance", "100")
     call("export", str(run), *few, "--out", str(bundle), "--json")
     call("verify", str(bundle), "--against", "gpu,onnx,sim", "--samples", "4", "--json")
+    call("simulate", str(bundle), "--samples", "1", "--save", str(folder / "run.npz"), "--json")
     for name, real in (*((n, bundle) for n in BUNDLES), *((n, run) for n in RUNS)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(real, folder / name)
