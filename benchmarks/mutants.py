@@ -68,7 +68,10 @@ PARTS: dict[str, tuple[str, ...]] = {  # file -> fast tests that answer for it, 
     "hw_targets/costs/bound.py": COSTS,
     "hw_targets/mapping/memory.py": COSTS,
     "hw_targets/mapping/partition.py": COSTS,
-    "hw_targets/sim/kernels/kernel.py": ("tests/hw_targets/sim/test_kernel.py",),
+    "hw_targets/sim/kernels/kernel.py": (
+        "tests/hw_targets/sim/test_log.py",
+        "tests/hw_targets/sim/test_kernel.py",
+    ),
     "hw_targets/sim/record.py": (*STREAMING, *RECORDS),
     "hw_targets/sim/streaming.py": STREAMING,
 }

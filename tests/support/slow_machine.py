@@ -4,7 +4,7 @@ No event queue and no time arithmetic: in each cycle every unit looks at what is
 The kernel must give the same cycle for every message.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -100,6 +100,7 @@ class Core:
     read_done: int = 0
     synapses: deque[Message] = field(default_factory=deque)
     synapse_free: int = 0
+    cycles: Counter[str] = field(default_factory=Counter)  # by the names of the kernel's counters
 
 
 class SlowMachine:
@@ -199,6 +200,17 @@ class SlowMachine:
         ends = [c.neuron_ready + c.tail for c in self.cores] + [c.out_free for c in self.cores]
         return max(ends + [m.done for m in self.messages])
 
+    def counters(self) -> list[dict[str, int]]:
+        """What each core did until its end: cycles at work, and cycles with work that cannot go
+        on."""
+        return [self._counted(core) for core in self.cores]
+
+    def _counted(self, core: Core) -> dict[str, int]:
+        worked = core.cycles["neuron_busy"]
+        neuron = {"neuron_busy": worked + core.tail, "neuron_stall": core.neuron_ready - worked}
+        end = max(core.neuron_ready + core.tail, core.out_free, core.synapse_free)
+        return {**core.cycles, **neuron, "finish": end}
+
     def _decide(self, x: int, y: int, t: int) -> list[Move]:
         moves = []
         for channel in self.outputs[x, y]:
@@ -252,6 +264,8 @@ class SlowMachine:
         if message and core.out_ready <= t and core.inject.has_room(message.flits, t):
             message.sent = t
             core.out_free = core.inject.take(message, t)
+            core.cycles["out_stall"] += t - core.out_ready
+            core.cycles["out_busy"] += self.machine.axon_out_cycles + core.out_free - t
             core.sending = None
 
     def _run_core(self, core: Core, t: int) -> bool:
@@ -265,6 +279,7 @@ class SlowMachine:
         if emits and len(core.spike_out) < m.spike_out_slots:
             message = core.todo.popleft()
             message.emitted = core.neuron_ready = t
+            core.cycles["neuron_busy"] += message.work
             core.spike_out.append(message)
             return True
         if m.synapse_slots and core.synapses and core.synapse_free <= t:
@@ -277,6 +292,7 @@ class SlowMachine:
                 return True
             if len(core.synapses) < m.synapse_slots:
                 core.synapses.append(core.reading)
+                core.cycles["in_stall"] += t - core.read_done
                 core.reading = None
                 return True
         idle = core.reading is None and (m.synapse_slots > 0 or core.synapse_free <= t)
@@ -285,8 +301,10 @@ class SlowMachine:
             message_here.arrived = core.eject.buffer.popleft()[1]
             core.eject.release(t + m.credit_cycles)
             core.reading, core.read_done = message_here, t + m.axon_in_cycles
+            core.cycles["in_busy"] += m.axon_in_cycles
             return True
         return False
 
     def _synapses(self, core: Core, message: Message, t: int) -> None:
         message.done = core.synapse_free = t + message.service
+        core.cycles["synapse_busy"] += message.service

@@ -178,6 +178,17 @@ def test_the_place_of_a_constant_goes_by_row_and_column() -> None:
     assert channel[2, 1] == channel.sum() == 7
 
 
+def test_the_constant_of_an_image_read_flat_is_one_channel_more() -> None:
+    """A dense layer on (2, 3, 4): twelve columns behind the others, the first of them not zero."""
+    weight = np.arange(5 * 24).reshape(5, 24)
+    way = FloatProjection("input", "a", ProjectionKind.DENSE, weight.astype(np.float64))
+    coarse = np.array([[3], [0], [-7], [1], [2]])
+    wide = _with_constant(way, weight, coarse, (2, 3, 4))
+    assert wide.shape == (5, 3 * 3 * 4)
+    assert wide[:, :24].tolist() == weight.tolist()
+    assert wide[:, 24:].tolist() == [[value] + [0] * 11 for value in (3, 0, -7, 1, 2)]
+
+
 def test_what_is_no_input_counts_in_spikes() -> None:
     """A pool behind spikes adds them up as they are; one behind pixels, as so many levels."""
     quantized, scales = integers(folded_vgg(1, pooling="population"))

@@ -24,7 +24,7 @@ from tssd.calibration.int_network import (
 from tssd.errors import FileFormatError, NetworkError
 from tssd.export.netx.delays import matrices, merged, side_by_side
 from tssd.export.netx.read import read_netx
-from tssd.export.netx.rules import check_netx, fits_eight_bits, loads_exactly
+from tssd.export.netx.rules import check_netx
 from tssd.export.netx.to_integers import _Chain, import_netx
 from tssd.export.netx.write import silent_threshold, write_netx
 
@@ -136,35 +136,6 @@ def test_a_bias_lies_by_channel_or_else_by_place(
 def test_a_layer_without_a_bias_has_none_in_the_file(tmp_path: Path) -> None:
     write_netx(image_with([[[0] * 3] * 2] * 2), tmp_path / "n.net")
     assert [layer.bias for layer in read_netx(tmp_path / "n.net")] == [None] * 4
-
-
-def test_a_kernel_of_three_axes_is_refused(tmp_path: Path) -> None:
-    layers = [image((1, 3, 3)), conv(np.ones((2, 3, 3), np.int64), (2, 1, 1))]
-    with pytest.raises(FileFormatError, match=r"layer/1/weight: found shape \(2, 3, 3\)"):
-        read_netx(write_net(tmp_path / "n.net", layers))
-
-
-@pytest.mark.parametrize("key", ["iDecay", "vDecay", "vThMant"])
-@pytest.mark.parametrize("values", [[-1, 4096], [4096, -1]])
-def test_one_negative_number_among_others_is_refused(
-    key: str, values: list[int], tmp_path: Path
-) -> None:
-    layer = dense(np.ones((2, 3), np.int64), neuron=stored_neuron() | {key: np.array(values)})
-    with pytest.raises(FileFormatError, match=f"neuron/{key}: found -1 .. 4096; allowed: 0"):
-        read_netx(write_net(tmp_path / "n.net", [layer]))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "fits"),
-    [(-255, -1, True), (-256, -1, False), (1, 255, True), (1, 256, False), (-128, 127, True)],
-)
-def test_eight_bits_of_one_sign_end_at_255(low: int, high: int, fits: bool) -> None:
-    assert fits_eight_bits(np.array([low, high])) is fits
-
-
-@pytest.mark.parametrize(("low", "exact"), [(-1, False), (-2, False), (-3, True), (-64, False)])
-def test_a_power_of_two_below_only_zeros_is_clipped(low: int, exact: bool) -> None:
-    assert loads_exactly(np.array([low, 0])) is exact
 
 
 @pytest.mark.parametrize(("groups", "refused"), [(127, False), (128, True)])

@@ -162,10 +162,14 @@ def test_every_message_takes_the_same_cycles_as_on_the_machine_stepped_by_hand(
     messages = sorted(data.draw(loads(machine)), key=lambda m: m.source)
     tails = [int(t) for t in np.random.default_rng(len(messages)).integers(0, 40, machine.cores)]
     times = run(machine, messages, tails)
-    slow_end = SlowMachine(machine, messages, tails).run()
+    slow = SlowMachine(machine, messages, tails)
+    slow_end = slow.run()
     expected = [[m.emitted, m.sent, m.arrived, m.done] for m in messages]
     np.testing.assert_array_equal(times.messages, np.array(expected).reshape(-1, 4))
     assert times.cycles[0] == slow_end
+    cores = slow.counters()
+    for name in k.COUNTER_NAMES:
+        assert times.counter(name)[0].tolist() == [core.get(name, 0) for core in cores], name
 
 
 @given(st.data())

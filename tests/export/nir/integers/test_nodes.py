@@ -225,7 +225,13 @@ def test_a_grouped_kernel_is_block_diagonal() -> None:
 
 @pytest.mark.parametrize(
     ("sides", "shape", "padding"),
-    [((1, 3), (3, 3), (1 + 2, 2)), ((5, 3), (5, 5), (1, 2 + 3)), ((2, 3), (2, 3), (1, 2))],
+    [
+        ((1, 3), (3, 3), (1 + 2, 2)),
+        ((5, 3), (5, 5), (1, 2 + 3)),
+        ((2, 3), (2, 3), (1, 2)),
+        ((2, 5), (2, 5), (1, 2)),
+        ((4, 1), (4, 1), (1, 2)),
+    ],
 )
 def test_a_kernel_is_centred_in_a_square(
     sides: tuple[int, int], shape: tuple[int, int], padding: tuple[int, int]
