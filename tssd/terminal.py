@@ -26,12 +26,22 @@ def to_text(
 ) -> str:
     """*renderable* as text for standard output: colours and the window's width on a terminal,
     none and 100 columns otherwise."""
-    interactive = sys.stdout.isatty()
-    if width is None:
-        width = max(shutil.get_terminal_size().columns, NARROWEST) if interactive else 100
-    color = interactive if color is None else color
+    color = sys.stdout.isatty() if color is None else color
     buffer = io.StringIO()
-    console = Console(
+    console = _console(buffer, window_width() if width is None else width, color)
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines())
+
+
+def window_width() -> int:
+    """Columns of the terminal; 100 where standard output is none."""
+    if not sys.stdout.isatty():
+        return 100
+    return max(shutil.get_terminal_size().columns, NARROWEST)
+
+
+def _console(buffer: io.StringIO, width: int, color: bool) -> Console:
+    return Console(
         file=buffer,
         width=width,
         force_terminal=color,
@@ -39,8 +49,6 @@ def to_text(
         legacy_windows=False,
         highlight=False,
     )
-    console.print(renderable)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines())
 
 
 def plain_table(
@@ -58,6 +66,28 @@ def plain_table(
     for row in rows:
         table.add_row(*map(_cell, row))
     return table
+
+
+def fitted_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    spare: Sequence[str],
+    *,
+    width: int | None = None,
+) -> tuple[Table, tuple[str, ...]]:
+    """A close table of the columns that *width* holds, each row in one line, and the columns that
+    it does not hold: of *spare* the first ones, only as many as must go."""
+    width = window_width() if width is None else width
+    console = _console(io.StringIO(), 10 * width, color=False)
+    gone: tuple[str, ...] = ()
+    for count in range(len(spare) + 1):
+        gone = tuple(spare[:count])
+        kept = [i for i, name in enumerate(columns) if name not in gone]
+        texts = [[row[i] for i in kept] for row in rows]
+        table = plain_table([columns[i] for i in kept], texts, close=True)
+        if console.measure(table).maximum <= width:
+            break
+    return table, gone
 
 
 def _cell(cell: str | Text) -> Text:

@@ -15,6 +15,7 @@ from tssd.errors import ConfigError, FileFormatError, counted, visible
 
 if TYPE_CHECKING:
     from tssd.calibration.int_network import IntNetwork
+    from tssd.export.bundle.folder import Bundle
     from tssd.hw_targets.chip.spec import ChipSpec
     from tssd.hw_targets.mapping.choices import Choices
     from tssd.hw_targets.mapping.fit import Fit, LayerFit
@@ -74,7 +75,8 @@ def command(
         if path is not None:
             check_writable(path, option)
     goal = bundle_options.goal_of(optimise)
-    model, chip = read_network(network), asked_chip(network, target)
+    subject = read_subject(network)
+    model, chip = subject.network, asked_chip(subject, target)
     if placement is not None and optimise != "cores":
         raise ConfigError(f"--optimise {goal}", found="a placement of your own", allowed="one")
     if placement is not None and (input_from is not None or formats):
@@ -93,11 +95,11 @@ def command(
             where = () if target is None else ("--chip", target)
             terminal.say_next("tssd", "simulate", network, *where, "--placement", placement)
         return
-    layout = bundle_options.layout_of(input_from, formats, _own_choices(network))
+    layout = bundle_options.layout_of(input_from, formats, _own_choices(subject))
     result = fit(model, chip, layout)
     if junit is not None:
         junit_file.write(junit, suite, junit_file.of_fit(result))
-    better = optimised(network, model, chip, goal, layout) if result.fits else None
+    better = optimised(subject, chip, goal, layout) if result.fits else None
     flows = None
     if result.fits and (traffic or out):
         placed = place(model, chip, choices=layout) if better is None else better.placement
@@ -121,14 +123,39 @@ def command(
         ctx.exit(1)
 
 
-def asked_chip(network: Path, target: str | None) -> "ChipSpec":
-    """The chip called *target*; without one the bundle's own, and ``USUAL`` for a file."""
+@dataclass(frozen=True, eq=False)
+class CheckSubject:
+    """What is checked, read once: a bundle, or the network of a file alone."""
+
+    path: Path
+    network: "IntNetwork"
+    bundle: "Bundle | None"
+
+
+def read_subject(path: Path) -> CheckSubject:
+    """The bundle in a folder, or the integer network of a NIR file."""
     from tssd.export.bundle.folder import read_bundle
+    from tssd.export.nir.integers.read import read_nir
+
+    if path.is_dir():
+        bundle = read_bundle(path)
+        return CheckSubject(path, bundle.network, bundle)
+    if path.suffix == ".nir":
+        return CheckSubject(path, read_nir(path), None)
+    raise FileFormatError(
+        str(path),
+        found="no folder and no .nir file" if path.exists() else "no such file",
+        allowed="a bundle written by `tssd export`, or a .nir file",
+    )
+
+
+def asked_chip(subject: CheckSubject, target: str | None) -> "ChipSpec":
+    """The chip called *target*; without one the bundle's own, and ``USUAL`` for a file."""
     from tssd.hw_targets.chip.chips import load_chip
     from tssd.simulating.simulation import Request, chip_of
 
-    if target is None and network.is_dir():
-        return chip_of(Request(network), read_bundle(network))
+    if target is None and subject.bundle is not None:
+        return chip_of(Request(subject.path), subject.bundle)
     return load_chip(target or USUAL)
 
 
@@ -141,28 +168,11 @@ def _say_next(network: Path, target: str | None) -> None:
         terminal.say_next("tssd", "import", network, "--target", target or USUAL, "--out", to)
 
 
-def _own_choices(path: Path) -> "Choices | None":
-    """What the bundle in *path* was laid out by."""
-    from tssd.export.bundle.folder import read_bundle
+def _own_choices(subject: CheckSubject) -> "Choices | None":
+    """What the bundle was laid out by."""
     from tssd.hw_targets.mapping.manual import choices_in
 
-    return choices_in(read_bundle(path).placement) if path.is_dir() else None
-
-
-def read_network(path: Path) -> "IntNetwork":
-    """The integer network of a bundle folder or a NIR file."""
-    from tssd.export.bundle.folder import read_bundle
-    from tssd.export.nir.integers.read import read_nir
-
-    if path.is_dir():
-        return read_bundle(path).network
-    if path.suffix == ".nir":
-        return read_nir(path)
-    raise FileFormatError(
-        str(path),
-        found="no folder and no .nir file" if path.exists() else "no such file",
-        allowed="a bundle written by `tssd export`, or a .nir file",
-    )
+    return None if subject.bundle is None else choices_in(subject.bundle.placement)
 
 
 @dataclass(frozen=True)
@@ -182,11 +192,9 @@ def traffic_of(network: "IntNetwork", chip: "ChipSpec", placed: "Placement") -> 
 
 
 def optimised(
-    path: Path, network: "IntNetwork", chip: "ChipSpec", goal: "Goal", layout: "Choices"
+    subject: CheckSubject, chip: "ChipSpec", goal: "Goal", layout: "Choices"
 ) -> "Optimised | None":
-    """The placement for *goal* by the golden samples in the bundle *path*; None for the fewest
-    cores."""
-    from tssd.export.bundle.folder import read_bundle
+    """The placement for *goal* by the golden samples of the bundle; None for the fewest cores."""
     from tssd.hw_targets.optimising.goal import Goal
     from tssd.hw_targets.optimising.optimise import optimise
     from tssd.hw_targets.sim.functional import simulate, tally_of
@@ -194,11 +202,12 @@ def optimised(
 
     if goal is Goal.CORES:
         return None
-    golden = read_bundle(path).golden if path.is_dir() else None
+    network = subject.network
+    golden = None if subject.bundle is None else subject.bundle.golden
     if golden is None:
         raise ConfigError(
             f"--optimise {goal}",
-            found=f"no samples in {path}, whose activity it goes by",
+            found=f"no samples in {subject.path}, whose activity it goes by",
             allowed="a bundle with golden samples",
         )
     counted = tally_of(network, simulate(prepare(network), golden.inputs))

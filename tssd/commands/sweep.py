@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
-from rich.table import Table
 
 from tssd import terminal
 from tssd.atomic import check_writable, write_text
@@ -22,6 +21,7 @@ if TYPE_CHECKING:  # the command's options are read without the simulator
     from tssd.simulating.simulation import Request
     from tssd.simulating.sweep import Point
 
+INTERVAL = "90 % interval"
 PATH = click.Path(path_type=Path)
 
 
@@ -77,7 +77,9 @@ def command(
     if as_json:
         click.echo(json.dumps(rows))
     else:
-        click.echo(terminal.to_text(_table(names, rows)))
+        click.echo(_table(names, rows))
+        for number, why in enumerate(_reasons(rows), 1):
+            terminal.say(f"✘ {number}: {why}")
         terminal.say(_about(base, rows))
         _say_next(base, names, rows)
 
@@ -124,16 +126,24 @@ def _csv(rows: list[dict[str, object]]) -> str:
     return out.getvalue()
 
 
-def _table(names: list[str], rows: list[dict[str, object]]) -> Table:
-    figures = ("latency", "per step", "per second", "dynamic", "90 % interval", "cores")
-    columns = (*names, *figures, "limited by")
-    texts = [(*(str(row[name]) for name in names), *_figures(row)) for row in rows]
-    return terminal.plain_table(columns, texts)
+def _table(names: list[str], rows: list[dict[str, object]]) -> str:
+    """One line for each point; in a narrow window without the columns that tell least."""
+    figures = ("latency", "per step", "per second", "dynamic", INTERVAL, "cores", "limited by")
+    reasons = _reasons(rows)
+    texts = [(*(str(row[name]) for name in names), *_figures(row, reasons)) for row in rows]
+    table, gone = terminal.fitted_table((*names, *figures), texts, (INTERVAL, "cores", "per step"))
+    more = f"\nno room here for: {', '.join(gone)}; --csv and --json have them" if gone else ""
+    return terminal.to_text(table) + more
 
 
-def _figures(row: dict[str, object]) -> tuple[str, ...]:
+def _reasons(rows: list[dict[str, object]]) -> list[str]:
+    """Why points could not be simulated: each reason once, in the order of the points."""
+    return list(dict.fromkeys(str(row["error"]) for row in rows if row["error"]))
+
+
+def _figures(row: dict[str, object], reasons: list[str]) -> tuple[str, ...]:
     if row["error"]:
-        return (*(6 * ("-",)), str(row["error"]))
+        return (*(6 * ("-",)), f"✘ {reasons.index(str(row['error'])) + 1}")
     return (
         words.duration(_number(row["latency_us"])),
         words.duration(_number(row["us_per_step"])),

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
-from click.testing import CliRunner, Result
+from command_line import ran
 from recorded_graphs import graph_of
 from strategies import random_conv_network
 from torch import nn
 
 from tssd.calibration.int_network import Reset
-from tssd.cli import cli
 from tssd.errors import ConfigError, FileFormatError
 from tssd.export.bundle.folder import write_bundle
 from tssd.export.nir.graphs.read import read_graph
@@ -22,35 +21,31 @@ from tssd.export.nir.integers.graph import NirMode
 from tssd.inspecting.difference import diff
 
 
-def tssd(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
-
-
 def test_a_bundle_leaves_in_either_mode_with_the_same_integers(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", random_conv_network(2, Reset.SOFT))
     for mode, thresholds in (("compatible", 0), ("exact", 1)):
         out = tmp_path / f"{mode}.nir"
-        done = tssd("convert", tmp_path / "b", "--nir", mode, "--dt", 1, "--out", out)
+        done = ran("convert", tmp_path / "b", "--nir", mode, "--dt", 1, "--out", out)
         assert done.exit_code == 0
         graph = read_graph(out)
         assert graph.metadata["dt"] == 1
         assert (len(graph.of_type("Threshold")) > 0) == thresholds
         assert diff(tmp_path / "b", out) == []
     again = tmp_path / "again.nir"
-    assert tssd("convert", tmp_path / "exact.nir", "--out", again, "--json").exit_code == 0
+    assert ran("convert", tmp_path / "exact.nir", "--out", again, "--json").exit_code == 0
     assert not read_graph(again).of_type("Threshold")
 
 
 def test_a_hard_reset_network_leaves_as_netx(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", random_conv_network(1, Reset.HARD))
-    assert tssd("convert", tmp_path / "b", "--out", tmp_path / "n.net").exit_code == 0
+    assert ran("convert", tmp_path / "b", "--out", tmp_path / "n.net").exit_code == 0
     assert (tmp_path / "n.net").exists()
 
 
 def test_a_module_leaves_as_float_nir(tmp_path: Path) -> None:
     out = tmp_path / "m.nir"
     told = ("--model", "user_models:hard", "--input-shape", "1,6,6")
-    assert tssd("convert", *told, "--out", out).exit_code == 0
+    assert ran("convert", *told, "--out", out).exit_code == 0
     assert read_graph(out).metadata["mode"] == "compatible"
 
 
@@ -75,11 +70,11 @@ def test_compatible_nodes_of_a_late_subtraction_say_so(beta: float, tmp_path: Pa
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", random_conv_network(2, Reset.SOFT))
     with pytest.raises(ConfigError, match=r"n\.png.*\.nir"):
-        tssd("convert", tmp_path / "b", "--out", tmp_path / "n.png")
+        ran("convert", tmp_path / "b", "--out", tmp_path / "n.png")
     told = ("--model", "user_models:hard", "--input-shape", "1,6,6")
     with pytest.raises(ConfigError, match=r"allowed: a \.nir file"):
-        tssd("convert", *told, "--out", tmp_path / "n.net")
+        ran("convert", *told, "--out", tmp_path / "n.net")
     (tmp_path / "old.nir").write_bytes(b"")
     with pytest.raises(FileFormatError, match="an existing file"):
-        tssd("convert", tmp_path / "b", "--out", tmp_path / "old.nir")
-    assert tssd("convert", "--out", tmp_path / "n.nir").exit_code == 2
+        ran("convert", tmp_path / "b", "--out", tmp_path / "old.nir")
+    assert ran("convert", "--out", tmp_path / "n.nir").exit_code == 2

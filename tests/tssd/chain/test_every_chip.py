@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from float_nets import images, small_residual
 
 from tssd.calibration.int_network import PopulationKind
 from tssd.chain.pipeline import ExportOptions, Material, deploy, write
-from tssd.cli import cli
 from tssd.export.bundle.folder import Bundle
 from tssd.hw_targets.chip.chips import CHIPS
 from tssd.report.store import read_report
@@ -28,9 +27,7 @@ def export(target: str, out: Path) -> Bundle:
 
 
 def answer(*words: object) -> object:
-    done = CliRunner().invoke(cli, [*map(str, words), "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.output)
+    return json.loads(call(*words, "--json"))
 
 
 def check_runs(bundle: Bundle, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import user_models
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from command_line import ran
 from safetensors.torch import save_file
 
 from tssd.chain.float_import import halves_note, material_of
@@ -29,12 +30,8 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "nir"
 CNN = ("import", GOLDEN / "cnn_sinabs.nir", "--time-steps", 3, "--target", "loihi2")
 
 
-def tssd(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
-
-
 def answer(*arguments: object) -> Any:
-    done = tssd(*arguments, "--json")
+    done = ran(*arguments, "--json")
     assert done.exit_code == 0
     return json.loads(done.output)
 
@@ -81,10 +78,10 @@ def test_several_spikes_in_a_step_are_told_and_counted(tmp_path: Path) -> None:
     write_graph(graph, tmp_path / "n.nir", Answers("sinabs"))
     np.savez(tmp_path / "x.npz", inputs=np.full((2, 1), 255, np.uint8))
     told = ("import", tmp_path / "n.nir", "--time-steps", 3, "--calibration", tmp_path / "x.npz")
-    shown = tssd(*told, "--profile", "sinabs", "--out", tmp_path / "b").output
+    shown = ran(*told, "--profile", "sinabs", "--out", tmp_path / "b").output
     assert "note: sinabs sends several spikes in a step" in shown
     assert "6 spikes instead of 20 on 2 calibration samples" in " ".join(shown.split())
-    quiet = tssd(*told, "--profile", "norse", "--dt", 1, "--out", tmp_path / "c").output
+    quiet = ran(*told, "--profile", "norse", "--dt", 1, "--out", tmp_path / "c").output
     assert "note:" not in quiet
 
 
@@ -154,7 +151,7 @@ def test_a_bias_that_a_platform_leaves_out_once_is_told(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_published_cnn_is_simulated_too(cnn: Path) -> None:
     check_engines(cnn, "gpu", "onnx", "sim")
-    assert tssd("simulate", cnn, "--samples", 1).exit_code == 0
+    assert ran("simulate", cnn, "--samples", 1).exit_code == 0
 
 
 @pytest.mark.parametrize("name", ["noBias_subtract", "bias_zero"])
@@ -176,9 +173,9 @@ def check_engines(bundle: Path, *engines: str, layers: int = 5) -> None:
     """Verify finds no difference and the report counts the same spikes for every engine."""
     rows = answer("verify", bundle, "--against", ",".join(engines), "--samples", 1)
     assert {row["status"] for row in rows} <= {"pass", "not run"}
-    ran = {row["name"].split(":")[0] for row in rows if row["status"] == "pass"}
-    assert set(engines) <= ran
-    assert tssd("report", bundle).exit_code == 0
+    passed = {row["name"].split(":")[0] for row in rows if row["status"] == "pass"}
+    assert set(engines) <= passed
+    assert ran("report", bundle).exit_code == 0
     report = json.loads((bundle / "report" / "report.json").read_text())
     spiking = [x["spikes"] for x in report["layers"] if x["spikes"]["integer"]]
     assert len(spiking) >= layers
@@ -211,9 +208,9 @@ def test_verify_takes_the_users_samples_and_labels(cnn: Path, tmp_path: Path) ->
 def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
     out = ("--out", tmp_path / "b")
     with pytest.raises(ConfigError, match="does not say its dt, reset, rule"):
-        tssd(*CNN, *out)
+        ran(*CNN, *out)
     with pytest.raises(ConfigError, match=r"--calibration: found a float network.*\(N, 2, 34, 34"):
-        tssd(*CNN, *out, "--profile", "sinabs")
+        ran(*CNN, *out, "--profile", "sinabs")
     assert not (tmp_path / "b").exists()
 
 
@@ -319,6 +316,6 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_and_a_model_exclude_each_other(tmp_path: Path) -> None:
-    assert tssd("export", "--out", tmp_path / "b").exit_code == 2
+    assert ran("export", "--out", tmp_path / "b").exit_code == 2
     both = ("export", tmp_path, "--weights", tmp_path / "w", "--out", tmp_path / "b")
-    assert "not with a run folder" in tssd(*both).output
+    assert "not with a run folder" in ran(*both).output

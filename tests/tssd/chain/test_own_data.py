@@ -5,16 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import ran
 
 from tssd.chain.own_data import OWN, data_of, own
-from tssd.cli import cli
 from tssd.errors import ConfigError, DataError
 from tssd.train.config import configure
-
-
-def tssd(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
 
 
 def write(path: Path, shape: tuple[int, ...], test: int = 0, classes: int = 3) -> Path:
@@ -51,12 +46,12 @@ def test_a_test_set_of_the_users_own_is_left_whole(tmp_path: Path) -> None:
 def test_a_network_is_trained_exported_and_verified_on_ones_own_samples(tmp_path: Path) -> None:
     path, out = write(tmp_path / "x.npz", (120, 1, 6, 6)), tmp_path / "run"
     small = ("--epochs", 2, "--batch-size", 16, "--set", "width=0.25")
-    assert tssd("train", "--data", path, *small, "--out", out, "--json").exit_code == 0
+    assert ran("train", "--data", path, *small, "--out", out, "--json").exit_code == 0
     told = ("--data", path, "--tolerance", 100, "--json")
-    assert tssd("export", out, *told, "--out", tmp_path / "b").exit_code == 0
-    assert tssd("verify", tmp_path / "b", "--data", path, "--samples", 4).exit_code == 0
+    assert ran("export", out, *told, "--out", tmp_path / "b").exit_code == 0
+    assert ran("verify", tmp_path / "b", "--data", path, "--samples", 4).exit_code == 0
     with pytest.raises(ConfigError, match="--data: found nothing; allowed: the samples"):
-        tssd("verify", tmp_path / "b")
+        ran("verify", tmp_path / "b")
 
 
 @pytest.mark.parametrize(

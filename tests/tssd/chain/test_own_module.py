@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
-from click.testing import CliRunner, Result
+from command_line import ran
 from torch import nn
 from written_networks import lively
 
 from tssd.chain.own_module import ModuleReading, take_over
-from tssd.cli import cli
 from tssd.errors import ConfigError, DataError, NetworkError, TssdError
 from tssd.export.bundle.folder import read_bundle
 from tssd.export.nir.graphs.read import read_graph
@@ -23,10 +22,6 @@ from tssd.export.nir.graphs.to_float import to_float
 from tssd.train.handover import float_run
 
 IMAGES = front_nets.samples()
-
-
-def tssd(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
 
 
 def given(folder: Path, labels: Any = None, inputs: Any = IMAGES) -> Path:
@@ -37,7 +32,7 @@ def given(folder: Path, labels: Any = None, inputs: Any = IMAGES) -> Path:
 
 def export(name: str, folder: Path, *more: object, labels: Any = None) -> dict[str, Any]:
     told = ("--model", f"front_nets:{name}", "--samples", given(folder, labels), *more)
-    done = tssd("export", *told, "--tolerance", 100, "--out", folder / "b", "--json")
+    done = ran("export", *told, "--tolerance", 100, "--out", folder / "b", "--json")
     found: dict[str, Any] = json.loads(done.output)
     return found
 
@@ -56,7 +51,7 @@ def test_a_module_with_its_own_loop_is_deployed_and_proved(tmp_path: Path) -> No
     assert first["name"].startswith("your snnTorch module")
     assert (first["status"], str(first["found"])[:4]) == ("pass", "0 of")
     assert second["found"] == "100.00 %"
-    rows = json.loads(tssd("verify", tmp_path / "b", "--against", "gpu,onnx", "--json").output)
+    rows = json.loads(ran("verify", tmp_path / "b", "--against", "gpu,onnx", "--json").output)
     assert rows[0] == first
     report = json.loads((tmp_path / "b" / "report" / "report.json").read_text())
     assert report["contracts"][0] == first
@@ -64,7 +59,7 @@ def test_a_module_with_its_own_loop_is_deployed_and_proved(tmp_path: Path) -> No
 
 def test_what_is_read_is_printed(tmp_path: Path) -> None:
     told = ("--model", "front_nets:Looped", "--samples", given(tmp_path), "--out", tmp_path / "b")
-    shown = tssd("export", *told).output
+    shown = ran("export", *told).output
     assert "6 time steps; read-out: spike count of fc2/lif2, 3 classes" in shown
     assert re.search(r"lif1 +lif +\d+ +keeps \d\.\d of 8 bits\n", shown)
     assert "your snnTorch module" in shown
@@ -123,17 +118,17 @@ def test_an_encoder_inside_is_left_outside_the_chip(tmp_path: Path) -> None:
     assert golden is not None
     assert golden.inputs.shape[0] == front_nets.STEPS
     assert (golden.inputs[0] != golden.inputs[1]).any()
-    assert tssd("verify", tmp_path / "b", "--samples", 2).exit_code == 0
+    assert ran("verify", tmp_path / "b", "--samples", 2).exit_code == 0
     with pytest.raises(DataError, match="found still samples; allowed: what enters: the frames"):
-        tssd("verify", tmp_path / "b", "--data", tmp_path / "x.npz")
+        ran("verify", tmp_path / "b", "--data", tmp_path / "x.npz")
 
 
 def test_a_series_enters_and_is_verified(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", inputs=IMAGES.reshape(24, 2, 8))
     told = ("--model", "front_nets:Series", "--samples", tmp_path / "x.npz", "--time-steps", 4)
-    assert tssd("export", *told, "--out", tmp_path / "b").exit_code == 0
+    assert ran("export", *told, "--out", tmp_path / "b").exit_code == 0
     shown = ("--data", tmp_path / "x.npz", "--samples", 3)
-    assert tssd("verify", tmp_path / "b", *shown).exit_code == 0
+    assert ran("verify", tmp_path / "b", *shown).exit_code == 0
 
 
 def test_a_pool_of_currents_is_swapped_only_where_asked(tmp_path: Path) -> None:
@@ -183,14 +178,14 @@ def test_samples_of_another_shape_name_the_axis(tmp_path: Path) -> None:
     path = given(tmp_path, inputs=IMAGES[:, 0, :, :3])
     told = ("--model", "front_nets:Looped", "--samples", path, "--out", tmp_path / "b")
     with pytest.raises(DataError, match=r"axis 3 is 3, not 4|2 axes|3 axes"):
-        tssd("export", *told, "--input-shape", "1,4,4")
+        ran("export", *told, "--input-shape", "1,4,4")
     with pytest.raises(NetworkError, match="raised by your module"):
-        tssd("export", *told)
+        ran("export", *told)
 
 
 def test_missing_samples_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--samples: found a module and no samples"):
-        tssd("export", "--model", "front_nets:Looped", "--out", tmp_path / "b")
+        ran("export", "--model", "front_nets:Looped", "--out", tmp_path / "b")
 
 
 @pytest.mark.parametrize("samples", [True, False])
@@ -199,7 +194,7 @@ def test_a_module_leaves_as_a_file_that_fires_as_it_does(samples: bool, tmp_path
     entering = ("--samples", given(tmp_path)) if samples else ("--input-shape", "1,4,4")
     out = tmp_path / "n.nir"
     told = ("convert", "--model", "front_nets:Looped", "--nir", "exact", *entering, "--out", out)
-    assert "your snnTorch module" in tssd(*told).output
+    assert "your snnTorch module" in ran(*told).output
     network = to_float(read_graph(out), front_nets.STEPS)
     counts = float_run.run(network, IMAGES, dtype="float64").logits * front_nets.STEPS
     with torch.no_grad():
@@ -209,8 +204,8 @@ def test_a_module_leaves_as_a_file_that_fires_as_it_does(samples: bool, tmp_path
 
 def test_options_of_a_module_need_a_module(tmp_path: Path) -> None:
     for more in (("--population", 3), ("--output", "x"), ("--samples", "x"), ("--time-steps", 2)):
-        assert "not with a run folder" in tssd("export", tmp_path, *more, "--out", "b").output
-        assert "only with --model" in tssd("convert", tmp_path, *more, "--out", "b.nir").output
+        assert "not with a run folder" in ran("export", tmp_path, *more, "--out", "b").output
+        assert "only with --model" in ran("convert", tmp_path, *more, "--out", "b.nir").output
 
 
 def test_the_same_module_and_samples_give_the_same_bytes(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 import front_nets
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import ran
 from netx_files import small_image_network, write_net
 
 import tssd
 from tssd.calibration.int_network import InputCoding
 from tssd.chain.importing import ImportOptions, import_bundle
 from tssd.chain.pipeline import ExportOptions
-from tssd.cli import cli
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle, read_bundle
 from tssd.hw_targets.mapping.choices import Choices, InputFrom, SynapseFormat
@@ -50,10 +49,6 @@ def bundles(folder: Path) -> dict[Goal, Bundle]:
     return {goal: made(goal) for goal in (Goal.CORES, Goal.TIME)}
 
 
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
-
-
 def cores(bundle: Bundle) -> int:
     assert bundle.placement is not None
     found: list[Any] = bundle.placement["cores"]
@@ -82,10 +77,10 @@ def test_the_answers_do_not_depend_on_the_placement(bundles: dict[Goal, Bundle])
 
 def test_simulate_and_report_take_it_as_it_is(bundles: dict[Goal, Bundle]) -> None:
     fast = bundles[Goal.TIME]
-    done = json.loads(call("simulate", str(fast.folder), "--json").output)
+    done = json.loads(ran("simulate", str(fast.folder), "--json").output)
     assert done["totals"]["cores"] == cores(fast)
-    assert call("verify", str(fast.folder), "--against", "sim", "--samples", "2").exit_code == 0
-    assert FAST in call("report", str(fast.folder)).output + "".join(
+    assert ran("verify", str(fast.folder), "--against", "sim", "--samples", "2").exit_code == 0
+    assert FAST in ran("report", str(fast.folder)).output + "".join(
         path.read_text(encoding="utf-8") for path in fast.folder.rglob("report.md")
     )
 
@@ -93,13 +88,13 @@ def test_simulate_and_report_take_it_as_it_is(bundles: dict[Goal, Bundle]) -> No
 def test_check_says_what_a_placement_would_take(bundles: dict[Goal, Bundle]) -> None:
     folder = str(bundles[Goal.CORES].folder)
     prompt = str(bundles[Goal.CORES].folder / "chip.toml")
-    table = json.loads(call("check", folder, "--optimise", "energy", "--json").output)
+    table = json.loads(ran("check", folder, "--optimise", "energy", "--json").output)
     assert table["placed"]["for"] == "energy"
     assert (
         table["placed"]["taken"]["uj_per_inference"]
         <= (table["placed"]["smallest"]["uj_per_inference"])
     )
-    assert FAST in call("check", folder, "--optimise", "time", "--target", prompt).output
+    assert FAST in ran("check", folder, "--optimise", "time", "--target", prompt).output
 
 
 def test_check_writes_the_placement_that_it_speaks_of(
@@ -107,9 +102,9 @@ def test_check_writes_the_placement_that_it_speaks_of(
 ) -> None:
     folder, out = str(bundles[Goal.CORES].folder), tmp_path / "p.json"
     target = ("--target", str(bundles[Goal.CORES].folder / "chip.toml"))
-    call("check", folder, "--optimise", "time", "--out", str(out), *target)
+    ran("check", folder, "--optimise", "time", "--out", str(out), *target)
     assert len(json.loads(out.read_text())["cores"]) == cores(bundles[Goal.TIME])
-    assert "fits prompt" in call("check", folder, "--placement", str(out), *target).output
+    assert "fits prompt" in ran("check", folder, "--placement", str(out), *target).output
 
 
 def test_without_samples_there_is_no_activity_to_go_by(
@@ -120,7 +115,7 @@ def test_without_samples_there_is_no_activity_to_go_by(
         import_bundle(folder / "trained.net", tmp_path / "b", options)
     network = bundles[Goal.CORES].folder / "network.nir"
     with pytest.raises(ConfigError, match="--optimise time: found no samples"):
-        call("check", str(network), "--optimise", "time")
+        ran("check", str(network), "--optimise", "time")
 
 
 def test_a_placement_of_ones_own_is_not_optimised(
@@ -130,7 +125,7 @@ def test_a_placement_of_ones_own_is_not_optimised(
         ExportOptions(placement=tmp_path / "p.json", optimise=Goal.TIME)
     folder = bundles[Goal.CORES].folder
     with pytest.raises(ConfigError, match="--optimise time: found a placement of your own"):
-        call("check", str(folder), "--placement", str(folder / "placement.json"), "--optimise",
+        ran("check", str(folder), "--placement", str(folder / "placement.json"), "--optimise",
              "time")  # fmt: skip
 
 
@@ -146,9 +141,9 @@ def test_a_layout_of_ones_own_is_optimised_too_and_told(folder: Path, tmp_path: 
     told = " ".join(made.manifest["notes"])
     assert "through a port at the first chip's corner" in told
     assert FAST in told
-    done = json.loads(call("simulate", str(made.folder), "--json").output)
+    done = json.loads(ran("simulate", str(made.folder), "--json").output)
     assert (done["placement"], done["layers"][0]["cores"]) == ("own", 0)
-    assert call("verify", str(made.folder), "--against", "sim").exit_code == 0
+    assert ran("verify", str(made.folder), "--against", "sim").exit_code == 0
     assert "through a port" in (made.folder / "report" / "report.md").read_text(encoding="utf-8")
 
 

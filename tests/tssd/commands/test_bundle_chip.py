@@ -11,7 +11,7 @@ from strategies import random_conv_network, random_inputs
 
 from tssd.calibration.int_network import Reset
 from tssd.cli import main
-from tssd.commands.check import asked_chip
+from tssd.commands.check import asked_chip, read_subject
 from tssd.errors import FileFormatError
 from tssd.export.bundle.folder import read_bundle, write_bundle
 from tssd.export.bundle.golden import make_golden
@@ -61,8 +61,8 @@ def test_a_bundle_carries_the_users_chip_and_needs_no_other_file(
     assert run("import", source, "--out", out, "--target", chip) == 0
     for path in chip.parent.iterdir():
         path.unlink()
-    assert asked_chip(out, None) == wanted
-    assert asked_chip(out, "loihi1") == load_chip("loihi1")
+    assert asked_chip(read_subject(out), None) == wanted
+    assert asked_chip(read_subject(out), "loihi1") == load_chip("loihi1")
     bundle = read_bundle(out)
     assert CHIP_FILE in bundle.manifest["files"]  # with its hash
     assert str(tmp_path) not in json.dumps(bundle.manifest)

@@ -5,54 +5,41 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
+from command_line import bundle_with_pictures, said
 from sample_report import bare_report, full_report
-from strategies import random_conv_network
 
-from tssd.calibration.int_network import Reset
 from tssd.cli import cli
 from tssd.commands.ending import of_bundle, of_report
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import read_bundle
-from tssd.export.nir.integers.write import write_nir
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network, and six labelled pictures for it."""
     place = tmp_path_factory.mktemp("ending")
-    network = random_conv_network(2, Reset.SOFT, time_steps=3)
-    write_nir(network, place / "network.nir")
-    pictures = np.random.default_rng(3).integers(0, 256, (6, *network.source.shape))
-    np.savez(place / "x.npz", inputs=pictures, labels=np.zeros(6, np.int64))
-    call("import", place / "network.nir", "--out", place / "b")
+    bundle_with_pictures(place, 6)
     return place
-
-
-def call(*line: object) -> list[str]:
-    done = CliRunner().invoke(cli, list(map(str, line)), catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout.splitlines()
 
 
 def test_a_quiet_import_says_cores_time_and_energy_in_ten_lines(folder: Path) -> None:
     line = ("import", folder / "network.nir", "--out", folder / "q")
-    lines = call(*line, "-q")
+    lines = said(*line, "-q").splitlines()
     assert len(lines) <= 10
     assert re.fullmatch(r"Fits \d+ of 120 cores; .*decides.*", lines[0])
     assert "latency at least" in lines[1]
     assert "dynamic" in lines[3]
     assert lines[-1].startswith("next: tssd verify")
-    loud = call(*line[:3], folder / "loud")
+    loud = said(*line[:3], folder / "loud").splitlines()
     assert [x for x in loud if x.startswith("Fits")] == [lines[0]]
     assert len(loud) > len(lines)
 
 
 def test_quiet_or_not_the_same_bundle_is_written(folder: Path) -> None:
     for name, option in (("q1", "-q"), ("v1", "-v")):
-        call("import", folder / "network.nir", "--out", folder / name, option)
+        said("import", folder / "network.nir", "--out", folder / name, option)
     first, second = (
         {path.name: path.read_bytes() for path in (folder / name).iterdir() if path.is_file()}
         for name in ("q1", "v1")
@@ -62,13 +49,13 @@ def test_quiet_or_not_the_same_bundle_is_written(folder: Path) -> None:
 
 def test_verify_ends_with_its_verdict(folder: Path) -> None:
     line = ("verify", folder / "b", "--against", "sim", "--samples", 6, "--data", folder / "x.npz")
-    lines = call(*line, "-q")
+    lines = said(*line, "-q").splitlines()
     assert len(lines) <= 10
     assert re.match(r"\d+ contracts hold\. Fits \d+ of 120 cores; answers in", lines[0])
     assert lines[1].startswith("accuracy of the integers: ")
     assert lines[2].startswith("latency ")
     assert lines[3].startswith("energy per inference: total")
-    loud, most = call(*line), call(*line, "-v")
+    loud, most = said(*line).splitlines(), said(*line, "-v").splitlines()
     assert set(lines) <= set(loud)
     assert len(lines) < len(loud) < len(most)
     assert any(x.startswith("note: ") for x in most)
@@ -76,11 +63,11 @@ def test_verify_ends_with_its_verdict(folder: Path) -> None:
 
 def test_simulate_ends_with_its_verdict_and_the_accuracy_of_its_samples(folder: Path) -> None:
     line = ("simulate", folder / "b", "--samples", 6, "--data", folder / "x.npz")
-    lines = call(*line, "-q")
+    lines = said(*line, "-q").splitlines()
     assert len(lines) <= 10
     assert lines[0].startswith("Fits ")
     assert re.match(r"accuracy [\d.]+ %, \d of 6 right; 95 % interval", lines[1])
-    assert any("waited for" in x for x in call(*line, "-v"))
+    assert any("waited for" in x for x in said(*line, "-v").splitlines())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +87,7 @@ def test_an_option_that_cannot_act_is_refused(
 
 
 def test_quiet_json_is_json(folder: Path) -> None:
-    done = call("simulate", folder / "b", "--samples", 1, "-q", "--json")
+    done = said("simulate", folder / "b", "--samples", 1, "-q", "--json").splitlines()
     assert json.loads("\n".join(done))["samples"] == 1
 
 

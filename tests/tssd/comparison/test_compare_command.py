@@ -6,17 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import bundle_with_pictures, call
 from sample_report import full_report
-from strategies import random_conv_network
 
-from tssd.calibration.int_network import Reset
-from tssd.cli import cli, main
+from tssd.cli import main
 from tssd.comparison.reading import read_subjects
 from tssd.errors import FileFormatError
-from tssd.export.nir.integers.write import write_nir
 from tssd.report.serial import to_json
 
 STUDY = {
@@ -32,24 +28,14 @@ STUDY = {
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with a report of eight labelled pictures."""
     folder = tmp_path_factory.mktemp("compare")
-    network = random_conv_network(2, Reset.SOFT, time_steps=3)
-    write_nir(network, folder / "network.nir")
-    pictures = np.random.default_rng(3).integers(0, 256, (8, *network.source.shape))
-    np.savez(folder / "x.npz", inputs=pictures, labels=np.zeros(8, np.int64))
-    call("import", folder / "network.nir", "--out", folder / "b")
-    call("verify", folder / "b", "--against", "sim", "--samples", 8, "--data", folder / "x.npz")
-    return folder / "b"
+    made = bundle_with_pictures(folder, 8)
+    call("verify", made, "--against", "sim", "--samples", 8, "--data", folder / "x.npz")
+    return made
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def call(*line: object, code: int = 0) -> str:
-    done = CliRunner().invoke(cli, list(map(str, line)), catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def test_a_bundle_beside_its_own_copy_has_no_best(bundle: Path, tmp_path: Path) -> None:

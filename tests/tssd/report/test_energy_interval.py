@@ -9,30 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from strategies import random_conv_network
+from command_line import bundle_with_pictures, call
 
-from tssd.calibration.int_network import Reset
-from tssd.cli import cli
-from tssd.export.nir.integers.write import write_nir
 from tssd.report import words
 from tssd.report.model import EnergyUj, Range
 from tssd.report.store import read_report
 
 
-def call(*line: str) -> str:
-    done = CliRunner().invoke(cli, list(line), catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interval")
-    write_nir(random_conv_network(2, Reset.SOFT, time_steps=3), folder / "network.nir")
-    call("import", str(folder / "network.nir"), "--out", str(folder / "b"))
-    call("verify", str(folder / "b"), "--against", "sim", "--samples", "2")
-    return folder / "b"
+    made = bundle_with_pictures(folder, 1)
+    call("verify", made, "--against", "sim", "--samples", 2)
+    return made
 
 
 def interval_of(bundle: Path, name: str) -> str:

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import call
 from strategies import random_conv_network
 
 from tssd.calibration.int_network import Reset
-from tssd.cli import cli
 from tssd.export.nir.integers.write import write_nir
 from tssd.report.findings import findings
 from tssd.report.html import render_html
@@ -43,11 +42,6 @@ def reports(
         call(*line, "--data", str(folder / "x.npz"))
         found[count] = read_report(folder / "b")
     return found
-
-
-def call(*line: str) -> None:
-    done = CliRunner().invoke(cli, list(line), catch_exceptions=False)
-    assert done.exit_code == 0, done.output
 
 
 def tiles(report: Report) -> dict[str, str]:

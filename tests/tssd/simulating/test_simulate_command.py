@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from command_line import said
 from spike_records import write_record
 from strategies import random_conv_network, random_inputs
 
@@ -33,9 +34,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def simulate(*arguments: str | Path) -> str:
-    result = CliRunner().invoke(cli, ["simulate", *map(str, arguments)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return said("simulate", *arguments)
 
 
 def test_json_holds_totals_layers_time_line_and_mesh(bundle: Path) -> None:

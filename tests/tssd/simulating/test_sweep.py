@@ -2,14 +2,17 @@
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import said
 from strategies import random_conv_network, random_inputs
 
+from tssd import terminal
 from tssd.calibration.int_network import Reset
 from tssd.cli import cli, main
 from tssd.errors import ConfigError, TargetError
@@ -174,6 +177,35 @@ def test_host_and_board_act_on_every_point_and_are_told(
     rows = json.loads(CliRunner().invoke(cli, [*given, "--host", "--json"]).stdout)
     assert rows[0]["host_pj"] == 0  # power_per_chip is not given
     assert 5 < rows[1]["us_per_step"] / rows[0]["us_per_step"] <= 10
+
+
+GONE = "90 % interval, cores"  # of a window of 80 columns
+
+
+def test_in_a_narrow_window_a_point_is_one_line_and_a_reason_stands_below_once(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "in_processes", lambda workers: _one_by_one)
+    words = ["sweep", bundle, "--set", "noc.buffer=2,4", "--set", "chip=loihi2,loihi1-nahuku"]
+    shown, told = {}, {}
+    for width in (80, 200):
+        monkeypatch.setattr(terminal, "window_width", lambda width=width: width)
+        _, head, _, *rows = said(*words, "--csv", tmp_path / "x.csv").splitlines()
+        assert max(map(len, [head, *rows[:4]])) <= width
+        assert [row.split()[:2] for row in rows[:4]] == [
+            [buffer, chip] for buffer in ("2.0", "4.0") for chip in ("loihi2", "loihi1-nahuku")
+        ]
+        assert [row.split()[-2:] for row in rows[1:4:2]] == [["✘", "1"]] * 2
+        shown[width], told[width] = set(re.split(r" {2,}", head.strip())), rows[4:]
+    assert shown[200] - shown[80] == set(GONE.split(", "))
+    assert set(told[80]) - set(told[200]) == {
+        f"no room here for: {GONE}; --csv and --json have them"
+    }
+    [reason] = [line for line in told[200] if line.startswith("✘")]
+    assert reason.startswith("✘ 1: target loihi1-nahuku: found 1 broken rule")
+    [first, *_] = csv.DictReader((tmp_path / "x.csv").read_text().splitlines())
+    assert float(first["dynamic_low_pj"]) < float(first["dynamic_high_pj"])
+    assert int(first["cores"]) > 0
 
 
 def test_points_on_another_chip_say_that_they_are_placed_afresh(
