@@ -13,7 +13,7 @@ A ``levelled`` layer has a scale per channel (``channels``): the candidates are 
 channel, and each gets the one whose spikes differ least from its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -53,6 +53,7 @@ from tssd.train.handover.float_network import (
 
 GRID = 1.15  # ratio of neighbouring candidates
 FINEST, COARSEST = 1.5, 0.5  # the grid's ends, as multiples of the max-abs scale
+TOGETHER = 8  # samples that ``differing`` compares at once
 
 
 @dataclass(frozen=True)
@@ -325,22 +326,38 @@ def _output_trial(
     integers = layer.integers(scale)
     population, incoming = to_float(integers, layer.population, layer.incoming, layer.units)
     loops = [j for j in incoming if j.is_loop]
-    arrived = [
-        floored(project(j, sent[j.source], population.shape), scale, e)
-        for j, e in zip(incoming, integers.exponents, strict=True)
-        if not j.is_loop
-    ]
-    total = current(population, arrived, layer.time_steps)
     room = (1 << (layer.form.precision.state_bits - 1)) / UNIT / scale
-    membrane, out = integrate(population, total, layer.time_steps, room, loops)
+
+    def run(samples: slice) -> tuple[Tensor, Tensor]:
+        arrived = [
+            floored(project(j, sent[j.source][:, samples], population.shape), scale, e)
+            for j, e in zip(incoming, integers.exponents, strict=True)
+            if not j.is_loop
+        ]
+        total = current(population, arrived, layer.time_steps)
+        return integrate(population, total, layer.time_steps, room, loops)
+
     if population.kind.reads_out:
-        read, meant = (read_of(population, x) for x in (membrane, wanted))
+        read, meant = (read_of(population, x) for x in (run(slice(None))[0], wanted))
         return Trial(scale, float(((read - meant) ** 2).mean()))
-    unlike = (out != wanted).double()
+    unlike = differing(lambda samples: run(samples)[1], wanted)
+    share = float(unlike.sum() / wanted.numel())
     if layer.level is None:
-        return Trial(scale, float(unlike.mean()))
-    channels = unlike.transpose(0, 2).flatten(1).mean(1)
-    return Trial(scale, float(unlike.mean()), channels.numpy())
+        return Trial(scale, share)
+    return Trial(scale, share, unlike / (wanted.numel() / len(unlike)))
+
+
+def differing(sends: Callable[[slice], Tensor], wanted: Tensor) -> FloatArray:
+    """(channels,): spike slots in which what a layer *sends*, given which samples, differs from
+    *wanted* (T, N, channels, ...). A few samples at a time: all of a wide layer's membranes at once
+    are fetched from memory at every operation, those of a few stay near the core."""
+    others = [axis for axis in range(wanted.dim()) if axis != 2]
+    counts = torch.zeros(wanted.shape[2], dtype=torch.float64)
+    for first in range(0, wanted.shape[1], TOGETHER):
+        samples = slice(first, first + TOGETHER)
+        counts += (sends(samples) != wanted[:, samples]).sum(others)
+    found: FloatArray = counts.numpy()
+    return found
 
 
 def floored(arrived: Tensor, scale: float, exponent: int) -> Tensor:

@@ -22,6 +22,7 @@ from tssd.calibration.integer import UNIT
 from tssd.calibration.layer import LayerIntegers
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.channels import per_channel
+from tssd.calibration.quantizing.search import differing
 from tssd.train.handover.float_layers import current, integrate
 from tssd.train.handover.float_network import FloatArray, FloatPopulation, FloatProjection
 
@@ -139,5 +140,9 @@ def _with_fewest_differing(rounded: RoundedPopulation, wanted: Tensor) -> Rounde
 
 
 def _differing(rounded: RoundedPopulation, wanted: Tensor) -> FloatArray:
-    """The share of spike slots of each channel that differ."""
-    return by_channel(rounded.run()[1] != wanted)
+    """The spike slots of each channel that differ."""
+
+    def sends(samples: slice) -> Tensor:
+        return replace(rounded, arrived=rounded.arrived[:, samples]).run()[1]
+
+    return differing(sends, wanted)

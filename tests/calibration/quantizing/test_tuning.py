@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tssd.calibration.layer import Form, to_float, to_integers
 from tssd.calibration.precision import LOIHI
 from tssd.calibration.quantizing.channels import per_channel
+from tssd.calibration.quantizing.search import TOGETHER
+from tssd.calibration.quantizing.search import differing as differing_slots
 from tssd.calibration.quantizing.tuning import RoundedPopulation, Tuning, by_channel, tuned
 from tssd.train.handover.float_layers import current
 from tssd.train.handover.float_network import (
@@ -121,3 +123,13 @@ def test_the_population_is_what_its_integers_mean() -> None:
     vth = per_channel(moved.population, moved.integers.vth.astype(np.float64))
     np.testing.assert_allclose(threshold, vth + 1 / 64)
     np.testing.assert_allclose(moved.population.bias, moved.integers.bias_mant * 1.0)
+
+
+@pytest.mark.parametrize("samples", [1, TOGETHER, 2 * TOGETHER + 3])
+def test_samples_taken_a_few_at_a_time_count_as_all_at_once(samples: int) -> None:
+    rng = np.random.default_rng(samples)
+    sent, wanted = (
+        torch.from_numpy(rng.integers(0, 2, (STEPS, samples, CHANNELS, 3, 3))) for _ in range(2)
+    )
+    found = differing_slots(lambda part: sent[:, part], wanted)
+    np.testing.assert_array_equal(found, (sent != wanted).sum((0, 1, 3, 4)).numpy())
