@@ -6,7 +6,8 @@ For each seed a float network is trained (``recipes/bits_base.toml``), then one 
 float and one with each width; every run and every measurement is kept in its folder, so that the
 command goes on where it was stopped, and seeds may be made by processes of their own. Accuracies
 are those of the integers, on all test images; float is the network given the same further epoch.
-The rows tell how many seeds were done.
+The rows tell how many seeds were done. What was trained comes before what is calibrated, which
+needs no training (``--parts``).
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -47,6 +48,7 @@ from tssd.train.quantization.network import QuantizedNet
 from tssd.train.study.runs import interval
 
 FLOAT, BASE = "float", "base"
+CALIBRATED, TRAINED = PARTS = ("calibrated", "trained")
 ORDER = (FLOAT, "4", "ternary", "3", "binary", "8")  # what a stopped campaign should have first
 WIDTHS = {"8": 8, "4": 4, "3": 3, "ternary": 2}  # calibration has no binary weights
 RECIPE = "benchmarks/recipes/bits_base.toml"
@@ -76,10 +78,11 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Measured:
-    """One row of one seed: by calibration alone (None: there is none), and after training."""
+    """One row of one seed: by calibration alone, and after training; None: not measured, or there
+    is none."""
 
-    calibrated: Deployed | None
-    trained: Deployed | None
+    calibrated: Deployed | None = None
+    trained: Deployed | None = None
 
 
 BySeed = Mapping[int, Measured]
@@ -90,9 +93,11 @@ def main() -> None:
     runs, data = Path(arguments.runs), load("fashion-mnist")
     for seed in arguments.seeds:
         train(runs, BASE, seed, arguments.model)
-        for row in ORDER:
-            train(runs, row, seed, arguments.model)
-            measure(runs, row, seed, data)
+        for part in arguments.parts:
+            for row in arguments.rows:
+                if part == TRAINED:
+                    train(runs, row, seed, arguments.model)
+                measure(runs, row, seed, part, data)
     command = "make bench-bits"
     write(arguments.name, command, rows(found(runs), arguments.model))
 
@@ -121,40 +126,55 @@ def _words(runs: Path, row: str, seed: int, model: str) -> list[str | Path]:
 # ---------------------------------------------------------------- measuring
 
 
-def measure(runs: Path, row: str, seed: int, data: Dataset) -> Measured:
-    """What *row* does, kept beside the runs."""
-    path = runs / f"measured-{row}-{seed}.json"
-    if not path.is_file():
-        made = _measure(runs, row, seed, data)
+def measure(runs: Path, row: str, seed: int, part: str, data: Dataset) -> None:
+    """What *row* does in one of its parts, kept beside the runs; nothing where there is none."""
+    path = runs / f"measured-{part}-{row}-{seed}.json"
+    if not path.is_file() and (part == TRAINED or row == FLOAT or row in WIDTHS):
+        made = _trained(runs, row, seed, data) if part == TRAINED else _alone(runs, row, seed, data)
         path.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
-    return typed.from_json(Measured, path.read_bytes(), str(path))
 
 
-def _measure(runs: Path, row: str, seed: int, data: Dataset) -> Measured:
-    base, first = _float(runs / f"{BASE}-{seed}", data)
-    if row == FLOAT:
-        _, further = _float(runs / f"{FLOAT}-{seed}", data)
-        accuracies = [x.accuracy(data.test.labels) for x in (first, further)]
-        return Measured(Deployed(accuracies[0], 0.0), Deployed(accuracies[1], 0.0))
-    calibrated = _calibrated(base, first, row, data) if row in WIDTHS else None
+def _trained(runs: Path, row: str, seed: int, data: Dataset) -> Deployed:
     net, checkpoint = load_net(runs / f"{row}-{seed}")
+    if row == FLOAT:
+        return Deployed(fired(runs, FLOAT, seed, data).accuracy(data.test.labels), 0.0)
     assert isinstance(net, QuantizedNet)
     integers = integers_of(net, data.val.images[:8], checkpoint.config.student_steps, LOIHI)
-    return Measured(calibrated, _deployed(integers, first, data))
+    return _deployed(integers, fired(runs, BASE, seed, data), data)
 
 
-def _float(folder: Path, data: Dataset) -> tuple[FloatNetwork, FloatActivity]:
-    net, checkpoint = load_net(folder)
-    network = align(fold(strip(net, data.train.images[:8], checkpoint.config.student_steps)))
-    return network, run(network, data.test.images)
-
-
-def _calibrated(network: FloatNetwork, wanted: FloatActivity, row: str, data: Dataset) -> Deployed:
-    """With the defaults of its width, on samples of the training split."""
+def _alone(runs: Path, row: str, seed: int, data: Dataset) -> Deployed:
+    """The float network itself, or calibrated with the defaults of its width on samples of the
+    training split."""
+    wanted = fired(runs, BASE, seed, data)
+    if row == FLOAT:
+        return Deployed(wanted.accuracy(data.test.labels), 0.0)
+    network = _network(runs, BASE, seed, data)
     picked = np.sort(np.random.default_rng(0).permutation(len(data.train))[:CALIBRATION])
     shown, precision = Observation(data.train.images[picked], {}), Precision(WIDTHS[row])
     scales, cpu_s = measured(lambda: choose(network, shown, precision))
     return _deployed(apply(network, scales), wanted, data, cpu_s)
+
+
+def fired(runs: Path, row: str, seed: int, data: Dataset) -> FloatActivity:
+    """What a float network did on the test images, kept beside the runs: each row of a seed is
+    held against it."""
+    path, steps = runs / f"fired-{row}-{seed}.npz", "steps"
+    if not path.is_file():
+        network = _network(runs, row, seed, data)
+        made = run(network, data.test.images)
+        arrays = {**made.events, "logits": made.logits, steps: np.array(network.time_steps)}
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+    with np.load(path) as kept:
+        arrays = {name: kept[name] for name in kept.files}
+    logits, time_steps = arrays.pop("logits"), int(arrays.pop(steps))
+    return FloatActivity(len(logits), time_steps, logits, arrays)
+
+
+def _network(runs: Path, row: str, seed: int, data: Dataset) -> FloatNetwork:
+    net, checkpoint = load_net(runs / f"{row}-{seed}")
+    return align(fold(strip(net, data.train.images[:8], checkpoint.config.student_steps)))
 
 
 def _deployed(
@@ -183,13 +203,17 @@ def _differing(integers: IntNetwork, data: Dataset) -> int:
 
 
 def found(runs: Path) -> dict[str, dict[int, Measured]]:
-    """Every measurement by row and seed; only seeds whose float network is measured too."""
+    """Every measurement by row and seed, in the order of ``GOALS``; of each part only seeds whose
+    float network is measured too."""
     kept: dict[str, dict[int, Measured]] = {}
-    for path in sorted(runs.glob("measured-*.json")):
-        _, row, seed = path.stem.split("-")
-        if (runs / f"measured-{FLOAT}-{seed}.json").is_file():
-            one = typed.from_json(Measured, path.read_bytes(), str(path))
-            kept.setdefault(row, {})[int(seed)] = one
+    for part in PARTS:
+        for row in (FLOAT, *GOALS):
+            for path in sorted(runs.glob(f"measured-{part}-{row}-*.json")):
+                seed = path.stem.rpartition("-")[2]
+                if (runs / f"measured-{part}-{FLOAT}-{seed}.json").is_file():
+                    one = typed.from_json(Deployed, path.read_bytes(), str(path))
+                    seeds = kept.setdefault(row, {})
+                    seeds[int(seed)] = replace(seeds.get(int(seed), Measured()), **{part: one})
     return kept
 
 
@@ -198,29 +222,28 @@ def rows(kept: Mapping[str, BySeed], model: str) -> list[Row]:
     floats, how = kept[FLOAT], f"{model}, T = 4, 10,000 test images"
     made = []
     for name, part in (("float", "calibrated"), ("float, one more epoch", "trained")):
-        values = [_part(one, part).accuracy for one in floats.values()]
-        made.append(report(f"{name}: accuracy", round(fmean(values), 2), "%", _told(how, values)))
+        if values := [one.accuracy for one in _parts(floats, part).values()]:
+            mean = round(fmean(values), 2)
+            made.append(report(f"{name}: accuracy", mean, "%", _told(how, values)))
     for row in (name for name in GOALS if name in kept):
-        for part, goal in zip(("calibrated", "trained"), GOALS[row], strict=True):
+        for part, goal in zip(PARTS, GOALS[row], strict=True):
             made += _rows(kept[row], floats, f"{row}, {part}", goal, how)
     return made
 
 
-def _part(one: Measured, part: str) -> Deployed:
-    made: Deployed | None = getattr(one, part)
-    assert made is not None
-    return made
+def _parts(ones: BySeed, part: str) -> dict[int, Deployed]:
+    """One part of the seeds that have it."""
+    found = {seed: getattr(one, part) for seed, one in ones.items()}
+    return {seed: one for seed, one in found.items() if one is not None}
 
 
 def _rows(ones: BySeed, floats: BySeed, name: str, goal: float | None, how: str) -> list[Row]:
     part = name.partition(", ")[2]
-    seeds = [seed for seed in ones if getattr(ones[seed], part) is not None]
-    if not seeds:
+    of_part, of_float = _parts(ones, part), _parts(floats, part)
+    if not of_part:
         return []
-    made = [_part(ones[seed], part) for seed in seeds]
-    lost = [
-        _part(floats[s], part).accuracy - one.accuracy for s, one in zip(seeds, made, strict=True)
-    ]
+    made = list(of_part.values())
+    lost = [of_float[seed].accuracy - one.accuracy for seed, one in of_part.items()]
     told, points = _told(how, lost), (f"{name}: points lost", round(fmean(lost), 2) + 0.0)  # not -0
     drift = round(fmean(one.drift for one in made), 5)
     equal = f"{COMPARED} images, spikes and final membranes of torch, ONNX and the simulator"
@@ -249,6 +272,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", default="runs/bits", help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none: only rows")
+    parser.add_argument("--rows", nargs="*", default=ORDER, choices=ORDER)
+    parser.add_argument("--parts", nargs="*", default=(TRAINED, CALIBRATED), choices=PARTS)
     parser.add_argument("--model", default="vgg-small")
     parser.add_argument("--name", default="bits", help="results/<name>.json")
     return parser.parse_args()

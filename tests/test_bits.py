@@ -4,11 +4,13 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import bits_page, bits_speed
+from benchmarks import bits, bits_page, bits_speed
 from benchmarks.bits import FLOAT, Deployed, Measured, found, rows
 from benchmarks.harness import Row
+from tssd.train.handover.float_activity import FloatActivity
 
 FLOATS = {0: Measured(Deployed(92.0, 0), Deployed(93.0, 0)),
           1: Measured(Deployed(92.4, 0), Deployed(93.4, 0))}  # fmt: skip
@@ -41,13 +43,53 @@ def test_a_width_without_calibration_has_a_row_after_training_alone() -> None:
 
 
 def test_a_seed_without_its_float_network_is_left_out(tmp_path: Path) -> None:
-    for row, seeds in ((FLOAT, FLOATS), ("4", FOUR)):
+    """Of each part on its own: what is calibrated may be measured later than what is trained."""
+    for row, seeds in ((FLOAT, FLOATS), ("4", FOUR), ("binary", BINARY)):
         for seed, one in seeds.items():
-            if (row, seed) != (FLOAT, 1):
-                path = tmp_path / f"measured-{row}-{seed}.json"
-                path.write_text(json.dumps(asdict(one)))
+            for part, made in vars(one).items():
+                if made is not None and (row, seed, part) != (FLOAT, 1, "calibrated"):
+                    path = tmp_path / f"measured-{part}-{row}-{seed}.json"
+                    path.write_text(json.dumps(asdict(made)))
     kept = found(tmp_path)
-    assert kept == {FLOAT: {0: FLOATS[0]}, "4": {0: FOUR[0]}}
+    assert kept == {
+        FLOAT: {0: FLOATS[0], 1: Measured(None, FLOATS[1].trained)},
+        "4": {0: FOUR[0], 1: Measured(None, FOUR[1].trained)},
+        "binary": BINARY,
+    }
+    made = by_name(rows(kept, "net"))
+    assert made["4, calibrated: points lost"].value == 0.2
+    assert made["4, trained: points lost"].value == 0.0
+
+
+class _Data:
+    """Images and labels that nothing looks at."""
+
+    class test:
+        images = np.zeros((3, 1, 2, 2), np.uint8)
+        labels = np.array([0, 1, 1])
+
+
+def test_a_float_network_runs_once_for_all_rows_of_its_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    class Network:
+        time_steps = 4
+
+    def network(runs: Path, row: str, seed: int, data: object) -> Network:
+        ran.append(row)
+        return Network()
+
+    logits, events = np.eye(3, 2), {"conv1": np.arange(4.0)}
+    monkeypatch.setattr(bits, "_network", network)
+    monkeypatch.setattr(bits, "run", lambda *_: FloatActivity(3, 4, logits, events))
+    first, again = (bits.fired(tmp_path, "base", 0, _Data()) for _ in range(2))  # type: ignore[arg-type]
+    assert ran == ["base"]
+    for kept in (first, again):
+        assert (kept.samples, kept.time_steps) == (3, 4)
+        np.testing.assert_array_equal(kept.logits, logits)
+        np.testing.assert_array_equal(kept.events["conv1"], events["conv1"])
 
 
 def test_the_table_of_widths_shows_losses_goals_and_drifts() -> None:
@@ -61,15 +103,15 @@ def test_the_table_of_widths_shows_losses_goals_and_drifts() -> None:
     assert "`make x`" in text
 
 
-@pytest.mark.parametrize("bits", [3, 4])
-def test_the_table_of_calibrations_has_a_column_for_each_network_and_width(bits: int) -> None:
+@pytest.mark.parametrize("width", [3, 4])
+def test_the_table_of_calibrations_has_a_column_for_each_network_and_width(width: int) -> None:
     def few(value: float) -> tuple[Row, ...]:
-        lost = Row(f"{bits} bit, channel, output: points lost", value, "points", None, None, "")
+        lost = Row(f"{width} bit, channel, output: points lost", value, "points", None, None, "")
         return (Row("float accuracy", 90.0, "%", None, None, "9 samples"), lost)
 
     made = {"quantization_few_a": few(0.5), "quantization_few_b": few(1.25), "sim": few(9)}
     text = bits_page.calibrations(made, dict.fromkeys(made, "python -m x"))
-    assert f"| a, {bits} bits | b, {bits} bits |" in text
+    assert f"| a, {width} bits | b, {width} bits |" in text
     assert "| channel, output | 0.50 | 1.25 |" in text
     assert "b: 9 samples, float 90.0 %" in text
 
