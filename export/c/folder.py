@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tssd import __version__
 from tssd.calibration.int_network import IntNetwork
-from tssd.export.c.source import CSource, source, traced
+from tssd.export.c.arrays import traced
+from tssd.export.c.source import CSource, source
 
 MAIN = """/* Reads samples from standard input, TSSD_STEPS x TSSD_INPUTS values of 32 bits
  * each, and prints the class of each one; built with -DTSSD_TRACE it writes every step's

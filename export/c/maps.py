@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork, Projection
-from tssd.export.c.tables import Table, table
+from tssd.export.c.tables import Rows, rows_of
 from tssd.export.c.widths import INT32, Widths, wraps
 from tssd.train.handover.geometry import axes, largest, rows
 
@@ -18,10 +18,13 @@ static void {name}({sum} *restrict a, const {payload} *restrict s)
 {body}    }}
 }}
 """
-DENSE_POINTER = """        const {kind} *restrict w = {table} + (int32_t)i * {outputs};
-        for (int o = 0; o < {outputs}; o++) a[o] += {times}w[o];
+DENSE_NUMBER = """        for (int o = 0; o < {outputs}; o++) a[o] += {times}{at};
 """
-DENSE_PACKED = """        for (int o = 0; o < {outputs}; o++) a[o] += {times}{at};
+DENSE_POINTER = """        const {kind} *restrict w = {table} + {start};
+        for (int o = 0; o < {outputs}; o++) a[o] += {times}{at};
+"""
+DENSE_PACKED = """        const int32_t w = {start};
+        for (int o = 0; o < {outputs}; o++) a[o] += {times}{at};
 """
 SPATIAL = """
 static void {name}({sum} *restrict a, const {payload} *restrict s)
@@ -44,8 +47,9 @@ static void {name}({sum} *restrict a, const {payload} *restrict s)
     }}
 }}
 """
-PLACE = """                const int32_t w = ((c * {taps_y} + i) * {taps_x} + j) * {per_out};
+PLACE = """                const int32_t w = {start};
 """
+TAP = "(c * {taps_y} + i) * {taps_x} + j"  # the row of weights that a spike meets there
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Map:
     """A projection's table and function; ``direct``: it may add straight into the sums."""
 
     projection: Projection
-    weights: Table
+    weights: Rows
     text: str
     name: str
     sum_type: str  # of the sums that it adds to
@@ -67,7 +71,7 @@ def make_map(network: IntNetwork, index: int, found: dict[str, Widths]) -> Map:
     source, target = (network.population(n) for n in (projection.source, projection.target))
     payload = 1 if projection.is_loop else found[source.name].payload
     overflows = wraps(projection, payload)
-    weights = table(f"w{index}", _laid_out(projection))
+    weights = rows_of(f"w{index}", _laid_out(projection))
     direct = projection.weight_exp == 0 and not overflows
     own = "int32_t" if largest(rows(projection), payload) <= INT32 else "int64_t"
     common = {
@@ -101,33 +105,39 @@ def _laid_out(projection: Projection) -> "np.ndarray[tuple[int, ...], np.dtype[n
 
 def _dense(
     projection: Projection,
-    weights: Table,
+    weights: Rows,
     source: tuple[int, ...],
     target: tuple[int, ...],
     common: dict[str, str],
 ) -> str:
-    outputs = math.prod(target)
-    if weights.number is None and weights.bits >= 8:
-        kind = f"int{weights.bits}_t"
-        body = DENSE_POINTER.format(
-            kind=kind, table=weights.name, outputs=outputs, times=common["times"]
-        )
+    values, start = weights.values, weights.start("i")
+    if values.number is not None:
+        form, at = DENSE_NUMBER, values.at("o")
+    elif values.bits >= 8:
+        form, at = DENSE_POINTER, values.above("w[o]")
     else:
-        at = weights.at(f"(int32_t)i * {outputs} + o")
-        body = DENSE_PACKED.format(outputs=outputs, at=at, times=common["times"])
+        form, at = DENSE_PACKED, values.at("w + o")
+    body = form.format(
+        kind=values.kind,
+        table=values.name,
+        outputs=math.prod(target),
+        start=start,
+        times=common["times"],
+        at=at,
+    )
     return DENSE.format(inputs=math.prod(source), body=body, **common)
 
 
 def _spatial(
     projection: Projection,
-    weights: Table,
+    weights: Rows,
     source: tuple[int, ...],
     target: tuple[int, ...],
     common: dict[str, str],
 ) -> str:
     tall, wide = axes(projection)
-    per_out = len(projection.weight) // projection.groups
-    place = PLACE.format(taps_y=tall.taps, taps_x=wide.taps, per_out=per_out)
+    values = weights.values
+    row = TAP.format(taps_y=tall.taps, taps_x=wide.taps)
     return SPATIAL.format(
         channels=source[0],
         height=source[1],
@@ -146,8 +156,8 @@ def _spatial(
         out_x=target[2],
         plane=target[1] * target[2],
         per_in=projection.weight.shape[1],
-        per_out=per_out,
-        place=place if weights.number is None else "",
-        at=weights.at("w + o"),
+        per_out=weights.width,
+        place=PLACE.format(start=weights.start(row)) if values.number is None else "",
+        at=values.at("w + o"),
         **common,
     )
