@@ -61,8 +61,8 @@ test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped withou
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/onnx/test_onnx_engine.py
 
-campaign-c: $(VENV)/.installed  ## 1,000 random networks as C under the sanitizers
-	$(BIN)/python -m pytest -q -m campaign tests/export/c
+campaign-c: $(VENV)/.installed  ## 1,000 random networks as C under the sanitizers; goes on; BUNDLES=build/fmnist
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.c_campaign $(BUNDLES)
 
 campaign-rtl: $(VENV)/.installed  ## 1,000 random networks on random meshes of the open core, clock by clock; goes on
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.open_core

@@ -17,6 +17,7 @@ from tssd.hw_targets.engine import Presence, Setting, prepared
 
 COMPILERS = ("cc", "gcc", "clang")
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
+SANITIZED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 INSTALL = "apt-get install gcc"  # or the system's own way to a C compiler
 
 
