@@ -43,6 +43,7 @@ ENGINES: dict[str, Engine] = {
             install="apt-get install gcc",
             states="every",
             presence="tssd.hw_targets.c.engine:presence",
+            footprint=True,
         ),
         Engine(
             "rtl",

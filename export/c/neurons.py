@@ -56,8 +56,7 @@ def _arriving(names: Names, k: int, m: Map, n: int, kind: str) -> list[str]:
     guard = f"if (t >= {late}) " if late else ""
     if m.direct:
         return [f"{guard}{m.name}(a, {sent});"]
-    part = f"part_{m.sum_type}"
-    value = f"{part}[n]"
+    value = "part[n]"
     if m.wraps:
         value = f"wrapped({value})"
     e = m.projection.weight_exp
@@ -65,8 +64,9 @@ def _arriving(names: Names, k: int, m: Map, n: int, kind: str) -> list[str]:
         value = f"{value} * ((int64_t)1 << {e})" if e > 0 else f"halved({value}, {-e})"
     return [
         f"{guard}{{",
-        f"    memset({part}, 0, {n} * sizeof *{part});",
-        f"    {m.name}({part}, {sent});",
+        f"    {m.sum_type} *const part = part_{m.sum_type};",
+        f"    memset(part, 0, {n} * sizeof *part);",
+        f"    {m.name}(part, {sent});",
         f"    for (int n = 0; n < {n}; n++) a[n] += ({kind})({value});",
         "}",
     ]

@@ -16,8 +16,9 @@ from tssd.export.c.folder import write_c
 from tssd.hw_targets.engine import Presence, Setting, prepared
 
 COMPILERS = ("cc", "gcc", "clang")
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
-SANITIZED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
+STANDARD = "-std=c99"
+STRICT = ("-Wall", "-Wextra", "-Werror")  # of the tests: a later compiler may warn of more
+SANITIZED = (*STRICT, "-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 INSTALL = "apt-get install gcc"  # or the system's own way to a C compiler
 
 
@@ -55,7 +56,7 @@ def compile_network(network: IntNetwork, flags: tuple[str, ...] = ("-O2",)) -> C
     with tempfile.TemporaryDirectory(prefix="tssd-c-") as name:
         folder = Path(name)
         write_c(network, folder, "network")
-        command = [cc, *WARNINGS, *flags, "-DTSSD_TRACE", "network.c", "main.c", "-o", "network"]
+        command = [cc, STANDARD, *flags, "-DTSSD_TRACE", "network.c", "main.c", "-o", "network"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             told = done.stderr.strip()[:500]

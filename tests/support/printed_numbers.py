@@ -86,6 +86,9 @@ def quantities(report: dict[str, Any]) -> Quantities:
     _totals(report, found)
     for layer in report["layers"]:
         _layer(layer, report["samples"], found)
+    if program := report["plain_c"]:
+        found.add("B", program["flash_bytes"], program["ram_bytes"])
+        found.add("", program["instructions"], program["samples"])
     _findings(report, found)
     _run(report, found)
     _behaviour(report["behaviour"], report, found)

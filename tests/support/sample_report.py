@@ -10,6 +10,7 @@ from tssd.calibration.int_network import IntNetwork, Reset
 from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, tally
 from tssd.contracts import check, not_run
+from tssd.hw_targets.c.footprint import Footprint
 from tssd.report.behaviour.model import (
     AnswerCount,
     Behaviour,
@@ -35,6 +36,8 @@ from tssd.report.model import (
     TestedAccuracy,
     TimelineStep,
 )
+
+PROGRAM = Footprint("cc 12, -std=c99 -Os, x86_64", 25_673, 12_576, 1_929_888.5, 8)
 
 
 def sample_network() -> IntNetwork:
@@ -167,4 +170,4 @@ def bare_report() -> Report:
 
 
 def full_report() -> Report:
-    return assemble(sample_evidence())
+    return replace(assemble(sample_evidence()), plain_c=PROGRAM)

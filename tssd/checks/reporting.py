@@ -23,6 +23,7 @@ from tssd.report.making.simulated import ACTIVE_NOTE, BOUND_NOTE, add_simulation
 from tssd.report.model import MEASURED, Constant, Gpu, Provenance, Range, Report, TestedAccuracy
 
 USED_SECTIONS = ("time_ns", "link", "energy_pj", "power_w")  # what time and energy rest on
+COUNTED_SYNOPS, MOST_COUNTED = 10**8, 16  # under valgrind: operations, samples
 NOTE = (
     "Energy and time are counts multiplied by the constants below. They estimate a chip; "
     "they were not measured on one."
@@ -104,6 +105,16 @@ def with_cycles(report: Report, bundle: Bundle, inputs: Inputs, command: str) ->
     chip = bundled_chip(bundle.folder, bundle.manifest)
     run = engine.run(bundle.network, inputs, placement_of(bundle, chip), chip, every_core=False)
     return add_simulation(report, simulated(run, command))
+
+
+def with_footprint(report: Report, bundle: Bundle, inputs: Inputs) -> Report:
+    """*report* with what the network takes as a C program, on as many of the first samples as
+    valgrind counts in less than a minute or so, one at least."""
+    from tssd.hw_targets.c.measure import footprint
+
+    most = int(COUNTED_SYNOPS // max(report.totals.synops or 0, 1))
+    count = min(max(most, 1), MOST_COUNTED, inputs.samples)
+    return replace(report, plain_c=footprint(bundle.network, inputs.part(0, count)))
 
 
 def with_measured(report: Report, log: MeasuredLog, command: str) -> Report:

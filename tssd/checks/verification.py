@@ -65,6 +65,8 @@ def verify(
     report = reporting.build(bundle, evaluation, options.device, line, samples)
     if any(find_engine(name).cycles for name in options.engines):
         report = reporting.with_cycles(report, bundle, samples.inputs, line)
+    if any(find_engine(name).footprint for name in options.engines):
+        report = reporting.with_footprint(report, bundle, samples.inputs)
     report = keep(report, found_report(folder))
     if options.measured is not None:
         report = reporting.with_measured(report, read_log(options.measured), line)

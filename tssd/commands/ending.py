@@ -43,7 +43,9 @@ def of_report(report: "Report") -> list[str]:
     """What *report* comes to."""
     from tssd.report.behaviour.headline import headline
 
-    return [headline(report), words.accuracy_line(report), *_times(report), *_energies(report)]
+    program = [] if report.plain_c is None else [words.program_line(report)]
+    told = [headline(report), words.accuracy_line(report), *_times(report), *_energies(report)]
+    return told + program
 
 
 def _times(report: "Report") -> list[str]:

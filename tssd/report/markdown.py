@@ -27,6 +27,7 @@ def render_markdown(report: Report) -> str:
         _section("Spikes over all samples", _spikes(report)),
         _section("Layers, per inference", _layers(report.layers)),
         _section("Whole network", _totals(report)),
+        _section("As plain C", _program(report)),
         *_behaviour(report),
         _section("Constants", _constants(report)),
         _section("Made with", _provenance(report)),
@@ -145,6 +146,10 @@ def _totals(report: Report) -> str:
     nvml = None if gpu.energy_uj_per_inference is None else 1e6 * gpu.energy_uj_per_inference
     rows.append(("GPU energy per inference", words.energy(nvml), gpu.how or ""))
     return markdown_table(("", "value", "low .. high, or how"), rows, right=1)
+
+
+def _program(report: Report) -> str:
+    return markdown_table(("", "value", "how"), words.program(report), right=99)
 
 
 def _behaviour(report: Report) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from tssd.contracts import Contract
+from tssd.hw_targets.c.footprint import Footprint
 from tssd.report.behaviour.model import MOST_COMPARED, Behaviour, FiringChange, Share, about
 from tssd.typed import Amount, Count, Positive
 
@@ -371,6 +372,9 @@ class Report:
     behaviour: Annotated[
         Behaviour, about("cores, answers over time and by class, the first difference from float")
     ] = field(default_factory=Behaviour)
+    plain_c: Annotated[
+        Footprint | None, about("what the network takes as a C program; null = not run")
+    ] = None
     schema: Literal["tssd-report/2"] = field(default=SCHEMA, kw_only=True)
 
     @property

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tssd.errors import counted
 from tssd.report.model import (
     KINDS,
     Constant,
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 LAYERS_TITLE = "What quantization did, layer by layer"
 NOT_RUN = "not run"
+FLASH, RAM = "flash: code and constant tables", "RAM: static arrays"
+INSTRUCTIONS = "instructions per inference"
+SHORT = ("flash", "RAM", INSTRUCTIONS)
 PART_WORDS = {
     "synapse": "synaptic operations",
     "neuron": "neuron updates",
@@ -184,6 +188,31 @@ def accuracy_line(report: Report) -> str:
         in_training(report),
     )
     return f"accuracy of the integers: {'; '.join(part for part in parts if part)}"
+
+
+def program(report: Report) -> list[tuple[str, str, str]]:
+    """What the network takes as a C program: what, value, how."""
+    found = report.plain_c
+    if found is None:
+        how = "tssd verify --against c"
+        return [(label, NOT_RUN, how) for label in (FLASH, RAM, INSTRUCTIONS)]
+    told = dict(line.split(": ", 1) for line in found.missing)
+    sizes = told.get("flash and RAM")
+    mean = f"valgrind, mean of the first {counted(found.samples, 'sample')}"
+    return [
+        (FLASH, memory(found.flash_bytes), sizes or found.built),
+        (RAM, memory(found.ram_bytes), sizes or "without the stack"),
+        (INSTRUCTIONS, number(found.instructions), told.get("instructions", mean)),
+    ]
+
+
+def program_line(report: Report) -> str:
+    """The same in one line."""
+    told = (
+        f"{value} {short}" if value != NOT_RUN else f"{short} not measured ({how})"
+        for short, (_, value, how) in zip(SHORT, program(report), strict=True)
+    )
+    return f"as plain C: {', '.join(told)}"
 
 
 def power(value_w: float | None) -> str:

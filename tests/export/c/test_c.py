@@ -26,9 +26,11 @@ from tssd.calibration.int_network import (
     InputCoding,
     IntNetwork,
     MembraneRead,
+    PopulationKind,
     Projection,
     ProjectionKind,
     Reset,
+    plain_population,
 )
 from tssd.calibration.simulate import check_loops, layerwise
 from tssd.calibration.tally import tally
@@ -77,6 +79,19 @@ def test_input_as_bias_of_either_sign() -> None:
     )
     shape = (network.time_steps, 3, *first.shape)
     check_equal(Case(biased, rng.integers(-4095, 4096, shape)))
+
+
+def test_a_part_whose_bytes_are_as_many_as_its_array_has_values() -> None:
+    """memset of 12 bytes in an array of 12 values: gcc warns, and the program is right."""
+    rng = np.random.default_rng(1)
+    first = plain_population("input", (5,), PopulationKind.INPUT)
+    wide = random_lif(rng, "wide", (12,), Reset.HARD)
+    maps = [
+        Projection(a, b, ProjectionKind.DENSE, rng.integers(-127, 128, shape), weight_exp=1)
+        for a, b, shape in ((first.name, "wide", (12, 5)), ("wide", "readout", (3, 12)))
+    ]
+    network = IntNetwork((first, wide, readout("readout", 3, rng)), tuple(maps), 4)
+    check_equal(Case(network, random_inputs(network, 1)))
 
 
 def test_skips_delays_and_loops() -> None:

@@ -93,7 +93,10 @@ def test_quiet_json_is_json(folder: Path) -> None:
 
 def test_what_was_not_run_is_said() -> None:
     assert "time: not run" in of_report(bare_report())
-    assert len(of_report(full_report())) == 4
+    assert len(of_report(bare_report())) == 4
+    assert of_report(full_report())[4:] == [
+        "as plain C: 25.1 KiB flash, 12.3 KiB RAM, 1.93 M instructions per inference"
+    ]
 
 
 def test_a_bundle_that_cannot_be_simulated_says_why(folder: Path) -> None:

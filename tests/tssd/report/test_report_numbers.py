@@ -45,6 +45,8 @@ def drawn(seed: int) -> Table:
         table["accuracy"][name] = int(rng.integers(table["samples"])) / table["samples"]
     table["gpu"] |= {"device": "cuda", "latency_us": anywhere(rng), "how": "nvml"}
     table["gpu"]["energy_uj_per_inference"] = anywhere(rng)
+    sizes = {f"{memory}_bytes": int(anywhere(rng)) for memory in ("flash", "ram")}
+    table["plain_c"] |= sizes | {"instructions": anywhere(rng)}
     for step in table["timeline"]:
         step["us"] = anywhere(rng)
     for cell in table["mesh"]:
@@ -220,9 +222,12 @@ def test_the_first_screen_has_each_figure_in_its_place(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None:
     table = drawn(seed)
-    accuracy, _, spikes, _, totals, course, changes, chip, constants = markdown_tables(
+    accuracy, _, spikes, _, totals, program, course, changes, chip, constants = markdown_tables(
         render_markdown(from_json(json.dumps(table)))
     )
+    keys = ("flash_bytes", "ram_bytes", "instructions")
+    for (_, value, _), key in zip(program[1:], keys, strict=True):
+        assert only(value).fits(table["plain_c"][key])
     for name, share, right, _ in accuracy[1:]:
         value = table["accuracy"][name]
         if value is None:

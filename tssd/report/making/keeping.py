@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 def keep(report: Report, before: Report | None) -> Report:
     """*report* with what engines that did not run for it found *before*: their counts, accuracies
-    and contracts, and the times by cycles; nothing where bundle, chip or samples differ."""
+    and contracts, the times by cycles, the program in C; nothing where bundle, chip or samples
+    differ."""
     if before is None or not _same(report, before):
         return report
     kept = [name for name in ran(before) if name not in ran(report)]
@@ -26,6 +27,7 @@ def keep(report: Report, before: Report | None) -> Report:
         intervals={**report.intervals, **_of(before.intervals, kept)},
         contracts=(*report.contracts, *_contracts(before, kept)),
         provenance=standing(report, _of(before.provenance.stands, kept)),
+        plain_c=report.plain_c or before.plain_c,
     )
     timed = before.totals.timing == "cycle" and report.totals.timing != "cycle"
     own = not any(note.startswith(OTHERS) for note in before.notes)
