@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork, Projection
-from tssd.export.c.tables import Rows, rows_of
+from tssd.export.c.tables import RowTable, rows_of
 from tssd.export.c.widths import INT32, Widths, wraps
 from tssd.train.handover.geometry import axes, largest, rows
 
@@ -57,7 +57,7 @@ class Map:
     """A projection's table and function; ``direct``: it may add straight into the sums."""
 
     projection: Projection
-    weights: Rows
+    weights: RowTable
     text: str
     name: str
     sum_type: str  # of the sums that it adds to
@@ -105,7 +105,7 @@ def _laid_out(projection: Projection) -> "np.ndarray[tuple[int, ...], np.dtype[n
 
 def _dense(
     projection: Projection,
-    weights: Rows,
+    weights: RowTable,
     source: tuple[int, ...],
     target: tuple[int, ...],
     common: dict[str, str],
@@ -130,7 +130,7 @@ def _dense(
 
 def _spatial(
     projection: Projection,
-    weights: Rows,
+    weights: RowTable,
     source: tuple[int, ...],
     target: tuple[int, ...],
     common: dict[str, str],

@@ -2,7 +2,7 @@
 
 A table counts from its ``low``: values lie as what they are above it where that takes fewer bits
 than two's complement does. Below eight bits they lie bit after bit in bytes, the lowest bit first;
-a table of one bit holds two values, low for 0 and high for 1. Rows that are equal lie once.
+a table of one bit holds two values, low for 0 and high for 1. RowTable that are equal lie once.
 """
 
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of values, of which equal ones lie once: ``values``, and which row each one is."""
+class RowTable:
+    """RowTable of values, of which equal ones lie once: ``values``, and which row each one is."""
 
     values: Table
     which: Table | None
@@ -63,7 +63,7 @@ class Rows:
         return f"(int32_t){place} * {self.width}"
 
 
-def rows_of(name: str, array: IntArray) -> Rows:
+def rows_of(name: str, array: IntArray) -> RowTable:
     """The rows of *array* (its last axis) as constants of C: each row once, where the saving is
     more than the table that says which is which.
 
@@ -75,8 +75,8 @@ def rows_of(name: str, array: IntArray) -> Rows:
     every, once = table(name, flat), table(name, unique)
     index = table(f"{name}_row", which.ravel())
     if once.bytes + index.bytes < every.bytes:
-        return Rows(once, index, flat.shape[1])
-    return Rows(every, None, flat.shape[1])
+        return RowTable(once, index, flat.shape[1])
+    return RowTable(every, None, flat.shape[1])
 
 
 def table(name: str, array: IntArray) -> Table:
