@@ -80,15 +80,16 @@ def make_map(network: IntNetwork, index: int, found: dict[str, Widths]) -> Map:
         "payload": found[source.name].payload_type,
     }
     place = "s[(c * {1} + y) * {2} + z]" if projection.kind.spatial else "s[i]"
-    common |= _sent(place.format(*source.shape), payload, common["sum"])
+    alone = payload == 1 and not found[source.name].signed
+    common |= _sent(place.format(*source.shape), alone, common["sum"])
     make = _spatial if projection.kind.spatial else _dense
     text = make(projection, weights, source.shape, target.shape, common)
     return Map(projection, weights, text, common["name"], common["sum"], direct, overflows)
 
 
-def _sent(value: str, payload: int, kind: str) -> dict[str, str]:
-    """How a spike's payload is read: a payload that can only be one is not multiplied."""
-    if payload == 1:
+def _sent(value: str, alone: bool, kind: str) -> dict[str, str]:
+    """How a spike's payload is read: one that can only be 1 (*alone*) is not multiplied."""
+    if alone:
         return {"take": "", "value": value, "times": ""}
     return {"take": f"const {kind} x = {value};\n        ", "value": "x", "times": "x * "}
 

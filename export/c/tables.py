@@ -2,7 +2,7 @@
 
 A table counts from its ``low``: values lie as what they are above it where that takes fewer bits
 than two's complement does. Below eight bits they lie bit after bit in bytes, the lowest bit first;
-a table of one bit holds two values, low for 0 and high for 1. RowTable that are equal lie once.
+a table of one bit holds two values, low for 0 and high for 1. Rows that are equal lie once.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class RowTable:
-    """RowTable of values, of which equal ones lie once: ``values``, and which row each one is."""
+    """Rows of values, of which equal ones lie once: ``values``, and which row each one is."""
 
     values: Table
     which: Table | None

@@ -81,6 +81,26 @@ def test_input_as_bias_of_either_sign() -> None:
     check_equal(Case(biased, rng.integers(-4095, 4096, shape)))
 
 
+def test_a_relay_that_sends_one_or_minus_one() -> None:
+    """A sum of at most 1 in magnitude is no spike: its sign counts."""
+    rng = np.random.default_rng(2)
+    first, relay = (
+        plain_population(name, (6,), kind)
+        for name, kind in (("input", PopulationKind.INPUT), ("relay", PopulationKind.RELAY))
+    )
+    to_relay = Projection(
+        "input", "relay", ProjectionKind.DENSE, rng.integers(-1, 2, (6, 6)), weight_exp=-7
+    )
+    weight = rng.integers(-127, 128, (3, 6))
+    out = Projection("relay", "readout", ProjectionKind.DENSE, weight)
+    network = IntNetwork(
+        (first, relay, readout("readout", 3, rng)), (to_relay, out), 4, InputCoding.SPIKES, 1
+    )
+    case = Case(network, random_inputs(network, 1))
+    assert set(np.unique(layerwise(network, case.inputs).spikes["relay"])) == {-1, 0}
+    check_equal(case)
+
+
 def test_a_part_whose_bytes_are_as_many_as_its_array_has_values() -> None:
     """memset of 12 bytes in an array of 12 values: gcc warns, and the program is right."""
     rng = np.random.default_rng(1)
