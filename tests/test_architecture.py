@@ -48,6 +48,7 @@ ROOMS = {
         ("report",),
         ("chain",),
         ("simulating",),
+        ("budget",),
         ("checks",),
         ("comparison",),
         ("inspecting",),

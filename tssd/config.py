@@ -35,6 +35,18 @@ def from_mapping(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     return typed.from_table(cls, plain, where, refusal=ConfigError)
 
 
+def with_exceptions(text: str, where: str) -> tuple[str, dict[str, str]]:
+    """ "4,conv1=8,fc1=6" as what holds for all and what holds for some by name."""
+    parts = [part.strip() for part in text.split(",")]
+    whole = [part for part in parts if "=" not in part]
+    if len(whole) != 1:
+        raise ConfigError(
+            where, found=repr(text), allowed="one width for all, and exceptions: 4,conv1=8"
+        )
+    named = (part.partition("=") for part in parts if "=" in part)
+    return whole[0], {name.strip(): value.strip() for name, _, value in named}
+
+
 def unknown_name(where: str, what: str, name: str, known: Iterable[str]) -> ConfigError:
     """The error for a *name* that is not among *known*, with the nearest match."""
     names = sorted(known)

@@ -59,17 +59,11 @@ def _layer(name: str, wanted: FloatArray, found: IntArray) -> LayerAgreement:
     )
 
 
-def accuracy_contract(
-    float_right: BoolArray,
-    integer_right: BoolArray,
-    tolerance: float = TOLERANCE_POINTS,
-) -> Contract:
-    """FloatNetwork -> IntNetwork: the accuracy lost on the same samples, in points.
+def lost_points(float_right: BoolArray, integer_right: BoolArray) -> tuple[float, float]:
+    """Points of accuracy lost on the same samples, and half of their 95 % interval.
 
     Takes whether each network classified sample i rightly. The loss has the standard error of a
-    paired difference, sqrt(wins + losses - (wins - losses)^2 / n) / n; the contract fails when the
-    loss is larger than the tolerance by more than chance explains (95 %): 180 samples cannot prove
-    one point.
+    paired difference, sqrt(wins + losses - (wins - losses)^2 / n) / n.
     """
     if float_right.shape != integer_right.shape:
         raise DataError(
@@ -78,13 +72,25 @@ def accuracy_contract(
             allowed="the same samples",
         )
     lost = float_right.astype(np.int64) - integer_right
-    loss = 100 * float(lost.mean())
-    margin = 100 * 1.96 * float(lost.std()) / np.sqrt(len(lost))
+    return 100 * float(lost.mean()), 100 * 1.96 * float(lost.std()) / float(np.sqrt(len(lost)))
+
+
+def accuracy_contract(
+    float_right: BoolArray,
+    integer_right: BoolArray,
+    tolerance: float = TOLERANCE_POINTS,
+) -> Contract:
+    """FloatNetwork -> IntNetwork: the accuracy lost on the same samples, in points.
+
+    The contract fails when the loss is larger than the tolerance by more than chance explains
+    (95 %, see ``lost_points``): 180 samples cannot prove one point.
+    """
+    loss, margin = lost_points(float_right, integer_right)
     return check(
         "FloatNetwork -> IntNetwork: accuracy",
         loss - margin <= tolerance + 1e-9,
         f"{100 * integer_right.mean():.2f} % (float {100 * float_right.mean():.2f} %), "
         f"{loss:.2f} ± {margin:.2f} points lost",
         f"at most {tolerance:g} lost",
-        f"{len(lost)} samples",
+        f"{len(float_right)} samples",
     )

@@ -1,7 +1,10 @@
 """What a FloatNetwork must satisfy before it is folded or quantized: one clear error otherwise."""
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 
+from tssd.config import unknown_name
 from tssd.errors import NetworkError
 from tssd.train.handover.fields import arrays_of
 from tssd.train.handover.float_network import (
@@ -27,6 +30,37 @@ def check_network(network: FloatNetwork) -> None:
         _check_population(population)
     for projection in network.projections:
         _check_projection(projection, network.population(projection.source))
+
+
+def check_folded(network: FloatNetwork) -> None:
+    """Weights alone: no normalisation, pooling or bias of a projection."""
+    for projection in network.projections:
+        left = [k for k in ("norm", "pool", "bias") if getattr(projection, k) is not None]
+        if left:
+            raise NetworkError(
+                label(projection),
+                found=f"a {left[0]} that is not folded",
+                allowed="weights only",
+                hint="fold the network first",
+            )
+
+
+def check_relay(incoming: Sequence[FloatProjection]) -> None:
+    """One projection of zeros and ones into a relay."""
+    if len(incoming) != 1 or not np.isin(incoming[0].weight, (0.0, 1.0)).all():
+        raise NetworkError(
+            f"population {incoming[0].target}",
+            found="a relay that weighs or mixes its inputs",
+            allowed="one projection of zeros and ones",
+        )
+
+
+def check_layers(names: Collection[str], network: FloatNetwork) -> None:
+    """Only populations with weights of their own have a width of their own."""
+    known = [p.name for p in network.populations if p.kind.has_state]
+    for name in names:
+        if name not in known:
+            raise unknown_name("width of weights", f"layer {name!r}", name, known)
 
 
 def label(projection: FloatProjection) -> str:

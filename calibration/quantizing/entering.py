@@ -7,12 +7,17 @@ auto     frames of two values (0 and 255) are SPIKES; still images of two values
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
+
+import numpy as np
 
 from tssd.calibration.encode import is_still, two_valued
 from tssd.calibration.int_network import InputCoding
+from tssd.calibration.layer import worst_activation
 from tssd.calibration.precision import Precision
+from tssd.calibration.quantizing.checks import check_relay
 from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray
-from tssd.train.handover.float_network import FloatNetwork, FloatProjection
+from tssd.train.handover.float_network import FloatNetwork, FloatProjection, PopulationKind
 from tssd.train.handover.geometry import axes
 
 INPUT_LEVELS = (255, 127, 63, 31, 15, 7)  # largest payloads that are tried
@@ -87,3 +92,24 @@ def constant_fits(projection: FloatProjection) -> bool:
         return True
     read = [a.spread == a.dilation == 1 and a.taps > 2 * a.padding for a in axes(projection)]
     return projection.groups == 1 and all(read)
+
+
+def units_of(network: FloatNetwork, input_max: int) -> tuple[dict[str, float], dict[str, int]]:
+    """Float value of a payload of 1, and the largest payload, of every population."""
+    units: dict[str, float] = {}
+    payloads: dict[str, int] = {}
+    for population in network.populations:
+        name, incoming = population.name, network.incoming(population.name)
+        match population.kind:
+            case PopulationKind.INPUT:
+                units[name], payloads[name] = 1.0 / input_max, input_max
+            case PopulationKind.RELAY:
+                check_relay(incoming)
+                source, weight = incoming[0].source, incoming[0].weight.astype(np.int64)
+                units[name] = units[source]
+                payloads[name] = worst_activation(incoming[:1], [weight], [payloads[source]])
+            case PopulationKind.LIF | PopulationKind.READOUT:
+                units[name], payloads[name] = 1.0, 1
+            case _:
+                assert_never(population.kind)
+    return units, payloads

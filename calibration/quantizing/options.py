@@ -1,6 +1,7 @@
 """Options: the choices of quantization, and what those left open become for a width of weights."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tssd.calibration.int_network import InputCoding
@@ -50,7 +51,8 @@ class Options:
     """Choices of quantization; the defaults are ours, measured in docs/quantization.md.
 
     ``input_coding`` None: as the samples are (see ``entering``). ``granularity``, ``rounding``,
-    ``tuning`` None: as the width of the weights needs. ``given``: the network is in whole numbers
+    ``tuning`` None: as the width of the weights needs. ``layer_bits``: the width of the weights
+    into a population, where it is not the precision's. ``given``: the network is in whole numbers
     already; nothing else acts then.
     """
 
@@ -62,6 +64,11 @@ class Options:
     tuning: Tuning | None = None
     exponents: Exponents = Exponents.ALWAYS
     given: GivenIntegers | None = None
+    layer_bits: Mapping[str, int] = field(default_factory=dict)
+
+    def field(self, layer: str, precision: Precision) -> Precision:
+        """*precision* with the width of the weights into one *layer*."""
+        return replace(precision, weight_bits=self.layer_bits.get(layer, precision.weight_bits))
 
     def decided(self, precision: Precision) -> Decided:
         """The choices left open, made for the width of the weights."""

@@ -48,6 +48,9 @@ def apply(network: FloatNetwork, scales: Scales) -> IntNetwork:
         scales.input_max,
     )
     check_integers(integers, scales.precision)
+    for projection in integers.projections:
+        if projection.target in scales.layers:
+            _check_weights(projection, scales.layers[projection.target].form.precision)
     return integers
 
 

@@ -31,14 +31,15 @@ from tssd.train.handover.float_network import (
 @dataclass(frozen=True, eq=False)
 class Refinement:
     """What the layers are refined with: the network, what it sent in float, by population; of a
-    READOUT ``wanted`` is its membrane. ``units`` and ``payloads`` belong to the sources."""
+    READOUT ``wanted`` is its membrane. ``units`` and ``payloads`` belong to the sources,
+    ``decided`` to each layer."""
 
     network: FloatNetwork
     sent: Mapping[str, Tensor]
     wanted: Mapping[str, Tensor]
     units: Mapping[str, float]
     payloads: Mapping[str, int]
-    decided: Decided
+    decided: Mapping[str, Decided]
 
     def arriving(self, projection: FloatProjection, sent: Mapping[str, Tensor]) -> Tensor:
         return arriving(self.network, projection, sent, depths(self.network))
@@ -85,7 +86,7 @@ def _layer(
     wanted = work.wanted[population.name]
     if population.kind.reads_out:
         wanted = wanted * rounded.scale
-    return tuned(layer, mean, wanted, work.decided.tuning)
+    return tuned(layer, mean, wanted, work.decided[population.name].tuning)
 
 
 def channel_scales(made: LayerIntegers, population: FloatPopulation) -> FloatArray:
@@ -110,7 +111,7 @@ def _rounded(
 ) -> LayerIntegers:
     """The layer with its weights rounded as asked; as it was where a current could then wrap, or a
     projection would fall silent."""
-    if work.decided.rounding is Rounding.NEAREST:
+    if work.decided[population.name].rounding is Rounding.NEAREST:
         return made
     scales = channel_scales(made, population)
     weights = tuple(

@@ -5,26 +5,30 @@ and the bias alike (``search``). The layers that the input feeds are searched on
 that may pay (``entering``): the one whose layers differ least from the float network's is taken.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tssd.calibration.encode import is_still, on_levels, rate_code
 from tssd.calibration.int_network import InputCoding
-from tssd.calibration.layer import Clip, Form, LayerIntegers, worst_activation
+from tssd.calibration.layer import Clip, Form, LayerIntegers
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.channels import Granularity, Search
-from tssd.calibration.quantizing.checks import check_network, label
+from tssd.calibration.quantizing.checks import (
+    check_folded,
+    check_layers,
+    check_network,
+)
 from tssd.calibration.quantizing.entering import (
     BiasRoute,
     Entry,
     coding_of,
     constant_fits,
     entries,
+    units_of,
 )
 from tssd.calibration.quantizing.given import GivenIntegers, coding_of_given, given_layer
 from tssd.calibration.quantizing.observe import Observation
@@ -33,13 +37,11 @@ from tssd.calibration.quantizing.refine import Refinement, refined
 from tssd.calibration.quantizing.rounding import Rounding
 from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
 from tssd.calibration.quantizing.tuning import Tuning
-from tssd.errors import NetworkError
 from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, presented
 from tssd.train.handover.float_layers import layers, project
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,
-    FloatProjection,
     PopulationKind,
 )
 
@@ -97,19 +99,30 @@ class Scales:
 
 @dataclass(frozen=True, eq=False)
 class _Setting:
-    """What all searches share: the network and what it sent in float; of a READOUT, its
-    membrane."""
+    """What all searches share: the network and what it sent in float; of a READOUT, its membrane.
+    ``known``: layers that were searched already, by all that their search depends on."""
 
     network: FloatNetwork
     precision: Precision
     options: Options
-    decided: Decided
     images: ImageArray
     sent: Mapping[str, Tensor]
     wanted: Mapping[str, Tensor]
+    known: dict[tuple[object, ...], "_Found"] = field(default_factory=dict)
+
+    def field(self, layer: str) -> Precision:
+        """The ranges of one layer."""
+        return self.options.field(layer, self.precision)
+
+    def decided(self, layer: str) -> Decided:
+        """The choices that were left open, made for the width of one layer."""
+        return self.options.decided(self.field(layer))
 
     def with_exponents(self, exponents: Exponents) -> "_Setting":
         return replace(self, options=replace(self.options, exponents=exponents))
+
+
+_Found = tuple[LayerIntegers, tuple[Trial, ...], str | None]  # its best, all trials, what limits it
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +153,29 @@ def choose(
     populations that a front end computes, whose integers are not used."""
     options = options or Options()
     check_network(network)
-    _check_folded(network)
+    check_folded(network)
     if options.given is not None:
         return _given(network, observation.images, precision, options.given)
+    return chooser(network, observation.images, precision)(options, exact)
+
+
+def chooser(
+    network: FloatNetwork, images: ImageArray, precision: Precision
+) -> Callable[..., Scales]:
+    """``choose`` for many options of one *network*: what they share is computed once, a layer that
+    was searched is not searched again."""
+    check_network(network)
+    check_folded(network)
     with torch.inference_mode():
-        setting = _setting(network, observation.images, precision, options)
-        return _refined(setting, _chosen(setting), exact)
+        shared = _setting(network, images, precision, Options())
+
+    def chosen(options: Options, exact: Collection[str] = ()) -> Scales:
+        check_layers(options.layer_bits, network)
+        with torch.inference_mode():
+            setting = replace(shared, options=options)
+            return _refined(setting, _chosen(setting), exact)
+
+    return chosen
 
 
 def _chosen(setting: _Setting) -> Scales:
@@ -176,7 +206,7 @@ def _searched(setting: _Setting) -> Scales:
     behind = [p for p in _stateful(network) if p not in fed]
     rest = _fit(setting, behind, entry)
     return Scales(
-        setting.precision,
+        _widest(setting.precision, {**first.layers, **rest.layers}),
         entry.coding,
         entry.input_max,
         {**first.layers, **rest.layers},
@@ -189,12 +219,16 @@ def _given(
     network: FloatNetwork, images: ImageArray, precision: Precision, given: GivenIntegers
 ) -> Scales:
     """The integers that were trained."""
-    units, _ = _units(network, given.input_max)
+    units, _ = units_of(network, given.input_max)
     layers = {p.name: given_layer(network, p, units, precision, given) for p in _stateful(network)}
     coding = coding_of_given(given, not is_still(images, network.populations[0].shape))
+    whole = _widest(precision, layers)
+    return Scales(whole, coding, given.input_max, layers, {}, dict.fromkeys(layers))
+
+
+def _widest(precision: Precision, layers: Mapping[str, LayerIntegers]) -> Precision:
     widest = max(layer.form.precision.weight_bits for layer in layers.values())
-    field = replace(precision, weight_bits=widest)
-    return Scales(field, coding, given.input_max, layers, {}, dict.fromkeys(layers))
+    return replace(precision, weight_bits=widest)
 
 
 def _setting(
@@ -208,16 +242,17 @@ def _setting(
         if network.population(name).kind.reads_out:
             assert membrane is not None
             wanted[name] = membrane
-    return _Setting(network, precision, options, options.decided(precision), images, sent, wanted)
+    return _Setting(network, precision, options, images, sent, wanted)
 
 
 def _refined(setting: _Setting, scales: Scales, exact: Collection[str]) -> Scales:
     """The layers with their errors made up for, where that is asked for."""
-    if not setting.decided.refines:
-        return scales
     network, entry = setting.network, scales.entry
+    decided = {name: setting.decided(name) for name in scales.layers}
+    if not any(choices.refines for choices in decided.values()):
+        return scales
     floats = (setting.sent, setting.wanted)
-    work = Refinement(network, *floats, *_units(network, entry.input_max), setting.decided)
+    work = Refinement(network, *floats, *units_of(network, entry.input_max), decided)
     entering = _coded(network, setting.images, entry)
     return replace(scales, layers=refined(work, scales.layers, entering, exact))
 
@@ -271,10 +306,14 @@ def _fit(setting: _Setting, populations: Sequence[FloatPopulation], entry: Entry
     trials: dict[str, tuple[Trial, ...]] = {}
     limits: dict[str, str | None] = {}
     for population in populations:
-        name, layer = population.name, _layer(setting, population, entry)
-        trials[name] = search(layer, sent, setting.wanted[name], setting.options.search)
-        found[name] = best(layer, trials[name])
-        limits[name] = layer.limit
+        name, options = population.name, setting.options
+        each = (setting.field(name), setting.decided(name).granularity)
+        key = (name, entry, options.exponents, options.search, *each)
+        if key not in setting.known:
+            layer = _layer(setting, population, entry)
+            tried = search(layer, sent, setting.wanted[name], options.search)
+            setting.known[key] = best(layer, tried), tried, layer.limit
+        found[name], trials[name], limits[name] = setting.known[key]
     return _Fit(found, trials, limits)
 
 
@@ -290,24 +329,25 @@ def _relayed(network: FloatNetwork, sent: Mapping[str, Tensor]) -> dict[str, Ten
 
 def _plain(setting: _Setting, population: FloatPopulation, entry: Entry) -> ScaledLayer:
     """The layer without any of the ways to make room."""
-    units, payloads = _units(setting.network, entry.input_max)
+    units, payloads = units_of(setting.network, entry.input_max)
     incoming = setting.network.incoming(population.name)
     layer = ScaledLayer(
         population,
         incoming,
         tuple(units[j.source] for j in incoming),
         tuple(payloads[j.source] for j in incoming),
-        Form(setting.precision, setting.precision.bias_exp),
+        Form(setting.field(population.name), setting.precision.bias_exp),
         setting.network.time_steps,
     )
     how = setting.options.search
-    match setting.decided.granularity:
+    granularity = setting.decided(population.name).granularity
+    match granularity:
         case Granularity.LAYER:
             return layer.observed(how)
         case Granularity.CHANNEL:
             return layer.levelled(how)
         case _:
-            assert_never(setting.decided.granularity)
+            assert_never(granularity)
 
 
 def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> ScaledLayer:
@@ -352,48 +392,3 @@ def _fed_by_input(network: FloatNetwork) -> list[FloatPopulation]:
     return [
         p for p in _stateful(network) if carriers & {j.source for j in network.incoming(p.name)}
     ]
-
-
-# ---------------------------------------------------------------- units
-
-
-def _check_folded(network: FloatNetwork) -> None:
-    for projection in network.projections:
-        left = [k for k in ("norm", "pool", "bias") if getattr(projection, k) is not None]
-        if left:
-            raise NetworkError(
-                label(projection),
-                found=f"a {left[0]} that is not folded",
-                allowed="weights only",
-                hint="fold the network first",
-            )
-
-
-def _units(network: FloatNetwork, input_max: int) -> tuple[dict[str, float], dict[str, int]]:
-    """Float value of a payload of 1, and the largest payload, of every population."""
-    units: dict[str, float] = {}
-    payloads: dict[str, int] = {}
-    for population in network.populations:
-        name, incoming = population.name, network.incoming(population.name)
-        match population.kind:
-            case PopulationKind.INPUT:
-                units[name], payloads[name] = 1.0 / input_max, input_max
-            case PopulationKind.RELAY:
-                _check_relay(incoming)
-                source, weight = incoming[0].source, incoming[0].weight.astype(np.int64)
-                units[name] = units[source]
-                payloads[name] = worst_activation(incoming[:1], [weight], [payloads[source]])
-            case PopulationKind.LIF | PopulationKind.READOUT:
-                units[name], payloads[name] = 1.0, 1
-            case _:
-                assert_never(population.kind)
-    return units, payloads
-
-
-def _check_relay(incoming: Sequence[FloatProjection]) -> None:
-    if len(incoming) != 1 or not np.isin(incoming[0].weight, (0.0, 1.0)).all():
-        raise NetworkError(
-            f"population {incoming[0].target}",
-            found="a relay that weighs or mixes its inputs",
-            allowed="one projection of zeros and ones",
-        )

@@ -1,14 +1,23 @@
 """ChipSpec -> Precision: every width of the chip, as calibration and the integer neuron need it."""
 
+from collections.abc import Mapping
+
 from tssd.calibration.integer import WEIGHT_SHIFT
-from tssd.calibration.precision import Precision
+from tssd.calibration.precision import RANGES, Precision
 from tssd.errors import ConfigError
 from tssd.hw_targets.chip.spec import ChipSpec
 
+NONE: Mapping[str, int] = {}
 
-def precision_of(chip: ChipSpec, weight_bits: int | None = None) -> Precision:
-    """The widths of *chip*, its weights narrowed to *weight_bits* where that is given."""
+
+def precision_of(
+    chip: ChipSpec, weight_bits: int | None = None, layer_bits: Mapping[str, int] = NONE
+) -> Precision:
+    """The widths of *chip*, its weights narrowed to *weight_bits* where that is given; those of
+    single layers, *layer_bits*, are only checked."""
     bits = chip.bits
+    for layer, count in layer_bits.items():
+        _asked(chip, count, f" for {layer}")
     exponent_max = (1 << bits.bias_exponent.count) - 1
     return Precision(
         weight_bits=_asked(chip, weight_bits),
@@ -24,11 +33,11 @@ def precision_of(chip: ChipSpec, weight_bits: int | None = None) -> Precision:
     )
 
 
-def _asked(chip: ChipSpec, weight_bits: int | None) -> int:
+def _asked(chip: ChipSpec, weight_bits: int | None, where: str = "") -> int:
     has = chip.bits.weight.count
-    if weight_bits is not None and weight_bits > has:
+    if weight_bits is not None and not RANGES["weight_bits"][0] <= weight_bits <= has:
         raise ConfigError(
-            f"--weight-bits {weight_bits}",
+            f"--weight-bits {weight_bits}{where}",
             found=f"chip {chip.name}, whose weights have {has} bits",
             allowed=f"2 .. {has}",
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from tssd.config import unknown_name
+from tssd.config import unknown_name, with_exceptions
 from tssd.errors import ConfigError
 from tssd.train.config import TrainConfig
 
@@ -45,19 +45,9 @@ def weight_bits(text: str, stages: Sequence[str], chip: ChipWidths) -> dict[str,
 
     2 bits are ternary: a sign and -1, 0, 1. ConfigError for what no stage or chip has.
     """
-    parts = [part.strip() for part in text.split(",")]
-    rest = [part for part in parts if "=" not in part]
-    if len(rest) != 1:
-        raise ConfigError(
-            "training: bits",
-            found=repr(text),
-            allowed="one width for all stages, and exceptions: 4,conv1=8",
-        )
-    found = dict.fromkeys(stages, _width(rest[0], chip))
-    for part in parts:
-        name, equals, value = part.partition("=")
-        if not equals:
-            continue
+    whole, named = with_exceptions(text, "training: bits")
+    found = dict.fromkeys(stages, _width(whole, chip))
+    for name, value in named.items():
         if name not in found:
             raise unknown_name("training: bits", f"stage {name!r}", name, stages)
         found[name] = _width(value, chip)

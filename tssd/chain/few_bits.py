@@ -67,7 +67,7 @@ def given_by(net: QuantizedNet) -> GivenIntegers:
     return GivenIntegers(int(net.levels), bits)
 
 
-def as_trained(net: QuantizedNet, options: Options, weight_bits: int | None) -> Options:
+def as_trained(net: QuantizedNet, options: Options, weight_bits: object) -> Options:
     """*options* for a network whose integers are trained: what would round again is refused."""
     asked = {
         "--weight-bits": weight_bits,

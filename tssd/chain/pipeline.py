@@ -179,7 +179,8 @@ def export_run(
         case _:
             assert_never(net)
     if isinstance(net, QuantizedNet):
-        options = replace(options, quantize=as_trained(net, options.quantize, options.weight_bits))
+        widths = options.weight_bits or dict(options.quantize.layer_bits) or None
+        options = replace(options, quantize=as_trained(net, options.quantize, widths))
         precision = precision_of(load_chip(options.target))
         proofs += (same_spikes(net, dataset.val.images, steps, precision),)
     deployable = deploy(stripped, material, options, on_step, proofs)
@@ -197,7 +198,7 @@ def deploy(
 ) -> Deployable:
     """Fold, calibrate, quantize and place; raises ContractError where a hand-over fails."""
     chip = load_chip(options.target)
-    precision = precision_of(chip, options.weight_bits)
+    precision = precision_of(chip, options.weight_bits, options.quantize.layer_bits)
     choices = quantizing(chip, options)
     on_step("fold normalisation and pooling")
     folded = align(fold(stripped, options.pooling), precision.delay_max)

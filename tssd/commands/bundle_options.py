@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from tssd import terminal
 from tssd.commands import completing, ending
+from tssd.config import with_exceptions
 from tssd.contracts import OWN_MODULE
 from tssd.errors import ConfigError, counted
 from tssd.export.nir.graphs.profiles import DISCRETISATIONS, GAINS, PROFILES, TIMED
@@ -170,8 +171,9 @@ def quantizing(command: Command) -> Command:
         ),
         click.option(
             "--weight-bits",
-            type=click.IntRange(2, 16),
-            help="Of the integer weights, sign included; the chip's without it.",
+            metavar="BITS",
+            help="Of the integer weights, sign included: 4; 8,conv1=4 with exceptions; the chip's "
+            "without it.",
         ),
         click.option(
             "--scales",
@@ -335,19 +337,33 @@ def refuse_idle(names: Iterable[str], why: str) -> None:
 
 
 def quantize_of(choices: dict[str, Any]) -> "QuantizeOptions":
-    """``--scales``, ``--search``, ``--rounding`` and ``--tuning``, taken out of the *choices*."""
+    """``--scales``, ``--search``, ``--rounding`` and ``--tuning``, taken out of the *choices*, and
+    the exceptions of ``--weight-bits``, whose width for all stays there."""
     from tssd.calibration.quantizing.scales import Granularity, Options, Rounding, Search, Tuning
 
     def chosen(name: str, kind: Callable[[str], Chosen]) -> Chosen | None:
         said = choices.pop(name)
         return None if said == "auto" else kind(said)
 
+    choices["weight_bits"], layer_bits = widths_of(choices["weight_bits"])
     return Options(
+        layer_bits=layer_bits,
         search=Search(choices.pop("search")),
         granularity=chosen("granularity", Granularity),
         rounding=chosen("rounding", Rounding),
         tuning=chosen("tuning", Tuning),
     )
+
+
+def widths_of(said: str | None) -> tuple[int | None, dict[str, int]]:
+    """``--weight-bits``: the width for all layers, and those of single ones."""
+    if said is None:
+        return None, {}
+    whole, named = with_exceptions(said, "--weight-bits")
+    for text in (whole, *named.values()):
+        if not text.isdecimal():
+            raise ConfigError("--weight-bits", found=repr(said), allowed="whole numbers: 8,conv1=4")
+    return int(whole), {name: int(text) for name, text in named.items()}
 
 
 def goal_of(said: str) -> "Goal":

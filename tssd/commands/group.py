@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "calibrate": (
         "tssd.commands.calibrate:command",
-        "Train a run on with few bits, as the chip computes.",
+        "Train a run on with few bits, or find the fewest of each layer.",
     ),
     "export": (
         "tssd.commands.export:command",

@@ -18,7 +18,7 @@ from tssd.calibration.int_network import (
 )
 from tssd.calibration.precision import LOIHI
 from tssd.calibration.quantizing import scales
-from tssd.calibration.quantizing.entering import BiasRoute, Entry, entries
+from tssd.calibration.quantizing.entering import BiasRoute, Entry, entries, units_of
 from tssd.calibration.quantizing.given import GivenIntegers
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply, check_integers
@@ -55,18 +55,18 @@ def pooled(weight: float = 1.0) -> FloatNetwork:
 
 
 def test_a_relay_passes_on_what_it_sums_in_the_units_of_its_source() -> None:
-    units, payloads = scales._units(pooled(), 255)
+    units, payloads = units_of(pooled(), 255)
     assert payloads == {"input": 255, "sum": 4 * 255, "hidden": 1, "readout": 1}
     assert units == {"input": 1 / 255, "sum": 1 / 255, "hidden": 1.0, "readout": 1.0}
 
 
 def test_a_relay_may_leave_a_source_out() -> None:
-    assert scales._units(pooled(0.0), 255)[1]["sum"] == 3 * 255
+    assert units_of(pooled(0.0), 255)[1]["sum"] == 3 * 255
 
 
 def test_a_relay_that_weighs_is_refused() -> None:
     with pytest.raises(NetworkError, match="population sum: found a relay that weighs or mixes"):
-        scales._units(pooled(0.5), 255)
+        units_of(pooled(0.5), 255)
 
 
 def test_layers_behind_a_relay_of_the_input_are_fed_by_it() -> None:

@@ -76,8 +76,8 @@ def test_words_for_bits(text: str, found: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("conv1=4", "one width for all stages"),
-        ("4,8", "one width for all stages"),
+        ("conv1=4", "one width for all, and"),
+        ("4,8", "one width for all, and"),
         ("1", r"found '1'; allowed: 2 \.\. 8, ternary or binary"),
         ("four", r"found 'four'; allowed: 2 \.\. 8, ternary or binary"),
         ("4,conv7=8", "stage 'conv7'.*conv1"),

@@ -1,0 +1,96 @@
+"""A trained run within a budget: the widths of its layers are found, and exported as any others."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tssd.budget.costs import Minimise
+from tssd.budget.widths import MixedWidths, Told, WidthTrials, mixed_widths
+from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.quantizing.fold import align, fold
+from tssd.calibration.quantizing.options import Options
+from tssd.calibration.quantizing.quantize import apply
+from tssd.calibration.quantizing.scales import chooser
+from tssd.chain.own_data import data_of
+from tssd.chain.pipeline import ExportOptions, calibration_images, export_run, quantizing
+from tssd.errors import ConfigError
+from tssd.export.bundle.folder import Bundle
+from tssd.export.bundle.place import check_place
+from tssd.hw_targets.chip.chips import load_chip
+from tssd.hw_targets.chip.widths import precision_of
+from tssd.hw_targets.gpu.engine import count
+from tssd.train.data.data_sets import Dataset
+from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.handover.float_run import run as run_float
+from tssd.train.loop.checkpoint import load_net
+from tssd.train.networks.network import SpikingNet
+from tssd.train.networks.strip import strip
+from tssd.train.quantization.network import QuantizedNet
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Points of accuracy that may be lost against float, and what is to be small for them."""
+
+    max_drop_points: float
+    minimise: Minimise
+
+
+def within_budget(
+    run: Path,
+    out: Path,
+    budget: Budget,
+    options: ExportOptions,
+    *,
+    data: Path | None = None,
+    force: bool = False,
+    on_step: Told = lambda text: None,
+) -> tuple[MixedWidths, Bundle]:
+    """Find the widths of *run*'s layers and export them: the bundle holds the integers that were
+    measured."""
+    check_place(out, force, (run, data, Path(options.target)))
+    trials = trials_of(run, options, data)
+    found = mixed_widths(trials, budget.minimise, budget.max_drop_points, on_step)
+    quantize = replace(options.quantize, layer_bits=dict(found.found.widths))
+    chosen = replace(options, quantize=quantize, tolerance_points=max(budget.max_drop_points, 0.0))
+    return found, export_run(run, out, chosen, data=data, force=force, on_step=on_step)
+
+
+def trials_of(run: Path, options: ExportOptions, data: Path | None = None) -> WidthTrials:
+    """What the widths of *run* are tried on: scales from training samples, accuracy on validation
+    samples."""
+    net, checkpoint = load_net(run)
+    if not isinstance(net, SpikingNet) or isinstance(net, QuantizedNet):
+        raise ConfigError(
+            f"--max-drop of {run}",
+            found="a run that was trained in integers"
+            if isinstance(net, QuantizedNet)
+            else "a module of your own",
+            allowed="a run of a built-in network in float",
+            hint="tssd export RUN --weight-bits 8,LAYER=4 takes widths that you choose",
+        )
+    dataset = data_of(checkpoint.config, data)
+    stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
+    return width_trials(stripped, dataset, options)
+
+
+def width_trials(stripped: FloatNetwork, dataset: Dataset, options: ExportOptions) -> WidthTrials:
+    """The same of a network and its samples."""
+    chip = load_chip(options.target)
+    precision = precision_of(chip)
+    folded = align(fold(stripped, options.pooling), precision.delay_max)
+    chosen = chooser(folded, calibration_images(dataset, options), precision)
+    checked = dataset.val.first(options.check_samples)
+
+    def integers(asked: Options) -> IntNetwork:
+        return apply(folded, chosen(asked))
+
+    return WidthTrials(
+        tuple(p.name for p in folded.populations if p.kind.has_state),
+        integers,
+        quantizing(chip, options),
+        lambda network: count(network, checked.images[:]),
+        checked.labels,
+        run_float(folded, checked.images[:]).classes() == checked.labels,
+        chip,
+        options.seed,
+    )
