@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tssd.calibration.encode import encode
+from tssd.calibration.encode import Inputs, encode
 from tssd.calibration.int_network import (
+    MEMBRANE,
     Activity,
     IntNetwork,
     Population,
@@ -65,12 +66,16 @@ class Prepared:
     neurons: dict[str, TorchNeurons]
     synapses: dict[str, tuple[TorchSynapses, ...]]
 
-    def layers(self, inputs: IntArray, *, states: bool = False) -> Iterator[_Layer]:
-        """All populations of one batch ``inputs`` (T, B, *input shape), in order."""
+    def layers(
+        self, inputs: IntArray, *, states: bool = False, states_of: str | None = None
+    ) -> Iterator[_Layer]:
+        """All populations of one batch ``inputs`` (T, B, *input shape), in order, on request with
+        the states of all, or of the population ``states_of``."""
         sent: dict[str, Tensor] = {}
         waiting = [j.source for j in self.network.projections]
         for population in self.network.populations:
-            layer = self._layer(population, sent, inputs, states)
+            asked = states or population.name == states_of
+            layer = self._layer(population, sent, inputs, asked)
             sent[population.name] = layer.sent
             yield layer
             for projection in self.network.incoming(population.name):
@@ -154,6 +159,19 @@ def run(
             chunk = inputs[:, first : first + batch]
             parts.append(_activity(network, list(engine.layers(chunk, states=states))))
     return joined(parts)
+
+
+def watch(
+    network: IntNetwork, inputs: Inputs, device: str = "cpu", batch: int = BATCH
+) -> Iterator[tuple[dict[str, Tensor], IntArray]]:
+    """Batch by batch: what every population sent, (T or 1, B, *shape), the latter where all steps
+    are alike, and the read-out's membrane after each step (T, B, *shape)."""
+    engine, last = prepare(network, device), network.readout.name
+    for _, part in inputs.batches(batch):
+        check_inputs(network, part)
+        with exact_products(), torch.inference_mode():
+            done = list(engine.layers(part, states_of=last))
+        yield {layer.name: layer.sent for layer in done}, _integers(done[-1].states[MEMBRANE])
 
 
 def count(

@@ -38,7 +38,7 @@ def bundle_samples(bundle: Bundle, count: int, data: Path | None) -> Samples:
     without either."""
     name = bundle.manifest.get("source", {}).get("dataset")
     if name is not None:
-        found = data_of(_trained(bundle.manifest["source"]), data)
+        found = data_of(trained_as(bundle.manifest["source"]), data)
         part = found.test.first(count)
         shown = f"first {len(part)} of {len(found.test)} test samples of {name}"
         return samples_of(bundle, part.images[:], part.labels, shown)
@@ -103,7 +103,7 @@ def samples_of(bundle: Bundle, images: ImageArray, labels: IntArray | None, show
     return Samples(inputs, images, labels, shown)
 
 
-def _trained(source: Mapping[str, Any]) -> TrainConfig:
+def trained_as(source: Mapping[str, Any]) -> TrainConfig:
     """How the network was trained, which says how it sees recordings of events."""
     table = source.get("train", {})
     return configure(table.get("dataset", source["dataset"]), None, table)

@@ -51,6 +51,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tssd.commands.simulate:command",
         "Find the time and energy of a bundle on a simulated chip.",
     ),
+    "early-exit": (
+        "tssd.commands.early_exit:command",
+        "Stop samples that are sure: what that saves and costs.",
+    ),
     "sweep": (
         "tssd.commands.sweep:command",
         "Simulate a bundle for every combination of settings.",
