@@ -98,6 +98,7 @@ bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake,
 
 bench-bits: $(VENV)/.installed  ## vgg-small with few bits; goes on; seeds apart: SEEDS=1, rows alone: SEEDS=
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bits --runs $(RUNS)/bits --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.bits_figure --out docs/bits.png
 
 bench-bits-in: $(VENV)/.installed  ## bits of first layers; CIFAR=folder with the binary batches
 	$(BIN)/python -m benchmarks.bits_in $(if $(CIFAR),--cifar $(CIFAR))

@@ -6,6 +6,7 @@ For each seed a float network is trained (``recipes/bits_base.toml``), then one 
 float and one with each width; every run and every measurement is kept in its folder, so that the
 command goes on where it was stopped, and seeds may be made by processes of their own. Accuracies
 are those of the integers, on all test images; float is the network given the same further epoch.
+Few bits are taught by the float network that they begin from; controls are not.
 The rows tell how many seeds were done. What was trained comes before what is calibrated, which
 needs no training (``--parts``).
 """
@@ -49,18 +50,22 @@ from tssd.train.study.runs import interval
 
 FLOAT, BASE = "float", "base"
 CALIBRATED, TRAINED = PARTS = ("calibrated", "trained")
-ORDER = (FLOAT, "4", "ternary", "3", "binary", "8")  # what a stopped campaign should have first
+UNTAUGHT = "untaught-"  # the same bits without the float network as teacher: the control
+CONTROLS = (UNTAUGHT + "4", UNTAUGHT + "ternary")
+# what a stopped campaign should have first
+ORDER = (FLOAT, "4", "ternary", "3", *CONTROLS, "binary", "8")
 WIDTHS = {"8": 8, "4": 4, "3": 3, "ternary": 2}  # calibration has no binary weights
 RECIPE = "benchmarks/recipes/bits_base.toml"
 CALIBRATION = 1024  # samples
 COMPARED = 32  # samples on which every spike of three engines is compared with the definition
 # points that may be lost: by calibration alone, after training (None: only reported)
-GOALS: Mapping[str, tuple[float | None, float]] = {
+GOALS: Mapping[str, tuple[float | None, float | None]] = {
     "8": (0.1, 0.0),
     "4": (0.4, 0.05),
     "3": (1.5, 0.15),
     "ternary": (None, 0.5),
     "binary": (None, 1.2),
+    **dict.fromkeys(CONTROLS, (None, None)),
 }
 
 
@@ -120,7 +125,9 @@ def _words(runs: Path, row: str, seed: int, model: str) -> list[str | Path]:
         recipe = ["--config", RECIPE, "--model", model, "--epochs", "1", "--lr", "1e-3"]
         settings = ["--set", "schedule=cosine", "--set", "warm_epochs=0"]
         return ["train", *recipe, *settings, "--start-from", base]
-    return ["calibrate", base, "--bits", row, "--epochs", "1", "--lr", "1e-3"]
+    taught = [] if row.startswith(UNTAUGHT) else ["--set", "gamma=1", "--set", "teacher_steps=4"]
+    bits = row.removeprefix(UNTAUGHT)
+    return ["calibrate", base, "--bits", bits, "--epochs", "1", "--lr", "1e-3", *taught]
 
 
 # ---------------------------------------------------------------- measuring

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bits, bits_page, bits_speed
+from benchmarks import bits, bits_figure, bits_page, bits_speed
 from benchmarks.bits import FLOAT, Deployed, Measured, found, rows
 from benchmarks.harness import Row
 from tssd.train.handover.float_activity import FloatActivity
@@ -101,6 +101,26 @@ def test_the_table_of_widths_shows_losses_goals_and_drifts() -> None:
     assert "| binary | - | - | - | 2.00 (one seed) | &lt;= 1.2 | 0.02 |" in text
     assert "float, one more epoch: accuracy 93.2 %" in text
     assert "`make x`" in text
+
+
+def test_the_figure_shows_what_was_measured_and_nothing_else(tmp_path: Path) -> None:
+    made = rows({FLOAT: FLOATS, "4": FOUR, "binary": BINARY, "untaught-4": BINARY}, "net")
+    assert bits_figure.curves(made) == {
+        "calibrated": {"float": 92.2, "4": 91.95},
+        "trained": {"float": 93.2, "binary": 91.0, "4": 93.2},
+    }
+    bits_figure.draw(made, tmp_path / "bits.png")
+    assert (tmp_path / "bits.png").stat().st_size
+
+
+def test_controls_differ_from_their_row_in_the_teacher_alone() -> None:
+    for control in bits.CONTROLS:
+        taught, alone = (
+            bits._words(Path("r"), row, 0, "net")
+            for row in (control.removeprefix(bits.UNTAUGHT), control)
+        )
+        assert taught[: len(alone)] == alone
+        assert taught[len(alone) :] == ["--set", "gamma=1", "--set", "teacher_steps=4"]
 
 
 @pytest.mark.parametrize("width", [3, 4])
