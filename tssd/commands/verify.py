@@ -53,11 +53,14 @@ def command(
     The outcome is kept in BUNDLE/report for tssd report.
     """
     from tssd.checks.verification import VerifyOptions, command_line, verify
+    from tssd.report.making.keeping import gone
+    from tssd.report.store import found_report
 
     if junit is not None:
         check_writable(junit, "--junit")
     ending.check_loudness(quiet, verbose, as_json)
     options = VerifyOptions(tuple(against.split(",")), samples, device, data, measured)
+    before = found_report(bundle)
     with bar("verifying", samples, quiet=quiet) as show:
         report = verify(bundle, options, show)
     if junit is not None:
@@ -80,6 +83,9 @@ def command(
         ]
         if earlier:
             terminal.say(f"kept from earlier runs on the same samples: {', '.join(earlier)}")
+        lost = gone(report, before)
+        if lost is not None:
+            terminal.say(f"no longer in the report: {lost}")
         terminal.say(f"the report: {bundle / 'report' / 'report.html'}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)

@@ -50,8 +50,8 @@ def _pace(report: Report) -> str:
     limit = f"; limited by {report.bottleneck}" if report.bottleneck else ""
     if totals.timing == "bound":
         return (
-            f"A lower bound of the time: {step} per step, {pace} inferences per second,"
-            f" without I/O{limit}."
+            f"A lower bound of the time: at least {step} per step, at most {pace} inferences per"
+            f" second, without I/O{limit}."
         )
     return (
         f"Latency {duration(totals.latency_us)}: one sample alone. Pace: {pace} inferences per"

@@ -107,7 +107,10 @@ def test_what_engines_found_on_the_same_samples_stays(
         "tssd verify bundle --against gpu,onnx",
         "tssd verify bundle --against sim",
     ]
+    assert "no longer in the report" not in shown
     assert tssd("verify", bundle, "--against", "gpu", "--samples", 8) == 0
+    gone = f"no longer in the report: onnx, sim, time (of other samples: {third.shown})"
+    assert gone in capsys.readouterr().out.splitlines()
     assert read_report(bundle).accuracy["onnx"] is None  # other samples: nothing is mixed
 
 

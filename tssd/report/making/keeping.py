@@ -34,6 +34,27 @@ def keep(report: Report, before: Report | None) -> Report:
     return add_simulation(report, _simulated(before)) if timed and own else report
 
 
+def gone(report: Report, before: Report | None) -> str | None:
+    """What stood in the report *before* and does not in *report*, which took its place, with the
+    reason; None where nothing is lost."""
+    if before is None:
+        return None
+    parts = [name for name in ran(before) if name not in ran(report)]
+    if before.totals.timing == "cycle" and report.totals.timing != "cycle":
+        parts.append(TIME)
+    return f"{', '.join(parts)} ({_difference(report, before)})" if parts else None
+
+
+def _difference(report: Report, before: Report) -> str:
+    """What *before* was about and *report* is not."""
+    ours, theirs = report.provenance, before.provenance
+    if dict(ours.hashes) != dict(theirs.hashes):
+        return "of another bundle in this folder"
+    if ours.chip != theirs.chip:
+        return f"of {before.target}, with other numbers than this chip's"
+    return f"of other samples: {before.shown or 'not recorded'}"
+
+
 def ran(report: Report) -> tuple[str, ...]:
     """The engines whose counts stand in *report*, and a chip's if its log does."""
     columns = (*report.engines, MEASURED)
