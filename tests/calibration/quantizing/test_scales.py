@@ -249,6 +249,21 @@ def test_which_ways_in_can_be_better_than_those_tried(
     assert scales._pays(setting, scales._fed_by_input(network), entry, known) is pays
 
 
+@pytest.mark.parametrize(
+    ("limits", "whole"),
+    [
+        ({"a": None, "b": None}, True),
+        ({"a": "bias", "b": None}, False),
+        ({"a": None, "b": "current"}, False),
+        ({"a": "bias", "b": "current"}, False),
+    ],
+)
+def test_a_way_in_is_whole_where_no_layer_at_all_is_limited(
+    limits: dict[str, str | None], whole: bool
+) -> None:
+    assert scales._Fit({}, {}, limits).whole is whole
+
+
 def test_whole_numbers_keep_their_own_bits_in_a_field_of_the_widest() -> None:
     rng = np.random.default_rng(0)
     plain = lif("hidden", (3,), Reset.HARD)
