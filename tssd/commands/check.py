@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tssd import terminal
-from tssd.atomic import check_writable, write_text
+from tssd.atomic import write_text
 from tssd.commands import bundle_options, completing
 from tssd.commands import junit as junit_file
+from tssd.commands.outputs import check_outputs
 from tssd.errors import ConfigError, FileFormatError, counted, visible
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def command(
     from tssd.hw_targets.mapping.manual import read_placement
     from tssd.hw_targets.mapping.placement import place
 
-    for path, option in ((out, "--out"), (junit, "--junit")):
-        if path is not None:
-            check_writable(path, option)
+    check_outputs("out", "junit")
     goal = bundle_options.goal_of(optimise)
     subject = read_subject(network)
     model, chip = subject.network, asked_chip(subject, target)

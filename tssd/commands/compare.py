@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tssd import terminal
-from tssd.atomic import check_writable, write_text
+from tssd.atomic import write_text
 from tssd.commands import completing
+from tssd.commands.outputs import check_outputs
 from tssd.errors import ConfigError
 from tssd.progress import ProgressSteps
 
@@ -62,9 +63,7 @@ def command(
     from tssd.comparison.page import render_page
 
     _check(chips, samples, data)
-    for path, option in ((html, "--html"), (csv_path, "--csv"), (markdown_path, "--md")):
-        if path is not None:
-            check_writable(path, option)
+    check_outputs("html", "csv_path", "markdown_path")
     subjects = _subjects(paths, chips, samples, data, quiet=as_json)
     made = tables.comparison(subjects, _baselines(subjects) if baseline else ())
     written = {csv_path: tables.to_csv, markdown_path: tables.to_markdown}

@@ -11,6 +11,7 @@ from rich.table import Table
 from tssd import terminal
 from tssd.atomic import write_bytes
 from tssd.commands import completing
+from tssd.commands.outputs import check_outputs
 from tssd.config import unknown_name
 from tssd.errors import ConfigError, counted
 from tssd.hw_targets.chip.chips import load_chip
@@ -54,6 +55,7 @@ def command(
     """
     from tssd.hw_targets.measured.chip_text import chip_text
 
+    check_outputs("out")
     fitted, title = _packaged(packaged) if packaged else _of_logs(logs, chip, out)
     text = chip_text(fitted, title)
     if out is not None:

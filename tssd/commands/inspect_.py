@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tssd import terminal
-from tssd.atomic import check_writable, write_text
+from tssd.atomic import write_text
 from tssd.commands import bundle_options
+from tssd.commands.outputs import check_outputs
 from tssd.errors import visible
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def command(path: Path, svg: Path | None, as_json: bool, **told: Any) -> None:
     from tssd.inspecting.graph_drawing import to_svg
     from tssd.inspecting.inspection import inspect
 
-    if svg is not None:
-        check_writable(svg, "--svg")
+    check_outputs("svg")
     said = (told[key] for key in ("profile", "dt", "reset", "rule", "gain"))
     found = inspect(path, Answers(*said))
     if svg is not None:

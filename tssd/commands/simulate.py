@@ -9,8 +9,9 @@ import click
 from rich.table import Table
 
 from tssd import terminal
-from tssd.atomic import check_writable, write_text
+from tssd.atomic import write_text
 from tssd.commands import bundle_options, completing, ending
+from tssd.commands.outputs import check_outputs
 from tssd.errors import ConfigError, counted
 from tssd.progress import counter
 from tssd.report import words
@@ -124,9 +125,7 @@ def command(
     if price_with is not None:
         _print_price(bundle, price_with, as_json)
         return
-    for path, option in ((trace, "--trace"), (counters, "--counters"), (save, "--save")):
-        if path is not None:
-            check_writable(path, option)
+    check_outputs("trace", "counters", "save")
     request = Request(
         bundle, samples, inputs, data, spikes, placement, chip, parse_settings(settings), timing,
         board, host, None if input_from is None else InputFrom(input_from),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from tssd import terminal
-from tssd.atomic import check_writable, write_text
+from tssd.atomic import write_text
+from tssd.commands.outputs import check_outputs
 from tssd.commands.simulate import board_option, host_option, timing_option
 from tssd.errors import counted
 from tssd.progress import counter
@@ -59,8 +60,7 @@ def command(
     from tssd.simulating import sweep
     from tssd.simulating.simulation import Request
 
-    if csv_path is not None:
-        check_writable(csv_path, "--csv")
+    check_outputs("csv_path")
     axes = sweep.parse_axes(settings)
     base = Request(bundle, samples, inputs, mode=timing, board=board, host=host)
     points = sweep.requests(base, axes)

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from tssd import terminal
-from tssd.atomic import check_writable
 from tssd.commands import completing, ending
 from tssd.commands import junit as junit_file
+from tssd.commands.outputs import check_outputs
 from tssd.commands.report import overview, say_next
 from tssd.hw_targets.engines import engine_names
 from tssd.progress import bar
@@ -56,8 +56,7 @@ def command(
     from tssd.report.making.keeping import gone
     from tssd.report.store import found_report
 
-    if junit is not None:
-        check_writable(junit, "--junit")
+    check_outputs("junit")
     ending.check_loudness(quiet, verbose, as_json)
     options = VerifyOptions(tuple(against.split(",")), samples, device, data, measured)
     before = found_report(bundle)

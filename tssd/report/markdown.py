@@ -18,6 +18,8 @@ def render_markdown(report: Report) -> str:
     head += f"{counted(report.samples, 'sample')}, {report.time_steps} time steps"
     head += f", {_safe(report.shown or report.dataset or '')}".rstrip(", ")
     head += f"; time and energy: {report.label}" if report.label else ""
+    others = words.other_samples(report)
+    head += "" if others is None else f". {_safe(others)}"
     sections = [
         head + ".",
         f"**{_safe(headline(report))}**",

@@ -79,6 +79,18 @@ UNPRICED = "unknown"  # an energy of a chip file that tells none
 TIME_ERROR = "error not known: the times are of no fit"
 
 
+OF_A_RUN = "Time, energy and synaptic operations"  # what a simulated run brings into a report
+
+
+def other_samples(report: Report) -> str | None:
+    """``Time, energy and synaptic operations: 5 samples of your own x.npz``, where these are of
+    other samples than the rest of the report."""
+    for note in report.notes:
+        if note.startswith(OF_A_RUN):
+            return f"{OF_A_RUN}: {note.partition(': ')[2].removesuffix('.')}"
+    return None
+
+
 def spread(uj: EnergyUj, name: str) -> Range | None:
     """The range that the ``dynamic``, ``static`` or ``total`` energy is shown with, everywhere: its
     prediction interval; of a chip file without a fit the range of the constants."""

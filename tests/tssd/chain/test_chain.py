@@ -128,6 +128,10 @@ def test_other_samples_and_bounds_say_why_they_do_not_enter(
     assert read_report(bundle) == before
     assert tssd("simulate", bundle, "--into-report") == 0
     assert any("4 golden samples" in note for note in read_report(bundle).notes)
+    told = "Time, energy and synaptic operations: 4 golden samples"
+    page, text = ((bundle / "report" / f"report.{kind}").read_text() for kind in ("html", "md"))
+    assert f'<span class="tag">{told}</span>' in page
+    assert f"{told}." in text.splitlines()[2]
 
 
 def test_accuracy_carries_its_samples_and_interval(

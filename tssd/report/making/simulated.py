@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from tssd.errors import ConfigError
 from tssd.report.making.assemble import LayerCost, Times, totals_uj
 from tssd.report.model import LayerRow, Provenance, Report
+from tssd.report.words import OF_A_RUN
 
 BOUND_NOTE = (
     "The time is a lower bound, as published, not a simulation: the chip may be slower. "
@@ -97,4 +98,4 @@ def _notes(report: Report, run: Simulated) -> tuple[str, ...]:
     return (*kept, *bound, *others)
 
 
-OTHERS = "Time and energy are of other samples than spikes and accuracy:"
+OTHERS = f"{OF_A_RUN} are of other samples than spikes and accuracy:"
