@@ -23,6 +23,7 @@ using Word = uint32_t;
 const Word RUN = 0x3ffu << 22;  // the mesh in place of a core, its word 0
 const Word CLOCKS = RUN | 4;
 const Word WRITE = 1, READ = 2;
+const int READ_CLOCKS = 3;  // from an address to what lies there
 
 Vtssd_mesh mesh;
 uint64_t clocks = 0;
@@ -49,9 +50,7 @@ void write(Word address, Word data) {
 
 Word read(Word address) {
     host(address, 0, READ);
-    tick();
-    tick();
-    mesh.eval();
+    for (int i = 0; i < READ_CLOCKS; ++i) tick();
     const Word found = mesh.host_out;
     host(0, 0, 0);
     return found;
@@ -70,7 +69,6 @@ void answer(const std::vector<Word>& words) {
 // One step; what arrives goes to `arrivals` where that is wanted.
 void step(std::vector<Word>* arrivals, uint64_t most) {
     write(RUN, 1);
-    mesh.eval();
     for (uint64_t spent = 0; mesh.busy; ++spent) {
         if (spent > most) std::exit(3);
         if (arrivals) watch(mesh, *arrivals);

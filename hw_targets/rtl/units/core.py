@@ -105,6 +105,18 @@ class Core(Component):
             ports.append(memory.read_port())
         return ports
 
+    def _synapses(self, m: Module, read_at: Value) -> Value:
+        """The largest memory: one port for host and stage, which never meet, so that memories with
+        a single port can hold it."""
+        writes = self._writes(m, Region.SYNAPSES)
+        at = Signal(range(self.sizes.synapses))
+        m.d.comb += at.eq(Mux(writes, self.host.word, read_at))
+        memory = self._memory(m, "synapses_of", WORD_BITS, self.sizes.synapses)
+        self._written(m, memory, writes, at, self.host.data)
+        port = memory.read_port()
+        m.d.comb += [port.addr.eq(at), port.en.eq(~writes)]
+        return port.data
+
     def _update(self, m: Module, stage: NeuronStage, neuron: Neuron, synapse: SynapseStage) -> None:
         """The neuron stage with parameters, states and sums."""
         count = Signal(range(self.sizes.neurons + 1))
@@ -131,8 +143,9 @@ class Core(Component):
         ]
         u, v, sent = self._states(m, stage, neuron)
         m.d.comb += [
-            neuron.u.eq(Mux(stage.fresh, 0, u)),
-            neuron.v.eq(Mux(stage.fresh, 0, v)),
+            neuron.u.eq(u),
+            neuron.v.eq(v),
+            neuron.fresh.eq(stage.fresh),
         ]
         kind, finished = Signal(2), Signal(CLOCK_BITS)
         m.d.sync += kind.eq(self.host.word[:2])
@@ -195,7 +208,7 @@ class Core(Component):
 
     def _receive(self, m: Module, axon: AxonIn, synapse: SynapseStage) -> None:
         rows = self._loaded(m, Region.AXONS, "axons", self.sizes.axons, AXON_WORDS)
-        (weights,) = self._loaded(m, Region.SYNAPSES, "synapses_of", self.sizes.synapses)
+        weights = self._synapses(m, synapse.read_at)
         m.d.comb += [
             axon.arrives.eq(self.arrives),
             axon.arrival.eq(self.arrival),
@@ -208,9 +221,8 @@ class Core(Component):
             synapse.payload.eq(axon.payload),
             synapse.row.eq(rows[0].data),
             Cat(synapse.count, synapse.base).eq(rows[1].data),
-            weights.addr.eq(synapse.read_at),
-            synapse.weight.eq(weights.data[:WEIGHT_BITS]),
-            synapse.offset.eq(weights.data[WEIGHT_BITS:]),
+            synapse.weight.eq(weights[:WEIGHT_BITS]),
+            synapse.offset.eq(weights[WEIGHT_BITS:]),
         ]
 
     def _finish(

@@ -1,7 +1,7 @@
 """The host port: where everything lies that a host writes and reads.
 
 An address of 32 bits is ``core | region | word``; the last core number is the mesh itself, whose
-registers are its words. A host speaks between steps only. What is read is there two clocks later.
+registers are its words. A host speaks between steps only. What is read is there three clocks later.
 """
 
 from enum import IntEnum

@@ -46,7 +46,7 @@ def link(name: str) -> MessageLink:
 
 
 class MeshCircuit(Component):
-    """``host_out`` follows ``host.read`` by two clocks. ``now`` counts the clocks of a step;
+    """``host_out`` follows ``host.read`` by three clocks. ``now`` counts the clocks of a step;
     ``arrived`` has a bit for each core whose axon-in queue takes a message at the end of this
     clock, and ``axon_<core>`` is its axon: for whoever watches, nothing in the mesh reads them."""
 
@@ -66,6 +66,10 @@ class MeshCircuit(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # Registers at the door: no wire leads from a pin to a core, so the clock does not hang on
+        # who drives the pins, and a simulator works through the mesh once a clock, not three times.
+        self.heard, self.reset = Signal(HOST), Signal(init=1, reset_less=True)
+        m.d.sync += [self.heard.eq(self.host), self.reset.eq(ResetSignal())]
         self.start, self.bank = Signal(), Signal()
         self.step, self.window = Signal(STEP_BITS), Signal(STEP_BITS)
         outs = [Signal(WORD_BITS, name=f"host_out_{c}") for c in range(self.sizes.cores)]
@@ -105,13 +109,13 @@ class MeshCircuit(Component):
         m.submodules[f"core_{c}"] = Instance(
             CORE,
             i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
+            i_rst=self.reset,
             i_start=self.start,
             i_bank=self.bank,
             i_now=self.now,
             i_step=self.step,
             i_window=self.window,
-            i_host=self.host,
+            i_host=self.heard,
             i_number=Const(c, HOST["core"].shape),
             o_host_out=host_out,
             o_send=into.sent,
@@ -136,7 +140,7 @@ class MeshCircuit(Component):
         nothing = MessageLink(Signal(MESSAGE_BITS), Signal(), Signal())
         ahead = [between.get((x, y, way), nothing) for way in AWAY]
         behind = [between.get((x - dx, y - dy, way), nothing) for way, (dx, dy) in AWAY.items()]
-        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal(), "i_start": self.start}
+        ports = {"i_clk": ClockSignal(), "i_rst": self.reset, "i_start": self.start}
         ports |= {"i_x": Const(x, X_BITS), "i_y": Const(y, Y_BITS), "o_quiet": quiet}
         for p, (arriving, leaving) in enumerate(zip(into + behind, out_of + ahead, strict=True)):
             ports |= {f"i_arrives_{p}": arriving.sent, f"i_in_{p}": arriving.message}
@@ -151,9 +155,12 @@ class MeshCircuit(Component):
         """Steps on the host's word: from the start to the last core's end, then the barrier."""
         todo, running, clocks = Signal(WORD_BITS), Signal(), Signal(CLOCK_BITS)
         closing = Signal(range(self.sizes.barrier + 1))
+        registers = self.heard.core == EVERYTHING
+        writes = registers & self.heard.write
+        written = {place: writes & (self.heard.word == place) for place in MeshRegister}
         m.d.comb += [
             self.start.eq(~running & (closing <= 1) & (todo != 0)),
-            self.busy.eq(running | (closing != 0) | (todo != 0)),
+            self.busy.eq(running | (closing != 0) | (todo != 0) | written[MeshRegister.RUN]),
         ]
         m.d.sync += self.now.eq(self.now + 1)
         with m.If(closing != 0):
@@ -172,13 +179,12 @@ class MeshCircuit(Component):
                 closing.eq(self.sizes.barrier - 1),
                 clocks.eq(self.now + self.sizes.barrier),
             ]
-        registers = self.host.core == EVERYTHING
         for place, register in (
             (MeshRegister.RUN, todo),
             (MeshRegister.STEP, self.step),
             (MeshRegister.WINDOW, self.window),
         ):
-            with m.If(registers & self.host.write & (self.host.word == place)):
-                m.d.sync += register.eq(self.host.data)
-        own = Mux(self.host.word == MeshRegister.BUSY, self.busy, clocks)
-        m.d.comb += self.host_out.eq(Mux(registers, own, outs[self.host.core]))
+            with m.If(written[place]):
+                m.d.sync += register.eq(self.heard.data)
+        own = Mux(self.heard.word == MeshRegister.BUSY, self.busy, clocks)
+        m.d.comb += self.host_out.eq(Mux(registers, own, outs[self.heard.core]))

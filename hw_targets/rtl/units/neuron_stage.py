@@ -57,7 +57,7 @@ class NeuronStage(Component):
         m.d.comb += [
             own_step.eq(self.step - self.first_step),
             self.live.eq((self.step >= self.first_step) & (own_step < self.window)),
-            self.fresh.eq(own_step == 0),
+            self.fresh.eq(self.step == self.first_step),
             self.write.eq(clock == 3),
             self.emit.eq(Mux(waiting > self.room, self.room, waiting)),
             self.finished.eq((self.index == self.neurons) & (clock == 0) & (waiting == 0)),
