@@ -13,10 +13,12 @@ from tssd.calibration.int_network import Activity, IntNetwork, Runner, activity
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import joined
 from tssd.errors import ContractError, TargetError
-from tssd.export.bundle.folder import PLACEMENT
+from tssd.export.bundle.folder import PLACEMENT, Bundle
 from tssd.hw_targets.chip.chip_copy import bundled_chip
+from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.engine import Setting
 from tssd.hw_targets.mapping.manual import read_placement
+from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.rtl.image import Image, image_of
 from tssd.hw_targets.rtl.machine import QUANTITIES, Step, by_population, run
 from tssd.hw_targets.rtl.proof import StepClocks, found_times, kernel_times
@@ -25,17 +27,25 @@ from tssd.hw_targets.rtl.sizing import TO_BUILD
 
 def opened(setting: Setting) -> Runner:
     """The engine on the bundle's own chip and placement."""
-    bundle = setting.bundle
-    if bundle.placement is None:
-        raise TargetError("engine rtl", found="a bundle without a placement", hint=TO_BUILD)
-    chip = bundled_chip(bundle.folder, bundle.manifest)
-    placement = read_placement(bundle.file(PLACEMENT), bundle.network, chip)
+    placement, chip = _layout(setting.bundle)
 
     @lru_cache(maxsize=1)
     def image(network: IntNetwork) -> Image:
         return image_of(network, placement, chip)
 
     return lambda network, inputs: checked(image(network), inputs)
+
+
+def image_of_bundle(bundle: Bundle) -> Image:
+    """What a host writes for the network of *bundle*."""
+    return image_of(bundle.network, *_layout(bundle))
+
+
+def _layout(bundle: Bundle) -> tuple[Placement, ChipSpec]:
+    if bundle.placement is None:
+        raise TargetError("engine rtl", found="a bundle without a placement", hint=TO_BUILD)
+    chip = bundled_chip(bundle.folder, bundle.manifest)
+    return read_placement(bundle.file(PLACEMENT), bundle.network, chip), chip
 
 
 def checked(image: Image, inputs: IntArray) -> Activity:

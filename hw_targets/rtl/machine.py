@@ -75,10 +75,10 @@ def _answers(image: Image, orders: bytes) -> IntArray:
 def _loading(image: Image) -> Iterator[IntArray]:
     """The memories; then what is to be read after every step."""
     yield _write(image.words)
-    yield _write(_register(MeshRegister.WINDOW, 0))
+    yield _write(register(MeshRegister.WINDOW, 0))
     yield np.array([SILENT_STEPS, 2])
-    yield _write(_register(MeshRegister.WINDOW, image.network.time_steps))
-    wanted = np.concatenate([_finished(image), _states(image)])
+    yield _write(register(MeshRegister.WINDOW, image.network.time_steps))
+    wanted = np.concatenate([finished_at(image), states_at(image)])
     yield np.concatenate([[WANTED, len(wanted)], wanted])
 
 
@@ -86,43 +86,46 @@ def _write(words: IntArray) -> IntArray:
     return np.concatenate([[WRITE, len(words)], words.ravel()])
 
 
-def _register(register: MeshRegister, value: int) -> IntArray:
+def register(register: MeshRegister, value: int) -> IntArray:
+    """(1, 2): the write of *value* into a register of the mesh."""
     return np.array([[address(EVERYTHING, 0, register), value]])
 
 
-def _finished(image: Image) -> IntArray:
+def finished_at(image: Image) -> IntArray:
+    """(cores,) addresses of the clock in which each finished."""
     cores = range(image.sizes.cores)
     return np.array([address(c, Region.REGISTERS, CoreRegister.FINISHED) for c in cores])
 
 
-def _states(image: Image) -> IntArray:
+def states_at(image: Image) -> IntArray:
     """(3 x neurons,) addresses of u, v and what was sent."""
     names = [p.name for p in image.network.populations]
     core, place = (np.concatenate([x[n] for n in names]) for x in (image.core, image.place))
-    first = _at(core, Region.STATES, place * STATE_WORDS)
+    first = at_host(core, Region.STATES, place * STATE_WORDS)
     return np.concatenate([first + quantity for quantity in range(len(QUANTITIES))])
 
 
-def _at(core: IntArray, region: Region, word: IntArray) -> IntArray:
+def at_host(core: IntArray, region: Region, word: IntArray) -> IntArray:
+    """Addresses of *word* of *region* on *core*, one by one."""
     return (core * address(1, 0, 0)) + address(0, region, 0) + word
 
 
 def _samples(image: Image, inputs: IntArray) -> Iterator[IntArray]:
     network, source = image.network, image.network.source
     for sample in np.moveaxis(inputs, 1, 0):
-        yield _write(_register(MeshRegister.STEP, BEFORE_THE_FIRST))
+        yield _write(register(MeshRegister.STEP, BEFORE_THE_FIRST))
         for frame in sample.reshape(len(sample), -1):
-            yield _write(_presented(image, source, frame))
+            yield _write(presented(image, source, frame))
             yield np.array([STEPS, 1])
         yield np.array([STEPS, length_alone(network) - len(sample)])
 
 
-def _presented(image: Image, source: Population, frame: IntArray) -> IntArray:
+def presented(image: Image, source: Population, frame: IntArray) -> IntArray:
     """What a host writes before a step: the sums of the input's neurons, or biases."""
     core, place = image.core[source.name], image.place[source.name]
     if not image.network.input_coding.as_bias:
-        return _pairs(_at(core, Region.SUMS, place), frame)
-    at = _at(core, Region.NEURONS, place * RECORD_WORDS + Record.BIAS)
+        return _pairs(at_host(core, Region.SUMS, place), frame)
+    at = at_host(core, Region.NEURONS, place * RECORD_WORDS + Record.BIAS)
     return _pairs(at, frame << source.bias_exp)
 
 

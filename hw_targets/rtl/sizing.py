@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from tssd.errors import TargetError, counted
 from tssd.hw_targets.chip.spec import ChipSpec
+from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.rtl.units import widths as w
 from tssd.hw_targets.rtl.units.widths import BuildSizes
 from tssd.hw_targets.sim.machine import Machine
+from tssd.hw_targets.sim.plan import machine_of
 
 SYNAPSE_BYTES = w.WORD_BITS // 8
 TO_BUILD = 'export with --target open-core, or with a chip file that extends = "open-core"'
@@ -59,6 +63,12 @@ def sizes_of(chip: ChipSpec, machine: Machine) -> BuildSizes:
         found = f"{counted(len(mistakes), 'number')} that the open core does not have:{lines}"
         raise TargetError(f"chip {chip.name}", found=found, hint=TO_BUILD)
     return sizes
+
+
+def build_of(chip: ChipSpec) -> BuildSizes:
+    """The build that *chip* describes, whatever is placed on it."""
+    nothing = Placement(chip.name, {}, (), np.zeros((1, 4), np.int64), (), 0.0)
+    return sizes_of(chip, machine_of(chip, nothing, 1))
 
 
 def _other_clocks(chip: ChipSpec, machine: Machine) -> Iterator[str]:

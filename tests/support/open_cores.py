@@ -1,5 +1,6 @@
 """Random networks, meshes and buffers for the open core, and whether the mesh equals the rest."""
 
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.partition import Slice
 from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.rtl.build import program
 from tssd.hw_targets.rtl.engine import activities
 from tssd.hw_targets.rtl.image import Image, image_of
-from tssd.hw_targets.rtl.machine import run
+from tssd.hw_targets.rtl.image_file import KeptImage
+from tssd.hw_targets.rtl.machine import MOST_CLOCKS, SILENT_STEPS, STEPS, WANTED, WRITE, run
 from tssd.hw_targets.rtl.proof import found_times, kernel_times
+from tssd.hw_targets.rtl.units.host import EVERYTHING, MeshRegister, address
 
 MESHES = ((1, 1, 1), (2, 1, 1), (1, 3, 2), (2, 2, 1), (3, 2, 2), (4, 3, 1), (2, 2, 4))
 DEPTHS = ("link", "axon_in", "spike_out")
@@ -150,3 +154,35 @@ def compared(case: Case, image: Image) -> Compared:
             if not np.array_equal(getattr(times, label), getattr(wanted, label))
         ]
     return Compared(tuple(found), steps, clocks, messages, values)
+
+
+def replayed(image: KeptImage) -> list[int]:
+    """Which of the samples' orders the mesh, built for the image, answers with another value."""
+    orders = _orders(image.load)
+    asked = [number for number, (word, _, _) in enumerate(image.samples) if word == "r"]
+    # every step asks for the same words: the program answers with them after each
+    first = [image.samples[i][1] for i in asked[: len(asked) // image.steps]]
+    orders += [WANTED, len(first), *first, *_orders(image.samples)]
+    data = np.array(orders, "<u4").tobytes()
+    command = [str(program(image.sizes)), str(MOST_CLOCKS)]
+    told = subprocess.run(command, input=data, capture_output=True, check=True).stdout
+    answers = iter(np.frombuffer(told, "<u4").tolist())
+    found: list[int] = []
+    for _ in range(image.steps):
+        next(answers)
+        for _ in range(3 * next(answers)):
+            next(answers)
+        found += [next(answers) for _ in first]
+    assert next(answers, None) is None
+    return [i for i, value in zip(asked, found, strict=True) if value != image.samples[i][2]]
+
+
+def _orders(lines: list[tuple[str, int, int]]) -> list[int]:
+    """The program's own words for them: steps are run, and answered for, where they are asked."""
+    run, found = address(EVERYTHING, 0, MeshRegister.RUN), []
+    for word, place, value in lines:
+        if (word, place) == ("w", run):
+            found += [STEPS, 1] if value == 1 else [SILENT_STEPS, value]
+        elif word == "w":
+            found += [WRITE, 1, place, value]
+    return found

@@ -79,6 +79,21 @@ def convert_to_c(source: Path, folder: Path) -> str:
     return f"{sizes.flash:,} bytes of constant tables, {sizes.ram:,} bytes of static arrays"
 
 
+def convert_to_rtl(source: Path, folder: Path) -> str:
+    """A bundle of the open core as what a host writes and must read, in the new *folder*, with the
+    bundle's first golden sample; returns what it holds."""
+    from tssd.hw_targets.rtl.engine import image_of_bundle  # it needs the extra "rtl"
+    from tssd.hw_targets.rtl.image_file import write_image
+
+    check_free(folder)
+    bundle = read_bundle(source)
+    if bundle.golden is None:
+        raise FileFormatError(str(source), found="no golden inputs", hint="tssd export writes some")
+    image, inputs = image_of_bundle(bundle), bundle.golden.inputs[:, :1]
+    with folder_written_whole(folder, lambda: check_free(folder)) as part:
+        return write_image(image, inputs, part)
+
+
 def check_new(out: Path) -> None:
     """A known format, and nothing to overwrite."""
     if out.suffix not in FORMATS:

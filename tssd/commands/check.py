@@ -9,7 +9,7 @@ import click
 
 from tssd import terminal
 from tssd.atomic import write_text
-from tssd.commands import bundle_options, completing
+from tssd.commands import bundle_options, completing, core_image
 from tssd.commands import junit as junit_file
 from tssd.commands.outputs import check_outputs
 from tssd.errors import ConfigError, FileFormatError, counted, visible
@@ -60,7 +60,8 @@ def command(
     junit: Path | None,
     as_json: bool,
 ) -> None:
-    """Say whether NETWORK (a bundle or a .nir file) fits, and everything that is in the way.
+    """Say whether NETWORK (a bundle or a .nir file) fits, and everything that is in the way; of an
+    image of the open core (tssd convert --rtl), also whether it is whole.
 
     With --optimise: what a placement for time or energy would take, by the activity of the bundle's
     golden samples.
@@ -72,6 +73,10 @@ def command(
     from tssd.hw_targets.mapping.manual import read_placement
     from tssd.hw_targets.mapping.placement import place
 
+    if core_image.is_image(network):
+        asked = {name: ctx.get_parameter_source(name) for name in ctx.params}
+        core_image.check(network, target, as_json, asked)
+        return
     check_outputs("out", "junit")
     goal = bundle_options.goal_of(optimise)
     subject = read_subject(network)

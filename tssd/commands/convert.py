@@ -20,6 +20,9 @@ COMPILE = ("cc", "-std=c99", "-O2")
 @click.option("--out", type=click.Path(path_type=Path), help="A .nir or .net file.")
 @click.option("--c", "c_folder", type=click.Path(path_type=Path), help="A new folder for C99.")
 @click.option(
+    "--rtl", "rtl_folder", type=click.Path(path_type=Path), help="A new folder for an open core."
+)
+@click.option(
     "--events", type=click.Path(path_type=Path), help="A new .h5 file of NIR's event data."
 )
 @bundle_options.nir_mode
@@ -42,6 +45,7 @@ def command(
     source: Path | None,
     out: Path | None,
     c_folder: Path | None,
+    rtl_folder: Path | None,
     events: Path | None,
     nir_mode: str,
     dt: float,
@@ -60,10 +64,12 @@ def command(
     --nir compatible writes LIF and IF nodes; whether they reset to zero or by subtraction only the
     metadata says. --nir exact spells a soft reset out in plain primitives. --for PLATFORM writes
     what that platform's own import steps as meant, and no integers. --c FOLDER writes the integers
-    as C99 without floats and allocation: network.h, network.c and main.c. --events FILE writes what
-    every population sends on the bundle's golden inputs, in steps of --dt.
+    as C99 without floats and allocation: network.h, network.c and main.c. --rtl FOLDER writes
+    a bundle of the open core as what a host writes into its memories, with the spikes and clocks
+    that it must then read on a golden sample. --events FILE writes what every population sends on
+    the bundle's golden inputs, in steps of --dt.
     """
-    from tssd.chain.conversion import FileForm, convert, convert_model, convert_to_c
+    from tssd.chain.conversion import FileForm, convert, convert_model, convert_to_c, convert_to_rtl
     from tssd.chain.event_files import convert_to_events
     from tssd.chain.module_source import ModelSource
     from tssd.chain.own_module import reading_of
@@ -73,8 +79,8 @@ def command(
         raise click.UsageError("give SOURCE or --model, one of them")
     if source is not None and any([weights, input_shape, samples, *reading.values()]):
         raise click.UsageError("a module's weights, samples and read-out: only with --model")
-    if [out, c_folder, events].count(None) != 2:
-        raise click.UsageError("give --out FILE, --c FOLDER or --events FILE, one of them")
+    if [out, c_folder, rtl_folder, events].count(None) != 3:
+        raise click.UsageError("give --out, --c, --rtl or --events, one of them")
     if events is not None:
         if source is None:
             raise click.UsageError("--events takes the golden inputs of SOURCE, a bundle")
@@ -85,6 +91,12 @@ def command(
         if source is None:
             raise click.UsageError("--c takes the integers of SOURCE, a bundle or a .nir of tssd")
         _say(c_folder, convert_to_c(source, c_folder), as_json)
+        return
+    if rtl_folder is not None:
+        if source is None:
+            raise click.UsageError("--rtl takes the integers of SOURCE, a bundle of the open core")
+        note = convert_to_rtl(source, rtl_folder)
+        _say(rtl_folder, note, as_json, ("tssd", "check", rtl_folder))
         return
     assert out is not None
     form = FileForm(NirMode(nir_mode), dt, platform)
