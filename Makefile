@@ -106,8 +106,9 @@ bench-bits-in: $(VENV)/.installed  ## bits of first layers; CIFAR=folder with th
 bench-thresholds: $(VENV)/.installed  ## where a threshold lies between two whole numbers: spikes beside float
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.thresholds
 
-bench-c: $(VENV)/.installed  ## the exported C beside the torch and the simulator's engines; sizes
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.plain_c $(BUNDLES)
+bench-c: $(VENV)/.installed  ## the exported C beside the torch and the simulator's engines; bits, flash, RAM, instructions
+	test -d $(RUNS)/digits || $(BIN)/tssd train --out $(RUNS)/digits
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.plain_c $(RUNS)/digits
 
 bench-chain: $(VENV)/.installed  ## Fashion-MNIST through the chain, training speed; trains what is missing
 	$(BIN)/python -m benchmarks.bench_chain --runs $(RUNS)

@@ -1,11 +1,12 @@
-"""The exported C beside the functional engines on one core: steps per second, and sizes.
+"""The exported C beside the functional engines on one core, and what it takes by bits of a weight.
 
-    python -m benchmarks.plain_c                    (also: make bench-c)
+    python -m benchmarks.plain_c [RUN]                  (also: make bench-c RUNS=runs)
 
 A 784-512-10 network with weights drawn at random and one input in twenty firing. Each engine runs
-the same samples in this one process (the C program in its own), CPU seconds are compared; threads
-are held to one by the Makefile's target or OMP_NUM_THREADS. Sizes are those of a digits network as
-the demo trains it, where a bundle of it is given: python -m benchmarks.plain_c build/digits
+the same samples in this one process (the C program in its own), one after the other, five times;
+CPU seconds are compared; threads are held to one by the Makefile's target or OMP_NUM_THREADS. RUN
+is a digits network as the demo trains it: it is exported at several widths and roundings, and its
+program's flash, RAM, instructions and accuracy on the whole test set are measured.
 """
 
 import resource
@@ -13,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.c_page import BETWEEN
 from benchmarks.harness import Row, at_least, at_most, report, write
 from tssd.calibration.int_network import (
     InputCoding,
@@ -32,13 +34,20 @@ from tssd.calibration.int_network import (
     plain_population,
 )
 from tssd.calibration.integer import IntArray
-from tssd.export.bundle.folder import read_bundle
+from tssd.calibration.quantizing.scales import Options, Rounding
+from tssd.chain.pipeline import ExportOptions, export_run
+from tssd.chain.samples import bundle_samples
+from tssd.checks.evaluation import accuracy
+from tssd.errors import TargetError
+from tssd.export.bundle.folder import Bundle, read_bundle
 from tssd.export.c.folder import write_c
 from tssd.hw_targets.c.engine import compiler
+from tssd.hw_targets.c.measure import footprint
 from tssd.hw_targets.gpu import engine as gpu
 from tssd.hw_targets.sim import functional, program
 
-STEPS, SAMPLES, RATE = 16, 250, 0.05
+STEPS, SAMPLES, RATE, TURNS = 16, 250, 0.05, 5
+BITS, WHOLE, COUNTED = (8, 7, 6, 5, 4, 3), 10**6, 16  # widths; samples: all, under valgrind
 SIZES = (784, 512, 10)
 
 
@@ -61,9 +70,10 @@ def network() -> IntNetwork:
     return IntNetwork((first, hidden, last), tuple(maps), STEPS, InputCoding.SPIKES, 1)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """The least CPU seconds, own and of children, of three runs."""
-    return min(_once(work) for _ in range(3))
+def cpu_seconds(engines: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """The least CPU seconds of each, own and of children, of five runs in turn."""
+    runs = [{name: _once(work) for name, work in engines.items()} for _ in range(TURNS)]
+    return {name: min(run[name] for run in runs) for name in engines}
 
 
 def _once(work: Callable[[], object]) -> float:
@@ -90,12 +100,12 @@ def speed_rows(folder: Path) -> list[Row]:
     torch.set_num_threads(1)
     for work in engines.values():
         work()
-    steps = STEPS * SAMPLES
-    speed = {name: steps / cpu_seconds(work) for name, work in engines.items()}
+    speed = {name: STEPS * SAMPLES / s for name, s in cpu_seconds(engines).items()}
     how = f"784-512-10, {RATE:.0%} of inputs fire, {SAMPLES} samples x {STEPS} steps, CPU seconds"
     rows = [report(f"steps per second, {name}", s, "steps/s", how) for name, s in speed.items()]
-    ratio = speed["c"] / speed["sim"]
-    return [*rows, at_least("c over the simulator's functional engine", ratio, 4, "x", how)]
+    over = {name: speed["c"] / s for name, s in speed.items() if name != "c"}
+    rows.append(at_least("c over the simulator's functional engine", over.pop("sim"), 4, "x", how))
+    return [*rows, *(report(f"c over {name}", ratio, "x", how) for name, ratio in over.items())]
 
 
 def c_program(net: IntNetwork, folder: Path, inputs: IntArray) -> Callable[[], object]:
@@ -125,30 +135,56 @@ def c_program(net: IntNetwork, folder: Path, inputs: IntArray) -> Callable[[], o
     return work
 
 
-def size_rows(bundle: Path, folder: Path) -> list[Row]:
-    """What the network of *bundle* takes on a small processor."""
-    sizes = write_c(read_bundle(bundle).network, folder, bundle.name)
-    command = [str(compiler()), "-std=c99", "-Os", "-c", "network.c", "-o", "network.o"]
-    subprocess.run(command, cwd=folder, check=True)
-    told = subprocess.run(
-        ["size", "network.o"], cwd=folder, capture_output=True, text=True, check=True
-    )
-    text, data, bss = (int(x) for x in told.stdout.splitlines()[1].split()[:3])
-    how = f"{bundle.name}: `size` of network.c at -Os on this machine"
+def width_rows(run: Path, folder: Path) -> list[Row]:
+    """What the network of *run* takes at each width and rounding, and what it still gets right."""
+    rows = []
+    for bits in BITS:
+        for rounding in Rounding:
+            out = folder / f"{bits}-{rounding}"
+            quantize = Options(rounding=rounding)
+            options = ExportOptions(weight_bits=bits, tolerance_points=100, quantize=quantize)
+            bundle = export_run(run, out, options)
+            rows += _of_bundle(bundle, f"digits, {bits} bits, {rounding}{BETWEEN}", folder)
+    return [*rows, _entropy(read_bundle(folder / f"{BITS[0]}-{Rounding.NEAREST}").network)]
+
+
+def _of_bundle(bundle: Bundle, name: str, folder: Path) -> list[Row]:
+    samples = bundle_samples(bundle, WHOLE, None)
+    inputs, network = samples.inputs.whole(), bundle.network
+    tally = functional.tally_of(network, functional.simulate(program.prepare(network), inputs))
+    right = accuracy(tally, samples.labels)
+    found = footprint(network, inputs[:, :COUNTED])
+    tables = write_c(network, folder, "network").flash
+    if found.flash_bytes is None or found.ram_bytes is None or right is None:
+        raise TargetError("benchmark", found=f"not measured: {', '.join(found.missing)}")
+    built, mean = found.built, f"valgrind, mean of {found.samples} samples"
     return [
-        at_most("flash (code, constants)", (text + data) / 1024, 64, "kB", how),
-        at_most("RAM (static arrays)", bss / 1024, 16, "kB", how),
-        report("of these, constant tables", sizes.flash / 1024, "kB", "as the header says"),
+        at_most(f"{name}flash", found.flash_bytes / 1024, 64, "kB", f"code, constants; {built}"),
+        at_most(f"{name}RAM", found.ram_bytes / 1024, 16, "kB", "static arrays, without the stack"),
+        report(f"{name}constant tables", tables / 1024, "kB", "as the header says"),
+        report(f"{name}accuracy", 100 * right, "%", samples.shown),
+        report(f"{name}instructions", found.instructions, "an inference", mean),
     ]
+
+
+def _entropy(network: IntNetwork) -> Row:
+    """What a prefix code of single weights could reach at best, each weight as often as it is used:
+    n times - sum p log2 p bits of each projection."""
+    bits = 0.0
+    for projection in network.projections:
+        counts = np.unique(projection.weight, return_counts=True)[1]
+        bits -= float((counts * np.log2(counts / projection.weight.size)).sum())
+    how = f"{BITS[0]} bits, nearest; without code and parameters, no row left out"
+    return report("digits: all weights at their entropy", bits / 8 / 1024, "kB", how)
 
 
 def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = speed_rows(folder)
-        for bundle in map(Path, arguments):
-            rows += size_rows(bundle, folder)
-    write("plain_c", "python -m benchmarks.plain_c", rows)
+        for run in map(Path, arguments):
+            rows += width_rows(run, folder)
+    write("plain_c", "make bench-c RUNS=runs", rows)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bits_page, door_page, reliability_page, validation_page
+from benchmarks import bits_page, c_page, door_page, reliability_page, validation_page
 from benchmarks.bits_page import FEW
 from benchmarks.harness import RESULTS, Row
 from benchmarks.reliability_page import placed
 from tssd.report.markdown import markdown_table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-CAMPAIGNS = ("mutants", "readers", "faults")  # their tables stand on the page of campaigns alone
+CAMPAIGNS = (
+    "mutants",
+    "readers",
+    "faults",
+    "c_campaign",
+)  # tables on pages of their own
 SPEED_UNITS = {"x", "s", "ms", "us", "ns", "min", "cpu s", "mb", "mib", "gb", "gib", "kb", "kib"}
 INTRODUCTIONS = {
     "results": "# Results\n\nWhat comes out: accuracy, spike counts, agreement between engines, "
@@ -73,7 +78,16 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
         if "bits_in" in rows:
             text += door_page.bits(commands["bits_in"], rows["bits_in"])
         made["front-door.md"] = text
-    return made | _few_bits(rows, commands)
+    return made | _few_bits(rows, commands) | _plain_c(rows, commands)
+
+
+def _plain_c(rows: dict[str, tuple[Row, ...]], commands: dict[str, str]) -> dict[str, str]:
+    """The page about C, with its two tables."""
+    text = (DOCS / "plain-c.md").read_text(encoding="utf-8")
+    for name, table in (("plain_c", c_page.widths), ("c_campaign", c_page.campaign)):
+        if name in rows:
+            text = placed(text, name, table(rows[name], commands[name]))
+    return {"plain-c.md": text} if {"plain_c", "c_campaign"} & rows.keys() else {}
 
 
 def _few_bits(rows: dict[str, tuple[Row, ...]], commands: dict[str, str]) -> dict[str, str]:

@@ -35,6 +35,14 @@ def compiler() -> str | None:
     return next((found for name in COMPILERS if (found := shutil.which(name))), None)
 
 
+def required_compiler() -> str:
+    """The machine's C compiler. TargetError without one."""
+    found = compiler()
+    if found is None:
+        raise TargetError("engine c", found="no C compiler", hint=INSTALL)
+    return found
+
+
 def presence() -> Presence:
     """Whether there is a compiler."""
     found = compiler()
@@ -50,9 +58,7 @@ def opened(setting: Setting) -> Runner:
 
 def compile_network(network: IntNetwork, flags: tuple[str, ...] = ("-O2",)) -> Compiled:
     """*network* as a program that writes its trace. TargetError without a compiler."""
-    cc = compiler()
-    if cc is None:
-        raise TargetError("engine c", found="no C compiler", hint=INSTALL)
+    cc = required_compiler()
     with tempfile.TemporaryDirectory(prefix="tssd-c-") as name:
         folder = Path(name)
         write_c(network, folder, "network")

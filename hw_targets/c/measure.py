@@ -13,7 +13,7 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.errors import TargetError
 from tssd.export.c.folder import write_c
-from tssd.hw_targets.c.engine import INSTALL, STANDARD, compiler
+from tssd.hw_targets.c.engine import STANDARD, required_compiler
 from tssd.hw_targets.c.footprint import Footprint
 
 FOR_SIZE = (STANDARD, "-Os")
@@ -24,9 +24,7 @@ COUNTED = re.compile(r"^(?:summary|totals): (\d+)", re.M)  # callgrind's file
 def footprint(network: IntNetwork, inputs: IntArray) -> Footprint:
     """What *network* takes, its instructions those of ``inputs`` (T, B, *input shape). TargetError
     without a compiler; what another program is missing for is None, and said."""
-    cc = compiler()
-    if cc is None:
-        raise TargetError("engine c", found="no C compiler", hint=INSTALL)
+    cc = required_compiler()
     with tempfile.TemporaryDirectory(prefix="tssd-c-") as name:
         folder = Path(name)
         write_c(network, folder, "network")

@@ -31,8 +31,6 @@ def command(out: Path, as_json: bool) -> None:
     The data are scikit-learn's 1,797 real digits of 8 x 8 pixels; nothing is downloaded.
     """
     from tssd.demo import run
-    from tssd.report import words
-    from tssd.report.findings import findings
 
     _fresh(out)
     steps = ProgressSteps(quiet=as_json)
@@ -42,13 +40,9 @@ def command(out: Path, as_json: bool) -> None:
         about = {"out": str(out), "samples": report.samples, "accuracy": report.accuracy}
         click.echo(json.dumps(about))
         return
-    from tssd.commands.report import overview, say_next
+    from tssd.commands.report import say_next, say_report
 
-    click.echo(terminal.to_text(overview(report)))
-    terminal.say(words.accuracy_line(report))
-    for sentence in findings(report):
-        terminal.say(f"- {sentence}")
-    click.echo(terminal.to_text(terminal.summary(report.contracts)))
+    say_report(report)
     terminal.say(f"the report: {out / 'bundle' / 'report' / 'report.html'}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)

@@ -51,14 +51,19 @@ def command(
     if as_json:
         click.echo(json.dumps({"files": [str(path) for path in paths]}))
         return
+    say_report(report)
+    for path in paths:
+        terminal.say(f"wrote {path}")
+    say_next(bundle, report)
+
+
+def say_report(report: Report) -> None:
+    """Its layers, its accuracy, what dominates, and how many contracts hold."""
     click.echo(terminal.to_text(overview(report)))
     terminal.say(words.accuracy_line(report))
     for sentence in findings(report):
         terminal.say(f"- {sentence}")
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
-    for path in paths:
-        terminal.say(f"wrote {path}")
-    say_next(bundle, report)
 
 
 def _formats(given: str | None, figures: bool, tables: bool) -> dict[str, tuple[str, ...]]:

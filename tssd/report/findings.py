@@ -6,6 +6,7 @@ from tssd.errors import counted
 from tssd.report.model import ENERGY_PARTS, LayerRow, Report
 from tssd.report.words import (
     PART_WORDS,
+    PRICE_WORDS,
     UNPRICED,
     cores,
     duration,
@@ -16,13 +17,6 @@ from tssd.report.words import (
     significant,
     untold,
 )
-
-PRICE_WORDS = {
-    "synop": "synaptic operations",
-    "neuron": "neuron updates",
-    "message": "messages",
-    "running": "stepping with nothing to do",
-}
 
 
 def findings(report: Report) -> tuple[str, ...]:

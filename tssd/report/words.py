@@ -31,6 +31,12 @@ PART_WORDS = {
     "spike": "spike generation",
     "noc": "messages between cores",
 }
+PRICE_WORDS = {  # what a fit tells prices of: parts, and what no layer is charged for
+    "synop": PART_WORDS["synapse"],
+    "neuron": PART_WORDS["neuron"],
+    "message": PART_WORDS["noc"],
+    "running": "stepping with nothing to do",
+}
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _ENERGY = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 _TIME = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"), (1e-3, "ns"))

@@ -16,7 +16,7 @@ from tssd.errors import TargetError
 from tssd.export.bundle.folder import write_bundle
 from tssd.export.bundle.golden import make_golden
 from tssd.export.c.folder import write_c
-from tssd.hw_targets.c import engine, measure
+from tssd.hw_targets.c import engine
 from tssd.hw_targets.c.engine import compiler
 from tssd.hw_targets.c.footprint import Footprint
 from tssd.hw_targets.c.measure import BINUTILS, VALGRIND, footprint
@@ -121,7 +121,6 @@ def test_without_a_compiler_c_is_written_and_only_running_it_is_refused(
     network = random_conv_network(3, Reset.HARD)
     bundle = bundle_of(network, tmp_path / "b")
     monkeypatch.setattr(engine, "compiler", lambda: None)
-    monkeypatch.setattr(measure, "compiler", lambda: None)
     written = CliRunner().invoke(cli, ["convert", str(bundle), "--c", str(tmp_path / "c")])
     assert written.exit_code == 0, written.output
     refused = CliRunner().invoke(cli, ["verify", str(bundle), "--against", "c"])

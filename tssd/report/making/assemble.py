@@ -5,7 +5,7 @@ simulator can fill them. What was not run is absent, and becomes None.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -227,21 +227,35 @@ def totals_uj(layers: Sequence[LayerRow], times: Times) -> EnergyUj:
 
 
 def _totals(evidence: Evidence, layers: tuple[LayerRow, ...]) -> Totals:
-    reference, times = evidence.tallies["integer"], evidence.times
+    reference = evidence.tallies["integer"]
     events = sum(reference.spikes(layer.name) for layer in layers)
-    return Totals(
+    untimed = Totals(
         cores=evidence.cores,
         chips=evidence.chips,
-        synops=float(sum(cost.synops for cost in evidence.costs.values())),
+        synops=None,
         spikes=events / reference.samples,
+        timing=None,
+        latency_us=None,
+        us_per_step=None,
+        inferences_per_s=None,
+        energy_uj_per_inference=EnergyUj(),
+        cores_there=evidence.cores_there,
+        fullest=evidence.fullest,
+    )
+    return timed(untimed, layers, evidence.times)
+
+
+def timed(totals: Totals, layers: tuple[LayerRow, ...], times: Times) -> Totals:
+    """*totals* with the operations and energies of *layers* at the pace of *times*."""
+    return replace(
+        totals,
+        synops=float(sum(layer.synops or 0.0 for layer in layers)),
         timing=times.timing,
         latency_us=times.latency_us,
         us_per_step=times.us_per_step,
         inferences_per_s=times.inferences_per_s,
         energy_uj_per_inference=totals_uj(layers, times),
         trust=times.trust,
-        cores_there=evidence.cores_there,
-        fullest=evidence.fullest,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tssd.errors import ConfigError
-from tssd.report.making.assemble import LayerCost, Times, totals_uj
+from tssd.report.making.assemble import LayerCost, Times, timed
 from tssd.report.model import LayerRow, Provenance, Report
 from tssd.report.words import OF_A_RUN
 
@@ -45,16 +45,7 @@ def add_simulation(report: Report, run: Simulated) -> Report:
             raise ConfigError("simulated run", found=f"layer {name!r}", allowed=", ".join(names))
     layers = tuple(_layer(layer, run) for layer in report.layers)
     times = run.times
-    totals = replace(
-        report.totals,
-        synops=sum(layer.synops or 0.0 for layer in layers),
-        timing=times.timing,
-        latency_us=times.latency_us,
-        us_per_step=times.us_per_step,
-        inferences_per_s=times.inferences_per_s,
-        energy_uj_per_inference=totals_uj(layers, times),
-        trust=times.trust,
-    )
+    totals = timed(report.totals, layers, times)
     return replace(
         report,
         layers=layers,
