@@ -159,9 +159,11 @@ def _of_bundle(bundle: Bundle, name: str, folder: Path) -> list[Row]:
         raise TargetError("benchmark", found=f"not measured: {', '.join(found.missing)}")
     built, mean = found.built, f"valgrind, mean of {found.samples} samples"
     return [
-        at_most(f"{name}flash", found.flash_bytes / 1024, 64, "kB", f"code, constants; {built}"),
-        at_most(f"{name}RAM", found.ram_bytes / 1024, 16, "kB", "static arrays, without the stack"),
-        report(f"{name}constant tables", tables / 1024, "kB", "as the header says"),
+        at_most(f"{name}flash", found.flash_bytes / 1024, 64, "KiB", f"code, constants; {built}"),
+        at_most(
+            f"{name}RAM", found.ram_bytes / 1024, 16, "KiB", "static arrays, without the stack"
+        ),
+        report(f"{name}constant tables", tables / 1024, "KiB", "as the header says"),
         report(f"{name}accuracy", 100 * right, "%", samples.shown),
         report(f"{name}instructions", found.instructions, "an inference", mean),
     ]
@@ -175,7 +177,7 @@ def _entropy(network: IntNetwork) -> Row:
         counts = np.unique(projection.weight, return_counts=True)[1]
         bits -= float((counts * np.log2(counts / projection.weight.size)).sum())
     how = f"{BITS[0]} bits, nearest; without code and parameters, no row left out"
-    return report("digits: all weights at their entropy", bits / 8 / 1024, "kB", how)
+    return report("digits: all weights at their entropy", bits / 8 / 1024, "KiB", how)
 
 
 def main(arguments: list[str]) -> None:

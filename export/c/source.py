@@ -7,7 +7,7 @@ One local step of every population, in network order, as ``calibration.simulate.
     s = v > 64 vth                           hard: v <- 0   soft: v <- v - 64 reset_by
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tssd.calibration.int_network import IntNetwork, Projection, depths, lag
@@ -15,6 +15,7 @@ from tssd.calibration.simulate import check_loops
 from tssd.export.c.arrays import Names, arrays, traces
 from tssd.export.c.maps import make_map
 from tssd.export.c.neurons import update
+from tssd.export.c.tables import Table
 from tssd.export.c.widths import Widths, widths
 
 HEADER = """/* {title}: a spiking network in integers, plain C99. Made by tssd {version}.
@@ -82,14 +83,12 @@ static inline int64_t halved(int64_t a, int n)
     return a >= 0 ? a / whole : -((whole - 1 - a) / whole);
 }}
 
-/* value i of a table of n bits each; where n divides a byte, no value lies across two */
-static inline int32_t tssd_bits(const uint8_t *t, uint32_t i, int n)
-{{
-    const uint32_t bit = i * (uint32_t)n;
-    const uint32_t next = 8 % n ? (uint32_t)t[(bit >> 3) + 1] << 8 : 0;
-    return (int32_t)((t[bit >> 3] | next) >> (bit & 7) & ((1u << n) - 1));
-}}
 """
+READERS = """
+/* value i of a table of {bits} bits each */
+#define TSSD_BITS{bits}(t, i) ((int32_t)(({read}) >> ((i) * {bits} & 7) & {mask}))"""
+BYTE = "t[(i) * {bits} >> 3]"
+BYTES = BYTE + " | (uint32_t)t[((i) * {bits} >> 3) + 1] << 8"  # where a value may lie across two
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,7 @@ def source(network: IntNetwork, title: str, version: str) -> CSource:
     )
     code = [
         HELPERS.format(),
+        *_readers(tables),
         *(t.text for t in tables),
         static,
         f"int32_t *const tssd_readout = {_answer(names)};\n",
@@ -138,6 +138,13 @@ def source(network: IntNetwork, title: str, version: str) -> CSource:
         _outer(names),
     ]
     return CSource(header, "\n".join(part for part in code if part), flash, ram)
+
+
+def _readers(tables: list[Table]) -> Iterator[str]:
+    """A function for each width of packed tables: its numbers are constants, inlined or not."""
+    for bits in sorted({t.bits for t in tables if t.reads_bits}):
+        read = BYTES if 8 % bits else BYTE
+        yield READERS.format(bits=bits, read=read.format(bits=bits), mask=(1 << bits) - 1)
 
 
 def input_type(network: IntNetwork) -> str:

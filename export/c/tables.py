@@ -30,14 +30,19 @@ class Table:
     low: int = 0
     kind: str = "uint8_t"
 
+    @property
+    def reads_bits(self) -> bool:
+        """Whether its values lie across bytes."""
+        return self.number is None and self.pair is None and self.bits < 8
+
     def at(self, index: str) -> str:
         if self.number is not None:
             return f"({self.number})"
         if self.pair is not None:
             low, high = self.pair
             return f"(((({self.name}[({index}) >> 3]) >> (({index}) & 7)) & 1) ? {high} : ({low}))"
-        if self.bits < 8:
-            return self.above(f"tssd_bits({self.name}, (uint32_t)({index}), {self.bits})")
+        if self.reads_bits:
+            return self.above(f"TSSD_BITS{self.bits}({self.name}, (uint32_t)({index}))")
         return self.above(f"{self.name}[{index}]")
 
     def above(self, value: str) -> str:
