@@ -18,8 +18,8 @@ def widths(rows: Sequence[Row], command: str) -> str:
         (name, *(_value(found[f"{name}{BETWEEN}{figure}"]) for figure in FIGURES)) for name in names
     ]
     flash, ram, *_, mean = (found[f"{names[0]}{BETWEEN}{figure}"] for figure in FIGURES)
-    said = f"Goals: flash {flash.goal} kB, RAM {ram.goal} kB. Flash: {flash.how}. Instructions:"
-    said += f" an inference, {mean.how}. `{command}`"
+    said = f"Goals: flash {flash.goal} {flash.unit}, RAM {ram.goal} {ram.unit}."
+    said += f" Flash: {flash.how}. Instructions: an inference, {mean.how}. `{command}`"
     lines = "\n".join(f"- {row.name}: {_value(row)} ({row.how})" for row in rows if _whole(row))
     return f"{markdown_table(('weights', *FIGURES), cells, right=1)}\n\n{said}\n\n{lines}"
 

@@ -55,7 +55,7 @@ class Engine:
     compared.
     ``presence``: "module:function" -> Presence, where more than modules is needed.
     ``joins``: the engine that it comes along with, where the bundle holds the file ``reads``.
-    ``footprint``: its report also holds what its program takes: flash, RAM, instructions.
+    ``footprint``: its report also holds what the network takes as a C program.
     ``cycles``: its report also holds a cycle simulation of the same samples.
     ``by_name``: it takes the bundles of one chip alone, so it runs only where it is asked for.
     ``also``: what beside spikes and states its runner compares; it raises ContractError there.

@@ -14,9 +14,9 @@ from tssd.hw_targets.c.engine import compiler
 
 def rows(name: str, flash_kb: float) -> list[Row]:
     return [
-        at_most(f"{name}: flash", flash_kb, 64, "kB", "code, constants; cc"),
-        at_most(f"{name}: RAM", 12.3, 16, "kB", "static arrays"),
-        report(f"{name}: constant tables", 23.25, "kB", "as the header says"),
+        at_most(f"{name}: flash", flash_kb, 64, "KiB", "code, constants; cc"),
+        at_most(f"{name}: RAM", 12.3, 16, "KiB", "static arrays"),
+        report(f"{name}: constant tables", 23.25, "KiB", "as the header says"),
         report(f"{name}: accuracy", 94.722, "%", "360 samples"),
         report(f"{name}: instructions", 1_880_000.0, "an inference", "valgrind"),
     ]
@@ -25,9 +25,9 @@ def rows(name: str, flash_kb: float) -> list[Row]:
 def test_each_width_is_a_line_and_engines_stand_below() -> None:
     more = [report("c over torch", 7.25, "x", "in turn"), report("steps", 9.0, "steps/s", "")]
     made = c_page.widths([*rows("digits, 8 bits", 25.04), *rows("digits, 4", 70), *more], "make x")
-    assert "| digits, 8 bits | 25.0 kB | 12.3 kB | 23.2 kB | 94.7 % | 1.88 M |" in made
-    assert "| digits, 4 | **70.0 kB** |" in made
-    assert "flash <= 64 kB" in made
+    assert "| digits, 8 bits | 25.0 KiB | 12.3 KiB | 23.2 KiB | 94.7 % | 1.88 M |" in made
+    assert "| digits, 4 | **70.0 KiB** |" in made
+    assert "flash <= 64 KiB" in made
     assert "`make x`" in made
     assert "- c over torch: 7.2 x (in turn)" in made
     assert "steps" not in made
