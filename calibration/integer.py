@@ -37,6 +37,11 @@ def wrap_sum(a: IntArray) -> IntArray:
     return (a + STATE_LIMIT) % (2 * STATE_LIMIT) - STATE_LIMIT
 
 
+def signed_bits(low: int, high: int) -> int:
+    """Bits of two's complement that hold low .. high."""
+    return 1 + max(max(high, 0).bit_length(), max(-low - 1, 0).bit_length())
+
+
 def shift(a: IntArray, exponent: int) -> IntArray:
     """a * 2**exponent; a negative exponent shifts arithmetically right (toward -inf)."""
     return a << exponent if exponent >= 0 else a >> -exponent

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tssd.calibration.integer import IntArray
+from tssd.calibration.integer import IntArray, signed_bits
 
 PER_LINE = 24
 WIDTHS = (8, 16, 32, 64)
@@ -95,7 +95,7 @@ def table(name: str, array: IntArray) -> Table:
         packed = np.packbits(flat == high, bitorder="little")
         text = _definition(name, "uint8_t", packed)
         return Table(text, name, 1, len(packed), pair=(low, high))
-    bits, width = (high - low).bit_length(), _width(needed(low, high))
+    bits, width = (high - low).bit_length(), _width(signed_bits(low, high))
     if width <= 32 and bits < 8:
         packed = pack(flat - low, bits)
         return Table(_definition(name, "uint8_t", packed), name, bits, len(packed), low=low)
@@ -110,11 +110,6 @@ def table(name: str, array: IntArray) -> Table:
 def _width(bits: int) -> int:
     """Of C's own type that holds so many."""
     return next(width for width in WIDTHS if bits <= width)
-
-
-def needed(low: int, high: int) -> int:
-    """Bits of two's complement that hold low .. high."""
-    return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
 
 
 def pack(values: IntArray, bits: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":

@@ -8,6 +8,7 @@ from tssd.calibration.integer import (
     clip_voltage,
     decay_toward_zero,
     shift,
+    signed_bits,
     wrap_current,
     wrap_sum,
 )
@@ -15,6 +16,14 @@ from tssd.calibration.integer import (
 
 def one(value: int) -> "np.typing.NDArray[np.int64]":
     return np.array([value], np.int64)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"),
+    [(0, 0, 1), (-1, 0, 1), (-1, 1, 2), (-2, 1, 2), (-127, 127, 8), (-128, -128, 8), (0, 128, 9)],
+)
+def test_bits_that_a_range_needs(low: int, high: int, bits: int) -> None:
+    assert signed_bits(low, high) == bits
 
 
 def test_the_widths_are_those_of_the_chip() -> None:

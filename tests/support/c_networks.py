@@ -23,10 +23,9 @@ from tssd.calibration.int_network import (
     depths,
     lag,
 )
-from tssd.calibration.integer import DECAY_ONE, IntArray
+from tssd.calibration.integer import DECAY_ONE, IntArray, signed_bits
 from tssd.calibration.simulate import check_loops
 from tssd.errors import NetworkError
-from tssd.export.c.tables import needed
 from tssd.export.c.widths import INT32, widths, wraps
 
 AGAIN = 1_000_003  # from a seed whose network layers cannot run one after the other to the next
@@ -166,5 +165,5 @@ def _format(weight: IntArray) -> str:
         return BINARY
     if set(values) <= {-1, 0, 1}:
         return TERNARY
-    bits = needed(int(values[0]), int(values[-1]))
+    bits = signed_bits(int(values[0]), int(values[-1]))
     return f"weights of {bits if bits <= 8 else 16} bits"

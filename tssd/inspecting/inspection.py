@@ -5,7 +5,7 @@ Every reader behind this refuses damaged and hostile files; nothing is unpickled
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import IntArray, signed_bits
 from tssd.errors import FileFormatError
 from tssd.export.bundle.folder import read_bundle
 from tssd.export.netx.read import read_netx
@@ -80,7 +81,6 @@ def _integers(path: Path, kind: str, network: IntNetwork) -> Inspection:
     rows = []
     for p in network.populations:
         weights = [j.weight for j in network.incoming(p.name)]
-        largest = max((int(np.abs(w).max(initial=0)) for w in weights), default=0)
         own = sum(int(x.size) for x in arrays_of(p).values()) if p.has_state else 0
         rows.append(
             InspectedLayer(
@@ -89,7 +89,7 @@ def _integers(path: Path, kind: str, network: IntNetwork) -> Inspection:
                 p.shape,
                 p.neurons,
                 own + sum(int(w.size) for w in weights),
-                largest.bit_length() + 1 if weights else None,
+                _weight_bits(weights),
                 str(p.reset) if p.has_state else None,
             )
         )
@@ -100,6 +100,14 @@ def _integers(path: Path, kind: str, network: IntNetwork) -> Inspection:
     }
     edges = tuple((j.source, j.target) for j in network.projections)
     return Inspection(str(path), kind, tuple(rows), edges, (), facts, of_integers(network))
+
+
+def _weight_bits(weights: Sequence[IntArray]) -> int | None:
+    """Bits, sign included, that hold all of *weights*; None where there are none."""
+    held = [(int(w.min()), int(w.max())) for w in weights if w.size]
+    if not held:
+        return None
+    return signed_bits(min(low for low, _ in held), max(high for _, high in held))
 
 
 def _graph(path: Path, graph: Graph, answers: Answers) -> Inspection:
@@ -135,7 +143,6 @@ def _netx(path: Path) -> Inspection:
     rows = []
     for layer in layers:
         weights = [w for w in (layer.weight, layer.weight_rec, layer.bias) if w is not None]
-        largest = max((int(np.abs(w).max(initial=0)) for w in weights), default=0)
         rows.append(
             InspectedLayer(
                 f"{layer.index}_{layer.name or layer.type}",
@@ -143,7 +150,7 @@ def _netx(path: Path) -> Inspection:
                 tuple(layer.shape),
                 int(np.prod(layer.shape)) if layer.neuron is not None else 0,
                 sum(int(w.size) for w in weights),
-                largest.bit_length() + 1 if weights else None,
+                _weight_bits(weights),
                 "hard" if layer.neuron is not None else None,
             )
         )

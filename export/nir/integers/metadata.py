@@ -12,7 +12,7 @@ import numpy as np
 
 from tssd import __version__
 from tssd.calibration.int_network import IntNetwork, MembraneRead, Population, Reset
-from tssd.calibration.integer import STATE_BITS, UNIT
+from tssd.calibration.integer import STATE_BITS, UNIT, signed_bits
 from tssd.train.handover.fields import said_late
 
 SCHEMA = "tssd-nir/1"
@@ -100,4 +100,4 @@ def synapse_metadata(
 def _bits(weight: Any) -> int:
     """Bits of a two's-complement number that holds every weight."""
     low, high = (int(weight.min()), int(weight.max())) if weight.size else (0, 0)
-    return max((-low - 1 if low < 0 else 0).bit_length(), max(high, 0).bit_length()) + 1
+    return signed_bits(low, high)

@@ -38,7 +38,7 @@ from tssd.cli import cli
 from tssd.errors import FileFormatError, NetworkError, TargetError
 from tssd.export.bundle.folder import write_bundle
 from tssd.export.c.folder import write_c
-from tssd.export.c.tables import needed, pack, table
+from tssd.export.c.tables import pack, table
 from tssd.hw_targets.c import engine
 from tssd.hw_targets.c.engine import SANITIZED, compile_network, compiler, run
 from tssd.train.handover.geometry import output_shape
@@ -138,14 +138,6 @@ def test_packed_values_come_back(bits: int, seed: int, size: int) -> None:
         bit = i * bits
         both = packed[bit >> 3] | packed[(bit >> 3) + 1] << 8
         assert int(both >> (bit & 7)) & ((1 << bits) - 1) == value
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "bits"),
-    [(0, 0, 1), (-1, 0, 1), (-1, 1, 2), (-2, 1, 2), (-127, 127, 8), (0, 128, 9)],
-)
-def test_bits_that_a_range_needs(low: int, high: int, bits: int) -> None:
-    assert needed(low, high) == bits
 
 
 def test_two_values_take_a_bit_each() -> None:

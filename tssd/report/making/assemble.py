@@ -11,6 +11,7 @@ import numpy as np
 
 from tssd.calibration.comparing.kept import layer_bits
 from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.integer import signed_bits
 from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
 from tssd.errors import ConfigError
@@ -164,7 +165,7 @@ def stored_bits(network: IntNetwork, name: str) -> int | None:
         return None
     used = int(np.bitwise_or.reduce([int(np.bitwise_or.reduce(w, axis=None)) for w in weights]))
     low, high = min(int(w.min()) for w in weights), max(int(w.max()) for w in weights)
-    wide = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
+    wide = signed_bits(low, high) - (low >= 0)
     return wide - max((used & -used).bit_length() - 1, 0)
 
 
