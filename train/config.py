@@ -115,6 +115,7 @@ class TrainConfig:
     model: str = "tiny"
     width: float = 1.0  # factor on every stage's channels and neurons
     depth: float = 1.0  # factor on the convolutions or blocks of every group
+    channels: str = ""  # of single stages, where fewer than the model has: conv1=12,fc1=64
     epochs: int = 10
     batch_size: int = 128
     optimizer: Optimizer = Optimizer.ADAM

@@ -10,6 +10,7 @@ from tssd.config import unknown_name
 from tssd.train.config import TrainConfig, WeakDesign
 from tssd.train.networks.network import READOUT, SpikingNet
 from tssd.train.networks.neuron import NeuronModel
+from tssd.train.networks.pruning import pruned_specs, widths_in
 from tssd.train.networks.stages import LinkSpec, StageSpec
 
 if TYPE_CHECKING:
@@ -237,6 +238,7 @@ def build_stages(config: TrainConfig, input_shape: tuple[int, ...], classes: int
     if config.model not in MODELS:
         raise unknown_name("training: model", f"model {config.model!r}", config.model, MODELS)
     stages = MODELS[config.model](ModelPlan(input_shape, classes, config.width, config.depth))
+    stages = pruned_specs(stages, widths_in(config.channels))
     neuron = NeuronModel(
         config.decay,
         config.threshold,

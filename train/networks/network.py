@@ -67,6 +67,7 @@ class StageLink(nn.Module):
         super().__init__()
         self.source, self.pool = spec.source, spec.pool
         shape = pooled(shape, spec.pool)
+        self.channels = shape[0]  # of what it reads
         self.weights: nn.Module
         if spec.identity:
             self.weights = nn.Identity()

@@ -21,7 +21,7 @@ from tssd.hw_targets.gpu.engine import count
 from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import run as run_float
-from tssd.train.loop.checkpoint import load_net
+from tssd.train.loop.checkpoint import Checkpoint, load_net
 from tssd.train.networks.network import SpikingNet
 from tssd.train.networks.strip import strip
 from tssd.train.quantization.network import QuantizedNet
@@ -58,19 +58,25 @@ def within_budget(
 def trials_of(run: Path, options: ExportOptions, data: Path | None = None) -> WidthTrials:
     """What the widths of *run* are tried on: scales from training samples, accuracy on validation
     samples."""
+    net, checkpoint = built_in_float(run, "--max-drop")
+    dataset = data_of(checkpoint.config, data)
+    stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
+    return width_trials(stripped, dataset, options)
+
+
+def built_in_float(run: Path, what: str) -> tuple[SpikingNet, Checkpoint]:
+    """The network of *run*; ConfigError for one whose layers are not known, or whole already."""
     net, checkpoint = load_net(run)
     if not isinstance(net, SpikingNet) or isinstance(net, QuantizedNet):
         raise ConfigError(
-            f"--max-drop of {run}",
+            f"{what} of {run}",
             found="a run that was trained in integers"
             if isinstance(net, QuantizedNet)
             else "a module of your own",
             allowed="a run of a built-in network in float",
-            hint="tssd export RUN --weight-bits 8,LAYER=4 takes widths that you choose",
+            hint="the run that it began from",
         )
-    dataset = data_of(checkpoint.config, data)
-    stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
-    return width_trials(stripped, dataset, options)
+    return net, checkpoint
 
 
 def width_trials(stripped: FloatNetwork, dataset: Dataset, options: ExportOptions) -> WidthTrials:

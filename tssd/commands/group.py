@@ -31,6 +31,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tssd.commands.calibrate:command",
         "Train a run on with few bits, or find the fewest of each layer.",
     ),
+    "prune": (
+        "tssd.commands.prune:command",
+        "Take channels out of a run: fewer synapses, fewer cores.",
+    ),
     "export": (
         "tssd.commands.export:command",
         "Make a bundle of a trained network: fold, quantize, place.",
