@@ -36,7 +36,7 @@ notebooks: $(VENV)/.installed  ## every notebook of the docs, each in an empty f
 	$(BIN)/python -m pytest -q -m "slow or not slow" tests/test_notebooks.py
 
 bench-wheel: $(VENV)/.installed  ## the wheel in empty environments, on every Python that is here
-	$(BIN)/python -m benchmarks.wheel --extras train
+	$(BIN)/python -m benchmarks.wheel --extras train,plot
 
 test-slow: $(VENV)/.installed  ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow

@@ -20,13 +20,20 @@ Carrier = Array
 
 def deliver(projection: Projection, spikes: IntArray) -> IntArray:
     """Activation at the target: ``(batch, *source shape)`` in, ``(batch, *target shape)`` out."""
+    summed = total(projection, spikes)
+    if projection.kind.spatial:
+        summed = wrap_sum(summed)
+    return shift(summed, projection.weight_exp)
+
+
+def total(projection: Projection, spikes: IntArray) -> IntArray:
+    """The sum of weights times what was sent, before its width and its exponent."""
     carrier = _carrier(projection.weight, spikes)
     weight, sent = projection.weight.astype(carrier), spikes.astype(carrier)
     if projection.kind.spatial:
-        total = wrap_sum(_correlate(projection, weight, sent).astype(np.int64))
-    else:
-        total = (sent.reshape(len(sent), -1) @ weight.T).astype(np.int64)
-    return shift(total, projection.weight_exp)
+        return _correlate(projection, weight, sent).astype(np.int64)
+    summed: IntArray = (sent.reshape(len(sent), -1) @ weight.T).astype(np.int64)
+    return summed
 
 
 def _carrier(weight: IntArray, spikes: IntArray) -> type[np.float64] | type[np.int64]:

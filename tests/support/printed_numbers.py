@@ -141,7 +141,9 @@ def _layer(layer: dict[str, Any], samples: int, found: Quantities) -> None:
         found.add("", layer[key])
     found.add("B", layer["memory_bytes"])
     alone = layer["accuracy_if_only_this_layer_is_quantized"]
-    found.add("", layer["saturated"])
+    found.add("", layer["saturated"], layer["wrapped"])
+    for spread in (layer["weights"], layer["membranes"]):
+        _spread(spread, found) if spread else None
     found.share(*(layer[f"agreement_if_only_this_layer_is_{x}"] for x in ("quantized", "float")))
     if firing := layer["firing"]:
         found.share(firing["rate_float"], firing["rate_integer"], firing["rate_drift"])
@@ -154,6 +156,16 @@ def _layer(layer: dict[str, Any], samples: int, found: Quantities) -> None:
         ratio = spikes["integer"] / spikes["float"]
         found.add("", ratio)
         found.share(abs(ratio - 1))
+
+
+def _spread(spread: dict[str, Any], found: Quantities) -> None:
+    """The ends of the bins (of whole numbers: the first and the last in them), shares outside."""
+    inward = 0.5 if spread["unit"] == "step" else 0.0
+    length = len(spread["integer"]["bins"]) * spread["width"]
+    found.add("", spread["low"] + inward, spread["low"] + length - inward)
+    for side in filter(None, (spread["integer"], spread["float"])):
+        whole = side["below"] + sum(side["bins"]) + side["above"]
+        found.share((side["below"] + side["above"]) / whole)
 
 
 def _findings(report: dict[str, Any], found: Quantities) -> None:

@@ -6,16 +6,19 @@ import numpy as np
 from strategies import random_inputs, residual_network
 
 from tssd.calibration.comparing.firing import paired
-from tssd.calibration.int_network import IntNetwork, Reset
+from tssd.calibration.comparing.spread import integer_membranes, integer_weights
+from tssd.calibration.int_network import MEMBRANE, IntNetwork, Reset
 from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, tally
 from tssd.contracts import check, not_run
 from tssd.hw_targets.c.footprint import Footprint
+from tssd.report.behaviour.distributions import membrane_distributions, weight_distributions
 from tssd.report.behaviour.model import (
     AnswerCount,
     Behaviour,
     ChipMap,
     CoreUse,
+    Distribution,
     Divergence,
     FiringChange,
     TimePoint,
@@ -100,7 +103,27 @@ def sample_evidence() -> Evidence:
         saturated={p.name: 2 for p in network.populations if p.has_state},
         agreed_quantized={p.name: 0.875 for p in network.populations if p.has_state},
         agreed_float={p.name: 0.75 for p in network.populations if p.has_state},
+        wrapped={p.name: 1 for p in network.populations if p.has_state},
+        weights=sample_weights(network),
+        membranes=sample_membranes(network),
     )
+
+
+def sample_weights(network: IntNetwork) -> dict[str, Distribution]:
+    """The network's own; of its first layer float's are not known."""
+    weights = integer_weights(network)
+    return weight_distributions(weights, dict(list(weights.items())[1:]))
+
+
+def sample_membranes(network: IntNetwork) -> dict[str, Distribution]:
+    """The network's own; float's are twice as large."""
+    states = layerwise(network, random_inputs(network, 1, batch=8))
+    twice = {name: 2 * v for name, v in states.states[MEMBRANE].items()}
+    ours, theirs = (
+        integer_membranes(network, replace(states, states={MEMBRANE: v}))
+        for v in (states.states[MEMBRANE], twice)
+    )
+    return membrane_distributions(network, ours, theirs)
 
 
 def sample_firing(network: IntNetwork, counted: Tally) -> dict[str, FiringChange]:
@@ -165,6 +188,9 @@ def bare_report() -> Report:
             saturated={},
             agreed_quantized={},
             agreed_float={},
+            wrapped={},
+            weights={},
+            membranes={},
         )
     )
 

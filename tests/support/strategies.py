@@ -96,6 +96,27 @@ def random_conv_network(
     return IntNetwork(tuple(populations), tuple(projections), time_steps, coding, maximum)
 
 
+def extreme_network(seed: int, reset: Reset) -> IntNetwork:
+    """Sums that wrap in the convolution, in u, and saturate v; shifts both ways; two inputs into
+    one population, one of them late."""
+    rng = np.random.default_rng(seed)
+    network = random_conv_network(seed, reset, memory=bool(rng.integers(2)))
+    big = int(rng.choice([1, 300, 5_000, 2_000_000]))
+    projections = [
+        replace(j, weight=j.weight * big, weight_exp=int(rng.integers(-3, 3)))
+        for j in network.projections
+    ]
+    direct = rng.integers(-127, 128, (5, network.source.neurons))
+    skip = Projection("input", "readout", ProjectionKind.DENSE, direct * big, delay=3)
+    populations = [
+        replace(p, bias_exp=int(rng.integers(-2, 9)), vth=p.vth * int(rng.choice([1, 500])))
+        for p in network.populations
+    ]
+    return replace(
+        network, populations=tuple(populations), projections=(*projections, skip), input_max=255
+    )
+
+
 def _random_conv(
     rng: np.random.Generator, name: str, source: Population
 ) -> tuple[Projection, tuple[int, int, int]]:

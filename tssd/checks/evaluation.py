@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import binomtest
 
+from tssd.calibration.comparing.histogram import Histogram
 from tssd.calibration.encode import Inputs, as_inputs
 from tssd.calibration.int_network import SPIKES, Activity, IntNetwork, Runner, state_names
 from tssd.calibration.integer import IntArray
@@ -20,7 +21,7 @@ from tssd.calibration.tally import Tally, merge, tally
 from tssd.checks.verify import compare_activities
 from tssd.contracts import Contract, check
 from tssd.errors import NetworkError, counted
-from tssd.report.behaviour.model import Behaviour, Divergence, FiringChange
+from tssd.report.behaviour.model import Behaviour, Distribution, Divergence, FiringChange
 from tssd.report.model import ShareInterval
 
 ALL_EQUAL = "0 differences"
@@ -45,7 +46,7 @@ class FloatSide:
     contracts of folding, population to the accuracy with only its integers, the class of each
     sample, the first slot that differs in integers and in how many samples it was looked for, what
     became of each layer's spikes, the answers it changes (``Evaluation``), the folded network's
-    classes. Empty where a bundle carries none, ``spikes`` None."""
+    classes, its membranes. Empty where a bundle carries none, ``spikes`` None."""
 
     spikes: Mapping[str, int] | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class FloatSide:
     agreed_quantized: Mapping[str, float] = field(default_factory=dict)
     agreed_float: Mapping[str, float] = field(default_factory=dict)
     folded_classes: IntArray | None = None
+    membranes: Mapping[str, Histogram] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,8 @@ class Evaluation:
     answers over time and by class, and the first difference from float; ``firing``, ``saturated``:
     what became of each layer's spikes, membranes at an end of their range; ``agreed_quantized``,
     ``agreed_float``: population to the share of the first samples answered as float does, with it
-    alone in integers, with it alone in float."""
+    alone in integers, with it alone in float; ``wrapped``: currents that left their range;
+    ``weights``, ``membranes``: how they are distributed."""
 
     samples: int
     time_steps: int
@@ -85,6 +88,9 @@ class Evaluation:
     saturated: Mapping[str, int] = field(default_factory=dict)
     agreed_quantized: Mapping[str, float] = field(default_factory=dict)
     agreed_float: Mapping[str, float] = field(default_factory=dict)
+    wrapped: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, Distribution] = field(default_factory=dict)
+    membranes: Mapping[str, Distribution] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

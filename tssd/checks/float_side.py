@@ -4,9 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tssd.calibration.comparing import histogram
 from tssd.calibration.comparing.firing import PairedEvents, merged, paired, sample_events
 from tssd.calibration.comparing.folding import compare_folded
+from tssd.calibration.comparing.histogram import Histogram
 from tssd.calibration.comparing.sensitivity import answers_by_layer
+from tssd.calibration.comparing.spread import float_membranes
+from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import reference
 from tssd.chain.entering import folded_network
@@ -35,7 +39,7 @@ def float_side(
     images, labels = samples.images, samples.labels
     stripped = read_float(bundle.file(FLOAT_FILE))
     folded = folded_network(bundle)
-    beside = LayersBeside(integer_events)
+    beside = LayersBeside(bundle.network, folded, integer_events)
     folding = compare_folded(stripped, folded, images, device=device, on_folded=beside.add)
     contracts = folding.contracts(labels)
     names = {p.name for p in bundle.network.populations}
@@ -61,6 +65,7 @@ def float_side(
         _agreed(alone, folding.after),
         _agreed(mended, folding.after),
         folding.after,
+        beside.membranes,
     )
 
 
@@ -77,13 +82,26 @@ def _agreed(found: Mapping[str, IntArray], folded: IntArray) -> dict[str, float]
 
 
 class LayersBeside:
-    """The folded network's spikes held against the integers' events, as its batches come."""
+    """The folded network's spikes held against the integers' events, and its membranes of the same
+    samples, as its batches come."""
 
-    def __init__(self, integer_events: Mapping[str, IntArray]) -> None:
-        self.events = integer_events
+    def __init__(
+        self, network: IntNetwork, folded: FloatNetwork, integer_events: Mapping[str, IntArray]
+    ) -> None:
+        self.network, self.folded, self.events = network, folded, integer_events
+        self.samples = max((len(x) for x in integer_events.values()), default=0)
         self.parts: dict[str, list[PairedEvents]] = {}
+        self.spread: dict[str, list[Histogram]] = {}
 
     def add(self, first: int, activity: FloatActivity) -> None:
+        left = self.samples - first
+        if left > 0:
+            found = float_membranes(self.network, self.folded, activity, left)
+            for name, part in found.items():
+                self.spread.setdefault(name, []).append(part)
+        self._pair(first, activity)
+
+    def _pair(self, first: int, activity: FloatActivity) -> None:
         for name, integers in self.events.items():
             found = integers[first : first + activity.samples]
             if len(found) and name in activity.spikes:
@@ -94,6 +112,10 @@ class LayersBeside:
     @property
     def firing(self) -> dict[str, FiringChange]:
         return {name: firing_change(merged(parts)) for name, parts in self.parts.items()}
+
+    @property
+    def membranes(self) -> dict[str, Histogram]:
+        return {name: histogram.merged(parts) for name, parts in self.spread.items()}
 
 
 def first_divergence(

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tssd.calibration.comparing.histogram import Histogram
+from tssd.calibration.comparing.spread import float_weights, integer_weights
 from tssd.calibration.int_network import Activity, Runner
 from tssd.calibration.simulate import check_loops, reference
+from tssd.chain.entering import folded_network
 from tssd.chain.samples import Samples, bundle_samples
 from tssd.checks import reporting
 from tssd.checks.engines import engines_of
@@ -19,6 +22,7 @@ from tssd.export.nir.integers.roundtrip import check_file
 from tssd.hw_targets.engine import Setting, look, missing_modules, start
 from tssd.hw_targets.engines import engine_names, find_engine
 from tssd.optional import install_line
+from tssd.report.behaviour.distributions import membrane_distributions, weight_distributions
 from tssd.report.behaviour.model import MOST_COMPARED, Behaviour
 from tssd.report.behaviour.observe import (
     Course,
@@ -124,7 +128,17 @@ def evaluate(
         layers.saturated,
         side.agreed_quantized,
         side.agreed_float,
+        layers.wrapped,
+        weight_distributions(integer_weights(bundle.network), _float_weights(bundle)),
+        membrane_distributions(bundle.network, layers.membranes, side.membranes),
     )
+
+
+def _float_weights(bundle: Bundle) -> dict[str, Histogram]:
+    """Of the folded float network, which needs no torch; nothing where a bundle carries none."""
+    if FLOAT_FILE not in bundle.manifest["files"]:
+        return {}
+    return float_weights(bundle.network, folded_network(bundle))
 
 
 def _float_side(

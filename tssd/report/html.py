@@ -12,6 +12,7 @@ from tssd.report import view, words
 from tssd.report.behaviour import view as behaviour
 from tssd.report.behaviour.headline import headline
 from tssd.report.behaviour.layers import COLUMNS, layer_table
+from tssd.report.behaviour.profiles import profiles
 from tssd.report.findings import findings
 from tssd.report.model import Report
 
@@ -39,6 +40,7 @@ def render_html(report: Report) -> str:
             raster=behaviour.raster(report),
             quantized=layer_table(report),
             quantized_columns=COLUMNS,
+            profiles=profiles(report),
             words=words,
             watts=words.power_w(report),
             counted=counted,

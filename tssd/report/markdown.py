@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from tssd.errors import counted, visible
 from tssd.report import words
+from tssd.report.behaviour import profiles
 from tssd.report.behaviour.headline import headline
 from tssd.report.behaviour.layers import COLUMNS, layer_table
 from tssd.report.behaviour.view import chip_map, confusion
@@ -167,6 +168,8 @@ def _behaviour(report: Report) -> list[str]:
         said = f"{_safe(table.lead)} {_safe(table.sentence)}"
         body = f"{said}\n\n{markdown_table(COLUMNS, table.rows, right=1)}"
         parts.append(_section(words.LAYERS_TITLE, body))
+    if spread := profiles.profile_table(report):
+        parts.append(_section(words.SPREAD_TITLE, markdown_table(profiles.COLUMNS, spread)))
     if drawn := chip_map(report):
         rows = [(number, name, cores) for number, name, cores in drawn.legend]
         parts.append(_section("The chip", markdown_table(("", "layer", "cores, fullest"), rows)))

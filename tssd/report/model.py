@@ -16,7 +16,14 @@ from msgspec import Meta
 
 from tssd.contracts import Contract
 from tssd.hw_targets.c.footprint import Footprint
-from tssd.report.behaviour.model import MOST_COMPARED, Behaviour, FiringChange, Share, about
+from tssd.report.behaviour.model import (
+    MOST_COMPARED,
+    Behaviour,
+    Distribution,
+    FiringChange,
+    Share,
+    about,
+)
 from tssd.typed import Amount, Count, Positive
 
 SCHEMA: Literal["tssd-report/2"] = "tssd-report/2"
@@ -143,6 +150,24 @@ class LayerRow:
         about(
             "how often a membrane stands at an end of its range, +-(2^23 - 1), after a step, in the"
             f" first {MOST_COMPARED} samples; null: it has none"
+        ),
+    ] = None
+    wrapped: Annotated[
+        Count | None,
+        about(
+            "how often its current, or the sum of a convolution into it, left its 24 bits and"
+            f" turned, in the first {MOST_COMPARED} samples; null: it has none"
+        ),
+    ] = None
+    weights: Annotated[
+        Distribution | None,
+        about("its incoming weights, each stored one once; null: it has none of its own"),
+    ] = None
+    membranes: Annotated[
+        Distribution | None,
+        about(
+            "its membranes after every step and its reset, in the first"
+            f" {MOST_COMPARED} samples; null: it has none"
         ),
     ] = None
 

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from tssd.hw_targets.costs.interval import Promised
 
 LAYERS_TITLE = "What quantization did, layer by layer"
+SPREAD_TITLE = "Weights and membranes"
+SPREAD_LEAD = (
+    "How often each value comes, integers beside the folded float network on one scale: on the left"
+    " incoming weights, in steps of the integers; on the right membranes after each step and its"
+    " reset, in thresholds of the neuron, or in units of the float network where nothing fires."
+    " Heights are logarithms of counts; the dashed line is zero; what few lie outside stands below."
+)
 NOT_RUN = "not run"
 FLASH, RAM = "flash: code and constant tables", "RAM: static arrays"
 INSTRUCTIONS = "instructions per inference"

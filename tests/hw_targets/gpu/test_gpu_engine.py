@@ -10,7 +10,14 @@ from activities import assert_same
 from float_nets import images, small_residual, small_vgg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import Case, cases, random_conv_network, random_inputs, readout
+from strategies import (
+    Case,
+    cases,
+    extreme_network,
+    random_conv_network,
+    random_inputs,
+    readout,
+)
 
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import (
@@ -45,27 +52,6 @@ def test_equal_to_the_definition(case: Case, batch: int) -> None:
     found = run(case.network, case.inputs, batch=batch, states=True)
     assert set(found.states["u"]) == {p.name for p in case.network.populations if p.has_state}
     assert_same(found, wanted)
-
-
-def extreme_network(seed: int, reset: Reset) -> IntNetwork:
-    """Sums that wrap in the convolution, in u, and saturate v; shifts both ways; two inputs into
-    one population, one of them late."""
-    rng = np.random.default_rng(seed)
-    network = random_conv_network(seed, reset, memory=bool(rng.integers(2)))
-    big = int(rng.choice([1, 300, 5_000, 2_000_000]))
-    projections = [
-        replace(j, weight=j.weight * big, weight_exp=int(rng.integers(-3, 3)))
-        for j in network.projections
-    ]
-    direct = rng.integers(-127, 128, (5, network.source.neurons))
-    skip = Projection("input", "readout", ProjectionKind.DENSE, direct * big, delay=3)
-    populations = [
-        replace(p, bias_exp=int(rng.integers(-2, 9)), vth=p.vth * int(rng.choice([1, 500])))
-        for p in network.populations
-    ]
-    return replace(
-        network, populations=tuple(populations), projections=(*projections, skip), input_max=255
-    )
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(Reset)))

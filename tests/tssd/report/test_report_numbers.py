@@ -83,6 +83,13 @@ def _draw_layer(layer: Table, rng: np.random.Generator) -> None:
         firing["spike_ratio"] = firing["rate_integer"] / firing["rate_float"]
         for key in ("dead_float", "dead_integer", "always_float", "always_integer"):
             firing[key] = int(rng.integers(10**5))
+    for spread in filter(None, (layer["weights"], layer["membranes"])):
+        spread["low"], spread["width"] = float(rng.integers(-99, 99)) - 0.5, anywhere(rng)
+        if spread["unit"] == "step":
+            spread["width"] = float(rng.integers(1, 9))
+        for side in filter(None, (spread["integer"], spread["float"])):
+            side["below"], side["above"] = (int(n) for n in rng.integers(1, 10**4, 2))
+    layer["wrapped"] = layer["wrapped"] and int(rng.integers(10**5))
     energy = layer["energy_pj"]
     energy["parts"] = {part: anywhere(rng) for part in energy["parts"]}
     energy["nominal"] = sum(energy["parts"].values())
@@ -222,8 +229,8 @@ def test_the_first_screen_has_each_figure_in_its_place(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None:
     table = drawn(seed)
-    accuracy, _, spikes, _, totals, program, course, changes, chip, constants = markdown_tables(
-        render_markdown(from_json(json.dumps(table)))
+    accuracy, _, spikes, _, totals, program, course, changes, spread, chip, constants = (
+        markdown_tables(render_markdown(from_json(json.dumps(table))))
     )
     keys = ("flash_bytes", "ram_bytes", "instructions")
     for (_, value, _), key in zip(program[1:], keys, strict=True):
@@ -254,7 +261,16 @@ def test_markdowns_other_tables_have_each_figure_in_its_place(seed: int) -> None
         for column, key in (("alone in integers", "quantized"), ("alone in float", "float")):
             share = layer[f"agreement_if_only_this_layer_is_{key}"]
             assert only(row[column]).fits(100 * share)
-        assert (row["layer"], only(row["saturated"]).value) == (layer["name"], layer["saturated"])
+        assert row["layer"] == layer["name"]
+        for key in ("saturated", "wrapped"):
+            assert only(row[key]).value == layer[key]
+    for cells, layer in zip(spread[1:], [x for x in table["layers"] if x["weights"]], strict=True):
+        row = dict(zip(spread[0], cells, strict=True))
+        assert row["layer"] == layer["name"]
+        low, high = list(printed(row["weights"].replace(" .. ", ", ")))[:2]
+        found, bins = layer["weights"], len(layer["weights"]["integer"]["bins"])
+        assert low.fits(found["low"] + 0.5)
+        assert high.fits(found["low"] + bins * found["width"] - 0.5)
     for (_, name, held), layer in zip(chip[1:], table["layers"], strict=True):
         mine = [c for c in table["behaviour"]["chip_map"]["cores"] if layer["name"] in c["layers"]]
         assert name == layer["name"]

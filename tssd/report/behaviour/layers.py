@@ -12,13 +12,14 @@ from tssd.report.model import LayerRow, Report
 
 COLUMNS = ("layer", "rate, float", "rate, integers", "spike ratio", "cosine", "rate drift") + (
     *("dead, float", "dead, integers", "always, float", "always, integers"),
-    *("saturated", "alone in integers", "alone in float"),
+    *("saturated", "wrapped", "alone in integers", "alone in float"),
 )
 SILENT = "silent"
 COMPARED = (
     "The first {} in both networks. Rates and their drift (earth mover's distance) are events per"
     " neuron and step; the cosine is of the events of every neuron in every sample; dead neurons"
-    " never fire, always firing ones in every step; saturated: membranes at an end of their range."
+    " never fire, always firing ones in every step; saturated: membranes at an end of their range;"
+    " wrapped: currents that left theirs and turned."
 )
 AGREED = (
     "Alone in integers, alone in float: answers that are the float network's with all others the"
@@ -74,6 +75,7 @@ def _spikes(firing: FiringChange | None) -> tuple[str, ...]:
 def _answers(layer: LayerRow) -> tuple[str, ...]:
     return (
         words.number(layer.saturated),
+        words.number(layer.wrapped),
         words.percent(layer.agreement_if_only_this_layer_is_quantized),
         words.percent(layer.agreement_if_only_this_layer_is_float),
     )

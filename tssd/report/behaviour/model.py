@@ -1,8 +1,8 @@
 """Values of the report beyond counts: where layers sit, answers over time, answers by class, the
-spikes around the first difference."""
+spikes around the first difference, how weights and membranes are distributed."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -10,6 +10,8 @@ from tssd.typed import Amount, Count, Positive
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Event = tuple[Count, Count]
+Place = Annotated[float, Meta(description="where the first bin begins")]
+Width = Annotated[float, Meta(gt=0, description="of a bin")]
 MOST_COMPARED = 64  # samples that are compared layer by layer: their counts are kept
 
 
@@ -103,6 +105,33 @@ class FiringChange:
     dead_integer: Annotated[Count, about("neurons that never fire, integers")]
     always_float: Annotated[Count, about("neurons that fire in every step, float")]
     always_integer: Annotated[Count, about("neurons that fire in every step, integers")]
+
+
+@dataclass(frozen=True)
+class BinCounts:
+    """Values in each bin, and those before the first and after the last."""
+
+    below: Count
+    bins: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    above: Count
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How often values fall into bins ``width`` wide, the first from ``low`` on, in the integer
+    network and in the folded float network on the same scale."""
+
+    unit: Annotated[
+        Literal["step", "threshold", "float"],
+        about(
+            "step: one of the integer weights; threshold: of the neuron's own; float: a unit of the"
+            " float network"
+        ),
+    ]
+    low: Place
+    width: Width
+    integer: BinCounts
+    float: Annotated[BinCounts | None, about("null: not run")] = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ import numpy as np
 
 from tssd.arrays import Array, BoolArray
 from tssd.calibration.comparing.firing import PairedEvents, sample_events
+from tssd.calibration.comparing.histogram import Histogram, merged
+from tssd.calibration.comparing.spread import integer_membranes
+from tssd.calibration.comparing.wraps import wraps
 from tssd.calibration.int_network import MEMBRANE, Activity, IntNetwork
 from tssd.calibration.integer import STATE_LIMIT, IntArray
 from tssd.hw_targets.chip.spec import ChipSpec
@@ -75,10 +78,13 @@ def over_time(network: IntNetwork, courses: Iterable[Course]) -> tuple[TimePoint
 @dataclass(frozen=True, eq=False)
 class LayerEvents:
     """The integers' side of a comparison layer by layer, of some samples: the events (B, neurons)
-    of each population that fires, and how often a membrane stood at an end of its range."""
+    of each population that fires, how often a membrane stood at an end of its range, how often a
+    current left its own, and all membranes."""
 
     events: Mapping[str, IntArray]
     saturated: Mapping[str, int]
+    wrapped: Mapping[str, int]
+    membranes: Mapping[str, Histogram]
 
 
 def layer_events(network: IntNetwork, activity: Activity) -> LayerEvents:
@@ -88,6 +94,8 @@ def layer_events(network: IntNetwork, activity: Activity) -> LayerEvents:
     return LayerEvents(
         {name: sample_events(activity.spikes[name]) for name in firing},
         {name: int((np.abs(v) == STATE_LIMIT - 1).sum()) for name, v in membranes.items()},
+        wraps(network, activity),
+        integer_membranes(network, activity),
     )
 
 
@@ -97,6 +105,8 @@ def all_layer_events(parts: Sequence[LayerEvents]) -> LayerEvents:
     return LayerEvents(
         {name: np.concatenate([p.events[name] for p in parts]) for name in first.events},
         {name: sum(p.saturated[name] for p in parts) for name in first.saturated},
+        {name: sum(p.wrapped[name] for p in parts) for name in first.wrapped},
+        {name: merged(p.membranes[name] for p in parts) for name in first.membranes},
     )
 
 

@@ -16,7 +16,7 @@ from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
 from tssd.errors import ConfigError
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
-from tssd.report.behaviour.model import Behaviour, FiringChange
+from tssd.report.behaviour.model import Behaviour, Distribution, FiringChange
 from tssd.report.model import (
     MEASURED,
     NETWORKS,
@@ -102,6 +102,9 @@ class Evidence:
     only_quantized: Mapping[str, float] = field(default_factory=dict)
     firing: Mapping[str, FiringChange] = field(default_factory=dict)
     saturated: Mapping[str, int] = field(default_factory=dict)
+    wrapped: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, Distribution] = field(default_factory=dict)
+    membranes: Mapping[str, Distribution] = field(default_factory=dict)
     agreed_quantized: Mapping[str, float] = field(default_factory=dict)
     agreed_float: Mapping[str, float] = field(default_factory=dict)
     times: Times = Times()
@@ -200,6 +203,9 @@ def _layer(evidence: Evidence, name: str) -> LayerRow:
         kept_bits=layer_bits(network, name),
         firing=evidence.firing.get(name),
         saturated=evidence.saturated.get(name),
+        wrapped=evidence.wrapped.get(name),
+        weights=evidence.weights.get(name),
+        membranes=evidence.membranes.get(name),
     )
 
 

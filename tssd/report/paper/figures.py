@@ -9,7 +9,7 @@ from tssd.atomic import check_room, written_whole
 from tssd.errors import ConfigError
 from tssd.report.behaviour.view import chip_map, confusion
 from tssd.report.model import Report
-from tssd.report.paper import bars, maps
+from tssd.report.paper import bars, maps, spread
 from tssd.report.paper.style import ROW_INCH, WIDTH_INCH, ruled
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ FIGURES = (
     ReportFigure(
         "raster", maps.draw_raster, lambda report: report.behaviour.divergence is not None,
         lambda report: 2.2,
+    ),
+    ReportFigure(
+        "weights", spread.draw_weights, lambda report: bool(spread.weights_of(report)),
+        lambda report: 0.9 + 2 * ROW_INCH * len(spread.weights_of(report)),
+    ),
+    ReportFigure(
+        "membranes", spread.draw_membranes, lambda report: bool(spread.membranes_of(report)),
+        lambda report: 0.9 + 2 * ROW_INCH * len(spread.membranes_of(report)),
     ),
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from tssd.report import words
 from tssd.report.markdown import markdown_table
 from tssd.report.model import ENERGY_PARTS, LayerRow, Report
 from tssd.report.paper.figures import check_formats
+from tssd.report.paper.spread import bin_rows
 from tssd.report.view import ENERGIES
 
 if TYPE_CHECKING:
@@ -38,12 +39,14 @@ def frames(report: Report) -> dict[str, "DataFrame"]:
                 "layer": x.name,
                 **asdict(x.firing),
                 "saturated": x.saturated,
+                "wrapped": x.wrapped,
                 "agreement_if_only_quantized": x.agreement_if_only_this_layer_is_quantized,
                 "agreement_if_only_float": x.agreement_if_only_this_layer_is_float,
             }
             for x in report.layers
             if x.firing is not None
         ],
+        "distributions": [row for layer in report.layers for row in bin_rows(layer)],
         "answers": [asdict(row) for row in report.behaviour.answers],
         "cores": _cores(report),
     }

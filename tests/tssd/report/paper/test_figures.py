@@ -32,7 +32,7 @@ def axes() -> Axes:
 def test_a_figure_of_every_chart_that_the_report_has(tmp_path: Path) -> None:
     full = {figure.name for figure in figures_of(full_report())}
     assert {"accuracy", "spikes", "energy", "totals", "steps", "mesh"} <= full
-    assert {"chip", "over-time", "confusion", "raster"} <= full
+    assert {"chip", "over-time", "confusion", "raster", "weights", "membranes"} <= full
     bare = {figure.name for figure in figures_of(bare_report())}
     assert bare == {"spikes", "energy", "totals"}
     paths = write_figures(bare_report(), tmp_path / "out", ["svg"])
