@@ -74,7 +74,7 @@ def _sum(a: Histogram, b: Histogram) -> Histogram:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class VisibleBins:
     """Some of the same bins of several histograms: ``bins`` (histograms, bins) from ``low`` on,
     each ``width`` wide, and what lies outside, (histograms,)."""
 
@@ -85,7 +85,7 @@ class Shown:
     above: IntArray
 
 
-def shown(parts: Iterable[Histogram], most_bins: int, left_out: float) -> Shown:
+def shown(parts: Iterable[Histogram], most_bins: int, left_out: float) -> VisibleBins:
     """At most *most_bins* bins that hold what all *parts* have between the quantiles *left_out* and
     1 - *left_out* of their shares; they are as narrow as that allows. Zero is an edge, so
     *most_bins* is two or more."""
@@ -99,7 +99,7 @@ def shown(parts: Iterable[Histogram], most_bins: int, left_out: float) -> Shown:
         low, high = low >> 1, high >> 1
     counts = np.array([part.coarser(exponent).counts for part in parts])
     first, last = low + HALF, high + HALF
-    return Shown(
+    return VisibleBins(
         low * 2.0**exponent,
         2.0**exponent,
         counts[:, first : last + 1],

@@ -13,7 +13,7 @@ COLUMNS = ("layer", "weights", "membranes")
 
 
 @dataclass(frozen=True)
-class Profile:
+class HistogramDrawing:
     """One histogram as the page draws it, SIDE x SIDE: the outline of the integers, filled, and
     that of float, empty where it was not run; where zero lies; what stands at the ends; what lies
     outside."""
@@ -28,30 +28,30 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class ProfileRow:
+class HistogramRow:
     name: str
-    weights: Profile | None
-    membranes: Profile | None
+    weights: HistogramDrawing | None
+    membranes: HistogramDrawing | None
 
 
-def profiles(report: Report) -> tuple[ProfileRow, ...]:
+def profiles(report: Report) -> tuple[HistogramRow, ...]:
     """A row for each layer that has either."""
-    rows = (ProfileRow(x.name, _of(x, "weights"), _of(x, "membranes")) for x in report.layers)
+    rows = (HistogramRow(x.name, _of(x, "weights"), _of(x, "membranes")) for x in report.layers)
     return tuple(row for row in rows if row.weights or row.membranes)
 
 
-def _of(layer: LayerRow, what: str) -> Profile | None:
+def _of(layer: LayerRow, what: str) -> HistogramDrawing | None:
     found: Distribution | None = getattr(layer, what)
     return None if found is None else profile(f"{what} of {layer.name}", found)
 
 
-def profile(title: str, found: Distribution) -> Profile:
+def profile(title: str, found: Distribution) -> HistogramDrawing:
     """*found* drawn; ``title`` is what it is read out as."""
     most = max(max(side.bins) for side in _sides(found))
     ours, *theirs = (outline(side.bins, most) for side in _sides(found))
     zero = -found.low / (len(found.integer.bins) * found.width) * SIDE
     low, high = ends(found)
-    return Profile(
+    return HistogramDrawing(
         ours,
         "".join(theirs),
         round(zero, 2) if 0 < zero < SIDE else None,
