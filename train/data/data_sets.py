@@ -25,7 +25,7 @@ from pathlib import Path
 
 from tssd.arrays import ByteArray
 from tssd.config import unknown_name
-from tssd.errors import DataError
+from tssd.errors import ConfigError, DataError
 from tssd.train.data import event_data, image_data
 from tssd.train.data.data_files import FASHION_DEBIAN, FASHION_SHA256, check_sha256, hint
 from tssd.train.data.events import Framing
@@ -52,6 +52,7 @@ LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
     "cifar100": image_data.cifar100,
     "imagenet-folder": image_data.imagenet_folder,
 }
+EMBEDDED = ("digits",)  # come with a package that is installed
 EVENT_LOADERS: dict[str, Callable[[Path | None, Framing], Dataset]] = {
     "n-mnist": event_data.nmnist,
     "cifar10-dvs": event_data.cifar10_dvs,
@@ -73,13 +74,21 @@ def load(
     Files are looked for in *data_dir*, else in the folder that ``TSSD_DATA`` names (or its
     subfolder called *name*), else, for Fashion-MNIST, where Debian's package puts them. With
     *download*, Fashion-MNIST is fetched into *data_dir* and checked against known hashes.
-    Raises DataError if files are missing or damaged, ConfigError for an unknown name.
+    Raises DataError if files are missing or damaged, ConfigError for an unknown name, and for
+    files that a data set does not need.
     """
     known = [*LOADERS, *EVENT_LOADERS]
     if name not in known:
         raise unknown_name("data set", repr(name), name, known)
     if download:
         _download_fashion(name, data_dir)
+    if name in EMBEDDED and data_dir is not None:
+        raise ConfigError(
+            f"--data {data_dir}",
+            found=f"an option with nothing to act on: {name} needs no files",
+            allowed=f"no --data with {name}",
+            hint="--dataset own trains on samples of your own; --inputs simulates them",
+        )
     if name in EVENT_LOADERS:
         return EVENT_LOADERS[name](data_dir, framing or Framing())
     return LOADERS[name](data_dir)

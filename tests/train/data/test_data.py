@@ -43,6 +43,13 @@ def test_digits_are_real_and_split_once() -> None:
     assert np.array_equal(again.test.images, data.test.images)
 
 
+@pytest.mark.parametrize("place", ["x.npz", "."])
+def test_files_for_a_data_set_that_needs_none_are_refused(place: str, tmp_path: Path) -> None:
+    """Whoever names samples of their own would else be answered about the digits."""
+    with pytest.raises(ConfigError, match="with nothing to act on: digits needs no files"):
+        load("digits", tmp_path / place)
+
+
 def test_idx_files_are_read_back(folder: Path) -> None:
     data = load("mnist", folder)
     assert data.train.images.shape == (10, 1, 5, 4)
