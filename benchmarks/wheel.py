@@ -36,6 +36,10 @@ LINES = (
     "verify {bundle} --against sim,onnx",
     "report {bundle}",
     "compare {bundle} {bundle} --html compare.html",
+    "convert {bundle} --out integers.nir",
+    "convert {bundle} --c c99",
+    "import integers.nir --out again",
+    "sweep {bundle} --set noc.buffer=2,4 --samples 1 --workers 1",
     "inspect {bundle}",
     "doctor",
 )

@@ -1,7 +1,7 @@
 """Packages that only some of the work needs, and the line that installs each.
 
-``pip install tssd`` brings what simulates, checks, compares and reports a bundle;
-``pip install 'tssd[train]'`` what trains, exports and imports one.
+``pip install tssd`` brings what simulates, checks, compares, reports and converts integers;
+``pip install 'tssd[train]'`` what trains, exports and imports floats.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Optional:
         return f"pip install 'tssd[{self.extra}]'"
 
 
-FLOATS = "networks in floats: training, export, import, the gpu engine"
+FLOATS = "networks in floats: training, export, import of their graphs, the gpu engine"
 OPTIONAL = {
     "torch": Optional("torch", "train", FLOATS),
     "snntorch": Optional("snntorch", "train", "networks of snnTorch: training and export"),

@@ -36,6 +36,21 @@ class Granularity(StrEnum):
     CHANNEL = "channel"
 
 
+class Rounding(StrEnum):
+    """How a weight becomes whole."""
+
+    NEAREST = "nearest"
+    COMPENSATED = "compensated"
+
+
+class Tuning(StrEnum):
+    """What of a rounded layer follows the float network."""
+
+    NONE = "none"
+    BIAS = "bias"
+    SPIKES = "spikes"
+
+
 class Search(StrEnum):
     """How a scale is chosen among the candidates."""
 

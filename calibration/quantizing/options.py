@@ -6,11 +6,9 @@ from enum import StrEnum
 
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.precision import Precision
-from tssd.calibration.quantizing.channels import Granularity, Search
+from tssd.calibration.quantizing.channels import Granularity, Rounding, Search, Tuning
 from tssd.calibration.quantizing.entering import BiasRoute
 from tssd.calibration.quantizing.given import GivenIntegers
-from tssd.calibration.quantizing.rounding import Rounding
-from tssd.calibration.quantizing.tuning import Tuning
 
 FEW_BITS = 7  # of weights; with more there is nothing to win, as docs/quantization.md measures
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from tssd.calibration.integer import IntArray
 from tssd.calibration.layer import LayerIntegers, currents_fit, to_float
+from tssd.calibration.quantizing.channels import Rounding
 from tssd.calibration.quantizing.options import Decided
-from tssd.calibration.quantizing.rounding import Rounding, compensated
+from tssd.calibration.quantizing.rounding import compensated
 from tssd.calibration.quantizing.search import floored
 from tssd.calibration.quantizing.tuning import RoundedPopulation, by_channel, tuned
 from tssd.train.handover.float_layers import arriving, current, project

@@ -11,8 +11,6 @@ Alistarh, arXiv 2208.11580) in the form of GPTQ (arXiv 2210.17323), as OSBC does
 Blocks of at most ``BLOCK`` inputs, each compensated on its own, are *ours*: they bound the work.
 """
 
-from enum import StrEnum
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,13 +22,6 @@ from tssd.train.handover.geometry import axes
 DAMPING = 0.01  # of the mean square of an input: GPTQ's
 BLOCK = 2048  # inputs whose weights compensate each other
 SEEN = 30_000  # places (sample, step, target) that H is a mean over
-
-
-class Rounding(StrEnum):
-    """How a weight becomes whole."""
-
-    NEAREST = "nearest"
-    COMPENSATED = "compensated"
 
 
 def compensated(

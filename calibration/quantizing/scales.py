@@ -16,7 +16,7 @@ from tssd.calibration.encode import is_still, on_levels, rate_code
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.layer import Clip, Form, LayerIntegers
 from tssd.calibration.precision import Precision
-from tssd.calibration.quantizing.channels import Granularity, Search
+from tssd.calibration.quantizing.channels import Granularity, Rounding, Search, Tuning
 from tssd.calibration.quantizing.checks import (
     check_folded,
     check_layers,
@@ -34,9 +34,7 @@ from tssd.calibration.quantizing.given import GivenIntegers, coding_of_given, gi
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.options import Decided, Exponents, Options
 from tssd.calibration.quantizing.refine import Refinement, refined
-from tssd.calibration.quantizing.rounding import Rounding
 from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
-from tssd.calibration.quantizing.tuning import Tuning
 from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, presented
 from tssd.train.handover.float_layers import layers, project
 from tssd.train.handover.float_network import (

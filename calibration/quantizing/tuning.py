@@ -10,7 +10,6 @@ either way: nothing else of it can be moved.
 """
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, assert_never
 
 import numpy as np
@@ -21,21 +20,13 @@ from tssd.arrays import Array
 from tssd.calibration.integer import UNIT
 from tssd.calibration.layer import LayerIntegers
 from tssd.calibration.precision import Precision
-from tssd.calibration.quantizing.channels import per_channel
+from tssd.calibration.quantizing.channels import Tuning, per_channel
 from tssd.calibration.quantizing.search import differing
 from tssd.train.handover.float_layers import current, integrate
 from tssd.train.handover.float_network import FloatArray, FloatPopulation, FloatProjection
 
 PACES = (0.08, 0.04, 0.02, 0.01)  # of the threshold: the steps of the search, each tried twice
 TRIED = 2
-
-
-class Tuning(StrEnum):
-    """What of a rounded layer follows the float network."""
-
-    NONE = "none"
-    BIAS = "bias"
-    SPIKES = "spikes"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fixed_chain
+import nir
 import numpy as np
 import pytest
+from strategies import random_conv_network
 
+from tssd.calibration.int_network import InputCoding
 from tssd.chain.pipeline import ExportOptions, write
 from tssd.contracts import FOLDED_SLOTS
+from tssd.export.bundle.folder import read_bundle
+from tssd.export.nir.integers.write import write_nir
 from tssd.optional import OPTIONAL, install_line, not_installed
 from tssd.train.handover.float_network import Reset
 
@@ -82,16 +87,48 @@ def test_a_bundle_lives_without_torch(bundle: str, tmp_path: Path) -> None:
     assert (folded["status"], folded["where"]) == ("not run", "pip install 'tssd[train]'")
 
 
+def test_integers_are_converted_and_taken_over_without_torch(bundle: str, tmp_path: Path) -> None:
+    hard = random_conv_network(1, Reset.HARD, coding=InputCoding.SPIKES)  # which a .net can say
+    graph, netx, c = (str(tmp_path / name) for name in ("x.nir", "x.net", "c"))
+    taken = [str(tmp_path / name) for name in ("from-bundle", "from-nir", "from-net")]
+    write_nir(hard, tmp_path / "x.nir")
+    codes, _, errors = ran(
+        ["torch", "snntorch", "sklearn", "matplotlib", "pandas"],
+        ["convert", graph, "--out", netx],
+        ["convert", graph, "--c", c],
+        ["convert", bundle, "--out", str(tmp_path / "y.nir")],
+        ["convert", bundle, "--events", str(tmp_path / "x.h5")],
+        ["import", str(tmp_path / "y.nir"), "--out", taken[0]],
+        ["import", graph, "--out", taken[1]],
+        ["import", netx, "--time-steps", "4", "--out", taken[2]],
+        ["simulate", taken[2], "--samples", "1"],
+    )
+    assert codes == [0] * 8, errors
+    for folder, wanted in zip(taken, (read_bundle(Path(bundle)).network, hard, hard), strict=True):
+        found = read_bundle(Path(folder)).network
+        assert [j.weight.tolist() for j in found.projections] == [
+            j.weight.tolist() for j in wanted.projections
+        ]
+
+
 def test_what_needs_torch_says_the_line_that_installs_it(bundle: str, tmp_path: Path) -> None:
+    floats = str(tmp_path / "floats.nir")
+    one = np.ones(2)
+    lif = nir.LIF(tau=one, r=one, v_leak=0 * one, v_threshold=one)
+    nodes = {"input": nir.Input(np.array([2])), "fc": nir.Linear(np.eye(2)), "lif": lif}
+    edges = [("input", "fc"), ("fc", "lif"), ("lif", "output")]
+    nir.write(floats, nir.NIRGraph({**nodes, "output": nir.Output(np.array([2]))}, edges))
     codes, _, errors = ran(
         ["torch", "snntorch"],
         ["train", "--dataset", "digits", "--out", str(tmp_path / "run")],
         ["export", "--model", "a:b", "--samples", "x.npz", "--out", str(tmp_path / "b")],
-        ["import", str(Path(bundle) / "network.nir"), "--out", str(tmp_path / "c")],
+        ["import", floats, "--out", str(tmp_path / "c")],
+        ["convert", bundle, "--for", "norse", "--out", str(tmp_path / "d.nir")],
         ["verify", bundle, "--against", "gpu"],
     )
-    assert codes == [2] * 4
-    assert errors.count("pip install 'tssd[train]'") == 4
+    Path(floats).unlink()
+    assert codes == [2] * 5
+    assert errors.count("pip install 'tssd[train]'") == 5
     assert errors.count("no package torch, needed for networks in floats") >= 2
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())

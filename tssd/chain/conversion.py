@@ -1,4 +1,4 @@
-"""A network as one exchange file: integers or a snnTorch module to .nir, integers to .net."""
+"""Integers as one exchange file, .nir, .net or C99, without torch but for a platform's dialect."""
 
 import tempfile
 from dataclasses import dataclass
@@ -6,24 +6,17 @@ from pathlib import Path
 
 from tssd.atomic import folder_written_whole
 from tssd.calibration.int_network import IntNetwork
-from tssd.chain.module_export import proofs, with_samples
-from tssd.chain.module_source import ModelSource
-from tssd.chain.own_module import ModuleReading, take_over
 from tssd.config import unknown_name
-from tssd.errors import ConfigError, FileFormatError
+from tssd.errors import FileFormatError
 from tssd.export.bundle.folder import read_bundle
 from tssd.export.c.folder import write_c
 from tssd.export.netx.write import write_netx
-from tssd.export.nir.from_float import from_float
-from tssd.export.nir.graphs.dialects import write_for
 from tssd.export.nir.graphs.graph import Graph
 from tssd.export.nir.graphs.read import read_graph
-from tssd.export.nir.graphs.write import write_graph
 from tssd.export.nir.integers.graph import NirMode
 from tssd.export.nir.integers.read import read_nir
 from tssd.export.nir.integers.write import write_nir
 
-DRAWN = 16  # samples that are drawn where none are given
 FORMATS = (".nir", ".net")
 
 
@@ -44,29 +37,12 @@ def convert(source: Path, out: Path, form: FileForm) -> str | None:
     if out.suffix == ".net":
         write_netx(network, out)
     elif form.platform is not None:
+        from tssd.export.nir.graphs.dialects import write_for  # the graph is run in torch
+
         return write_for(_graph(network), out, form.platform)
     else:
         write_nir(network, out, form.mode, form.dt_seconds)
     return None
-
-
-def convert_model(
-    model: ModelSource, samples: str | None, reading: ModuleReading, out: Path, form: FileForm
-) -> str | None:
-    """The user's snnTorch module as a ``.nir`` of float weights, after it was found equal to it on
-    *samples* (None: drawn at random); returns as ``convert`` does."""
-    check_new(out)
-    if out.suffix != ".nir":
-        raise ConfigError("--out", found=out.name, allowed="a .nir file, for a float module")
-    given, reading = with_samples(model, samples, reading, DRAWN)
-    taken = take_over(model.load(), given.as_seen(), reading)
-    told = "; ".join(f"{row.name}: {row.found}" for row in proofs(taken, given))
-    graph = from_float(taken.network, form.dt_seconds, form.mode)
-    if form.platform is not None:
-        more = write_for(graph, out, form.platform)
-        return told + (f"; {more}" if more else "")
-    write_graph(graph, out)
-    return told
 
 
 def convert_to_c(source: Path, folder: Path) -> str:

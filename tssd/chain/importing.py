@@ -1,7 +1,8 @@
 """A network trained elsewhere becomes a bundle: read, place, record golden answers, write.
 
-Integer networks (.net of lava-dl, .nir with the integer model of tssd) are taken over as they are;
-a float graph (.nir of any tool) is calibrated and quantized first (``tssd.chain.float_import``).
+Integer networks (.net of lava-dl, .nir with the integer model of tssd) are taken over as they are,
+without torch; a float graph (.nir of any tool) is calibrated and quantized first
+(``tssd.chain.float_import``).
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +14,7 @@ from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.simulate import check_silence, over_time, reference
 from tssd.calibration.tally import tally
-from tssd.chain.float_import import FloatSource, import_graph
-from tssd.chain.pipeline import ExportOptions, Step, write_placed
+from tssd.chain.bundle_writing import ExportOptions, Step, write_placed
 from tssd.chain.placing import placed_for, placing_on, told_of
 from tssd.chain.user_samples import load_integers
 from tssd.errors import ConfigError, FileFormatError
@@ -61,6 +61,8 @@ def import_bundle(
     given = (path, options.samples, options.calibration, export.placement, Path(export.target))
     check_place(out, force, given)
     if is_float_graph(path):
+        from tssd.chain.float_import import FloatSource, import_graph  # in torch
+
         source = FloatSource(options.calibration, options.time_steps, options.answers)
         export = replace(export, input_coding=options.coding)
         return import_graph(path, out, source, export, force=force, on_step=on_step)

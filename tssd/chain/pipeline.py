@@ -4,7 +4,7 @@ Each step takes a frozen value to the next and adds its contracts; a failed cont
 export before anything is written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -19,13 +19,16 @@ from tssd.calibration.encode import Encoder
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.precision import Precision
-from tssd.calibration.quantizing.fold import Pooling, align, fold
+from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.front_end import quantize_behind_front_end
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import Options as QuantizeOptions
 from tssd.calibration.quantizing.scales import Scales, choose
 from tssd.calibration.tally import Tally
+from tssd.chain.bundle_writing import ExportOptions as ExportOptions
+from tssd.chain.bundle_writing import Step as Step
+from tssd.chain.bundle_writing import write_placed as write_placed
 from tssd.chain.entering import encoder
 from tssd.chain.few_bits import as_trained, same_spikes
 from tssd.chain.for_netx import check_for_netx, exponents_note, exponents_of
@@ -34,25 +37,18 @@ from tssd.chain.placing import Placed, placed_for, placing_on, told_of
 from tssd.chain.users_module import take_over_trained, trained_accuracy
 from tssd.contracts import Contract, not_run, require
 from tssd.errors import ConfigError
-from tssd.export.bundle.folder import Bundle, write_bundle
-from tssd.export.bundle.golden import make_golden
+from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.place import check_place
-from tssd.export.nir.integers.graph import NirMode
 from tssd.export.onnx.float_graph import onnx_float_bytes
 from tssd.export.onnx.graph import onnx_bytes
-from tssd.hw_targets.chip.chip_copy import chip_files
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.chip.widths import precision_of
 from tssd.hw_targets.gpu.engine import count
-from tssd.hw_targets.lava.handover import kit_files
-from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices
 from tssd.hw_targets.mapping.fit import told_of_placement
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
-from tssd.hw_targets.optimising.goal import Goal
 from tssd.train.data.data_sets import Dataset
-from tssd.train.handover.devices import check_device
 from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_file import FLOAT_FILE, to_bytes
 from tssd.train.handover.float_network import FloatNetwork
@@ -66,52 +62,9 @@ from tssd.train.quantization.network import QuantizedNet
 if TYPE_CHECKING:  # it brings the simulator along
     from tssd.hw_targets.optimising.optimise import Optimised
 
-Step = Callable[[str], None]
 GOLDEN_SAMPLES = 4
 PLACEMENT_SAMPLES = 64
 COMPARED_SAMPLES = 256  # of those to check with
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """Choices of one export. ``tolerance_points``: how many points of accuracy the integers may
-    cost on ``check_samples`` validation samples; calibration samples come from the training split.
-    ``input_coding`` None: as samples and chip allow. ``weight_bits`` None: the chip's.
-    ``for_netx``: only what a .net can say.
-    """
-
-    target: str = "loihi2"
-    pooling: Pooling = "fold"
-    weight_bits: int | None = None
-    input_coding: InputCoding | None = None
-    calibration_samples: int = 256
-    check_samples: int = 2000
-    tolerance_points: float = 1.0
-    seed: int = 0
-    device: str = "cpu"
-    placement: Path | None = None
-    optimise: Goal = Goal.CORES
-    layout: Choices = NO_CHOICE
-    nir_mode: str = NirMode.COMPATIBLE
-    onnx: str = "integer"  # "float": the float network's graphs too
-    quantize: QuantizeOptions = QuantizeOptions()
-    for_netx: bool = False
-    command: str | None = None  # that made these choices, for the report
-
-    def __post_init__(self) -> None:
-        check_device(self.device)
-        if self.placement is not None and self.optimise is not Goal.CORES:
-            raise ConfigError(
-                f"--optimise {self.optimise}",
-                found="a placement of your own",
-                allowed="one of both: --placement, or --optimise",
-            )
-        if self.placement is not None and self.layout != NO_CHOICE:
-            raise ConfigError(
-                "--input-from, --format",
-                found="a placement of your own",
-                allowed="a placement file says both itself: input_from, formats",
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,36 +237,6 @@ def write(
             **onnx_bytes(network),
             **(onnx_float_bytes(deployable.stripped) if options.onnx == "float" else {}),
         },
-        force=force,
-    )
-
-
-def write_placed(
-    network: IntNetwork,
-    placement: Placement,
-    inputs: IntArray,
-    out: Path,
-    options: ExportOptions,
-    *,
-    about: Mapping[str, Any],
-    files: Mapping[str, bytes] | None = None,
-    force: bool = False,
-) -> Bundle:
-    """A bundle with golden answers to *inputs* and all that its chip needs; *about* goes into the
-    manifest."""
-    return write_bundle(
-        out,
-        network,
-        placement=placement.to_table(),
-        golden=make_golden(network, inputs),
-        manifest_extra={
-            "target": load_chip(options.target).name,
-            "seed": options.seed,
-            **({} if options.command is None else {"command": options.command}),
-            **about,
-        },
-        extra_files={**(files or {}), **kit_files(network), **chip_files(options.target)},
-        nir_mode=NirMode(options.nir_mode),
         force=force,
     )
 

@@ -18,7 +18,7 @@ from tssd.export.nir.graphs.profiles import DISCRETISATIONS, GAINS, PROFILES, TI
 
 if TYPE_CHECKING:  # --help reads this module; h5py can wait
     from tssd.calibration.int_network import InputCoding
-    from tssd.calibration.quantizing.scales import Options as QuantizeOptions
+    from tssd.calibration.quantizing.options import Options as QuantizeOptions
     from tssd.export.bundle.folder import Bundle
     from tssd.hw_targets.mapping.choices import Choices
     from tssd.hw_targets.optimising.goal import Goal
@@ -339,7 +339,8 @@ def refuse_idle(names: Iterable[str], why: str) -> None:
 def quantize_of(choices: dict[str, Any]) -> "QuantizeOptions":
     """``--scales``, ``--search``, ``--rounding`` and ``--tuning``, taken out of the *choices*, and
     the exceptions of ``--weight-bits``, whose width for all stays there."""
-    from tssd.calibration.quantizing.scales import Granularity, Options, Rounding, Search, Tuning
+    from tssd.calibration.quantizing.channels import Granularity, Rounding, Search, Tuning
+    from tssd.calibration.quantizing.options import Options
 
     def chosen(name: str, kind: Callable[[str], Chosen]) -> Chosen | None:
         said = choices.pop(name)

@@ -69,10 +69,8 @@ def command(
     that it must then read on a golden sample. --events FILE writes what every population sends on
     the bundle's golden inputs, in steps of --dt.
     """
-    from tssd.chain.conversion import FileForm, convert, convert_model, convert_to_c, convert_to_rtl
+    from tssd.chain.conversion import FileForm, convert, convert_to_c, convert_to_rtl
     from tssd.chain.event_files import convert_to_events
-    from tssd.chain.module_source import ModelSource
-    from tssd.chain.own_module import reading_of
     from tssd.export.nir.integers.graph import NirMode
 
     if (source is None) == (model is None):
@@ -103,6 +101,10 @@ def command(
     if source is not None:
         _say(out, convert(source, out, form), as_json)
     else:
+        from tssd.chain.module_conversion import convert_model
+        from tssd.chain.module_source import ModelSource
+        from tssd.chain.own_module import reading_of
+
         module = ModelSource(str(model), weights, input_shape)
         _say(out, convert_model(module, samples, reading_of(**reading), out, form), as_json)
 

@@ -46,8 +46,8 @@ def command(
     What a NIR graph does not say about time (dt, rule, reset) comes from the options or the
     profile; it is never guessed. Its weights are quantized on --calibration samples.
     """
+    from tssd.chain.bundle_writing import ExportOptions
     from tssd.chain.importing import ImportOptions, import_bundle, is_float_graph
-    from tssd.chain.pipeline import ExportOptions
     from tssd.export.nir.graphs.profiles import Answers
 
     ending.check_loudness(quiet, verbose, as_json)

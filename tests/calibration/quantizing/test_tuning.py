@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tssd.calibration.layer import Form, to_float, to_integers
 from tssd.calibration.precision import LOIHI
-from tssd.calibration.quantizing.channels import per_channel
+from tssd.calibration.quantizing.channels import Tuning, per_channel
 from tssd.calibration.quantizing.search import TOGETHER
 from tssd.calibration.quantizing.search import differing as differing_slots
-from tssd.calibration.quantizing.tuning import RoundedPopulation, Tuning, by_channel, tuned
+from tssd.calibration.quantizing.tuning import RoundedPopulation, by_channel, tuned
 from tssd.train.handover.float_layers import current
 from tssd.train.handover.float_network import (
     FloatPopulation,
