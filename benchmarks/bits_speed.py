@@ -18,7 +18,8 @@ from tssd.train.config import Method, TrainConfig
 from tssd.train.loop.memory import keep_freed_pages
 from tssd.train.losses.distill import losses
 from tssd.train.networks.network import READOUT, Unrolled, Unrolling, scale_to_unit_current
-from tssd.train.quantization.network import QuantizedNet, build
+from tssd.train.quantization.build import build
+from tssd.train.quantization.network import QuantizedNet
 
 BATCH, GOAL, REPEATS = 128, 1.5, 5
 WIDTHS = ("", "4", "ternary")

@@ -82,6 +82,7 @@ class LayerIntegers:
     clips: tuple[Clip, ...]
     amounts: Mapping[str, IntArray] = field(default_factory=dict)  # beside vth, by field
     level: FloatArray | None = None  # what each channel was enlarged by before it was scaled
+    fields: tuple[int, ...] = ()  # bits of each projection's weights; (): the form's for all
 
     @property
     def shifted(self) -> tuple[FloatArray, ...]:
@@ -101,12 +102,14 @@ def to_integers(
     units: Sequence[float],
     scale: float,
     form: Form,
+    given: Sequence[int] | None = None,
 ) -> LayerIntegers:
-    """The layer at ``scale``; ``units`` belong to the projections' sources."""
+    """The layer at ``scale``; ``units`` belong to the projections' sources. ``given``: the
+    exponents of the weights, where they are decided."""
     limit = form.precision.weight_max
     clips: list[Clip] = []
     weights = []
-    exponents = [
+    exponents = given or [
         _exponent(j, scale * unit, limit, -form.finer) if may_shift(j, unit, units) else -form.finer
         for j, unit in zip(incoming, units, strict=True)
     ]

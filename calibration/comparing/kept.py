@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tssd.calibration.int_network import IntNetwork, Population, Projection
-from tssd.calibration.layer import Clip
+from tssd.calibration.layer import Clip, LayerIntegers
 from tssd.calibration.tally import Tally
 
 if TYPE_CHECKING:  # a report of bits needs no torch
@@ -22,7 +24,8 @@ STANDARD_ERRORS = 2.0  # of a count of spikes, its square root
 
 @dataclass(frozen=True)
 class Kept:
-    """Weights ``low`` .. ``high`` of one projection into ``layer``, in fields of ``field`` bits."""
+    """Weights ``low`` .. ``high`` of one projection into ``layer``, in fields of ``field`` bits.
+    ``wiring``: they have one value beside zero, which has nothing to lose."""
 
     layer: str
     source: str
@@ -30,6 +33,7 @@ class Kept:
     high: int
     exponent: int
     field: int
+    wiring: bool = False
 
     @property
     def bits(self) -> float:
@@ -59,7 +63,9 @@ def kept(network: IntNetwork, weight_bits: int = 8) -> tuple[Kept, ...]:
 
 def _row(projection: Projection, weight_bits: int) -> Kept:
     low, high = int(projection.weight.min()), int(projection.weight.max())
-    return Kept(projection.target, projection.source, low, high, projection.weight_exp, weight_bits)
+    one = len(np.unique(projection.weight[projection.weight != 0])) == 1
+    names = (projection.target, projection.source)
+    return Kept(*names, low, high, projection.weight_exp, weight_bits, one)
 
 
 def layer_bits(network: IntNetwork, name: str) -> float | None:
@@ -87,12 +93,20 @@ def weight_table(network: IntNetwork, scales: "Scales") -> tuple[dict[str, objec
 
 
 def _rows(network: IntNetwork, scales: "Scales") -> tuple[Kept, ...]:
-    """``kept`` with each layer's own field."""
-    fields = {name: layer.form.precision.weight_bits for name, layer in scales.layers.items()}
+    """``kept`` with the field of each projection's weights."""
+    fields = {
+        (name, j.source): field
+        for name, layer in scales.layers.items()
+        for j, field in zip(network.incoming(name), _fields(layer), strict=True)
+    }
+    usual = scales.precision.weight_bits
     return tuple(
-        replace(row, field=fields.get(row.layer, scales.precision.weight_bits))
-        for row in kept(network)
+        replace(row, field=fields.get((row.layer, row.source), usual)) for row in kept(network)
     )
+
+
+def _fields(layer: LayerIntegers) -> tuple[int, ...]:
+    return layer.fields or (layer.form.precision.weight_bits,) * len(layer.weights)
 
 
 def notes(
@@ -114,7 +128,8 @@ def notes(
 
 
 def _few_bits(network: IntNetwork, scales: "Scales") -> tuple[str, ...]:
-    few = [row for row in _rows(network, scales) if row.bits < min(FEW_BITS, row.all_bits) - 1e-9]
+    rows = [row for row in _rows(network, scales) if not row.wiring]
+    few = [row for row in rows if row.bits < min(FEW_BITS, row.all_bits) - 1e-9]
     limits = {row.layer: scales.limits[row.layer] for row in few}
     return tuple(
         f"{row}: "

@@ -22,11 +22,20 @@ WHOLE = 1e-6  # how far a number of weight units may be from a whole one: the ro
 
 
 @dataclass(frozen=True)
+class GivenWeights:
+    """Of one projection: the ``bits`` of its weights, and their exponent."""
+
+    bits: int
+    exponent: int = 0
+
+
+@dataclass(frozen=True)
 class GivenIntegers:
-    """How whole numbers were trained: levels of the input, and the bits of each layer's weights."""
+    """How whole numbers were trained: levels of the input, and the weights of the projections into
+    each population, in the network's order."""
 
     input_max: int
-    weight_bits: Mapping[str, int]
+    weights: Mapping[str, tuple[GivenWeights, ...]]
 
 
 def given_layer(
@@ -39,13 +48,13 @@ def given_layer(
     """The integers of one layer, at scale 1."""
     incoming = network.incoming(population.name)
     own = tuple(units[j.source] for j in incoming)
-    field = min(
-        given.weight_bits.get(population.name, precision.weight_bits), precision.weight_bits
-    )
-    form = Form(replace(precision, weight_bits=max(field, 2)), precision.bias_exp)
-    made = to_integers(population, incoming, own, 1.0, form)
-    for j, unit, weight in zip(incoming, own, made.weights, strict=True):
-        _check(label(j), "weight", unit * j.weight, weight.astype(np.float64))
+    weights = given.weights[population.name]
+    fields = tuple(min(max(w.bits, 2), precision.weight_bits) for w in weights)
+    form = Form(replace(precision, weight_bits=max(fields)), precision.bias_exp)
+    made = to_integers(population, incoming, own, 1.0, form, [w.exponent for w in weights])
+    made = replace(made, fields=fields)
+    for j, unit, weight in zip(incoming, own, made.shifted, strict=True):
+        _check(label(j), "weight", unit * j.weight, weight)
     where = f"population {population.name}"
     _check(where, "bias", population.bias, (made.bias_mant << form.bias_exp) / UNIT)
     step = precision.decay_one

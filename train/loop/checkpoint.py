@@ -23,12 +23,14 @@ from tssd import __version__, typed
 from tssd.atomic import write_bytes
 from tssd.errors import FileFormatError, refusing
 from tssd.train.config import TrainConfig, recorded
+from tssd.train.handover.float_file import read as read_network
+from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.named import check_named
-from tssd.train.networks.network import SpikingNet, Unrolled
-from tssd.train.networks.user_module import UserNet
-from tssd.train.quantization.network import build
+from tssd.train.networks.network import Unrolled
+from tssd.train.quantization.build import Net, build
 
 CHECKPOINT = "checkpoint.safetensors"
+GRAPH = "graph.safetensors"  # beside it: the float network that few bits began from, by itself
 Sides = Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]], msgspec.Meta(max_length=4)]
 FORMAT = "tssd-checkpoint-1"
 DAMAGED = "the file is damaged: use an earlier checkpoint or train again"
@@ -137,9 +139,13 @@ def load_weights(
     net.load_state_dict(found)
 
 
-def load_net(
-    run_folder: Path, module: str | None = None
-) -> tuple[SpikingNet | UserNet, Checkpoint]:
+def graph_in(folder: Path, config: TrainConfig) -> FloatNetwork | None:
+    """The float network that a run of few bits began from, where its folder holds one."""
+    path = folder / GRAPH
+    return read_network(path) if config.bits and path.is_file() else None
+
+
+def load_net(run_folder: Path, module: str | None = None) -> tuple[Net, Checkpoint]:
     """The network to deploy of a run folder (in evaluation mode) and its checkpoint.
 
     A run of a user's own module is built by that module's code, which runs only if *module* names
@@ -148,11 +154,13 @@ def load_net(
     return load_net_of(run_folder / CHECKPOINT, module)
 
 
-def load_net_of(path: Path, module: str | None = None) -> tuple[SpikingNet | UserNet, Checkpoint]:
-    """The same of the checkpoint in *path*."""
+def load_net_of(path: Path, module: str | None = None) -> tuple[Net, Checkpoint]:
+    """The same of the checkpoint in *path*. What began from a float network needs no code."""
     checkpoint = read_checkpoint(path)
-    check_named(checkpoint.config.model, module, str(path))
-    net = build(checkpoint.config, checkpoint.input_shape, len(checkpoint.classes))
+    graph = graph_in(path.parent, checkpoint.config)
+    if graph is None:
+        check_named(checkpoint.config.model, module, str(path))
+    net = build(checkpoint.config, checkpoint.input_shape, len(checkpoint.classes), graph)
     averaged = any(name.startswith(DEPLOYED) for name in checkpoint.tensors)
     load_weights(net, checkpoint.tensors, str(path), DEPLOYED if averaged else "net.")
     return net.eval(), checkpoint

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tssd.atomic import check_room, clear_leftovers, held
 from tssd.errors import ConfigError
-from tssd.train.loop.checkpoint import CHECKPOINT
+from tssd.train.loop.checkpoint import CHECKPOINT, GRAPH
 
 CONFIG, HISTORY, MANIFEST = "config.toml", "history.csv", "manifest.json"
 TEACHER = "teacher.safetensors"  # the float network that few bits learn from
-RUN_FILES = (CHECKPOINT, CONFIG, HISTORY, MANIFEST, TEACHER)
-FIRST = (CONFIG, TEACHER)  # written before the first checkpoint
+RUN_FILES = (CHECKPOINT, CONFIG, HISTORY, MANIFEST, TEACHER, GRAPH)
+FIRST = (CONFIG, TEACHER, GRAPH)  # written before the first checkpoint
 
 
 def begun(folder: Path) -> bool:

@@ -30,13 +30,17 @@ from tssd.train.config import CONDUCT, TrainConfig
 from tssd.train.data.data_sets import Dataset, LabelArray, Split
 from tssd.train.data.events import TeacherFrames
 from tssd.train.handover.devices import check_device
+from tssd.train.handover.float_file import to_bytes
+from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.loop import folder as run_folder
 from tssd.train.loop import record
 from tssd.train.loop.augment import training_samples
 from tssd.train.loop.average import Average, deployed_copy, estimate_norms
 from tssd.train.loop.checkpoint import (
     CHECKPOINT,
+    GRAPH,
     Position,
+    graph_in,
     load_optimizer,
     load_weights,
     read_checkpoint,
@@ -51,11 +55,14 @@ from tssd.train.networks import distributed
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import WEAK
 from tssd.train.networks.network import SpikingNet, Unrolled
-from tssd.train.quantization.network import LEVELS_KEY, STEP, QuantizedNet, build
+from tssd.train.quantization.build import build
+from tssd.train.quantization.graph.network import QuantizedGraph
+from tssd.train.quantization.network import LEVELS_KEY, STEP, QuantizedNet
 
 HEADS = f"net.stages.{WEAK}"  # tensors of weak classifiers in a checkpoint
 # what another run may have or lack: heads, and the steps of few bits
 OWN = (HEADS, f"net.{STEP}", f"net.{LEVELS_KEY}")
+NOT_LAYERED = "0 with --model a:b, and where few bits train a network that was taken over"
 Batch = tuple[ByteArray, LabelArray]
 Progress = Callable[[int, int, dict[str, float]], None]  # epoch, batch, running means
 
@@ -114,13 +121,14 @@ def train(
     *,
     resume: bool = False,
     start_from: Path | None = None,
+    graph: FloatNetwork | None = None,
     progress: Progress = quiet,
 ) -> Trained:
     """Train as *config* says and write the run folder.
 
     *start_from* is the run folder of a network of the same architecture whose weights to begin
     with, for example one trained with the other reset. Weak classifiers may differ: they only
-    serve the training.
+    serve the training. *graph* is a float network to train on with few bits, as it is.
 
     Raises TrainingError when the loss is not finite; the last checkpoint before it stays.
     KeyboardInterrupt is passed on after the state has been saved.
@@ -135,7 +143,7 @@ def train(
         run_folder.owned(folder, resume) if distributed.rank() == 0 else nullcontext(),
         handled(signals),
     ):
-        work = _prepare(config, data, folder, resume, start_from, device, signals)
+        work = _prepare(config, data, folder, resume, (start_from, graph), device, signals)
         begun_from = start_from.name if start_from else None
         done = _run(work, progress if distributed.rank() == 0 else quiet, begun_from)
     if signals.number:  # it came when nothing was left to stop here; what follows is not to begin
@@ -169,16 +177,19 @@ def _prepare(
     data: Dataset,
     folder: Path,
     resume: bool,
-    start_from: Path | None,
+    begin_with: tuple[Path | None, FloatNetwork | None],
     device: str,
     signals: Deferred,
 ) -> _Work:
     training = data.train.first(config.train_limit)
     _check_batches(config, len(training))
-    net = build(config, data.shape, len(data.classes)).to(device)
+    start_from, graph = begin_with
+    if resume:
+        graph = graph_in(folder, config)
+    net = build(config, data.shape, len(data.classes), graph).to(device)
     if config.norm_batches and not net.layered:
         raise ConfigError(
-            "training: norm_batches", found=str(config.norm_batches), allowed="0 with --model a:b"
+            "training: norm_batches", found=str(config.norm_batches), allowed=NOT_LAYERED
         )
     optimizer = make_optimizer(net, config)
     tensors: dict[str, torch.Tensor] = {}
@@ -194,10 +205,12 @@ def _prepare(
     average = Average(net, config.ema, tensors) if config.ema else None
     if distributed.rank() == 0:
         write_bytes(folder / run_folder.CONFIG, config.to_toml().encode())
+        if graph is not None:
+            write_bytes(folder / GRAPH, to_bytes(graph))
     connected = net.connections()
     if config.synop_weight and not connected:
         raise ConfigError(
-            "training: synop_weight", found=str(config.synop_weight), allowed="0 with --model a:b"
+            "training: synop_weight", found=str(config.synop_weight), allowed=NOT_LAYERED
         )
     kept = (net, optimizer, average, position, connected, signals, in_float)
     return _Work(config, data, training, folder, *kept)
@@ -220,6 +233,9 @@ def _begin(net: Unrolled, config: TrainConfig, training: Split, start_from: Path
     """First weights: those of another run, or the initialisation scaled on a training batch; with
     few bits, the first steps from them."""
     images = to_current(training.images[:128]).to(next(net.parameters()).device)
+    if isinstance(net, QuantizedGraph):
+        net.begin(images)
+        return
     if start_from is None:
         net.wake(images, config.student_steps)
     else:

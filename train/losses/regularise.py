@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tssd.train.config import TrainConfig
 from tssd.train.networks import distributed
+from tssd.train.quantization.graph.network import QuantizedGraph
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def operations(rates: Mapping[str, Tensor], reach: Mapping[str, float], steps: i
 
 def layer_weights(net: nn.Module) -> list[Tensor]:
     """The weights of convolutions and linear layers."""
+    if isinstance(net, QuantizedGraph):
+        return net.learned_weights()
     return [m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 

@@ -239,14 +239,7 @@ def build_stages(config: TrainConfig, input_shape: tuple[int, ...], classes: int
         raise unknown_name("training: model", f"model {config.model!r}", config.model, MODELS)
     stages = MODELS[config.model](ModelPlan(input_shape, classes, config.width, config.depth))
     stages = pruned_specs(stages, widths_in(config.channels))
-    neuron = NeuronModel(
-        config.decay,
-        config.threshold,
-        config.surrogate_width,
-        config.reset,
-        config.detach_reset,
-        config.surrogate,
-    )
+    neuron = neuron_of(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         plain = SpikingNet(stages, input_shape, neuron, config.learn_leak)
@@ -255,6 +248,18 @@ def build_stages(config: TrainConfig, input_shape: tuple[int, ...], classes: int
         stages = _with_heads(stages, plain.emitted_shapes(), classes, config)
         torch.manual_seed(config.seed)  # the trunk begins with the weights it has without heads
         return SpikingNet(stages, input_shape, neuron, config.learn_leak)
+
+
+def neuron_of(config: TrainConfig) -> NeuronModel:
+    """The neuron that the built-in networks of *config* share."""
+    return NeuronModel(
+        config.decay,
+        config.threshold,
+        config.surrogate_width,
+        config.reset,
+        config.detach_reset,
+        config.surrogate,
+    )
 
 
 def build_users(config: TrainConfig, input_shape: tuple[int, ...], classes: int) -> "UserNet":

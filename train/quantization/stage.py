@@ -72,20 +72,18 @@ class StageIntegers:
     neurons: NeuronIntegers
 
 
-def check_layer(stage: Stage) -> StageLink:
-    """The only link of a stage that can run in integers; NetworkError for another."""
+def is_plain(stage: Stage) -> bool:
+    """Whether one convolution or dense layer leads into *stage*, and nothing else."""
     links = [link for link in stage.links if isinstance(link, StageLink)]
-    known = [link for link in links if isinstance(link.weights, nn.Conv2d | nn.Linear)]
-    if len(links) != 1 or len(known) != 1:
-        found = f"{len(links)} projections" if len(links) != 1 else "a skip"
-        raise NetworkError(
-            f"stage {stage.name}",
-            found=f"{found} into one population",
-            allowed="one convolution or dense layer into each, to train with few bits",
-            hint="vgg-small, vgg-9 or tiny; or round a residual network after training: "
-            "tssd export --weight-bits 4",
-        )
-    return known[0]
+    return len(links) == 1 and isinstance(links[0].weights, nn.Conv2d | nn.Linear)
+
+
+def only_link(stage: Stage) -> StageLink:
+    """What leads into a plain *stage*."""
+    assert is_plain(stage)
+    link = stage.links[0]
+    assert isinstance(link, StageLink)
+    return link
 
 
 # ---------------------------------------------------------------- integers

@@ -39,6 +39,11 @@ class WeightBits:
     largest: int
     binary: bool = False
 
+    @property
+    def field(self) -> int:
+        """Bits of a field that holds them, sign included."""
+        return self.largest.bit_length() + 1
+
 
 def weight_bits(text: str, stages: Sequence[str], chip: ChipWidths) -> dict[str, WeightBits]:
     """The bits of every stage: "4" or "ternary" for all, "4,conv1=8,readout=8" with exceptions.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -10,9 +10,10 @@ from tssd.calibration.encode import encode
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.fold import align, fold
+from tssd.calibration.quantizing.given import GivenIntegers, GivenWeights
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.quantize import apply
-from tssd.calibration.quantizing.scales import GivenIntegers, Options, choose
+from tssd.calibration.quantizing.scales import Options, choose
 from tssd.contracts import Contract, check
 from tssd.errors import ConfigError
 from tssd.hw_targets.chip.chips import load_chip
@@ -20,8 +21,11 @@ from tssd.hw_targets.chip.widths import precision_of
 from tssd.hw_targets.gpu.engine import run
 from tssd.train.config import Schedule, TrainConfig, TrainingPrecision, recorded, with_changes
 from tssd.train.handover.float_activity import ImageArray
+from tssd.train.handover.float_network import FloatNetwork
+from tssd.train.quantization.graph.network import QuantizedGraph
+from tssd.train.quantization.graph.whole import fired_by_graph, whole_graph
 from tssd.train.quantization.network import QuantizedNet
-from tssd.train.quantization.whole import fired, whole_network
+from tssd.train.quantization.whole import FiredSpikes, fired, whole_network
 
 SAME_SPIKES = "quantized training network -> IntNetwork: spikes"
 COMPARED = 32  # samples; every spike of every population in every step
@@ -61,13 +65,17 @@ def trained_on(began: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     return recorded(table, "tssd calibrate")
 
 
-def given_by(net: QuantizedNet) -> GivenIntegers:
+Quantized = QuantizedNet | QuantizedGraph
+
+
+def given_by(net: Quantized) -> GivenIntegers:
     """What calibration must know to take the integers over."""
-    bits = {name: found.largest.bit_length() + 1 for name, found in net.bits.items()}
-    return GivenIntegers(int(net.levels), bits)
+    kept = net.kept_weights().items()
+    weights = {name: tuple(GivenWeights(b.field, e) for b, e in found) for name, found in kept}
+    return GivenIntegers(int(net.levels), weights)
 
 
-def as_trained(net: QuantizedNet, options: Options, weight_bits: object) -> Options:
+def as_trained(net: Quantized, options: Options, weight_bits: object) -> Options:
     """*options* for a network whose integers are trained: what would round again is refused."""
     asked = {
         "--weight-bits": weight_bits,
@@ -88,18 +96,36 @@ def as_trained(net: QuantizedNet, options: Options, weight_bits: object) -> Opti
     return replace(options, given=given_by(net))
 
 
-def integers_of(
-    net: QuantizedNet, images: ImageArray, steps: int, precision: Precision
-) -> IntNetwork:
+def whole_of(net: Quantized, steps: int) -> FloatNetwork:
+    """What *net* trained, in whole numbers."""
+    match net:
+        case QuantizedNet():
+            return whole_network(net, steps)
+        case QuantizedGraph():
+            return whole_graph(net, steps)
+        case _:
+            assert_never(net)
+
+
+def fired_by(net: Quantized, images: ImageArray, steps: int) -> FiredSpikes:
+    """Every spike of *net* in evaluation mode."""
+    match net:
+        case QuantizedNet():
+            return fired(net, images, steps)
+        case QuantizedGraph():
+            return fired_by_graph(net, images, steps)
+        case _:
+            assert_never(net)
+
+
+def integers_of(net: Quantized, images: ImageArray, steps: int, precision: Precision) -> IntNetwork:
     """The integers that *net* was trained in; *images* say whether frames enter or pictures."""
-    folded = align(fold(whole_network(net, steps)), precision.delay_max)
+    folded = align(fold(whole_of(net, steps)), precision.delay_max)
     options = Options(given=given_by(net))
     return apply(folded, choose(folded, Observation(images, {}), precision, options))
 
 
-def same_spikes(
-    net: QuantizedNet, images: ImageArray, steps: int, precision: Precision
-) -> Contract:
+def same_spikes(net: Quantized, images: ImageArray, steps: int, precision: Precision) -> Contract:
     """Every spike and every final membrane of the training network, in evaluation mode, beside the
     integers' on the first samples of *images*: 0 may differ."""
     shown = images[:COMPARED]
@@ -107,7 +133,7 @@ def same_spikes(
     differing, slots, where = 0, 0, ""
     for first in range(0, len(shown), BATCH):
         part = shown[first : first + BATCH]
-        ours, theirs = fired(net, part, steps), run(integers, encode(integers, part))
+        ours, theirs = fired_by(net, part, steps), run(integers, encode(integers, part))
         pairs = [(name, found, theirs.spikes[name]) for name, found in ours.spikes.items()]
         for name, a, b in (*pairs, ("the read-out's membrane", ours.membrane, theirs.readout)):
             unlike = int(np.count_nonzero(a != b.reshape(a.shape)))

@@ -30,7 +30,7 @@ from tssd.chain.bundle_writing import ExportOptions as ExportOptions
 from tssd.chain.bundle_writing import Step as Step
 from tssd.chain.bundle_writing import write_placed as write_placed
 from tssd.chain.entering import encoder
-from tssd.chain.few_bits import as_trained, same_spikes
+from tssd.chain.few_bits import Quantized, as_trained, same_spikes, whole_of
 from tssd.chain.for_netx import check_for_netx, exponents_note, exponents_of
 from tssd.chain.own_data import data_of
 from tssd.chain.placing import Placed, placed_for, placing_on, told_of
@@ -57,7 +57,7 @@ from tssd.train.loop.record import tested
 from tssd.train.networks.network import SpikingNet
 from tssd.train.networks.strip import strip
 from tssd.train.networks.user_module import UserNet
-from tssd.train.quantization.network import QuantizedNet
+from tssd.train.quantization.graph.network import QuantizedGraph
 
 if TYPE_CHECKING:  # it brings the simulator along
     from tssd.hw_targets.optimising.optimise import Optimised
@@ -108,7 +108,8 @@ def export_run(
     check_place(out, force, (run, data, options.placement, Path(options.target)))
     on_step("strip the weak classifiers")
     net, checkpoint = load_net(run, module)
-    dataset = data_of(checkpoint.config, data)
+    entry = net.network.entry if isinstance(net, QuantizedGraph) else None
+    dataset = data_of(checkpoint.config, data, entry=entry)
     steps = checkpoint.config.student_steps
     source = {
         "train": checkpoint.config.to_table(),
@@ -126,12 +127,14 @@ def export_run(
             proofs = (taken.agreement.contract(), trained_accuracy(net, run, dataset.val, steps))
             require(proofs)
             said = taken.notes(None)
+        case QuantizedGraph():
+            stripped, proofs = whole_of(net, steps), ()
         case SpikingNet():
             stripped = strip(net, dataset.train.images[:8], steps)
             proofs = (Contract("SpikingNet -> stripped", "pass", "bit-equal", "bit-equal logits"),)
         case _:
             assert_never(net)
-    if isinstance(net, QuantizedNet):
+    if isinstance(net, Quantized):
         widths = options.weight_bits or dict(options.quantize.layer_bits) or None
         options = replace(options, quantize=as_trained(net, options.quantize, widths))
         precision = precision_of(load_chip(options.target))

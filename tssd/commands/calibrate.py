@@ -9,7 +9,7 @@ import click
 
 from tssd import terminal
 from tssd.commands import bundle_options, completing
-from tssd.commands.training import followed, proof
+from tssd.commands.export import MODULE_ONLY
 from tssd.errors import ConfigError
 from tssd.progress import ProgressSteps
 from tssd.report import words
@@ -17,12 +17,12 @@ from tssd.report import words
 if TYPE_CHECKING:  # --help reads this module; torch can wait
     from tssd.budget.widths import MixedWidths
 
-TRAINING = ("epochs", "lr", "method", "settings", "resume")
+TRAINING = ("epochs", "lr", "method", "settings", "resume", "model", *MODULE_ONLY)
 SEARCHING = ("minimise", "calibration_samples", "check_samples", "rounding", "force")
 
 
 @click.command(epilog="Example: tssd calibrate runs/fmnist --bits 4 --out runs/fmnist-4")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--bits",
     help="Train on with so many, sign included: 2 to 8, ternary or binary; 4,conv1=8.",
@@ -85,6 +85,8 @@ SEARCHING = ("minimise", "calibration_samples", "check_samples", "rounding", "fo
     type=click.Path(path_type=Path),
     help="Folder with the data files of RUN; or your own samples: .npz, pkg.module:data_set.",
 )
+@bundle_options.model
+@bundle_options.reading
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(
@@ -105,14 +107,22 @@ def command(
 
     With --max-drop nothing is trained: the bits of each layer are found by what fewer cost in
     answers and save on the chip, measured in the integers, and the bundle holds those integers.
+
+    With --bits, --model and no RUN: the snnTorch module that BUILD returns, with its weights, as
+    tssd export takes it; its labelled samples are --samples. A RUN of your own module needs its
+    --model too: code runs only if you name it.
     """
     if (bits is None) == (max_drop is None):
         raise click.UsageError("give --bits, or --max-drop")
     if max_drop is None:
+        from tssd.commands.few_bits import train_on
+
         bundle_options.refuse_idle(SEARCHING, "with --max-drop")
-        _train_on(bits=bits, **options)
+        train_on(bits=bits, **options)
         return
     bundle_options.refuse_idle(TRAINING, "with --bits: --max-drop trains nothing")
+    if options["run"] is None:
+        raise click.UsageError("--max-drop: with a run folder")
     rest = {name: options[name] for name in ("run", "out", "data", "target", "as_json")}
     samples = {"calibration_samples": calibration_samples, "check_samples": check_samples}
     seed = options["seed"] or 0
@@ -192,44 +202,3 @@ def widths_told(found: "MixedWidths") -> str:
     usual = max(widths.values(), key=list(widths.values()).count)
     others = [f"{name}={bits}" for name, bits in widths.items() if bits != usual]
     return f"--weight-bits {','.join((str(usual), *others))}"
-
-
-def _train_on(
-    *,
-    run: Path,
-    out: Path,
-    data: Path | None,
-    target: str,
-    settings: tuple[str, ...],
-    resume: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Train on with few bits."""
-    from tssd.chain.few_bits import for_chip, trained_on
-    from tssd.chain.own_data import data_of
-    from tssd.train.config import parse_setting
-    from tssd.train.loop.checkpoint import CHECKPOINT, read_checkpoint
-    from tssd.train.loop.folder import check_folder
-
-    check_folder(out, resume)
-    began = read_checkpoint(run / CHECKPOINT).config
-    changes = {key: value for key, value in options.items() if value is not None}
-    changes |= dict(parse_setting(text) for text in settings)
-    config = for_chip(trained_on(began, changes), target)
-    dataset = data_of(config, data)
-    again = f"tssd calibrate --resume {run} --bits {config.bits} --out {out}, and your options"
-    outcome = followed(config, dataset, out, resume=resume, start_from=run, again=again)
-    found = proof(outcome, config, dataset)
-    assert found is not None
-    if as_json:
-        told = {"out": str(out), **outcome.accuracy, "contracts": [vars(found)]}
-        click.echo(json.dumps(told))
-        return
-    terminal.say(
-        f"{config.model} on {config.dataset} with {config.bits} bits: test "
-        f"{outcome.accuracy['test']:.2f} % at T = {config.student_steps} (validation "
-        f"{outcome.accuracy['val']:.2f} %); run folder {out}\n{found.name}: {found.found}"
-    )
-    where = ["--data", data] if data is not None else []
-    terminal.say_next("tssd", "export", out, *where, "--out", f"build/{out.resolve().name}")

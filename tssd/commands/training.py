@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # --help reads this module; torch can wait
     from tssd.contracts import Contract
     from tssd.train.config import TrainConfig
     from tssd.train.data.data_sets import Dataset
+    from tssd.train.handover.float_network import FloatNetwork
     from tssd.train.loop.loop import Trained
 
 
@@ -21,8 +22,10 @@ def followed(
     resume: bool,
     start_from: Path | None,
     again: str,
+    graph: "FloatNetwork | None" = None,
 ) -> "Trained":
-    """Train with a bar; *again* is the command line that goes on with an interrupted run."""
+    """Train with a bar; *again* is the command line that goes on with an interrupted run. *graph*:
+    the float network to train on with few bits, where it is no built-in one."""
     from tssd.train.loop.folder import MANIFEST
     from tssd.train.loop.loop import train
 
@@ -37,7 +40,15 @@ def followed(
                 line_without_bar(note)
 
         try:
-            return train(config, dataset, out, resume=resume, start_from=start_from, progress=show)
+            return train(
+                config,
+                dataset,
+                out,
+                resume=resume,
+                start_from=start_from,
+                graph=graph,
+                progress=show,
+            )
         except Interrupted as stop:
             if stop.note and not (out / MANIFEST).exists():
                 stop.note += f"; go on with: {again}"
@@ -49,11 +60,10 @@ def proof(outcome: "Trained", config: "TrainConfig", dataset: "Dataset") -> "Con
     ContractError where one spike differs."""
     if not config.bits:
         return None
-    from tssd.chain.few_bits import precision_of_run, same_spikes
+    from tssd.chain.few_bits import Quantized, precision_of_run, same_spikes
     from tssd.contracts import require
-    from tssd.train.quantization.network import QuantizedNet
 
-    assert isinstance(outcome.net, QuantizedNet)
+    assert isinstance(outcome.net, Quantized)
     steps, images = config.student_steps, dataset.val.images
     found = same_spikes(outcome.net, images, steps, precision_of_run(config))
     require([found])

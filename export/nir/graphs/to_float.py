@@ -20,7 +20,6 @@ from dataclasses import replace
 import numpy as np
 
 from tssd.arrays import FloatArray
-from tssd.calibration.quantizing.fold import with_lateness
 from tssd.errors import NetworkError
 from tssd.export.nir.graphs.graph import NEURONS, RESETTING, Graph, schedule
 from tssd.export.nir.graphs.names import population_names
@@ -40,6 +39,7 @@ from tssd.export.nir.graphs.run import run
 from tssd.export.nir.graphs.shapes import check_range, fit, graph_shape
 from tssd.export.nir.graphs.thresholds import fold_thresholds, with_late_resets
 from tssd.export.nir.graphs.ways import COUNTING, READOUT, Projections, Way
+from tssd.train.handover.compose import with_lateness
 from tssd.train.handover.float_network import (
     FloatNetwork,
     FloatPopulation,

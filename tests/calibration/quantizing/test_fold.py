@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssd.calibration.comparing.folding import compare_folded
-from tssd.calibration.quantizing.fold import Pooling, align, fold, lateness, with_lateness
+from tssd.calibration.quantizing.fold import Pooling, align, fold
 from tssd.errors import NetworkError
+from tssd.train.handover.compose import lateness, with_lateness
 from tssd.train.handover.float_network import (
     AveragePool,
     FloatNetwork,

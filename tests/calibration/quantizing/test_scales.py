@@ -19,7 +19,7 @@ from tssd.calibration.int_network import (
 from tssd.calibration.precision import LOIHI
 from tssd.calibration.quantizing import scales
 from tssd.calibration.quantizing.entering import BiasRoute, Entry, entries, units_of
-from tssd.calibration.quantizing.given import GivenIntegers
+from tssd.calibration.quantizing.given import GivenIntegers, GivenWeights
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.quantize import apply, check_integers
 from tssd.calibration.quantizing.scales import Options, Search, choose
@@ -276,14 +276,14 @@ def test_whole_numbers_keep_their_own_bits_in_a_field_of_the_widest() -> None:
     first, last = rng.integers(-7, 8, (3, 6)), rng.integers(-1, 2, (2, 3))
     projections = (dense("input", "hidden", first), dense("hidden", "readout", last))
     network = FloatNetwork(populations, projections, 4)
-    given = GivenIntegers(1, {"hidden": 4, "readout": 2})
+    given = GivenIntegers(1, {"hidden": (GivenWeights(4),), "readout": (GivenWeights(2),)})
     found = choose(
         network, observe(network, shown(2).reshape(2, 1, 2, 3)), LOIHI, Options(given=given)
     )
     assert found.precision.weight_bits == 4
     assert found.input_coding is InputCoding.GRADED  # stills, whatever is behind them
     own = {name: layer.form.precision.weight_bits for name, layer in found.layers.items()}
-    assert own == given.weight_bits
+    assert own == {"hidden": 4, "readout": 2}
     integers = apply(network, found)
     np.testing.assert_array_equal(integers.projections[0].weight, first)
     np.testing.assert_array_equal(integers.projections[1].weight, last)

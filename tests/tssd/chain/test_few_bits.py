@@ -15,13 +15,14 @@ from tssd.calibration.simulate import layerwise
 from tssd.chain import few_bits
 from tssd.chain.few_bits import SAME_SPIKES, integers_of, same_spikes
 from tssd.cli import cli
-from tssd.errors import ConfigError, NetworkError
+from tssd.errors import ConfigError
 from tssd.export.bundle.folder import read_bundle
 from tssd.train.config import Method, Surrogate, TrainConfig, TrainingPrecision
 from tssd.train.data.data_sets import ByteArray
 from tssd.train.handover.float_network import Reset
 from tssd.train.networks.network import READOUT, Unrolling, scale_to_unit_current
-from tssd.train.quantization.network import QuantizedNet, build
+from tssd.train.quantization.build import build
+from tssd.train.quantization.network import QuantizedNet
 from tssd.train.quantization.stage import stage_integers
 from tssd.train.quantization.whole import fired
 
@@ -112,15 +113,6 @@ def test_the_loss_falls_with_whole_weights() -> None:
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.7 * losses[0]
     assert net.stage("conv1").links[0].weights.weight.grad.abs().sum() > 0  # type: ignore[union-attr, operator]
-
-
-def test_networks_with_skips_and_modules_are_refused() -> None:
-    with pytest.raises(
-        NetworkError, match=r"stage g1b1c2: found 2 projections into one population"
-    ):
-        build(replace(PLAIN, model="resnet-18", bits="4", width=0.1), (3, 32, 32), 10)
-    with pytest.raises(NetworkError, match=r"bits: found '4' with a module of your own"):
-        build(replace(PLAIN, model="user_models:hard", bits="4"), SHAPE, CLASSES)
 
 
 def test_bf16_is_refused() -> None:
