@@ -10,6 +10,7 @@ from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.options import Options
 from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import chooser
+from tssd.chain.few_bits import Quantized
 from tssd.chain.own_data import data_of
 from tssd.chain.pipeline import ExportOptions, calibration_images, export_run, quantizing
 from tssd.errors import ConfigError
@@ -24,7 +25,6 @@ from tssd.train.handover.float_run import run as run_float
 from tssd.train.loop.checkpoint import Checkpoint, load_net
 from tssd.train.networks.network import SpikingNet
 from tssd.train.networks.strip import strip
-from tssd.train.quantization.network import QuantizedNet
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def trials_of(run: Path, options: ExportOptions, data: Path | None = None) -> Wi
 def built_in_float(run: Path, what: str) -> tuple[SpikingNet, Checkpoint]:
     """The network of *run*; ConfigError for one whose layers are not known, or whole already."""
     net, checkpoint = load_net(run)
-    if not isinstance(net, SpikingNet) or isinstance(net, QuantizedNet):
+    if not isinstance(net, SpikingNet) or isinstance(net, Quantized):
         raise ConfigError(
             f"{what} of {run}",
             found="a run that was trained in integers"
-            if isinstance(net, QuantizedNet)
+            if isinstance(net, Quantized)
             else "a module of your own",
             allowed="a run of a built-in network in float",
             hint="the run that it began from",

@@ -55,7 +55,7 @@ from tssd.train.networks.pruning import (
     widths_in,
 )
 from tssd.train.networks.strip import deployed
-from tssd.train.quantization.network import build
+from tssd.train.quantization.build import build
 
 COMPARED = 8  # samples on which every spike is compared
 ROUNDING = 1e-12  # of an array's largest number, in float64

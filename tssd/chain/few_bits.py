@@ -26,24 +26,30 @@ from tssd.train.quantization.graph.network import QuantizedGraph
 from tssd.train.quantization.graph.whole import fired_by_graph, whole_graph
 from tssd.train.quantization.network import QuantizedNet
 from tssd.train.quantization.whole import FiredSpikes, fired, whole_network
+from tssd.train.quantization.widths import ChipWidths
 
 SAME_SPIKES = "quantized training network -> IntNetwork: spikes"
 COMPARED = 32  # samples; every spike of every population in every step
 BATCH = 8
 
 
+def chip_widths(target: str) -> ChipWidths:
+    """The ranges of *target*, as training takes them."""
+    precision = precision_of(load_chip(target))
+    return ChipWidths(
+        weight_bits=precision.weight_bits,
+        decay_bits=precision.decay_bits,
+        vth_max=precision.vth_max,
+        bias_max=precision.bias_mant_max,
+        activation_max=precision.activation_max,
+        payload_max=precision.payload_max,
+    )
+
+
 def for_chip(config: TrainConfig, target: str) -> TrainConfig:
     """*config* with the ranges of *target*, that its bits are trained for."""
-    precision = precision_of(load_chip(target))
-    return with_changes(
-        config,
-        chip_weight_bits=precision.weight_bits,
-        chip_decay_bits=precision.decay_bits,
-        chip_vth_max=precision.vth_max,
-        chip_bias_max=precision.bias_mant_max,
-        chip_activation_max=precision.activation_max,
-        chip_payload_max=precision.payload_max,
-    )
+    widths = vars(chip_widths(target))
+    return with_changes(config, **{f"chip_{name}": value for name, value in widths.items()})
 
 
 def precision_of_run(config: TrainConfig) -> Precision:

@@ -69,8 +69,8 @@ def of_module(
 
 
 def residual(model: str) -> tuple[FloatNetwork, ByteArray]:
-    net = build_stages(replace(SMALL, model=model), (3, 16, 16), 10)
-    images = np.random.default_rng(0).integers(0, 256, (4, 3, 16, 16)).astype(np.uint8)
+    net = build_stages(replace(SMALL, model=model), (3, 8, 8), 10)
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8)).astype(np.uint8)
     scale_to_unit_current(net, torch.from_numpy(images).float() / 255, 4)
     for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
         norm.running_var = torch.full_like(norm.weight.detach(), 0.1)
@@ -147,21 +147,21 @@ def test_the_loss_of_a_module_falls() -> None:
     network, images = of_module(prepared(net), gather(drawn), reading)
     made = QuantizedGraph(network, "4", ChipWidths())
     x, labels = torch.from_numpy(images).float() / 255, torch.arange(16) % 12
-    optimizer, losses = torch.optim.Adam(made.parameters(), 5e-3), []
+    optimizer, losses = torch.optim.Adam(made.parameters(), 2e-2), []
     made.train()
-    for _ in range(40):
+    for _ in range(15):
         loss = nn.functional.cross_entropy(made(x), labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.9 * losses[0]  # counts over T are logits of 0 to 1: 1.62 is the least
+    assert losses[-1] < losses[0] - 0.1  # counts over T are logits of 0 to 1: 1.62 is the least
     assert made.get_parameter("weight_1").grad is not None
 
 
 def test_from_the_first_step_on_they_are_refused() -> None:
     hint = "train in float, then: tssd calibrate RUN --bits 4"
-    with pytest.raises(NetworkError, match=f"several projections into one population.*{hint}"):
+    with pytest.raises(NetworkError, match=f"(?s)several projections into one.*{hint}"):
         build(replace(SMALL, bits="4"), (3, 32, 32), 10)
     with pytest.raises(NetworkError, match=r"bits: found '4' from the first step on, with a mod"):
         build(replace(SMALL, model="user_models:hard", bits="4"), (1, 6, 6), 4)
