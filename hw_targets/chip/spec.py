@@ -45,6 +45,7 @@ class Limits:
     chips: Quantity = unit("chips")
     delay: Quantity = unit("steps")
     soft_reset_compartments: Quantity = unit("compartments", 1.0)  # of a neuron that subtracts
+    thresholds_per_core: Quantity = unit("thresholds", 0.0)  # different ones; 0: any
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from tssd.calibration.int_network import IntNetwork
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, least_memory
-from tssd.hw_targets.mapping.memory import Need, compartments_of
+from tssd.hw_targets.mapping.memory import Need, compartments_of, thresholds_of
 from tssd.hw_targets.mapping.partition import partition
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import (
@@ -15,6 +17,7 @@ from tssd.hw_targets.mapping.rules import (
     fullest_resource,
     network_findings,
     the_cores_suffice,
+    thresholds_per_core,
 )
 
 
@@ -100,6 +103,19 @@ def told_of_placement(network: IntNetwork, chip: ChipSpec, placement: Placement)
     return told(network, chip, placement.choices, most)
 
 
+def many_thresholds(network: IntNetwork, chip: ChipSpec, choices: Choices) -> list[str]:
+    """Layers that are cut because a core keeps fewer thresholds than they have."""
+    limit = thresholds_per_core(chip).count
+    held = {p.name: len(np.unique(thresholds_of(p))) for p in choices.on_cores(network)}
+    many = [f"{name} {count}" for name, count in held.items() if count > limit]
+    if not many:
+        return []
+    return [
+        f"a core of {chip.name} keeps {limit} different thresholds, so layers with more are cut:"
+        f" {', '.join(many)}; --scales layer of the export gives each layer one"
+    ]
+
+
 def told(
     network: IntNetwork, chip: ChipSpec, choices: Choices, compartments: Mapping[str, int]
 ) -> tuple[str, ...]:
@@ -118,6 +134,7 @@ def told(
             f" {chip.name}, each updated, and a synapse onto itself; compartments of the fullest"
             f" core: {', '.join(held)}"
         )
+    lines += many_thresholds(network, chip, choices)
     for name, stored in choices.formats.items():
         least = least_memory(next(j for j in network.projections if j.name == name), chip)
         why = "" if stored is least else f"; {least} would take less memory"

@@ -33,7 +33,7 @@ from tssd.hw_targets.mapping.choices import (
     check_choices,
 )
 from tssd.hw_targets.mapping.fanout import box_of
-from tssd.hw_targets.mapping.memory import NOTHING, Need, need_of_box, resident
+from tssd.hw_targets.mapping.memory import NOTHING, Need, need_of_box, resident, thresholds_of
 from tssd.hw_targets.mapping.mesh import hop_cost
 from tssd.hw_targets.mapping.partition import Slice, axons_out, network_fanouts
 from tssd.hw_targets.mapping.placement import (
@@ -256,11 +256,12 @@ def _needs(
     chip: ChipSpec,
     choices: Choices,
 ) -> list[Need]:
-    total = [NOTHING] * cores
+    total, kept = [NOTHING] * cores, [set[int]() for _ in range(cores)]
     for s, out in zip(slices, axons, strict=True):
         population = network.population(s.population)
         box = box_of(s.neurons, population.shape)[0]
         held = resident(network, population, chip, choices)
         need = need_of_box(box, held, chip, len(s.neurons))
         total[s.core] += replace(need, axons_out=out)
-    return total
+        kept[s.core] |= set(thresholds_of(population).ravel()[s.neurons].tolist())
+    return [replace(need, thresholds=len(own)) for need, own in zip(total, kept, strict=True)]

@@ -15,6 +15,8 @@ A matrix is stored dense (with its zeros) or sparse (without, a wider index with
 whichever takes less memory, as a compiler chooses. A kernel is stored as one. ``choices`` may say
 otherwise; a convolution stored dense or sparse is a matrix with a row for each source neuron.
 
+A core may keep few different thresholds (Loihi 1: eight configurations), which its neurons share.
+
 A neuron takes a compartment, where the chip's circuit has no soft reset more (Loihi 1: two), and
 then a synapse onto itself: a row of one synapse, an input and an output axon.
 
@@ -47,6 +49,7 @@ class Need:
     axons_out: int = 0
     groups: int = 1
     compartments: int = 0
+    thresholds: int = 0  # different ones; of slices added up at most so many
 
     def __add__(self, other: "Need") -> "Need":
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
@@ -67,11 +70,13 @@ class StoredProjection:
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """A population as its cores hold it; ``compartments`` of one neuron."""
+    """A population as its cores hold it; ``compartments`` of one neuron, ``thresholds`` over its
+    shape as an image (None: all alike)."""
 
     shape: tuple[int, ...]
     incoming: tuple[StoredProjection, ...]
     compartments: int = 1
+    thresholds: IntArray | None = None
 
     @property
     def resets_itself(self) -> bool:
@@ -87,7 +92,15 @@ def resident(
         StoredProjection(j, network.population(j.source).shape, choices.stored_as(j, chip))
         for j in network.incoming(population.name)
     )
-    return Resident(population.shape, incoming, compartments_of(population, chip))
+    return Resident(
+        population.shape, incoming, compartments_of(population, chip), thresholds_of(population)
+    )
+
+
+def thresholds_of(population: Population) -> IntArray:
+    """(C, H, W): the threshold of each neuron; what never fires has one too."""
+    every = np.broadcast_to(population.vth, population.shape)
+    return every.reshape(as_image(population.shape))
 
 
 def compartments_of(population: Population, chip: ChipSpec) -> int:
@@ -110,7 +123,15 @@ def need_of_box(box: Box, held: Resident, chip: ChipSpec, neurons: int | None = 
         memory + itself * dense_bytes(1, 1, chip),
         axons + itself,
         compartments=compartments,
+        thresholds=_different(held.thresholds, box),
     )
+
+
+def _different(thresholds: IntArray | None, box: Box) -> int:
+    """How many thresholds the neurons of *box* have."""
+    if thresholds is None:
+        return 1
+    return len(np.unique(thresholds[tuple(slice(a, b) for a, b in box)]))
 
 
 def stored_bytes(one: StoredProjection, box: Box, shape: tuple[int, ...], chip: ChipSpec) -> int:

@@ -71,7 +71,19 @@ RESOURCES: tuple[tuple[str, str, Callable[[ChipSpec], Quantity], str], ...] = (
         lambda chip: chip.limits.neuron_groups_per_core,
         "give each population a core of its own",
     ),
+    (
+        "thresholds",
+        "a core keeps only so many different thresholds",
+        lambda chip: thresholds_per_core(chip),
+        "--scales layer: one threshold for all channels, or fewer channels per core",
+    ),
 )
+
+
+def thresholds_per_core(chip: ChipSpec) -> Quantity:
+    """How many different thresholds a core keeps: as many as neurons where none is given."""
+    own = chip.limits.thresholds_per_core
+    return own if own.count else chip.limits.neurons_per_core
 
 
 def resource_word(name: str, chip: ChipSpec) -> str:
@@ -82,6 +94,7 @@ def resource_word(name: str, chip: ChipSpec) -> str:
         "axons_in": "input axons",
         "axons_out": "output axons",
         "groups": "populations",
+        "thresholds": "thresholds",
     }
     one = chip.limits.soft_reset_compartments.count == 1
     return words.get(name, "neurons" if one else "compartments")
@@ -95,13 +108,13 @@ def amount_of(name: str, found: int, limit: int) -> str:
 
 
 def fullest_resource(need: Need, chip: ChipSpec) -> tuple[str, float, int]:
-    """(field, share, limit) of the resource that *need* leaves least room of; one population on a
-    core says nothing of its room for others."""
+    """(field, share, limit) of the resource that *need* leaves least room of; one population or
+    threshold on a core says nothing of its room for others."""
     return max(
         (
             (name, int(getattr(need, name)) / limit(chip).count, limit(chip).count)
             for name, _, limit, _ in RESOURCES
-            if not (name == "groups" and need.groups == 1)
+            if not (name in ("groups", "thresholds") and getattr(need, name) <= 1)
         ),
         key=lambda found: found[1],
     )

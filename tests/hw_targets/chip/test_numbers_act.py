@@ -58,6 +58,7 @@ OTHER: dict[str, float] = {
     "limits.neuron_groups_per_core": 1,
     "limits.state_words_per_core": 10,
     "limits.synaptic_memory_per_core": 200,
+    "limits.thresholds_per_core": 1,
     "link.payload": 64,
     "mesh.cores_per_router": 1,
     "time_ns.neuron_idle": 0.5,
