@@ -9,7 +9,8 @@ fault too, unless a process with limits stands before its reader (NIR and other 
 of torch): then that one is what would end, and the campaign waits no longer than KEPT_SECONDS. What
 became of the cases before stands in memory that outlives the fork. *cases* are shared among the
 kinds by the time that a case takes; with --each, every kind has so many. A campaign goes on where
-an earlier one of its seed stopped (build/readers-SEED.json).
+an earlier one of its seed stopped (build/readers-SEED.json). --write replaces those kinds in the
+results that it read.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import math
 import mmap
 import os
+import re
 import resource
 import signal
 import sys
@@ -25,7 +27,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,14 +52,17 @@ MEMORY = 1 << 30  # of a fork, above what it began with
 CHUNK = 2000  # cases of a fork
 LONGEST_WORDS = 20_000  # of a message
 SEEN_BYTES = 1 << 18  # an outcome as JSON: a few counts, and a line for every place of a fault
+LONGEST, LARGEST = "longest case", "largest growth of a reader"
 FAULTS = ("error", "hang", "crash", "memory")
 
 
 @dataclass
 class Outcome:
-    """What came of one kind's cases. ``faults``: a few of each, with their cases."""
+    """What came of one kind's cases, made from ``seed``. ``faults``: a few of each, with their
+    cases."""
 
     cases: int = 0
+    seed: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     faults: dict[str, str] = field(default_factory=dict)
     longest_s: float = 0.0
@@ -197,7 +202,7 @@ def _ended(target: Target, case: int, number: int) -> Outcome:
     kind = "hang" if number == signal.SIGPROF else "crash"
     counts = Counter({f"stopped: {kind}" if target.kept else kind: 1})
     faults = {} if target.kept else {f"{kind} (signal {number})": f"case {case}"}
-    return Outcome(1, counts, faults)
+    return Outcome(1, counts=counts, faults=faults)
 
 
 def _work(target: Target, seed: int, cases: range, folder: Path, seen: Seen, told: int) -> None:
@@ -283,7 +288,8 @@ def run(
     as the root of its pace."""
     end = time.monotonic() + 60 * minutes
     outcomes = {
-        target.name: campaign.outcomes.setdefault(target.name, Outcome()) for target in chosen
+        target.name: campaign.outcomes.setdefault(target.name, Outcome(seed=campaign.seed))
+        for target in chosen
     }
     while time.monotonic() < end:
         thin = [t for t in chosen if outcomes[t.name].cases < each]
@@ -297,20 +303,38 @@ def run(
         campaign.keep()
 
 
-def rows(campaign: Campaign, how: str) -> list[harness.Row]:
+def published(path: Path) -> dict[str, Outcome]:
+    """The outcomes by kind in the results file at *path*, as ``rows`` wrote them."""
+    if not path.is_file():
+        return {}
+    table = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    values = {row["name"].removeprefix("fuzz: "): row["value"] for row in table}
+    largest = {"longest_s": values[LONGEST], "largest_mib": float(values[LARGEST])}
+    found = {}
+    for row in table:
+        told = re.fullmatch(r"seed (\d+): (.*)", row["how"])
+        if told is not None:
+            counts = {kind: int(n) for n, kind in re.findall(r"(\d+) ([a-z: ]+)", told[2])}
+            name = row["name"].removeprefix("fuzz: ")
+            found[name] = Outcome(row["value"], int(told[1]), Counter(counts), **largest)
+    return found
+
+
+def rows(outcomes: Mapping[str, Outcome]) -> list[harness.Row]:
     """Of each kind the cases and its faults, then all together."""
-    total = Outcome()
+    total, how = Outcome(), "each kind from its seed"
     found = []
-    for name, outcome in campaign.outcomes.items():
+    for name, outcome in outcomes.items():
         total.add(outcome)
         told = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.counts.items()))
+        told = f"seed {outcome.seed}: {told}"
         found.append(harness.report(f"fuzz: {name}", outcome.cases, "files", told))
     return [
         *found,
         harness.at_least("fuzz: files of all kinds", total.cases, 1_000_000, "files", how),
         *(harness.at_most(f"fuzz: {kind}", total.counts[kind], 0, "files", how) for kind in FAULTS),
-        harness.report("fuzz: longest case", round(total.longest_s, 2), "s", how),
-        harness.report("fuzz: largest growth of a reader", round(total.largest_mib), "MiB", how),
+        harness.report(f"fuzz: {LONGEST}", round(total.longest_s, 2), "s", how),
+        harness.report(f"fuzz: {LARGEST}", round(total.largest_mib), "MiB", how),
     ]  # fmt: skip
 
 
@@ -334,9 +358,9 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"{name:18} {outcome.cases:8,} cases, {each:.2f} ms each, {dict(outcome.counts)}")
         for fault, case in list(outcome.faults.items())[:30]:
             print(f"  {case}: {fault}")
-    made = rows(campaign, f"{COMMAND}, seed {given.seed}")
     if given.write:
-        harness.write("readers", COMMAND, made)
+        known = published(harness.RESULTS / "readers.json")
+        harness.write("readers", COMMAND, rows({**known, **campaign.outcomes}))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """The campaign of damaged files: it knows how every case ended, whatever ended its fork."""
 
+import json
 import os
 import signal
 import time
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from hostile import Target
 
 from benchmarks import reader_fuzz
-from benchmarks.reader_fuzz import Campaign, check_valid, fork, run
+from benchmarks.reader_fuzz import Campaign, Outcome, check_valid, fork, published, rows, run
 from tssd.errors import FileFormatError
 
 CASES = 8
@@ -72,3 +75,25 @@ def test_every_kind_has_its_least_number_first(
     campaign = Campaign(1, {})
     run(campaign, [target("a", kept=True), target("b", kept=True)], 1, 3, 1.0, tmp_path)
     assert {name: made.cases for name, made in campaign.outcomes.items()} == {"a": 3, "b": 3}
+
+
+def test_a_later_campaign_replaces_the_kinds_that_it_read_and_keeps_the_others(
+    tmp_path: Path,
+) -> None:
+    stopped = Counter({"read": 3, "refused": 4, "stopped: hang": 2, "error": 1})
+    first = {
+        "a, packed": Outcome(10, 2, stopped, longest_s=0.5, largest_mib=30.0),
+        "b": Outcome(5, 2, Counter({"read": 5}), longest_s=0.1),
+    }
+    path = tmp_path / "readers.json"
+    path.write_text(json.dumps({"rows": [asdict(row) for row in rows(first)]}))
+    assert {n: (o.cases, o.seed, o.counts) for n, o in published(path).items()} == {
+        n: (o.cases, o.seed, o.counts) for n, o in first.items()
+    }
+    later = {**published(path), "b": Outcome(7, 3, Counter({"refused": 7}), longest_s=0.2)}
+    found = {row.name: (row.value, row.how) for row in rows(later)}
+    assert found["fuzz: a, packed"][0] == 10
+    assert found["fuzz: b"] == (7, "seed 3: 7 refused")
+    assert found["fuzz: files of all kinds"][0] == 17
+    assert [found[f"fuzz: {kind}"][0] for kind in ("error", "hang", "longest case")] == [1, 0, 0.5]
+    assert published(tmp_path / "none") == {}
