@@ -15,7 +15,6 @@ from tssd.errors import ConfigError
 from tssd.progress import ProgressSteps
 
 if TYPE_CHECKING:
-    from tssd.comparison.dense import Baseline
     from tssd.comparison.subject import Subject
     from tssd.comparison.tables import Comparison
 
@@ -60,12 +59,13 @@ def command(
     is said column by column.
     """
     from tssd.comparison import tables
+    from tssd.comparison.dense import baselines_of
     from tssd.comparison.page import render_page
 
     _check(chips, samples, data)
     check_outputs("html", "csv_path", "markdown_path")
     subjects = _subjects(paths, chips, samples, data, quiet=as_json)
-    made = tables.comparison(subjects, _baselines(subjects) if baseline else ())
+    made = tables.comparison(subjects, baselines_of(subjects) if baseline else ())
     written = {csv_path: tables.to_csv, markdown_path: tables.to_markdown}
     for path, text in written.items():
         if path is not None:
@@ -101,22 +101,6 @@ def _subjects(
     found = on_chips(requests_of(paths, chips.split(","), samples, data), steps.start)
     steps.done()
     return named_apart(found)
-
-
-def _baselines(subjects: "tuple[Subject, ...]") -> "list[Baseline]":
-    """The dense network of each bundle; once for the chips of one bundle would say less."""
-    from tssd.comparison.dense import baseline
-    from tssd.export.bundle.folder import read_bundle
-
-    for subject in subjects:
-        if not Path(subject.origin, "manifest.json").is_file():
-            raise ConfigError(
-                "--baseline ann",
-                found=f"{subject.origin}, which holds no weights",
-                allowed="bundles: the dense network has their weights",
-            )
-    runs = [one for one in subjects if one.figures]  # a chip that cannot take it has none
-    return [baseline(one, read_bundle(Path(one.origin)).network) for one in runs]
 
 
 def _show(made: "Comparison") -> None:

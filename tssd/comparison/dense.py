@@ -17,7 +17,7 @@ them, spikes, messages) and what comes without them (neuron updates, stepping, t
 synapses and messages); at ``f_even`` times today's firing rate both networks take the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from tssd.calibration.int_network import IntNetwork
 from tssd.comparison.subject import Subject
 from tssd.config import load_toml
 from tssd.errors import ConfigError, NetworkError
+from tssd.export.bundle.folder import read_bundle
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
 from tssd.report.making.assemble import stored_bits
 
@@ -209,3 +210,16 @@ def firing_rate(subject: Subject, network: IntNetwork) -> float:
     spikes: Mapping[str, float] = {x.name: x.figures.get("spikes", 0.0) for x in subject.layers}
     slots = sum(p.neurons for p in firing) * network.time_steps
     return sum(spikes[p.name] for p in firing) / slots if slots else 0.0
+
+
+def baselines_of(subjects: Sequence[Subject]) -> list[Baseline]:
+    """The dense network of each bundle; once for the chips of one bundle would say less."""
+    for subject in subjects:
+        if not Path(subject.origin, "manifest.json").is_file():
+            raise ConfigError(
+                "--baseline ann",
+                found=f"{subject.origin}, which holds no weights",
+                allowed="bundles: the dense network has their weights",
+            )
+    runs = [one for one in subjects if one.figures]  # a chip that cannot take it has none
+    return [baseline(one, read_bundle(Path(one.origin)).network) for one in runs]

@@ -188,6 +188,11 @@ def to_csv(made: Comparison) -> str:
     return out.getvalue()
 
 
+def records(made: Comparison) -> list[dict[str, object]]:
+    """The lines of ``to_csv``, by its columns."""
+    return [dict(zip(CSV_HEAD, row, strict=True)) for row in _csv_rows(made)]
+
+
 def _csv_rows(made: Comparison) -> Iterator[tuple[object, ...]]:
     best = {verdict.column: verdict.best for verdict in made.verdicts}
     for subject in made.subjects:

@@ -26,7 +26,8 @@ from tssd.errors import ConfigError, DataError, NetworkError
 from tssd.export.bundle.place import check_place
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.widths import precision_of
-from tssd.live.exporting import Exported, inference
+from tssd.live.bundles import Exported
+from tssd.live.exporting import inference
 from tssd.train.config import Surrogate
 from tssd.train.handover.input_map import InputMap
 from tssd.train.handover.mapped_input import with_input_map

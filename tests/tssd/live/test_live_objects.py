@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from tssd.calibration.integer import UNIT
 from tssd.errors import ConfigError, FileFormatError, TssdError
 from tssd.export.nir.graphs.profiles import Answers
-from tssd.live.exporting import Exported, export, open_bundle
+from tssd.live.bundles import Exported, open_bundle
+from tssd.live.exporting import export
 from tssd.live.sweeping import Settings, read_study
 from tssd.report.paper.bars import draw_energy
 
