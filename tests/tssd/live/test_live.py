@@ -14,7 +14,8 @@ import user_sets
 
 import tssd
 from tssd.errors import ConfigError, DataError
-from tssd.live.exporting import Exported, export
+from tssd.live.bundles import Exported
+from tssd.live.exporting import export
 
 IMAGES = front_nets.samples()
 LABELS = np.array(list(front_nets.classes(front_nets.Looped(), IMAGES)))
