@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
+RUN ?= $(RUNS)/digits
 SEEDS ?= 0 1 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -11,7 +12,7 @@ export MPLBACKEND := Agg
 	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-rtl rtl-short core-ecp5 \
 	campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
-	bench-bits bench-bits-in bench-booksim bench-c bench-chain bench-chips bench-conformance \
+	bench-bits bench-bits-in bench-booksim bench-budget bench-c bench-chain bench-chips bench-conformance \
 	bench-door bench-events bench-gpu \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study bench-study-bits \
@@ -99,6 +100,10 @@ bench-booksim: $(VENV)/.installed  ## our network beside BookSim 2 (needs cmake,
 bench-bits: $(VENV)/.installed  ## vgg-small with few bits; goes on; seeds apart: SEEDS=1, rows alone: SEEDS=
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bits --runs $(RUNS)/bits --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks.bits_figure --out docs/bits.png
+
+bench-budget: $(VENV)/.installed  ## a front over bits, steps, channels and early exit, of RUN=runs/digits; goes on
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.budget --run $(RUN) --work $(RUNS)/budget-$(notdir $(RUN)) \
+		--name $(notdir $(RUN))
 
 bench-bits-in: $(VENV)/.installed  ## bits of first layers; CIFAR=folder with the binary batches
 	$(BIN)/python -m benchmarks.bits_in $(if $(CIFAR),--cifar $(CIFAR))

@@ -1,5 +1,5 @@
 """Write ``docs/{results,performance,validation,front-door}.md`` and the tables of
-``docs/{reliability,quantization,training}.md`` from ``benchmarks/results/*.json``.
+``docs/{reliability,quantization,training,budget}.md`` from ``benchmarks/results/*.json``.
 
     python -m benchmarks.render_results            (also: make results)
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bits_page, c_page, door_page, reliability_page, validation_page
+from benchmarks import bits_page, budget_page, c_page, door_page, reliability_page, validation_page
 from benchmarks.bits_page import FEW
 from benchmarks.harness import RESULTS, Row
 from benchmarks.reliability_page import placed
@@ -59,7 +59,11 @@ def pages(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
         "results": lambda row: not is_speed(row.unit) and not row.name.startswith(door_page.LISTED),
         "performance": lambda row: is_speed(row.unit),
     }
-    told = [b for b in benchmarks if b.name not in CAMPAIGNS and not b.name.startswith(FEW)]
+    told = [
+        b
+        for b in benchmarks
+        if b.name not in CAMPAIGNS and not b.name.startswith((FEW, budget_page.PREFIX))
+    ]
     made = {f"{name}.md": _page(name, told, keep) for name, keep in kept.items()}
     commands, rows = (
         {b.name: getattr(b, field) for b in benchmarks} for field in ("command", "rows")
@@ -97,6 +101,8 @@ def _few_bits(rows: dict[str, tuple[Row, ...]], commands: dict[str, str]) -> dic
         tables["quantization.md"] = ("few bits", bits_page.calibrations(rows, commands))
     if "bits" in rows:
         tables["training.md"] = ("bits", bits_page.widths(rows["bits"], commands["bits"]))
+    if any(name.startswith(budget_page.PREFIX) for name in rows):
+        tables["budget.md"] = ("front", budget_page.tables(rows, commands))
     texts = {name: (DOCS / name).read_text(encoding="utf-8") for name in tables}
     return {name: placed(texts[name], *table) for name, table in tables.items()}
 

@@ -13,7 +13,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 PAGES = ["results.md", "performance.md", "validation.md", "front-door.md", "reliability.md"]
-PAGES += ["quantization.md", "plain-c.md"]
+PAGES += ["quantization.md", "plain-c.md", "budget.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)

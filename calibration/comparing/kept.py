@@ -13,6 +13,7 @@ import numpy as np
 from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.calibration.layer import Clip, LayerIntegers
 from tssd.calibration.tally import Tally
+from tssd.errors import counted
 
 if TYPE_CHECKING:  # a report of bits needs no torch
     from tssd.calibration.quantizing.scales import Scales
@@ -117,6 +118,7 @@ def notes(
     return (
         *_few_bits(network, scales),
         *(_clipped(c) for c in scales.clips if c.quantity == "bias mantissas"),
+        *_told_nothing(network, float_events, found),
         *(
             _moved(p, float_events[p.name], found.spikes(p.name))
             for p in network.populations
@@ -139,6 +141,20 @@ def _few_bits(network: IntNetwork, scales: "Scales") -> tuple[str, ...]:
             else "others into this layer are far larger"
         )
         for row in few
+    )
+
+
+def _told_nothing(
+    network: IntNetwork, float_events: Mapping[str, int], found: Tally
+) -> tuple[str, ...]:
+    """Layers that are silent in float, or fire always: their spikes told no scale from another."""
+    slots = found.samples * found.time_steps
+    most = {p.name: slots * p.neurons for p in network.populations if p.kind.fires}
+    return tuple(
+        f"{name}: {'every neuron fires in every step' if float_events[name] else 'no neuron fires'}"
+        f" in float on {counted(found.samples, 'sample')}: no scale is better than another there"
+        for name, whole in most.items()
+        if float_events.get(name) in (0, whole)
     )
 
 

@@ -3,10 +3,13 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from tssd.config import unknown_name
-from tssd.errors import NetworkError
+from tssd.errors import DataError, NetworkError, counted
 from tssd.train.handover.fields import arrays_of
+from tssd.train.handover.float_activity import ImageArray
 from tssd.train.handover.float_network import (
     FloatArray,
     FloatNetwork,
@@ -52,6 +55,43 @@ def check_relay(incoming: Sequence[FloatProjection]) -> None:
             f"population {incoming[0].target}",
             found="a relay that weighs or mixes its inputs",
             allowed="one projection of zeros and ones",
+        )
+
+
+def alike(images: ImageArray) -> str | None:
+    """What samples that tell one scale from another as one would are, in words; None: they
+    differ."""
+    if not len(images):
+        return "none"
+    if images.min() == images.max():
+        return f"{counted(len(images), 'sample')} of the one value {int(images.min())}"
+    if len(images) > 1 and bool((images == images[:1]).all()):
+        return f"{counted(len(images), 'sample')} of one picture"
+    return None
+
+
+def check_calibration(images: ImageArray) -> None:
+    """Samples of a data set that differ."""
+    found = alike(images)
+    if found is not None:
+        raise DataError(
+            "calibration samples",
+            found=found,
+            allowed="samples that differ, as those that the network will see",
+        )
+
+
+def check_numbers(where: str, membrane: Tensor) -> None:
+    """A membrane that is no number fires never, in silence."""
+    bad = ~torch.isfinite(membrane)
+    if bad.any():
+        share = bad.transpose(0, 1).flatten(1).any(1)
+        raise NetworkError(
+            f"population {where}",
+            found=f"membranes that are NaN or infinite on {int(share.sum())} of {len(share)}"
+            " calibration samples",
+            allowed="numbers",
+            hint="the weights before it overflow float32: train with a lower learning rate",
         )
 
 

@@ -21,6 +21,7 @@ from tssd.calibration.quantizing.checks import (
     check_folded,
     check_layers,
     check_network,
+    check_numbers,
 )
 from tssd.calibration.quantizing.entering import (
     BiasRoute,
@@ -150,9 +151,9 @@ def choose(
     """Scales of a folded, aligned ``network`` from the observation's calibration images; *exact*:
     populations that a front end computes, whose integers are not used."""
     options = options or Options()
-    check_network(network)
-    check_folded(network)
     if options.given is not None:
+        check_network(network)
+        check_folded(network)
         return _given(network, observation.images, precision, options.given)
     return chooser(network, observation.images, precision)(options, exact)
 
@@ -237,6 +238,8 @@ def _setting(
     pixels = torch.tensor(presented(network, images)).float() / PIXEL_MAX
     for name, _, membrane, out in layers(network, pixels):
         sent[name] = wanted[name] = out
+        if membrane is not None:
+            check_numbers(name, membrane)
         if network.population(name).kind.reads_out:
             assert membrane is not None
             wanted[name] = membrane

@@ -6,13 +6,15 @@ from pathlib import Path
 from tssd.budget.costs import Minimise
 from tssd.budget.widths import MixedWidths, Told, WidthTrials, mixed_widths
 from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.quantizing.checks import check_calibration
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.options import Options
 from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import chooser
+from tssd.chain.calibration_draw import calibration_images, calibration_places, unseen_classes
 from tssd.chain.few_bits import Quantized
 from tssd.chain.own_data import data_of
-from tssd.chain.pipeline import ExportOptions, calibration_images, export_run, quantizing
+from tssd.chain.pipeline import ExportOptions, export_run, quantizing
 from tssd.errors import ConfigError
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.place import check_place
@@ -60,8 +62,26 @@ def trials_of(run: Path, options: ExportOptions, data: Path | None = None) -> Wi
     samples."""
     net, checkpoint = built_in_float(run, "--max-drop")
     dataset = data_of(checkpoint.config, data)
+    _check_classes(dataset, options)
     stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
     return width_trials(stripped, dataset, options)
+
+
+def _check_classes(dataset: Dataset, options: ExportOptions) -> None:
+    """Samples of every class choose scales and measure the drop."""
+    drawn = calibration_places(dataset, options.calibration_samples, options.seed)
+    check_calibration(dataset.train.images[drawn])
+    for option, labels in (
+        ("--calibration-samples", dataset.train.labels[drawn]),
+        ("--check-samples", dataset.val.first(options.check_samples).labels),
+    ):
+        unseen = unseen_classes(dataset.classes, labels)
+        if unseen:
+            raise ConfigError(
+                f"{option} {len(labels)}",
+                found=f"no sample of class {', '.join(unseen)}",
+                allowed="so many that every class is there: its drop would not be measured",
+            )
 
 
 def built_in_float(run: Path, what: str) -> tuple[SpikingNet, Checkpoint]:
@@ -84,7 +104,9 @@ def width_trials(stripped: FloatNetwork, dataset: Dataset, options: ExportOption
     chip = load_chip(options.target)
     precision = precision_of(chip)
     folded = align(fold(stripped, options.pooling), precision.delay_max)
-    chosen = chooser(folded, calibration_images(dataset, options), precision)
+    chosen = chooser(
+        folded, calibration_images(dataset, options.calibration_samples, options.seed), precision
+    )
     checked = dataset.val.first(options.check_samples)
 
     def integers(asked: Options) -> IntNetwork:

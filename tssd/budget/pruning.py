@@ -28,8 +28,8 @@ from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.quantize import apply
 from tssd.calibration.quantizing.scales import choose
+from tssd.chain.calibration_draw import calibration_images
 from tssd.chain.own_data import data_of
-from tssd.chain.pipeline import ExportOptions, calibration_images
 from tssd.contracts import Contract, check, require
 from tssd.errors import ConfigError
 from tssd.hw_targets.chip.chips import load_chip
@@ -90,10 +90,8 @@ def prune_run(run: Path, out: Path, options: PruneOptions, data: Path | None = N
     check_folder(out, resume=False)
     net, checkpoint = built_in_float(run, "tssd prune")
     dataset = data_of(checkpoint.config, data)
-    chosen = ExportOptions(
-        target=options.target, calibration_samples=options.calibration_samples, seed=options.seed
-    )
-    seen, steps = calibration_images(dataset, chosen), checkpoint.config.student_steps
+    seen = calibration_images(dataset, options.calibration_samples, options.seed)
+    steps = checkpoint.config.student_steps
     whole = deployed(net, steps)
     kept = kept_channels(net, scores(fold(whole), seen), options.keep)
     config = smaller_config(checkpoint.config, kept, net)

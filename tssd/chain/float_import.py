@@ -138,8 +138,13 @@ def material_of(samples: UserSamples, options: ExportOptions) -> Material:
     order = np.random.default_rng(options.seed).permutation(len(images))
     half = min(options.calibration_samples, len(images) // 2)
     used, checked = np.sort(order[:half]), np.sort(order[half : half + options.check_samples])
+    unseen = np.setdiff1d(labels, labels[used])
     return Material(
-        images[used], images[checked], labels[checked], images[checked[:GOLDEN_SAMPLES]]
+        images[used],
+        images[checked],
+        labels[checked],
+        images[checked[:GOLDEN_SAMPLES]],
+        tuple(str(name) for name in unseen.tolist()),
     )
 
 

@@ -19,6 +19,7 @@ from tssd.calibration.encode import Encoder
 from tssd.calibration.int_network import InputCoding, IntNetwork
 from tssd.calibration.integer import IntArray
 from tssd.calibration.precision import Precision
+from tssd.calibration.quantizing.checks import alike, check_calibration
 from tssd.calibration.quantizing.fold import align, fold
 from tssd.calibration.quantizing.front_end import quantize_behind_front_end
 from tssd.calibration.quantizing.observe import observe
@@ -29,6 +30,7 @@ from tssd.calibration.tally import Tally
 from tssd.chain.bundle_writing import ExportOptions as ExportOptions
 from tssd.chain.bundle_writing import Step as Step
 from tssd.chain.bundle_writing import write_placed as write_placed
+from tssd.chain.calibration_draw import calibration_places, unseen_classes
 from tssd.chain.entering import encoder
 from tssd.chain.few_bits import Quantized, as_trained, same_spikes, whole_of
 from tssd.chain.for_netx import check_for_netx, exponents_note, exponents_of
@@ -36,7 +38,7 @@ from tssd.chain.own_data import data_of
 from tssd.chain.placing import Placed, placed_for, placing_on, told_of
 from tssd.chain.users_module import take_over_trained, trained_accuracy
 from tssd.contracts import Contract, not_run, require
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, counted
 from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.place import check_place
 from tssd.export.onnx.float_graph import onnx_float_bytes
@@ -70,12 +72,13 @@ COMPARED_SAMPLES = 256  # of those to check with
 @dataclass(frozen=True, eq=False)
 class Material:
     """Samples of one export: to calibrate on, to check with (``labels`` None: unknown), to record
-    answers for."""
+    answers for. ``unseen``: classes of which none is among those to calibrate on."""
 
     calibration: ImageArray
     checked: ImageArray
     labels: IntArray | None
     golden: ImageArray
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,7 @@ def export_run(
         "trained": tested(run),
     }
     material = _material(dataset, options)
+    check_calibration(material.calibration)
     proofs: tuple[Contract, ...]
     said: tuple[str, ...] = ()
     match net:
@@ -167,13 +171,17 @@ def deploy(
     if options.for_netx:
         check_for_netx(network)
     enter = encoder(network, lambda: folded)
-    counted = _counted(network, material.checked, enter, options)
-    contracts += (accuracy_contract(folding, counted, material, options),)
+    counted_on = _counted(network, material.checked, enter, options)
+    contracts += (accuracy_contract(folding, counted_on, material, options),)
     require(contracts)
     on_step(placing_on(options.target, options.optimise))
     placement, placed = _place(network, chip, material.calibration, enter, options)
     told, weights = (
-        (*notes(network, scales, folding.events, counted), *exponents_note(network)),
+        (
+            *notes(network, scales, folding.events, counted_on),
+            *exponents_note(network),
+            *unseen_note(material),
+        ),
         weight_table(network, scales),
     )
     return Deployable(stripped, network, enter, placement, contracts, told, weights, placed)
@@ -245,13 +253,13 @@ def write(
 
 
 def accuracy_contract(
-    folding: Folding, counted: Tally, material: Material, options: ExportOptions
+    folding: Folding, tally: Tally, material: Material, options: ExportOptions
 ) -> Contract:
     """FloatNetwork -> IntNetwork on the checked samples (``agreement.accuracy_contract``)."""
     wanted = material.labels
     if wanted is None:
         return not_run("FloatNetwork -> IntNetwork: accuracy", "the samples have no labels")
-    found = counted.classes() == wanted
+    found = tally.classes() == wanted
     return agreement.accuracy_contract(folding.after == wanted, found, options.tolerance_points)
 
 
@@ -263,20 +271,25 @@ def compared(material: Material) -> ImageArray:
 
 def _material(dataset: Dataset, options: ExportOptions) -> Material:
     checked = dataset.val.first(options.check_samples)
+    drawn = calibration_places(dataset, options.calibration_samples, options.seed)
     return Material(
-        calibration_images(dataset, options),
+        dataset.train.images[drawn],
         checked.images[:],
         checked.labels,
         dataset.test.images[:GOLDEN_SAMPLES],
+        unseen_classes(dataset.classes, dataset.train.labels[drawn]),
     )
 
 
-def calibration_images(dataset: Dataset, options: ExportOptions) -> Any:
-    """A random draw from the training split, the same for the same seed."""
-    rng = np.random.default_rng(options.seed)
-    amount = min(options.calibration_samples, len(dataset.train))
-    chosen = rng.choice(len(dataset.train), amount, replace=False)
-    return dataset.train.images[np.sort(chosen)]
+def unseen_note(material: Material) -> tuple[str, ...]:
+    """That the samples are all alike, or that some class chose no scale."""
+    if same := alike(material.calibration):
+        return (f"calibration: {same}, so that scales are those of that one",)
+    if not material.unseen:
+        return ()
+    count = counted(len(material.calibration), "calibration sample")
+    names = ", ".join(material.unseen)
+    return (f"{count}, none of class {names}: --calibration-samples takes more",)
 
 
 def _place(

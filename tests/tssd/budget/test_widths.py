@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssd.budget.costs import ChipCost, Minimise, check_told, chip_cost
-from tssd.budget.of_run import width_trials
+from tssd.budget.of_run import _check_classes, width_trials
 from tssd.budget.widths import (
     LADDER,
     AloneWidth,
@@ -187,6 +187,16 @@ def test_energy_of_a_chip_that_tells_none_is_refused(tmp_path: Path) -> None:
     check_told(Minimise.MEMORY, chip)
 
 
+def test_a_class_without_a_sample_is_refused() -> None:
+    """Nothing would choose its scale, or measure what it loses."""
+    digits = load("digits")
+    _check_classes(digits, ExportOptions(calibration_samples=64, check_samples=60))
+    with pytest.raises(ConfigError, match=r"--calibration-samples 4: found no sample of class \d"):
+        _check_classes(digits, ExportOptions(calibration_samples=4))
+    with pytest.raises(ConfigError, match=r"--check-samples 3: found no sample of class \d, \d"):
+        _check_classes(digits, ExportOptions(check_samples=3))
+
+
 def told(*words: object) -> str:
     done = CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -224,7 +234,7 @@ def test_a_run_within_a_drop_becomes_a_bundle(tmp_path: Path) -> None:
     small = ("--set", "train_limit=192", "--set", "batch_size=32", "--epochs", "1")
     run_folder = tmp_path / "run"
     told("train", "--dataset", "digits", *small, "--set", "width=0.25", "--out", run_folder)
-    samples = ("--calibration-samples", 16, "--check-samples", 60)
+    samples = ("--calibration-samples", 64, "--check-samples", 60)
     words = ("calibrate", run_folder, "--max-drop", 5, *samples, "--json", "--out", tmp_path / "a")
     found = json.loads(told(*words).splitlines()[-1])
     bundle = read_bundle(tmp_path / "a")
