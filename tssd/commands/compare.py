@@ -1,5 +1,6 @@
 """``tssd compare``: bundles, chips, sweep points, studies and reports side by side."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from rich.text import Text
 
 from tssd import terminal
 from tssd.atomic import write_text
-from tssd.commands import completing
+from tssd.commands import completing, ending
 from tssd.commands.outputs import check_outputs
 from tssd.errors import ConfigError
 from tssd.progress import ProgressSteps
@@ -40,6 +41,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--csv", "csv_path", type=PATH, help="Write every figure, layer by layer, as CSV.")
 @click.option("--md", "markdown_path", type=PATH, help="Write the tables as Markdown.")
+@ending.loudness
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output; no page.")
 def command(
     paths: tuple[Path, ...],
@@ -50,6 +52,8 @@ def command(
     html: Path,
     csv_path: Path | None,
     markdown_path: Path | None,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Set PATHS side by side: bundles, report.json files, CSV of tssd sweep, folders of studies.
@@ -62,9 +66,10 @@ def command(
     from tssd.comparison.dense import baselines_of
     from tssd.comparison.page import render_page
 
+    ending.check_loudness(quiet, verbose, as_json)
     _check(chips, samples, data)
     check_outputs("html", "csv_path", "markdown_path")
-    subjects = _subjects(paths, chips, samples, data, quiet=as_json)
+    subjects = _subjects(paths, chips, samples, data, quiet=as_json or quiet)
     made = tables.comparison(subjects, baselines_of(subjects) if baseline else ())
     written = {csv_path: tables.to_csv, markdown_path: tables.to_markdown}
     for path, text in written.items():
@@ -74,8 +79,8 @@ def command(
         click.echo(tables.to_json(made))
         return
     write_text(html, render_page(made))
-    _show(made)
-    for path in (html, csv_path, markdown_path):
+    _show(made, quiet, verbose)
+    for path in () if quiet else (html, csv_path, markdown_path):
         if path is not None:
             terminal.say(f"wrote {path}")
     _say_next(made)
@@ -103,10 +108,16 @@ def _subjects(
     return named_apart(found)
 
 
-def _show(made: "Comparison") -> None:
+def _show(made: "Comparison", quiet: bool, verbose: bool) -> None:
+    """The figures, the best of each column, what cannot be compared; with *verbose* layer by layer
+    too, with *quiet* without any table."""
     from tssd.comparison import tables
 
-    click.echo(terminal.to_text(_table(made)))
+    if not quiet:
+        click.echo(terminal.to_text(_table(made)))
+    if verbose:
+        for table in _layer_tables(made):
+            click.echo(terminal.to_text(table))
     for line in [*tables.best_lines(made), *tables.remarks(made)]:
         terminal.say(f"- {line}")
     for one in made.baselines:
@@ -124,6 +135,19 @@ def _table(made: "Comparison") -> Table:
         [subject.name, *map(Text, tables.cells(made, subject))] for subject in made.subjects
     ]
     return terminal.plain_table(("", *heads), rows, right=heads, close=True)
+
+
+def _layer_tables(made: "Comparison") -> Iterator[Table]:
+    from tssd.comparison import tables
+
+    names = tuple(subject.name for subject in tables.layered(made))
+    for kind in tables.layer_columns(made):
+        rows = [
+            (layer, *("" if value is None else kind.shown(value) for value in row))
+            for layer, row in tables.layer_rows(made, kind.key)
+        ]
+        head = (f"{kind.title}, {kind.unit}", *names)
+        yield terminal.plain_table(head, rows, right=names, close=True)
 
 
 def _say_next(made: "Comparison") -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tssd import terminal
+from tssd.commands import ending
 from tssd.errors import ConfigError
 from tssd.progress import ProgressSteps
 
@@ -24,16 +25,18 @@ RUN, BUNDLE = "run", "bundle"
     show_default=True,
     help="A new folder, or an earlier demo's.",
 )
+@ending.loudness
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def command(out: Path, as_json: bool) -> None:
+def command(out: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
     """Train, strip, fold, quantize, export for Loihi 2, verify and report, on handwritten digits.
 
     The data are scikit-learn's 1,797 real digits of 8 x 8 pixels; nothing is downloaded.
     """
     from tssd.demo import run
 
+    ending.check_loudness(quiet, verbose, as_json)
     _fresh(out)
-    steps = ProgressSteps(quiet=as_json)
+    steps = ProgressSteps(quiet=as_json or quiet)
     report = run(out, steps.start)
     steps.done()
     if as_json:
@@ -42,7 +45,7 @@ def command(out: Path, as_json: bool) -> None:
         return
     from tssd.commands.report import say_next, say_report
 
-    say_report(report)
+    say_report(report, quiet, verbose)
     terminal.say(f"the report: {out / 'bundle' / 'report' / 'report.html'}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)

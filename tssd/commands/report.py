@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 
 from tssd import terminal
+from tssd.commands import ending
 from tssd.errors import ConfigError
 from tssd.report import words
 from tssd.report.findings import findings
@@ -29,14 +30,22 @@ FIGURES, TABLES = ("svg", "pdf", "png"), ("csv", "latex", "md")  # formats
     metavar="A,B",
     help=f"Of figures: {','.join(FIGURES)}; of tables: {','.join(TABLES)}. All without it.",
 )
+@ending.loudness
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
-    bundle: Path, figures: Path | None, tables: Path | None, formats: str | None, as_json: bool
+    bundle: Path,
+    figures: Path | None,
+    tables: Path | None,
+    formats: str | None,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Write report.html, report.json and report.md into BUNDLE/report.
 
     The figures come from what tssd verify and tssd simulate recorded in the bundle.
     """
+    ending.check_loudness(quiet, verbose, as_json)
     wanted = _formats(formats, figures is not None, tables is not None)
     report = read_report(bundle)
     paths = write_report(bundle, report)
@@ -51,18 +60,25 @@ def command(
     if as_json:
         click.echo(json.dumps({"files": [str(path) for path in paths]}))
         return
-    say_report(report)
-    for path in paths:
+    say_report(report, quiet, verbose)
+    for path in () if quiet else paths:
         terminal.say(f"wrote {path}")
     say_next(bundle, report)
 
 
-def say_report(report: Report) -> None:
-    """Its layers, its accuracy, what dominates, and how many contracts hold."""
+def say_report(report: Report, quiet: bool = False, verbose: bool = False) -> None:
+    """Its layers, its accuracy, what dominates, and how many contracts hold; with *quiet* what it
+    comes to, with *verbose* every contract."""
+    if quiet:
+        for line in ending.of_report(report):
+            terminal.say(line)
+        return
     click.echo(terminal.to_text(overview(report)))
     terminal.say(words.accuracy_line(report))
     for sentence in findings(report):
         terminal.say(f"- {sentence}")
+    if verbose:
+        click.echo(terminal.to_text(terminal.contracts_table(report.contracts)))
     click.echo(terminal.to_text(terminal.summary(report.contracts)))
 
 

@@ -12,6 +12,7 @@ import click
 
 from tssd import terminal
 from tssd.atomic import write_text
+from tssd.commands import ending
 from tssd.commands.outputs import check_outputs
 from tssd.commands.simulate import board_option, host_option, timing_option
 from tssd.errors import counted
@@ -39,6 +40,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--workers", type=click.IntRange(1), help="Processes; one per processor without it.")
 @click.option("--cluster", help="A Dask scheduler's address, instead of processes here.")
 @click.option("--csv", "csv_path", type=PATH, help="Write the table as CSV too, row by row.")
+@ending.loudness
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(
     bundle: Path,
@@ -51,6 +53,8 @@ def command(
     workers: int | None,
     cluster: str | None,
     csv_path: Path | None,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Simulate BUNDLE for every combination of the settings.
@@ -60,6 +64,7 @@ def command(
     from tssd.simulating import sweep
     from tssd.simulating.simulation import Request
 
+    ending.check_loudness(quiet, verbose, as_json)
     check_outputs("csv_path")
     axes = sweep.parse_axes(settings)
     base = Request(bundle, samples, inputs, mode=timing, board=board, host=host)
@@ -68,7 +73,7 @@ def command(
     pool = sweep.in_processes(workers) if cluster is None else sweep.on_cluster(cluster)
     names = [name for name, _ in axes]
     rows: list[dict[str, object]] = []
-    with counter("sweeping") as done, closing(pool(sweep.simulate_point, points)) as found:
+    with counter("sweeping", quiet) as done, closing(pool(sweep.simulate_point, points)) as found:
         for request, point in zip(points, found, strict=True):
             rows.append(_row(names, request, point))
             if csv_path is not None:  # an hour's work is not lost with the last point
@@ -76,12 +81,16 @@ def command(
             done(1)
     if as_json:
         click.echo(json.dumps(rows))
+        return
+    if quiet:
+        for line in _come_to(names, rows):
+            terminal.say(line)
     else:
-        click.echo(_table(names, rows))
+        click.echo(_table(names, rows, verbose))
         for number, why in enumerate(_reasons(rows), 1):
             terminal.say(f"✘ {number}: {why}")
         terminal.say(_about(base, rows))
-        _say_next(base, names, rows)
+    _say_next(base, names, rows)
 
 
 def _about(base: "Request", rows: list[dict[str, object]]) -> str:
@@ -126,12 +135,32 @@ def _csv(rows: list[dict[str, object]]) -> str:
     return out.getvalue()
 
 
-def _table(names: list[str], rows: list[dict[str, object]]) -> str:
-    """One line for each point; in a narrow window without the columns that tell least."""
+def _come_to(names: list[str], rows: list[dict[str, object]]) -> list[str]:
+    """How many points ran, and the first and the last in latency and in energy."""
+    good = [row for row in rows if not row["error"]]
+    lines = [f"{len(good)} of {counted(len(rows), 'point')} simulated"]
+    for title, key, shown in (
+        ("latency", "latency_us", words.duration),
+        ("dynamic energy per inference", "dynamic_pj", words.energy),
+    ):
+        known = sorted((x, i) for i, row in enumerate(good) if (x := _number(row[key])) is not None)
+        for what, (value, i) in zip(
+            ("least", "most"), (known[0], known[-1]) if known else (), strict=False
+        ):
+            at = ", ".join(f"{name}={good[i][name]}" for name in names)
+            lines.append(f"{what} {title}: {shown(value)} at {at}")
+    return [*lines, *_reasons(rows)]
+
+
+def _table(names: list[str], rows: list[dict[str, object]], whole: bool) -> str:
+    """One line for each point; in a narrow window without the columns that tell least, unless the
+    *whole* was asked for."""
     figures = ("latency", "per step", "per second", "dynamic", INTERVAL, "cores", "limited by")
     reasons = _reasons(rows)
     texts = [(*(str(row[name]) for name in names), *_figures(row, reasons)) for row in rows]
-    table, gone = terminal.fitted_table((*names, *figures), texts, (INTERVAL, "cores", "per step"))
+    table, gone = terminal.fitted_table(
+        (*names, *figures), texts, () if whole else (INTERVAL, "cores", "per step")
+    )
     more = f"\nno room here for: {', '.join(gone)}; --csv and --json have them" if gone else ""
     return terminal.to_text(table) + more
 

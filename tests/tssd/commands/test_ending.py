@@ -1,5 +1,6 @@
 """The end of export, verify and simulate: what it comes to, in at most ten lines."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -68,6 +69,45 @@ def test_simulate_ends_with_its_verdict_and_the_accuracy_of_its_samples(folder: 
     assert lines[0].startswith("Fits ")
     assert re.match(r"accuracy [\d.]+ %, \d of 6 right; 95 % interval", lines[1])
     assert any("waited for" in x for x in said(*line, "-v").splitlines())
+
+
+def test_a_report_is_as_short_as_its_verify(folder: Path) -> None:
+    verify = ("verify", folder / "b", "--against", "sim", "--samples", 6)
+    wanted = said(*verify, "--data", folder / "x.npz", "-q").splitlines()
+    lines = said("report", folder / "b", "-q").splitlines()
+    assert lines[:4] == wanted[:4]
+    assert len(lines) <= 10
+    loud, most = (said("report", folder / "b", *more).splitlines() for more in ((), ("-v",)))
+    assert any(x.startswith("wrote ") for x in loud)
+    contracts = [x for x in most if "0 differences" in x]
+    assert contracts
+    assert not set(contracts) & set(loud)
+
+
+def test_a_sweep_comes_to_its_ends(folder: Path) -> None:
+    line = ("sweep", folder / "b", "--set", "time_ns.synop_dense=0.5,5", "--samples", 1)
+    line = (*line, "--workers", 1, "--csv", folder / "sweep.csv")
+    lines = said(*line, "-q").splitlines()
+    assert lines[0] == "2 of 2 points simulated"
+    rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
+    least = min(rows, key=lambda row: float(row["latency_us"]))
+    assert lines[1].startswith("least latency: ")
+    assert lines[1].endswith(f"at time_ns.synop_dense={least['time_ns.synop_dense']}")
+    assert len(lines) <= 10
+    loud = said(*line).splitlines()
+    assert not set(lines[:-1]) & set(loud)
+    assert "interval" in said(*line, "-v")
+
+
+def test_a_comparison_names_the_best_alone_or_every_layer(folder: Path) -> None:
+    line = ("compare", folder / "b", "--chip", "loihi2", "--html", folder / "x.html")
+    quiet, loud, most = (said(*line, *more).splitlines() for more in (("-q",), (), ("-v",)))
+    assert len(quiet) < len(loud) < len(most)
+    assert any(x.startswith("wrote ") for x in loud)
+    assert not any(x.startswith("wrote ") for x in quiet)
+    layers = {p.name for p in read_bundle(folder / "b").network.populations}
+    assert {words[0] for x in most if (words := x.split())} >= layers
+    assert not {words[0] for x in loud if (words := x.split())} & layers
 
 
 @pytest.mark.parametrize(
