@@ -247,23 +247,26 @@ def empty_folder() -> Iterator[Path]:
 
 
 def rows_of(versions: Sequence[str], extras: str, made: Built) -> Iterable[Row]:
-    """All rows, each as soon as it is known."""
+    """All rows, each as soon as it is known; those that take longest come last."""
     yield same("sdist and wheel: twine check --strict", made.checked, "2 of 2 pass", "make wheel")
     for version in versions:
         yield from plain_rows(version, made)
-    for version in versions if extras else ():
-        yield from whole_rows(version, extras, made)
     if extras:
         yield from first_report(versions[0], made)
+    for version in versions if extras else ():
+        yield from whole_rows(version, extras, made)
 
 
 def main(versions: Sequence[str], extras: str, bundle: Path | None) -> None:
-    """Write ``wheel.json``."""
-    rows = []
+    """Write ``wheel.json``; stopped by Ctrl-C, with what was found until then."""
+    rows: list[Row] = []
     with empty_folder() as folder:
-        for row in rows_of(versions, extras, built(folder, bundle)):
-            print(f"{row.name}: {row.value} {row.unit}", file=sys.stderr, flush=True)
-            rows.append(row)
+        try:
+            for row in rows_of(versions, extras, built(folder, bundle)):
+                print(f"{row.name}: {row.value} {row.unit}", file=sys.stderr, flush=True)
+                rows.append(row)
+        except KeyboardInterrupt:
+            rows.append(report("what follows", None, "", "stopped: the rest was not run"))
     write("wheel", "make bench-wheel", rows)
 
 

@@ -86,17 +86,17 @@ def test_a_report_is_as_short_as_its_verify(folder: Path) -> None:
 
 def test_a_sweep_comes_to_its_ends(folder: Path) -> None:
     line = ("sweep", folder / "b", "--set", "time_ns.synop_dense=0.5,5", "--samples", 1)
-    line = (*line, "--workers", 1, "--csv", folder / "sweep.csv")
-    lines = said(*line, "-q").splitlines()
+    more = ("--workers", 1, "--csv", folder / "sweep.csv")
+    lines = said(*line, *more, "-q").splitlines()
     assert lines[0] == "2 of 2 points simulated"
     rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
     least = min(rows, key=lambda row: float(row["latency_us"]))
     assert lines[1].startswith("least latency: ")
     assert lines[1].endswith(f"at time_ns.synop_dense={least['time_ns.synop_dense']}")
     assert len(lines) <= 10
-    loud = said(*line).splitlines()
+    loud = said(*line, *more).splitlines()
     assert not set(lines[:-1]) & set(loud)
-    assert "interval" in said(*line, "-v")
+    assert "interval" in said(*line, *more, "-v")
 
 
 def test_a_comparison_names_the_best_alone_or_every_layer(folder: Path) -> None:
