@@ -16,7 +16,7 @@ export MPLBACKEND := Agg
 	bench-door bench-events bench-gpu \
 	bench-exchange bench-lava bench-onnx \
 	bench-placement bench-platforms bench-scale bench-sim bench-train bench-study bench-study-bits \
-	bench-search bench-front bench-thresholds study-results
+	bench-search bench-front bench-thresholds study-results tutorial-lava
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ lava-env: $(VENV)/.installed  ## Intel's Lava in its own Python 3.10 environment
 
 test-lava: $(VENV)/.installed  ## Lava's own models against ours; skipped without lava-env
 	$(BIN)/python -m pytest -q -m lava -rs
+
+tutorial-lava: $(VENV)/.installed  ## every command of docs/tutorial-lava.md, and its outputs anew; needs lava-env
+	$(BIN)/python -m benchmarks.tutorial_lava
 
 campaign-onnx: $(VENV)/.installed  ## 1,000 random networks in onnxruntime
 	$(BIN)/python -m pytest -q -m campaign tests/hw_targets/onnx/test_onnx_engine.py

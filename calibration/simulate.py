@@ -51,11 +51,6 @@ def recurrent(network: IntNetwork) -> bool:
     return any(network.is_recurrent(j) for j in network.projections)
 
 
-def _crossing(network: IntNetwork) -> bool:
-    """Whether a projection leads back to an earlier population, not just to its own."""
-    return any(network.is_recurrent(j) and not j.is_loop for j in network.projections)
-
-
 def check_loops(network: IntNetwork) -> None:
     """Refuse recurrence that layer after layer cannot say: loops between populations, loops of
     populations that send sums instead of spikes, and spikes from before the first step."""
@@ -77,20 +72,20 @@ def check_silence(network: IntNetwork) -> None:
 
 
 def _check_order(network: IntNetwork) -> None:
-    if _crossing(network):
-        raise NetworkError(
-            "network",
-            found="recurrent projections between populations",
-            allowed="feed-forward ones, and loops from a population to itself",
-            hint="use the pipelined order",
-        )
     for j in network.projections:
+        if network.is_recurrent(j) and not j.is_loop:
+            raise NetworkError(
+                f"projection {j.name}",
+                found="a way back to an earlier population",
+                allowed="ways forward, and loops from a population to itself",
+                hint="the engines onnx and lava, which run all populations step by step",
+            )
         if j.is_loop and not network.population(j.source).has_state:
             raise NetworkError(
                 f"projection {j.name}",
                 found=f"a loop of kind {network.population(j.source).kind}",
                 allowed="loops of neurons, which have a state",
-                hint="use the pipelined order",
+                hint="a lif population in its place",
             )
 
 

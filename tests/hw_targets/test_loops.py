@@ -206,7 +206,7 @@ def test_other_recurrence_is_refused_by_name() -> None:
     loud = [replace(p, bias_mant=p.bias_mant * 0 + 9999) for p in network.populations]
     early = looped(replace(network, populations=tuple(loud)), "conv1", "conv1")
     told = {
-        "network: found recurrent projections between populations": across,
+        "projection conv1 -> conv0: found a way back to an earlier population": across,
         "projection input -> input: found a loop of kind input": sums,
         "population conv1: found a bias that lets it fire before data arrives": early,
     }
@@ -215,6 +215,7 @@ def test_other_recurrence_is_refused_by_name() -> None:
             gpu.run(case, inputs)
         with pytest.raises(NetworkError, match=message):
             prepare(case)
+    assert_same(onnx.run(across, inputs), reference(across, inputs), states=False)
     for back in (sums, looped(network, "conv0", "input")):
         with pytest.raises(NetworkError, match=r"-> input: found recurrence from \w+ to input"):
             onnx.run(back, inputs)

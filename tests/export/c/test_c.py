@@ -158,6 +158,18 @@ def test_convert_writes_what_a_compiler_takes(tmp_path: Path) -> None:
     assert "found an existing file" in str(again.exception)
 
 
+def test_what_c_cannot_say_is_refused_by_name_and_nothing_is_left(tmp_path: Path) -> None:
+    network = residual_network(1, Reset.HARD)
+    back = Projection("b", "a", ProjectionKind.CONV2D, np.ones((2, 2, 3, 3), int), padding=(1, 1))
+    looped = replace(network, projections=(*network.projections, back))
+    write_bundle(tmp_path / "b", looped)
+    asked = ["convert", str(tmp_path / "b"), "--c", str(tmp_path / "c")]
+    refused = CliRunner().invoke(cli, asked)
+    assert isinstance(refused.exception, NetworkError)
+    assert "b -> a" in str(refused.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 @pytest.mark.parametrize("read", list(MembraneRead))
 def test_the_program_prints_the_class(read: MembraneRead, tmp_path: Path) -> None:
     network = random_conv_network(1, Reset.SOFT)
