@@ -86,8 +86,9 @@ def prepare(text: str, folder: Path, environment: Path) -> None:
 
 def told(line: str, folder: Path, lava: Path) -> str:
     """What *line* prints in *folder*, home as ``~``; *lava*: where Python 3.10 is."""
-    bins = [str(Path(sys.executable).parent), str(lava), os.environ["PATH"]]
-    where = folder / "build" / "mine" if line.startswith(ON_THE_CHIP) else folder
+    deployed = line.startswith(ON_THE_CHIP)
+    bins = [str(lava if deployed else Path(sys.executable).parent), os.environ["PATH"]]
+    where = folder / "build" / "mine" if deployed else folder
     command = ["bash", "-c", line]
     env = {**os.environ, "PATH": os.pathsep.join(bins), "COLUMNS": COLUMNS}
     done = subprocess.run(

@@ -78,7 +78,7 @@ def import_netx(
     )
     if not _stays_silent(network, last):
         network = replace(network, populations=(*chain.populations[:-1], last))
-    return Imported(network, tuple(chain.notes))
+    return Imported(network, _together(chain.notes))
 
 
 def _stays_silent(network: IntNetwork, last: Population) -> bool:
@@ -93,7 +93,7 @@ class _Chain:
 
     populations: list[Population] = field(default_factory=list)
     projections: list[Projection] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)  # (layer or "", what is said)
     flattened: bool = False
 
     def add(self, layer: NetxLayer) -> None:
@@ -121,10 +121,11 @@ class _Chain:
             return
         self._tell_unread(layer.neuron, where)
         self.populations.append(_population("input", layer.shape, layer.neuron, None, where))
-        self.notes.append(
+        told = (
             "the input layer takes each sample as bias mantissas; apply the file's own "
             "weight and bias to the image first, as lava-dl leaves that to the user"
         )
+        self.notes.append(("", told))
 
     def _flatten(self, where: str) -> None:
         if self.populations and len(self.populations[-1].shape) != 3:
@@ -150,7 +151,7 @@ class _Chain:
         )
         _check_conv_shape(source, projection, layer.shape, where)
         if abs(weight).max() > SYNAPSE:
-            self.notes.append(f"{where}: weights beyond 8 bits; Lava's simulator takes them")
+            self.notes.append((where, "weights beyond 8 bits; Lava's simulator takes them"))
         if layer.neuron is None:
             raise _refused(where, "no neuron", "a neuron group (netx fails without)")
         self._append([projection], layer, layer.shape, layer.neuron, where)
@@ -215,10 +216,11 @@ class _Chain:
         if not loads_exactly(weight):
             if low < -256 or high > 254:
                 raise _refused(where, f"weights {low} .. {high}, which netx clips", "-256 .. 254")
-            self.notes.append(
-                f"{where}: odd weights of both signs beyond 127 need 9 bits; "
+            told = (
+                "odd weights of both signs beyond 127 need 9 bits; "
                 "Lava's simulator takes them, an 8-bit synapse does not"
             )
+            self.notes.append((where, told))
 
     def _append(
         self,
@@ -232,18 +234,18 @@ class _Chain:
         name = projections[0].target
         population = _population(name, shape, neuron, layer.bias, where)
         if abs(population.bias_mant).max() > MAX_BIAS:
-            self.notes.append(
-                f"{where}: biases beyond the chip's 13 bits; the simulator takes them"
-            )
+            told = "biases beyond the chip's 13 bits; the simulator takes them"
+            self.notes.append((where, told))
         self.populations.append(population)
         self.projections += projections
 
     def _tell_unread(self, neuron: NetxNeuron, where: str) -> None:
         if neuron.unread:
-            self.notes.append(
-                f"{where}: the neuron's {', '.join(neuron.unread)} does nothing, as in netx, which "
+            told = (
+                f"the neuron's {', '.join(neuron.unread)} does nothing, as in netx, which "
                 "does not read it: a neuron may fire again in the next step, and a spike is 1"
             )
+            self.notes.append((where, told))
 
     def _name(self, layer: NetxLayer, stem: str) -> str:
         """The file's own name (tssd writes one), else conv1, conv2, ..., fc1, ..."""
@@ -251,6 +253,16 @@ class _Chain:
         if layer.name != f"layer{layer.index}" and layer.name not in taken:
             return layer.name
         return next(n for i in count(1) if (n := f"{stem}{i}") not in taken)
+
+
+def _together(notes: list[tuple[str, str]]) -> tuple[str, ...]:
+    """What is said, once each, behind all the layers that it is said of."""
+    layers: dict[str, list[str]] = {}
+    for where, told in notes:
+        layers.setdefault(told, []).append(where)
+    return tuple(
+        f"{', '.join(places)}: {told}" if all(places) else told for told, places in layers.items()
+    )
 
 
 def _refused(where: str, found: str, allowed: str) -> NetworkError:

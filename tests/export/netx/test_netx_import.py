@@ -180,6 +180,13 @@ def test_what_netx_does_not_read_of_a_neuron_is_told(
     assert any(f"{told} does nothing" in x for x in load(tmp_path, block).notes) == bool(told)
 
 
+def test_what_is_said_of_several_layers_is_said_once(tmp_path: Path) -> None:
+    unread = neuron() | {"tauRho": 0.5}
+    layers = [dense(random_weights(RNG, n, m), neuron=unread) for n, m in ((3, 5), (4, 3))]
+    (told,) = load(tmp_path, layers).notes
+    assert told.startswith("layer/0 (dense), layer/1 (dense): the neuron's tauRho 0.5 does nothing")
+
+
 def test_a_flat_list_of_weights_counts_row_by_row(tmp_path: Path) -> None:
     weight = random_weights(RNG, 3, 5)
     found = network(tmp_path, [dense(weight.ravel()) | {"shape": [3]}])
