@@ -47,7 +47,7 @@ class Criterion:
     is better.
 
     ``same``: what must be the same for a best to be named. ``told``: what is said where it differs,
-    though the figures can be compared.
+    though the figures can be compared. ``unsure``: what is said where figures have no interval.
     """
 
     key: str
@@ -57,6 +57,7 @@ class Criterion:
     same: tuple[Basis, ...]
     told: tuple[Basis, ...]
     shown: Callable[[float | None], str]
+    unsure: str = ""
 
 
 def _share(value: float | None) -> str:
@@ -66,15 +67,19 @@ def _share(value: float | None) -> str:
 _ACTIVITY = (Basis.SAMPLES,), (Basis.STEPS,)
 _COST = (Basis.SAMPLES, Basis.TIMING), (Basis.CHIP, Basis.STEPS)
 _ROOM = (Basis.CHIP,), ()
+UNTIMED = f"no interval, {words.TIME_ERROR}"
+UNFITTED = "no interval, the chip file is of no fit"
 _PER, _PJ = "per inference", "pJ per inference"
 COLUMNS = (
     Criterion("accuracy", "accuracy", "share", "more", *_ACTIVITY, _share),
     Criterion("spikes", "spikes", _PER, "less", *_ACTIVITY, words.number),
     Criterion("synops", "synops", _PER, "less", *_ACTIVITY, words.number),
-    Criterion("dynamic_pj", "dynamic energy", _PJ, "less", *_COST, words.energy),
-    Criterion("total_pj", "with static", _PJ, "less", *_COST, words.energy),
-    Criterion("latency_us", "latency", "us", "less", *_COST, words.duration),
-    Criterion("inferences_per_s", "per second", "inferences", "more", *_COST, words.number),
+    Criterion("dynamic_pj", "dynamic energy", _PJ, "less", *_COST, words.energy, UNFITTED),
+    Criterion("total_pj", "with static", _PJ, "less", *_COST, words.energy, UNFITTED),
+    Criterion("latency_us", "latency", "us", "less", *_COST, words.duration, UNTIMED),
+    Criterion(
+        "inferences_per_s", "per second", "inferences", "more", *_COST, words.number, UNTIMED
+    ),
     Criterion("cores", "cores", "cores", "less", *_ROOM, words.number),
     Criterion("memory_bytes", "memory", "bytes", "less", *_ROOM, words.memory),
 )

@@ -37,10 +37,20 @@ def verdict(subjects: Sequence[Subject], column: Criterion) -> Verdict:
         for basis in column.told
         if differs(there, basis)
     ]
+    remarks += _unsure(there, column)
     if apart or len(there) < 2:
         return Verdict(column.key, (), tuple(remarks))
     best = best_of(there, column)
     return Verdict(column.key, best, (*remarks, *overlapping(there, column, best)))
+
+
+def _unsure(subjects: Sequence[Subject], column: Criterion) -> list[str]:
+    """That figures have no interval, and whose where others have one."""
+    bare = [s.name for s in subjects if s.figures[column.key].low is None]
+    if not column.unsure or not bare:
+        return []
+    whose = "" if len(bare) == len(subjects) else f" ({', '.join(bare)})"
+    return [f"{column.unsure}{whose}"]
 
 
 def best_of(subjects: Sequence[Subject], column: Criterion) -> tuple[str, ...]:

@@ -124,3 +124,21 @@ def test_differences_are_factors_of_the_first() -> None:
     assert difference(2.0, 3.0) == "x 1.5"
     assert [difference(2.0, 2.0), difference(None, 1.0), difference(1.0, None)] == [""] * 3
     assert difference(0.0, 1.0) == "from 0"
+
+
+@pytest.mark.parametrize(
+    ("key", "figures", "said"),
+    [
+        ("latency_us", (Estimate(1.0), Estimate(2.0)), "no interval, error not known"),
+        ("inferences_per_s", (Estimate(1.0), Estimate(2.0)), "no interval, error not known"),
+        ("total_pj", (Estimate(1.0, 0.5, 2.0), Estimate(9.0)), "of no fit (B)"),
+        ("total_pj", (Estimate(1.0, 0.5, 2.0), Estimate(9.0, 8.0, 10.0)), None),
+        ("cores", (Estimate(1.0), Estimate(2.0)), None),
+    ],
+)
+def test_an_estimate_without_an_interval_says_so(
+    key: str, figures: tuple[Estimate, Estimate], said: str | None
+) -> None:
+    pair = [subject(name, key, x) for name, x in zip("AB", figures, strict=True)]
+    found = [x for x in verdict(pair, column(key)).remarks if "interval" in x or "fit" in x]
+    assert found == [] if said is None else (len(found) == 1 and said in found[0])
