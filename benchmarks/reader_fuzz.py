@@ -344,12 +344,14 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--each", type=int, default=20_000, help="of every kind at least")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=24 * 60)
-    parser.add_argument("--only", default="", help="part of a kind's name")
+    parser.add_argument("--only", default="", help="parts of kinds' names: netx,shd,nir")
     parser.add_argument("--write", action="store_true", help="write results/readers.json")
     given = parser.parse_args(words)
     campaign = load(given.seed)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as temporary:
-        chosen = [t for t in hostile.targets(Path(temporary)) if given.only in t.name]
+        parts = given.only.split(",")
+        made = hostile.targets(Path(temporary))
+        chosen = [t for t in made if any(part in t.name for part in parts)]
         for target in chosen:
             check_valid(target, Path(temporary))
         run(campaign, chosen, given.cases, given.each, given.minutes, Path(temporary))

@@ -68,26 +68,27 @@ def plain_table(
     return table
 
 
-def fitted_table(
+def fitted_text(
     columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    rows: Sequence[Sequence[str | Text]],
     spare: Sequence[str],
-    *,
-    width: int | None = None,
-) -> tuple[Table, tuple[str, ...]]:
-    """A close table of the columns that *width* holds, each row in one line, and the columns that
-    it does not hold: of *spare* the first ones, only as many as must go."""
-    width = window_width() if width is None else width
+    elsewhere: str,
+    right: Sequence[str] = (),
+) -> str:
+    """A close table of the columns that the window holds without folding a cell: of those in
+    *spare* the first ones are left out, no more than must be, and *elsewhere* is told to have
+    them."""
+    width = window_width()
     console = _console(io.StringIO(), 10 * width, color=False)
-    gone: tuple[str, ...] = ()
     for count in range(len(spare) + 1):
-        gone = tuple(spare[:count])
-        kept = [i for i, name in enumerate(columns) if name not in gone]
+        kept = [i for i, name in enumerate(columns) if name not in spare[:count]]
         texts = [[row[i] for i in kept] for row in rows]
-        table = plain_table([columns[i] for i in kept], texts, close=True)
+        table = plain_table([columns[i] for i in kept], texts, right=right, close=True)
         if console.measure(table).maximum <= width:
             break
-    return table, gone
+    gone = [name for name in spare[:count] if name in columns]
+    more = f"\nno room here for: {', '.join(gone)}; {elsewhere} have them" if gone else ""
+    return to_text(table) + more
 
 
 def _cell(cell: str | Text) -> Text:

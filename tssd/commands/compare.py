@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from tssd import terminal
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from tssd.comparison.tables import Comparison
 
 PATH = click.Path(path_type=Path)
+
+
+SPARE = ("memory", "spikes", "synops", "cores", "latency")  # columns, the least telling first
 
 
 @click.command(
@@ -114,7 +116,7 @@ def _show(made: "Comparison", quiet: bool, verbose: bool) -> None:
     from tssd.comparison import tables
 
     if not quiet:
-        click.echo(terminal.to_text(_table(made)))
+        click.echo(_table(made))
     if verbose:
         for table in _layer_tables(made):
             click.echo(terminal.to_text(table))
@@ -127,14 +129,15 @@ def _show(made: "Comparison", quiet: bool, verbose: bool) -> None:
         terminal.say(f"  {tables.NODE_NOTE} {made.baselines[0].source}")
 
 
-def _table(made: "Comparison") -> Table:
+def _table(made: "Comparison") -> str:
+    """One row for each, in a narrow window without the columns that tell least."""
     from tssd.comparison import tables
 
     heads = [kind.title for kind in tables.columns(made)]
     rows: list[list[str | Text]] = [
         [subject.name, *map(Text, tables.cells(made, subject))] for subject in made.subjects
     ]
-    return terminal.plain_table(("", *heads), rows, right=heads, close=True)
+    return terminal.fitted_text(("", *heads), rows, SPARE, "the page, --csv and --md", heads)
 
 
 def _layer_tables(made: "Comparison") -> Iterator[Table]:

@@ -158,11 +158,8 @@ def _table(names: list[str], rows: list[dict[str, object]], whole: bool) -> str:
     figures = ("latency", "per step", "per second", "dynamic", INTERVAL, "cores", "limited by")
     reasons = _reasons(rows)
     texts = [(*(str(row[name]) for name in names), *_figures(row, reasons)) for row in rows]
-    table, gone = terminal.fitted_table(
-        (*names, *figures), texts, () if whole else (INTERVAL, "cores", "per step")
-    )
-    more = f"\nno room here for: {', '.join(gone)}; --csv and --json have them" if gone else ""
-    return terminal.to_text(table) + more
+    spare = () if whole else (INTERVAL, "cores", "per step")
+    return terminal.fitted_text((*names, *figures), texts, spare, "--csv and --json")
 
 
 def _reasons(rows: list[dict[str, object]]) -> list[str]:

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import bundle_with_pictures, call
+from command_line import bundle_with_pictures, call, said
 from sample_report import full_report
 
+from tssd import terminal
 from tssd.cli import main
 from tssd.comparison.reading import read_subjects
 from tssd.errors import FileFormatError
@@ -36,6 +37,24 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_narrow_window_folds_no_cell_and_says_which_columns_it_leaves_out(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "window_width", lambda: 80)
+    for name in ("one", "two"):
+        shutil.copytree(bundle, name)
+    text = said("compare", "one", "two", "--csv", "c.csv")
+    table, _, more = text.partition("\nno room here for: ")
+    assert more.startswith("memory, spikes, synops")
+    assert max(map(len, table.splitlines())) <= 80
+    [row, below] = [x for x in table.splitlines() if "%" in x][:2]
+    assert row.split()[0] == "one"
+    assert below.split()[1] == ".."
+    assert len(table.splitlines()) == 3 + 2 * 2  # head and rule, two lines for each
+    heads = next(csv.reader(Path("c.csv").read_text("utf-8").splitlines()))
+    assert any("memory" in head for head in heads)
 
 
 def test_a_bundle_beside_its_own_copy_has_no_best(bundle: Path, tmp_path: Path) -> None:
