@@ -193,11 +193,12 @@ bench-study: $(VENV)/.installed | $(RUNS)/n-mnist-600  ## the methods compared; 
 
 STUDY_BITS = $(BIN)/tssd study --config benchmarks/recipes/study_bits_
 
-bench-study-bits: $(VENV)/.installed | $(RUNS)/n-mnist-600  ## what teaches few bits; goes on where it stopped; NMNIST=folder
+bench-study-bits: $(VENV)/.installed | $(RUNS)/n-mnist-600  ## what teaches few bits; goes on; NMNIST=folder CIFAR100=folder
 	$(BIN)/tssd study --dataset digits --set bits=ternary --epochs 6 --seeds 5 --out $(RUNS)/study-bits-digits
 	$(STUDY_BITS)nmnist.toml --data $(RUNS)/n-mnist-600 --seeds 5 --out $(RUNS)/study-bits-nmnist
 	for bits in ternary 3 4; do \
 		$(STUDY_BITS)fashion.toml --set bits=$$bits --seeds 5 --out $(RUNS)/study-bits-fashion-$$bits; done
+	$(if $(CIFAR100),$(STUDY_BITS)cifar100.toml --data $(CIFAR100) --seeds 5 --out $(RUNS)/study-bits-cifar100)
 	$(BIN)/python -m benchmarks.study_results --name study_bits $(RUNS)/study-bits-*
 
 bench-search: $(VENV)/.installed | $(RUNS)/n-mnist-search  ## recipes of TSSD on recordings; NMNIST=folder
