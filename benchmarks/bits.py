@@ -6,7 +6,8 @@ For each seed a float network is trained (``recipes/bits_base.toml``), then one 
 float and one with each width; every run and every measurement is kept in its folder, so that the
 command goes on where it was stopped, and seeds may be made by processes of their own. Accuracies
 are those of the integers, on all test images; float is the network given the same further epoch.
-Few bits are taught by the float network that they begin from; controls are not.
+Few bits are taught by the float network that they begin from; controls (``untaught-``) are not.
+``ends8-`` leaves 8 bits to the first layer and to the read-out.
 The rows tell how many seeds were done. What was trained comes before what is calibrated, which
 needs no training (``--parts``).
 """
@@ -51,9 +52,11 @@ from tssd.train.study.runs import interval
 FLOAT, BASE = "float", "base"
 CALIBRATED, TRAINED = PARTS = ("calibrated", "trained")
 UNTAUGHT = "untaught-"  # the same bits without the float network as teacher: the control
-CONTROLS = (UNTAUGHT + "4", UNTAUGHT + "ternary")
+ENDS = "ends8-"  # the same bits, but 8 in the first layer and in the read-out
+ENDED = ENDS + "ternary"
+CONTROLS = tuple(UNTAUGHT + row for row in ("4", "ternary", ENDED))
 # what a stopped campaign should have first
-ORDER = (FLOAT, "4", "ternary", "3", *CONTROLS, "binary", "8")
+ORDER = (FLOAT, "4", "ternary", ENDED, "3", *CONTROLS, "binary", "8")
 WIDTHS = {"8": 8, "4": 4, "3": 3, "ternary": 2}  # calibration has no binary weights
 RECIPE = "benchmarks/recipes/bits_base.toml"
 CALIBRATION = 1024  # samples
@@ -65,7 +68,7 @@ GOALS: Mapping[str, tuple[float | None, float | None]] = {
     "3": (1.5, 0.15),
     "ternary": (None, 0.5),
     "binary": (None, 1.2),
-    **dict.fromkeys(CONTROLS, (None, None)),
+    **dict.fromkeys((ENDED, *CONTROLS), (None, None)),
 }
 
 
@@ -126,7 +129,8 @@ def _words(runs: Path, row: str, seed: int, model: str) -> list[str | Path]:
         settings = ["--set", "schedule=cosine", "--set", "warm_epochs=0"]
         return ["train", *recipe, *settings, "--start-from", base]
     taught = [] if row.startswith(UNTAUGHT) else ["--set", "gamma=1", "--set", "teacher_steps=4"]
-    bits = row.removeprefix(UNTAUGHT)
+    width = row.removeprefix(UNTAUGHT)
+    bits = f"{width.removeprefix(ENDS)},conv1=8,readout=8" if width.startswith(ENDS) else width
     return ["calibrate", base, "--bits", bits, "--epochs", "1", "--lr", "1e-3", *taught]
 
 

@@ -113,6 +113,12 @@ def test_the_figure_shows_what_was_measured_and_nothing_else(tmp_path: Path) -> 
     assert (tmp_path / "bits.png").stat().st_size
 
 
+def test_ends_of_8_bits_are_asked_for_by_stage() -> None:
+    words = bits._words(Path("r"), "untaught-ends8-ternary", 0, "net")
+    assert words[3] == "ternary,conv1=8,readout=8"
+    assert "gamma=1" not in words
+
+
 def test_controls_differ_from_their_row_in_the_teacher_alone() -> None:
     for control in bits.CONTROLS:
         taught, alone = (
