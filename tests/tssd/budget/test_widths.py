@@ -71,13 +71,15 @@ def test_the_step_that_loses_least_for_a_saved_byte_comes_first() -> None:
 @settings(max_examples=60, deadline=None)
 def test_every_walk_ends_and_only_narrows(data: st.DataObject) -> None:
     """Whatever single layers lose and save, and whatever is then refused."""
-    layers = ("a", "b", "c")
+    layers = ["a", "b", "c"]
     found = tuple(
         alone(x, bits, data.draw(st.floats(0, 2)), data.draw(st.integers(0, 120)))
         for x in layers
         for bits in LADDER[1:]
     )
-    widths, refused = dict.fromkeys(layers, 8), dict.fromkeys(layers, 0)
+    widths: dict[str, int] = dict.fromkeys(layers, 8)
+    refused: dict[str, int] = dict.fromkeys(layers, 0)
+    step = None
     for _ in range(len(found) + 1):
         step = next_step(100.0, found, widths, refused, Minimise.MEMORY)
         if step is None:
