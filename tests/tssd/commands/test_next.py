@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from networks import mlp
 
 from tssd.cli import cli
+from tssd.export.nir.integers.write import write_nir
+from tssd.hw_targets.rtl.build import presence
 from tssd.simulating import sweep
 from tssd.simulating.simulation import Request
 from tssd.simulating.sweep import Point
@@ -110,3 +113,17 @@ def test_the_c_files_compile_as_they_say() -> None:
     assert found == "cc -std=c99 -O2 out/network.c out/main.c -o network"
     if shutil.which("cc") is not None:
         subprocess.run(shlex.split(found), check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(presence().state == "missing", reason="no Verilator")
+def test_a_bundle_of_the_open_core_goes_on_to_its_circuits(tmp_path: Path) -> None:
+    """Until they were stepped; on another chip there are none."""
+    write_nir(mlp(6, 9, 3), tmp_path / "network.nir")
+    for target, then in (
+        ("open-core", ["tssd verify b-open-core --against rtl --samples 4"]),
+        ("loihi2", []),
+    ):
+        said_by(f"import {tmp_path / 'network.nir'} --target {target} --out b-{target}")
+        found = [line for line in said_by(f"verify b-{target} --against sim") if "rtl" in line]
+        assert found == then
