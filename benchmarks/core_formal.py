@@ -14,6 +14,7 @@ from benchmarks.harness import Row, same, write
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
+MOST_CLOCKS = 16  # in which a broken circuit shows
 
 
 def main() -> None:
@@ -22,17 +23,20 @@ def main() -> None:
 
 
 def rows() -> Iterator[Row]:
-    """Each proof, for any number of clocks; then each broken circuit."""
+    """Each proof; then each broken circuit."""
     from core_proofs import BROKEN, PROOFS, proved
 
     for case in PROOFS:
         top, parts = case.build()
-        found = "holds" if proved(top, None, parts).holds else "broken"
+        found = "holds" if proved(top, case.clocks, parts).holds else "broken"
         print(f"{case.name}: {found}", flush=True)
-        yield same(case.name, found, "holds", f"{case.demands}; any number of clocks")
+        clocks = (
+            "any number of clocks" if case.clocks is None else f"the first {case.clocks} clocks"
+        )
+        yield same(case.name, found, "holds", f"{case.demands}; {clocks}")
     for name, build in BROKEN.items():
-        verdict = proved(build(), None)
-        how = f"shortest way that was seen: {verdict.broken_at} clocks"
+        verdict = proved(build(), MOST_CLOCKS)
+        how = f"in clock {verdict.broken_at}"
         yield same(f"on purpose: {name}", "not found" if verdict.holds else "found", "found", how)
 
 

@@ -23,7 +23,7 @@ from tssd.errors import TargetError
 from tssd.hw_targets.rtl.units.core import Core
 from tssd.hw_targets.rtl.units.mesh import CORE
 from tssd.hw_targets.rtl.units.widths import BuildSizes
-from tssd.hw_targets.rtl.verilog import modules
+from tssd.hw_targets.rtl.verilog import text
 
 # as deep as a block of 4 kbit is at 16 bits, and all of the single-port memory for synapses
 SIZES = BuildSizes(
@@ -79,8 +79,9 @@ def rows(folder: Path) -> Iterator[Row]:
             raise TargetError(name, found="not installed", hint="make core-ice40 installs it")
     assert yosys is not None
     assert nextpnr is not None
-    (folder / "core.v").write_text(modules(SIZES)[f"{CORE}.v"], encoding="utf-8")
-    (folder / "pins.v").write_text(verilog.convert(Pins(Core(SIZES)), name=TOP), encoding="utf-8")
+    core = Core(SIZES)
+    (folder / "core.v").write_text(text(CORE, core), encoding="utf-8")
+    (folder / "pins.v").write_text(verilog.convert(Pins(core), name=TOP), encoding="utf-8")
     for top, files in ((CORE, "core.v"), (TOP, "core.v pins.v")):
         script = f"read_verilog {files}; synth_ice40 -spram -dsp -top {top} -json {top}.json"
         told(folder, yosys, "-q", "-p", script)

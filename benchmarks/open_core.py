@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 KEPT = ROOT / "build" / "open_core"
 BUILDS, EACH = 14, 72
-LONG = 200  # samples of the run that is timed: building and loading are small beside it
+LONG = 40  # samples of the run that is timed: loading is small beside it
 
 
 def main() -> None:
