@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,21 @@ def _modules(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+WITHOUT_TORCH = (  # what ``pip install tssd`` alone brings: docs/index.md
+    *("tssd.checks.verification", "tssd.simulating.simulation", "tssd.simulating.sweep"),
+    *("tssd.chain.importing", "tssd.chain.conversion", "tssd.comparison.tables"),
+    *("tssd.live.bundles", "tssd.live.comparing", "tssd.report.store", "tssd.conformance"),
+)
+
+
+def test_what_runs_a_bundle_is_imported_without_torch() -> None:
+    support = str(ROOT / "tests" / "support")
+    code = f"import sys; sys.path.insert(0, {support!r})\nimport absent, importlib\n"
+    code += "absent.hide('torch', 'snntorch')\n"
+    code += f"for name in {WITHOUT_TORCH!r}:\n    importlib.import_module(name)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-1500:]

@@ -1,10 +1,9 @@
 """What a FloatNetwork must satisfy before it is folded or quantized: one clear error otherwise."""
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from tssd.config import unknown_name
 from tssd.errors import DataError, NetworkError, counted
@@ -17,6 +16,9 @@ from tssd.train.handover.float_network import (
     FloatProjection,
     PopulationKind,
 )
+
+if TYPE_CHECKING:  # folding needs no torch
+    from torch import Tensor
 
 
 def check_network(network: FloatNetwork) -> None:
@@ -81,9 +83,9 @@ def check_calibration(images: ImageArray) -> None:
         )
 
 
-def check_numbers(where: str, membrane: Tensor) -> None:
+def check_numbers(where: str, membrane: "Tensor") -> None:
     """A membrane that is no number fires never, in silence."""
-    bad = ~torch.isfinite(membrane)
+    bad = ~membrane.isfinite()
     if bad.any():
         share = bad.transpose(0, 1).flatten(1).any(1)
         raise NetworkError(
