@@ -47,6 +47,13 @@ FEW = (
     *(replace(PLAIN, search=s) for s in Search),
     *(replace(CHANNEL, tuning=t) for t in Tuning),
     *(replace(CHANNEL, rounding=Rounding.COMPENSATED, tuning=t) for t in Tuning),
+    replace(CHANNEL, search=Search.SPIKE_COUNTS),
+    replace(
+        CHANNEL,
+        search=Search.SPIKE_COUNTS,
+        rounding=Rounding.COMPENSATED,
+        tuning=Tuning.SPIKES,
+    ),
 )
 DROP_GOAL_POINTS = 0.3
 

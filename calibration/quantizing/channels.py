@@ -58,12 +58,13 @@ class Search(StrEnum):
     PERCENTILE = "percentile"  # one weight of a hundred is clipped
     WEIGHT_MSE = "weight_mse"  # least squared error of the weights
     OUTPUT = "output"  # least difference of the layer's output on calibration samples
+    SPIKE_COUNTS = "spike_counts"  # of its spikes over all steps, whenever they come
 
     @property
     def compares(self) -> bool:
         """Whether outputs are compared with the float network's."""
         match self:
-            case Search.OUTPUT:
+            case Search.OUTPUT | Search.SPIKE_COUNTS:
                 return True
             case Search.MAX_ABS | Search.PERCENTILE | Search.WEIGHT_MSE:
                 return False
@@ -89,7 +90,7 @@ def sizes(rows: FloatArray, how: Search, largest: int) -> FloatArray:
         case Search.PERCENTILE:
             held: FloatArray = np.quantile(magnitudes, QUANTILE, axis=1)
             return np.where(held > 0, held, _largest(magnitudes))
-        case Search.WEIGHT_MSE | Search.OUTPUT:
+        case Search.WEIGHT_MSE | Search.OUTPUT | Search.SPIKE_COUNTS:
             return _least_squares(magnitudes, largest)
         case _:
             assert_never(how)

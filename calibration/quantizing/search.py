@@ -6,6 +6,7 @@ as its integers read, on the float network's own spikes, clipped where the membr
 one whose output differs least wins:
 
     LIF      share of spike slots that differ           READOUT   mean squared error of the membrane
+             or (spike_counts) of spikes too many or too few of each neuron over all steps
 
 Hard limits of S: the threshold's width, and no input whatever may wrap the synaptic current.
 
@@ -110,7 +111,7 @@ class ScaledLayer:
                 whole = self.rows.reshape(1, -1)
                 largest = self.form.precision.weight_max
                 return replace(self, size=float(sizes(whole, how, largest)[0]))
-            case Search.MAX_ABS | Search.WEIGHT_MSE | Search.OUTPUT:
+            case Search.MAX_ABS | Search.WEIGHT_MSE | Search.OUTPUT | Search.SPIKE_COUNTS:
                 return self
             case _:
                 assert_never(how)
@@ -251,7 +252,9 @@ def search(
         case Search.WEIGHT_MSE:
             return tuple(Trial(scale, _weight_error(layer, scale)) for scale in grid)
         case Search.OUTPUT:
-            return tuple(_output_trial(layer, scale, sent, wanted) for scale in grid)
+            return tuple(_output_trial(layer, scale, sent, wanted, differing) for scale in grid)
+        case Search.SPIKE_COUNTS:
+            return tuple(_output_trial(layer, scale, sent, wanted, miscounted) for scale in grid)
         case _:
             assert_never(how)
 
@@ -320,9 +323,14 @@ def _weight_error(layer: ScaledLayer, scale: float) -> float:
 
 
 def _output_trial(
-    layer: ScaledLayer, scale: float, sent: Mapping[str, Tensor], wanted: Tensor
+    layer: ScaledLayer,
+    scale: float,
+    sent: Mapping[str, Tensor],
+    wanted: Tensor,
+    apart: "Callable[[Callable[[slice], Tensor], Tensor], FloatArray]",
 ) -> Trial:
-    """How far the candidate's output is from ``wanted`` on the float network's own spikes."""
+    """How far the candidate's output is from ``wanted`` on the float network's own spikes, *apart*
+    as one of ``differing`` and ``miscounted`` says."""
     integers = layer.integers(scale)
     population, incoming = to_float(integers, layer.population, layer.incoming, layer.units)
     loops = [j for j in incoming if j.is_loop]
@@ -340,7 +348,7 @@ def _output_trial(
     if population.kind.reads_out:
         read, meant = (read_of(population, x) for x in (run(slice(None))[0], wanted))
         return Trial(scale, float(((read - meant) ** 2).mean()))
-    unlike = differing(lambda samples: run(samples)[1], wanted)
+    unlike = apart(lambda samples: run(samples)[1], wanted)
     share = float(unlike.sum() / wanted.numel())
     if layer.level is None:
         return Trial(scale, share)
@@ -351,11 +359,22 @@ def differing(sends: Callable[[slice], Tensor], wanted: Tensor) -> FloatArray:
     """(channels,): spike slots in which what a layer *sends*, given which samples, differs from
     *wanted* (T, N, channels, ...). A few samples at a time: all of a wide layer's membranes at once
     are fetched from memory at every operation, those of a few stay near the core."""
+    return _over_samples(lambda samples: sends(samples) != wanted[:, samples], wanted)
+
+
+def miscounted(sends: Callable[[slice], Tensor], wanted: Tensor) -> FloatArray:
+    """(channels,): spikes too many or too few of its neurons, over all steps of a sample."""
+    return _over_samples(
+        lambda samples: (sends(samples).sum(0) - wanted[:, samples].sum(0)).abs()[None], wanted
+    )
+
+
+def _over_samples(unlike: Callable[[slice], Tensor], wanted: Tensor) -> FloatArray:
+    """What is *unlike* (T, N, channels, ...), summed up for each channel."""
     others = [axis for axis in range(wanted.dim()) if axis != 2]
     counts = torch.zeros(wanted.shape[2], dtype=torch.float64)
     for first in range(0, wanted.shape[1], TOGETHER):
-        samples = slice(first, first + TOGETHER)
-        counts += (sends(samples) != wanted[:, samples]).sum(others)
+        counts += unlike(slice(first, first + TOGETHER)).sum(others)
     found: FloatArray = counts.numpy()
     return found
 

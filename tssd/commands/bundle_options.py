@@ -202,11 +202,11 @@ def quantizing(command: Command) -> Command:
         ),
         click.option(
             "--search",
-            type=click.Choice(["max_abs", "percentile", "weight_mse", "output"]),
+            type=click.Choice(["max_abs", "percentile", "weight_mse", "output", "spike_counts"]),
             default="output",
             show_default=True,
             help="What a scale is chosen by: the largest weight, one of a hundred clipped, the "
-            "weights' squared error, or the layer's spikes.",
+            "weights' squared error, the layer's spikes, or how many of them each neuron fires.",
         ),
         click.option(
             "--input",

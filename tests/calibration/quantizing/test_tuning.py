@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tssd.calibration.layer import Form, to_float, to_integers
 from tssd.calibration.precision import LOIHI
 from tssd.calibration.quantizing.channels import Tuning, per_channel
-from tssd.calibration.quantizing.search import TOGETHER
+from tssd.calibration.quantizing.search import TOGETHER, miscounted
 from tssd.calibration.quantizing.search import differing as differing_slots
 from tssd.calibration.quantizing.tuning import RoundedPopulation, by_channel, tuned
 from tssd.train.handover.float_layers import current
@@ -133,3 +133,15 @@ def test_samples_taken_a_few_at_a_time_count_as_all_at_once(samples: int) -> Non
     )
     found = differing_slots(lambda part: sent[:, part], wanted)
     np.testing.assert_array_equal(found, (sent != wanted).sum((0, 1, 3, 4)).numpy())
+    counted = miscounted(lambda part: sent[:, part], wanted)
+    apart = (sent.sum(0) - wanted.sum(0)).abs().sum((0, 2, 3)).numpy()
+    np.testing.assert_array_equal(counted, apart)
+    assert (counted <= found).all()
+
+
+def test_a_spike_that_comes_later_is_counted_as_the_same() -> None:
+    """Two neurons: one fires a step late, the other once too often."""
+    wanted = torch.tensor([[[1, 1]], [[0, 0]], [[0, 1]]])  # (T, samples, channels)
+    sent = torch.tensor([[[0, 1]], [[1, 1]], [[0, 1]]])
+    assert differing_slots(lambda part: sent[:, part], wanted).tolist() == [2, 1]
+    assert miscounted(lambda part: sent[:, part], wanted).tolist() == [0, 1]

@@ -199,6 +199,14 @@ def _always(network: FloatNetwork) -> set[str]:
 
 
 def _check_kinds(network: FloatNetwork) -> None:
+    *others, last = (p for p in network.populations if p.kind.has_state)
+    wrong = [p.name for p in others if not p.kind.fires] + [last.name] * last.kind.fires
+    if wrong:
+        raise NetworkError(
+            f"population {wrong[0]}",
+            found="a read-out between neurons, or neurons at the end",
+            allowed="neurons, and one read-out as the last population",
+        )
     for population in network.populations:
         if population.kind.relays:
             raise NetworkError(

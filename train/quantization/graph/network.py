@@ -212,17 +212,19 @@ class QuantizedGraph(Unrolled):
         frames = images.dim() > len(self.input_shape) + 1
         shown = images[:steps] if frames else images[None]
         sent = {self.network.populations[0].name: on_levels(shown, int(self.levels))}
-        for layer in self.layers:
-            if follows and torch.is_grad_enabled() and not layer.wired:
-                given = self.given(layer)
-                given.step.copy_(integers.followed(given))
-            made = integers.numbers(self.given(layer))
-            if layer.population.kind.fires:
-                sent[layer.name] = self._fire(layer, made, sent, steps)
-            else:
-                membranes = self._membranes(layer, made, sent, steps)
-        largest = self.layers[-1].population.membrane_read.of_every_step
+        *firing, last = self.layers
+        for layer in firing:
+            sent[layer.name] = self._fire(layer, self._numbers(layer, follows), sent, steps)
+        made = self._numbers(last, follows)
+        membranes = self._membranes(last, made, sent, steps)
+        largest = last.population.membrane_read.of_every_step
         return membranes.cummax(0).values if largest else membranes, made.scale, sent
+
+    def _numbers(self, layer: GraphLayer, follows: bool) -> LayerNumbers:
+        if follows and torch.is_grad_enabled() and not layer.wired:
+            given = self.given(layer)
+            given.step.copy_(integers.followed(given))
+        return integers.numbers(self.given(layer))
 
     def _fire(
         self, layer: GraphLayer, made: LayerNumbers, sent: Mapping[str, Tensor], steps: int

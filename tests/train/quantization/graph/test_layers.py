@@ -139,6 +139,10 @@ def test_what_cannot_be_trained_is_refused() -> None:
     populations[1] = stateless("a", (3,), PopulationKind.RELAY)
     with pytest.raises(NetworkError, match="population a: found a relay"):
         QuantizedGraph(replace(relayed, populations=tuple(populations)), "4", ChipWidths())
+    firing = replace(plain().populations[-1], kind=PopulationKind.LIF)
+    ends = replace(plain(), populations=(*plain().populations[:-1], firing))
+    with pytest.raises(NetworkError, match="readout: found a read-out between neurons, or neurons"):
+        QuantizedGraph(ends, "4", ChipWidths())
     with pytest.raises(NetworkError, match="found no steps yet; allowed: begin"):
         QuantizedGraph(plain(), "4", ChipWidths()).run_whole(torch.rand(2, 4), 4)
     wide = FloatNetwork(
