@@ -219,7 +219,7 @@ def program(report: Report) -> list[tuple[str, str, str]]:
     """What the network takes as a C program: what, value, how."""
     found = report.plain_c
     if found is None:
-        how = "tssd verify --against c"
+        how = "tssd verify BUNDLE --against c"
         return [(label, NOT_RUN, how) for label in (FLASH, RAM, INSTRUCTIONS)]
     told = dict(line.split(": ", 1) for line in found.missing)
     sizes = told.get("flash and RAM")

@@ -108,7 +108,7 @@ def test_pages_say_what_was_not_measured_and_the_line_that_changes_it() -> None:
     for render in (render_html, render_markdown):
         assert VALGRIND in render(partly)
         assert BINUTILS in render(partly)
-        assert "tssd verify --against c" in render(never)
+        assert "tssd verify BUNDLE --against c" in render(never)
     assert words.program_line(partly) == (
         f"as plain C: flash not measured ({BINUTILS}), RAM not measured ({BINUTILS}), "
         f"instructions per inference not measured ({VALGRIND})"
