@@ -17,8 +17,10 @@ NAMES = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to
 
 
 @NAMES
-def test_python_blocks_run(page: Path) -> None:
-    """Blocks of one page share their names, as a reader would type them one after the other."""
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of one page share their names, as a reader would type them one after the other, in a
+    folder where what they write may lie."""
+    monkeypatch.chdir(tmp_path)
     blocks = [code for kind, code in fences(page) if kind == "python"]
     names: dict[str, object] = {}
     for block in blocks:
