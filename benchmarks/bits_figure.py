@@ -5,16 +5,16 @@ python -m benchmarks.bits_figure --out docs/bits.png
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.bits import FLOAT, PARTS
+from benchmarks.bits import CALIBRATED, FLOAT, PARTS, TRAINED
 from benchmarks.harness import RESULTS, Row
 from tssd.train.study.report import COLOURS
 
 WIDTHS = ("binary", "ternary", "3", "4", "8")  # from left to right
-LABELS = dict(zip(PARTS, ("calibration alone", "after one more epoch"), strict=True))
-FLOATS = dict(zip(PARTS, (FLOAT, f"{FLOAT}, one more epoch"), strict=True))
+LABELS: Mapping[str, str] = {CALIBRATED: "calibration alone", TRAINED: "after one more epoch"}
+FLOATS: Mapping[str, str] = {CALIBRATED: FLOAT, TRAINED: f"{FLOAT}, one more epoch"}
 ACCURACY = ": accuracy"
 
 
