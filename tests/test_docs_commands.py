@@ -28,6 +28,8 @@ NOT_RUN = {
     r"--model mynet:build|build/mine\b": "needs the reader's module",
     r"--against mine": "needs the reader's engine",
     r"--against rtl": "builds a mesh for a minute; tests do it small",
+    r"--rtl\b": "needs a bundle of the open core; tests do it small",
+    r"build/core-image": "needs what that line writes",
     r"--cluster": "needs a Dask scheduler",
     r"tssd export --onnx float$": "an option, not a line",
 }
