@@ -12,7 +12,7 @@ import pytest
 from benchmarks import mutants
 from benchmarks.mutant_changes import applied, function_of, line_of, mutants_of
 from benchmarks.mutant_runs import Calls, Ended, Fate, Stem, files_of
-from benchmarks.mutants import ROOT, Campaign, by_tests, equivalents, kept, run, summary
+from benchmarks.mutants import PARTS, ROOT, Campaign, by_tests, equivalents, kept, run, summary
 
 SOURCE = b'''"""Text 1."""
 @dataclass(frozen=True)
@@ -134,6 +134,12 @@ def test_an_equivalent_mutant_is_not_drawn_and_a_stale_one_stops(part: Path) -> 
     listed.write_text(row + 'change = "3 -> 5"\n')
     with pytest.raises(SystemExit, match=r"no mutant of a.py is '3 -> 5' in 'size"):
         equivalents(listed)
+
+
+def test_what_is_listed_as_equivalent_is_still_in_the_code() -> None:
+    """A file that moves takes its entries with it, and stays one of the campaign's."""
+    assert {row.file for row in equivalents()} <= set(PARTS)
+    assert all((ROOT / file).is_file() for file in PARTS)
 
 
 FORKED = """
