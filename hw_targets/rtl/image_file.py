@@ -211,7 +211,7 @@ def _order(line: str, where: str, sizes: BuildSizes) -> tuple[str, int, int]:
 
 def _used(load: list[tuple[str, int, int]]) -> dict[str, tuple[int, int]]:
     """For each memory: the most entries that a core needs, and which core."""
-    most = dict.fromkeys(MEMORIES, (0, 0))
+    most: dict[str, tuple[int, int]] = dict.fromkeys(MEMORIES, (0, 0))
     regions = {int(region): (name, words) for name, (region, words, _) in MEMORIES.items()}
     for _, place, _ in load:
         core, region = place >> CORE_SHIFT, place >> WORD_PLACES & 7
