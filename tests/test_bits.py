@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bits, bits_figure, bits_page, bits_speed
+from benchmarks import bits, bits_figure, bits_page, bits_speed, brevitas_bits
 from benchmarks.bits import FLOAT, Deployed, Measured, found, rows
 from benchmarks.harness import Row
 from tssd.train.handover.float_activity import FloatActivity
@@ -153,3 +153,18 @@ def test_both_sides_of_the_speed_train_the_same_network(monkeypatch: pytest.Monk
     assert isinstance(few, float)
     assert isinstance(plain, float)
     assert ratio == pytest.approx(few / plain)
+
+
+def test_differences_from_brevitas_are_paired_by_seed() -> None:
+    seeds = [
+        {brevitas_bits.OURS: ours, "Brevitas, per tensor": 80.0, "Brevitas, per channel": 81.0,
+         brevitas_bits.DEPLOYED: 70.0}
+        for ours in (81.0, 82.0, 83.0)
+    ]  # fmt: skip
+    rows = {row.name: row for row in brevitas_bits.rows(seeds)}
+    assert rows["ours minus Brevitas, per channel"].value == 1.0
+    assert rows["ours minus Brevitas, per channel"].met
+    assert "3 seeds; 95 % interval ± 2.48" in rows["ours minus Brevitas, per tensor"].how
+    assert rows[brevitas_bits.OURS].value == 82.0
+    alone = {row.name: row for row in brevitas_bits.rows(seeds[:1])}
+    assert "interval" not in alone["ours minus Brevitas, per tensor"].how
