@@ -26,9 +26,9 @@ def to_text(
 ) -> str:
     """*renderable* as text for standard output: colours and the window's width on a terminal,
     none and 100 columns otherwise."""
-    color = sys.stdout.isatty() if color is None else color
+    coloured: bool = sys.stdout.isatty() if color is None else color
     buffer = io.StringIO()
-    console = _console(buffer, window_width() if width is None else width, color)
+    console = _console(buffer, window_width() if width is None else width, coloured)
     console.print(renderable)
     return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines())
 
@@ -80,15 +80,17 @@ def fitted_text(
     them."""
     width = window_width()
     console = _console(io.StringIO(), 10 * width, color=False)
-    for count in range(len(spare) + 1):
-        kept = [i for i, name in enumerate(columns) if name not in spare[:count]]
+
+    def without(gone: Sequence[str]) -> Table:
+        kept = [i for i, name in enumerate(columns) if name not in gone]
         texts = [[row[i] for i in kept] for row in rows]
-        table = plain_table([columns[i] for i in kept], texts, right=right, close=True)
-        if console.measure(table).maximum <= width:
-            break
-    gone = [name for name in spare[:count] if name in columns]
-    more = f"\nno room here for: {', '.join(gone)}; {elsewhere} have them" if gone else ""
-    return to_text(table) + more
+        return plain_table([columns[i] for i in kept], texts, right=right, close=True)
+
+    fewer = (spare[:count] for count in range(len(spare)))
+    gone = next((g for g in fewer if console.measure(without(g)).maximum <= width), spare)
+    named = ", ".join(name for name in gone if name in columns)
+    more = f"\nno room here for: {named}; {elsewhere} have them" if named else ""
+    return to_text(without(gone)) + more
 
 
 def _cell(cell: str | Text) -> Text:
