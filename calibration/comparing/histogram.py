@@ -47,8 +47,9 @@ def histogram(values: npt.ArrayLike, finest: int) -> Histogram:
     """Of finite *values* of any shape, in bins of at least 2**finest."""
     x: FloatArray = np.asarray(values, np.float64).ravel()
     exponent = max(finest, _needed(x))
-    bins = np.floor(x / 2.0**exponent).astype(np.int64) + HALF
-    return Histogram(exponent, np.bincount(bins, minlength=2 * HALF))
+    bins = np.floor(x / 2.0**exponent).astype(np.int64)
+    bins[(x < 0) & (bins == 0)] = -1  # the least negative float divided is zero
+    return Histogram(exponent, np.bincount(bins + HALF, minlength=2 * HALF))
 
 
 def _needed(x: FloatArray) -> int:

@@ -53,6 +53,14 @@ def test_parts_in_any_order_are_all_values_at_once(parts: list[FloatArray], shuf
     np.testing.assert_array_equal(found.counts, whole.counts)
 
 
+def test_a_value_that_becomes_zero_when_divided_stays_below_zero() -> None:
+    least = float(np.nextafter(0.0, -1.0))
+    assert np.flatnonzero(histogram([8192.0, least], -10).counts).tolist() == [
+        HALF - 1,
+        HALF + 4096,
+    ]
+
+
 def test_what_is_shown_by_hand() -> None:
     """Whole numbers 0 .. 7, the first ten times as often, in at most four bins."""
     ours, theirs = histogram([*[0] * 10, *range(1, 8)], 0), histogram([3, 3, 3, -100], 0)
