@@ -230,15 +230,24 @@ def worst_activation(
 ) -> int:
     """Largest |a| any neuron can reach: all positive, or all negative, weights at full payload.
 
-    ``exponents`` shift each projection's sum; a right shift counts its remainder as a whole.
+    ``exponents`` shift each projection's sum; a right shift counts its remainder as a whole. What
+    arrives over kernels is known per channel, over a matrix per neuron; where both enter one
+    population, a channel's worst stands for each of its neurons, which lie one after the other.
     """
-    reach = np.zeros((2, len(weights[0]) if weights else 0), np.int64)
     shifts = exponents or (0,) * len(weights)
+    reach = np.zeros((2, 1), np.int64)
     for projection, weight, payload, e in zip(incoming, weights, payloads, shifts, strict=True):
         met = rows(projection, weight) * payload
         sums = np.stack([np.maximum(x, 0).sum(axis=2).max(axis=0) for x in (met, -met)])
-        reach += sums << e if e >= 0 else -(-sums >> -e)
+        reach = _added(reach, sums << e if e >= 0 else -(-sums >> -e))
     return int(reach.max(initial=0))
+
+
+def _added(a: IntArray, b: IntArray) -> IntArray:
+    """Both per part of one population, added over the finer parts."""
+    parts = max(a.shape[1], b.shape[1])
+    whole: IntArray = sum(np.repeat(x, parts // x.shape[1], axis=1) for x in (a, b))
+    return whole
 
 
 def currents_fit(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from tssd.budget.costs import Minimise
 from tssd.budget.widths import MixedWidths, Told, WidthTrials, mixed_widths
@@ -62,25 +63,38 @@ def trials_of(run: Path, options: ExportOptions, data: Path | None = None) -> Wi
     samples."""
     net, checkpoint = built_in_float(run, "--max-drop")
     dataset = data_of(checkpoint.config, data)
-    _check_classes(dataset, options)
+    check_classes(dataset, options)
     stripped = strip(net, dataset.train.images[:8], checkpoint.config.student_steps)
     return width_trials(stripped, dataset, options)
 
 
-def _check_classes(dataset: Dataset, options: ExportOptions) -> None:
-    """Samples of every class choose scales and measure the drop."""
-    drawn = calibration_places(dataset, options.calibration_samples, options.seed)
+class Draw(Protocol):
+    """How many samples choose and measure, and the seed of those drawn: ``ExportOptions``,
+    ``PruneOptions``."""
+
+    @property
+    def calibration_samples(self) -> int: ...
+    @property
+    def check_samples(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def check_classes(dataset: Dataset, draw: Draw, option: str = "--calibration-samples") -> None:
+    """Samples that differ, of every class, choose (as many as *option* says) and measure the drop;
+    DataError or ConfigError otherwise."""
+    drawn = calibration_places(dataset, draw.calibration_samples, draw.seed)
     check_calibration(dataset.train.images[drawn])
-    for option, labels in (
-        ("--calibration-samples", dataset.train.labels[drawn]),
-        ("--check-samples", dataset.val.first(options.check_samples).labels),
+    for name, labels in (
+        (option, dataset.train.labels[drawn]),
+        ("--check-samples", dataset.val.first(draw.check_samples).labels),
     ):
         unseen = unseen_classes(dataset.classes, labels)
         if unseen:
             raise ConfigError(
-                f"{option} {len(labels)}",
+                f"{name} {len(labels)}",
                 found=f"no sample of class {', '.join(unseen)}",
-                allowed="so many that every class is there: its drop would not be measured",
+                allowed="so many that every class is there: what it loses would not be seen",
             )
 
 

@@ -20,7 +20,7 @@ from tssd.arrays import FloatArray, IntArray
 from tssd.atomic import write_bytes
 from tssd.budget.channels import Kept, same_without, without_channels
 from tssd.budget.costs import ChipCost, chip_cost
-from tssd.budget.of_run import built_in_float
+from tssd.budget.of_run import built_in_float, check_classes
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.precision import Precision
@@ -90,6 +90,7 @@ def prune_run(run: Path, out: Path, options: PruneOptions, data: Path | None = N
     check_folder(out, resume=False)
     net, checkpoint = built_in_float(run, "tssd prune")
     dataset = data_of(checkpoint.config, data)
+    check_classes(dataset, options, "--samples")
     seen = calibration_images(dataset, options.calibration_samples, options.seed)
     steps = checkpoint.config.student_steps
     whole = deployed(net, steps)

@@ -173,6 +173,24 @@ def test_the_worst_activation_meets_every_weight_of_one_sign(
     assert worst_activation(maps, weights, [1, 2], exponents) == worst
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("exponents", "worst"), [((), 20), ((1, 0), 28), ((-2, 0), 14)])
+def test_the_worst_activation_of_kernels_and_a_matrix_into_one_image(
+    exponents: tuple[int, ...], worst: int, turned: bool
+) -> None:
+    """Kernels give up to 5 to channel 0 and 8 to channel 1, of two places each; the matrix adds
+    5 and 0 to the one's, 9 and 12 to the other's: 20 at most. Of 8, two bits less are 2."""
+    kernel = np.array([[2, 3], [8, -1]])[:, :, None, None]
+    matrix = np.array([[5], [0], [9], [12]])
+    maps = [
+        Projection("a", "b", ProjectionKind.CONV2D, kernel),
+        Projection("c", "b", ProjectionKind.DENSE, matrix),
+    ]
+    step = -1 if turned else 1
+    found = worst_activation(maps[::step], [kernel, matrix][::step], [1, 1], exponents[::step])
+    assert found == worst
+
+
 def test_the_worst_activation_may_be_negative_and_of_nothing_is_zero() -> None:
     weight = np.array([[1, -9]])
     projection = Projection("a", "b", ProjectionKind.DENSE, weight)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import networks
 import numpy as np
 import pytest
 from float_nets import images, small_residual, small_vgg
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssd.calibration.encode import encode
-from tssd.calibration.int_network import InputCoding, IntNetwork
+from tssd.calibration.int_network import InputCoding, IntNetwork, Projection, plain_population
 from tssd.calibration.precision import LOIHI, Precision
 from tssd.calibration.quantizing.fold import Pooling, align, fold
 from tssd.calibration.quantizing.observe import observe
@@ -47,6 +48,27 @@ def unlike_slots(network: FloatNetwork, quantized: IntNetwork, grain: int = 1) -
     found = layerwise(quantized, encode(quantized, samples)).spikes
     names = [p.name for p in network.populations if p.kind is PopulationKind.LIF]
     return float(np.mean([np.mean(wanted[n] != found[n]) for n in names]))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_kernels_and_a_matrix_enter_one_population(turned: bool) -> None:
+    """Integers from elsewhere may have both into one image: its channels and its neurons. Each
+    neuron of channel 1 gets up to 9 * 100 over kernels, of one the matrix adds 36 * 100."""
+    source = plain_population("input", (1, 6, 6), PopulationKind.INPUT)
+    both, readout = networks.lif("both", (2, 6, 6)), networks.lif("out", (3,), Reset.NONE)
+    kernel = np.full((2, 1, 3, 3), -5)
+    kernel[1] = 100
+    matrix = np.zeros((72, 36), np.int64)
+    matrix[40], matrix[3] = 100, -100
+    ways = (
+        Projection("input", "both", ProjectionKind.CONV2D, kernel, padding=(1, 1)),
+        Projection("input", "both", ProjectionKind.DENSE, matrix),
+    )
+    ways = (*ways[:: -1 if turned else 1], networks.dense(both, readout, np.random.default_rng(0)))
+    network = IntNetwork((source, both, readout), ways, 2, InputCoding.GRADED, 29)
+    check_integers(network, LOIHI)  # 130,500 of 131,071
+    with pytest.raises(NetworkError, match="both: found a worst-case activation of 135000"):
+        check_integers(replace(network, input_max=30), LOIHI)
 
 
 @pytest.mark.parametrize("pooling", ["fold", "population"])

@@ -1,7 +1,10 @@
 """A pruned run: the channels that move most stay, and it is a run like any other."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import float_nets
 import numpy as np
@@ -9,12 +12,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tssd.budget import pruning
 from tssd.budget.channels import without_channels
 from tssd.budget.pruning import _silenced, kept_channels, same_arrays, scores, smaller_config
 from tssd.calibration.quantizing.fold import fold
 from tssd.cli import cli
 from tssd.errors import ConfigError
 from tssd.train.config import Method, TrainConfig, WeakDesign
+from tssd.train.data.data_sets import load
 from tssd.train.handover.float_run import run
 from tssd.train.loop.checkpoint import load_net
 from tssd.train.networks.models import MODELS, build_stages
@@ -125,6 +130,36 @@ def test_stages_that_a_skip_adds_have_one_share() -> None:
 def test_widths_that_no_stage_has_are_refused(channels: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         build_stages(TrainConfig(model="tiny", width=0.125, channels=channels), SHAPE, 5)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (r"--samples 4: found no sample of class \d", ("--samples", 4)),
+        (r"--check-samples 3: found no sample of class \d", ("--check-samples", 3)),
+        (r"calibration samples: found 64 samples of the one value 7; allowed: samples that differ",
+         ("--samples", 64)),
+    ],
+)  # fmt: skip
+def test_samples_that_score_no_channel_are_refused(
+    said: str, words: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``calibrate`` does: a class without a sample would lose its channels unseen."""
+    net, config = net_of("tiny")
+    digits = load("digits")
+    if "one value" in said:
+        same = np.full((64, *digits.train.images.shape[1:]), 7, np.uint8)
+        digits = replace(
+            digits, train=replace(digits.train, images=same, labels=np.arange(64) % 10)
+        )
+    checkpoint = SimpleNamespace(config=config)
+    monkeypatch.setattr(pruning, "built_in_float", lambda run, what: (net, checkpoint))
+    monkeypatch.setattr(pruning, "data_of", lambda config, data: digits)
+    done = CliRunner().invoke(
+        cli, [str(x) for x in ("prune", "run", "--keep", 0.5, *words, "--out", tmp_path / "half")]
+    )
+    assert re.search(said, str(done.exception)), done.output
+    assert not (tmp_path / "half").exists()
 
 
 def told(*words: object) -> str:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssd.budget.costs import ChipCost, Minimise, check_told, chip_cost
-from tssd.budget.of_run import _check_classes, width_trials
+from tssd.budget.of_run import check_classes, width_trials
 from tssd.budget.widths import (
     LADDER,
     AloneWidth,
@@ -192,11 +192,11 @@ def test_energy_of_a_chip_that_tells_none_is_refused(tmp_path: Path) -> None:
 def test_a_class_without_a_sample_is_refused() -> None:
     """Nothing would choose its scale, or measure what it loses."""
     digits = load("digits")
-    _check_classes(digits, ExportOptions(calibration_samples=64, check_samples=60))
+    check_classes(digits, ExportOptions(calibration_samples=64, check_samples=60))
     with pytest.raises(ConfigError, match=r"--calibration-samples 4: found no sample of class \d"):
-        _check_classes(digits, ExportOptions(calibration_samples=4))
+        check_classes(digits, ExportOptions(calibration_samples=4))
     with pytest.raises(ConfigError, match=r"--check-samples 3: found no sample of class \d, \d"):
-        _check_classes(digits, ExportOptions(check_samples=3))
+        check_classes(digits, ExportOptions(check_samples=3))
 
 
 def told(*words: object) -> str:
