@@ -24,16 +24,14 @@ from tssd.report.behaviour.model import (
     TimePoint,
 )
 from tssd.report.behaviour.observe import firing_change
+from tssd.report.energies import EnergyPj, Parts, Range
 from tssd.report.making.assemble import Evidence, LayerCost, Times, assemble
 from tssd.report.model import (
     Constant,
-    EnergyPj,
     Fullest,
     Gpu,
     MeshCell,
-    Parts,
     Provenance,
-    Range,
     Report,
     ShareInterval,
     TestedAccuracy,

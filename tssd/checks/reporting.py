@@ -17,10 +17,11 @@ from tssd.hw_targets.engines import engine_names
 from tssd.hw_targets.mapping.manual import read_placement
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.report.behaviour.observe import chip_map
+from tssd.report.energies import Range
 from tssd.report.making.assemble import Evidence, Times, assemble
 from tssd.report.making.costs import energy_trust, fullest, in_uj, layer_costs, stepping
 from tssd.report.making.simulated import ACTIVE_NOTE, BOUND_NOTE, add_simulation, standing
-from tssd.report.model import MEASURED, Constant, Gpu, Provenance, Range, Report, TestedAccuracy
+from tssd.report.model import MEASURED, Constant, Gpu, Provenance, Report, TestedAccuracy
 
 USED_SECTIONS = ("time_ns", "link", "energy_pj", "power_w")  # what time and energy rest on
 COUNTED_SYNOPS, MOST_COUNTED = 10**8, 16  # under valgrind: operations, samples

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tssd.commands import bundle_options, ending
+from tssd.commands import bundle_options, bundle_shown, ending
 from tssd.progress import ProgressSteps
 
 MODULE_ONLY = (
@@ -82,4 +82,4 @@ def command(
             source, samples, reading, out, options, force=force, on_step=steps.start
         )
     steps.done()
-    bundle_options.show(out, bundle, as_json, quiet, verbose)
+    bundle_shown.show(out, bundle, as_json, quiet, verbose)

@@ -16,7 +16,8 @@ from tssd.export.bundle.folder import read_bundle
 from tssd.export.bundle.place import REPORT, REPORT_FILES
 from tssd.hw_targets.chip.chip_copy import bundled_chip
 from tssd.hw_targets.chip.fingerprint import fingerprint
-from tssd.report.model import ENERGY_PARTS, EnergyPj, EnergyUj, LayerRow, Range, Report
+from tssd.report.energies import EnergyPj, EnergyUj, Range
+from tssd.report.model import ENERGY_PARTS, LayerRow, Report
 from tssd.report.serial import from_json
 
 STUDY, MANIFEST = "study.json", "manifest.json"

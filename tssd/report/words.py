@@ -5,16 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tssd.errors import counted
-from tssd.report.model import (
-    KINDS,
-    Constant,
-    EnergyPj,
-    EnergyUj,
-    Range,
-    Report,
-    ShareInterval,
-    Totals,
-)
+from tssd.report.energies import EnergyPj, EnergyUj, Range
+from tssd.report.model import KINDS, Constant, Report, ShareInterval, Totals
 
 if TYPE_CHECKING:
     from tssd.hw_targets.costs.energy import EnergyRange

@@ -10,10 +10,11 @@ from tssd.errors import ConfigError
 from tssd.hw_targets.chip.fingerprint import fingerprint
 from tssd.hw_targets.sim import summary
 from tssd.hw_targets.sim.engine import Run
+from tssd.report.energies import Range
 from tssd.report.making.assemble import Times
 from tssd.report.making.costs import energy_trust, in_uj, layer_costs, stepping
 from tssd.report.making.simulated import Simulated, add_simulation
-from tssd.report.model import MeshCell, Range, Report, TimelineStep
+from tssd.report.model import MeshCell, Report, TimelineStep
 from tssd.report.store import FOLDER, NAMES, read_report, write_report
 from tssd.simulating.simulation import ReadySimulation
 

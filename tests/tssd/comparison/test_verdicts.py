@@ -11,7 +11,7 @@ from tssd.comparison.reading import about_of, energy, named_apart, of_report
 from tssd.comparison.subject import Estimate, Subject, column
 from tssd.comparison.tables import comparison, difference, remarks, to_markdown
 from tssd.comparison.verdicts import verdict
-from tssd.report.model import EnergyUj, PredictionIntervals, Range
+from tssd.report.energies import EnergyUj, PredictionIntervals, Range
 
 ABOUT = {"samples": "a", "chip": "loihi2", "steps": 8, "timing": "cycle"}
 

@@ -12,7 +12,7 @@ import pytest
 from command_line import bundle_with_pictures, call
 
 from tssd.report import words
-from tssd.report.model import EnergyUj, Range
+from tssd.report.energies import EnergyUj, Range
 from tssd.report.store import read_report
 
 

@@ -13,10 +13,11 @@ from sample_report import bare_report, full_report
 
 from tssd.contracts import check
 from tssd.report import html, view, words
+from tssd.report.energies import EnergyUj, Range
 from tssd.report.findings import findings
 from tssd.report.html import render_html
 from tssd.report.markdown import render_markdown
-from tssd.report.model import Constant, EnergyUj, Range, Report, ShareInterval, TimelineStep
+from tssd.report.model import Constant, Report, ShareInterval, TimelineStep
 
 REPORTS = pytest.mark.parametrize("report", [full_report(), bare_report()], ids=["full", "bare"])
 SORTS = Path(html.__file__).with_name("templates").joinpath("sort.js").read_text().rstrip()

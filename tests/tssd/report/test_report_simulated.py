@@ -7,12 +7,13 @@ import pytest
 from sample_report import bare_report, full_report, sample_evidence
 
 from tssd.errors import ConfigError
+from tssd.report.energies import EnergyPj, Parts, Range
 from tssd.report.html import render_html
 from tssd.report.making.assemble import LayerCost, Times, assemble
 from tssd.report.making.keeping import keep, ran
 from tssd.report.making.simulated import BOUND_NOTE, TIME, Simulated, add_simulation
 from tssd.report.markdown import render_markdown
-from tssd.report.model import EnergyPj, Parts, Range, Report
+from tssd.report.model import Report
 
 TIMES = sample_evidence().times
 COST = LayerCost(3.0, 2.0, 1.0, EnergyPj(1e6, 2e6, 3e6, Parts(5e5, 5e5, 5e5, 5e5)))

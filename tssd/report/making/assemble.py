@@ -17,21 +17,17 @@ from tssd.contracts import Contract
 from tssd.errors import ConfigError
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
 from tssd.report.behaviour.model import Behaviour, Distribution, FiringChange
+from tssd.report.energies import EnergyPj, EnergyTrust, EnergyUj, PredictionIntervals, Range
 from tssd.report.model import (
     MEASURED,
     NETWORKS,
     STAGES,
     Constant,
-    EnergyPj,
-    EnergyTrust,
-    EnergyUj,
     Fullest,
     Gpu,
     LayerRow,
     MeshCell,
-    PredictionIntervals,
     Provenance,
-    Range,
     Report,
     ShareInterval,
     Spikes,

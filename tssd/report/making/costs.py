@@ -6,16 +6,9 @@ from tssd.hw_targets.costs.energy import Energy, EnergyRange, price, running_pj
 from tssd.hw_targets.costs.interval import Promised, trust
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import amount_of, fullest_resource, resource_word
+from tssd.report.energies import EnergyPj, EnergyTrust, Parts, PredictionIntervals, Range
 from tssd.report.making.assemble import LayerCost
-from tssd.report.model import (
-    ENERGY_PARTS,
-    EnergyPj,
-    EnergyTrust,
-    Fullest,
-    Parts,
-    PredictionIntervals,
-    Range,
-)
+from tssd.report.model import ENERGY_PARTS, Fullest
 
 
 def layer_costs(counted: Counters, placement: Placement, chip: ChipSpec) -> dict[str, LayerCost]:
