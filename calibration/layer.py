@@ -246,8 +246,8 @@ def worst_activation(
 def _added(a: IntArray, b: IntArray) -> IntArray:
     """Both per part of one population, added over the finer parts."""
     parts = max(a.shape[1], b.shape[1])
-    whole: IntArray = sum(np.repeat(x, parts // x.shape[1], axis=1) for x in (a, b))
-    return whole
+    one, other = (np.repeat(x, parts // x.shape[1], axis=1) for x in (a, b))
+    return one + other
 
 
 def currents_fit(

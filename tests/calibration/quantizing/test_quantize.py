@@ -64,8 +64,8 @@ def test_kernels_and_a_matrix_enter_one_population(turned: bool) -> None:
         Projection("input", "both", ProjectionKind.CONV2D, kernel, padding=(1, 1)),
         Projection("input", "both", ProjectionKind.DENSE, matrix),
     )
-    ways = (*ways[:: -1 if turned else 1], networks.dense(both, readout, np.random.default_rng(0)))
-    network = IntNetwork((source, both, readout), ways, 2, InputCoding.GRADED, 29)
+    joins = (*ways[:: -1 if turned else 1], networks.dense(both, readout, np.random.default_rng(0)))
+    network = IntNetwork((source, both, readout), joins, 2, InputCoding.GRADED, 29)
     check_integers(network, LOIHI)  # 130,500 of 131,071
     with pytest.raises(NetworkError, match="both: found a worst-case activation of 135000"):
         check_integers(replace(network, input_max=30), LOIHI)
