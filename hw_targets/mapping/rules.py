@@ -242,7 +242,7 @@ def payloads_need_graded_spikes(network: IntNetwork, chip: ChipSpec) -> Iterator
             first.name,
             f"inputs up to {network.input_max}",
             f"{bits}-bit payloads" if bits else "binary spikes",
-            "--input spikes, or bias",
+            AGAIN + " with --input bias or --input spikes",
         )
     bounds = payload_bounds(network)
     for population in network.populations:

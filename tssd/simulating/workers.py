@@ -7,14 +7,17 @@ worker takes its place. A worker ends with its parent, however that ends, and le
 
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
+_CALLER = Lock()  # workers start from several threads
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -52,8 +55,10 @@ class Worker(Generic[Asked, Answer]):
     def _start(self) -> None:
         context = get_context("spawn")  # a fork would copy threads' locks
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(self.function, theirs), daemon=True)
-        self.process.start()
+        process = context.Process(target=_serve, args=(self.function, theirs), daemon=True)
+        with _CALLER, _nameless_script():
+            process.start()
+        self.process = process  # not before: what never started cannot be killed
         theirs.close()  # or its end would not be seen
 
     def _end(self) -> str:
@@ -64,6 +69,19 @@ class Worker(Generic[Asked, Answer]):
             pipe.close()
         code = process.exitcode
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+@contextmanager
+def _nameless_script() -> Iterator[None]:
+    """A new process runs the caller's script once more, if that has a name. A worker needs nothing
+    of it, and a script of plain lines, which starts workers itself, would end every worker."""
+    script = sys.modules["__main__"]
+    kept = {name: vars(script)[name] for name in ("__spec__", "__file__") if name in vars(script)}
+    vars(script).update(dict.fromkeys(kept))
+    try:
+        yield
+    finally:
+        vars(script).update(kept)
 
 
 def answers(

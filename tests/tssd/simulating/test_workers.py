@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,14 @@ if __name__ == "__main__":
     for pid in answers(busy, [0, 1], 1, str):
         print(pid, flush=True)
 """
+PLAIN = """
+import sys
+sys.path.insert(0, {here!r})
+from test_workers_of import busy
+from tssd.simulating.workers import answers
+print("script")
+print({type(found).__name__ for found in answers(busy, [0, 0], 2, str)}, __file__)
+"""
 BUSY = """
 import os, time
 def busy(n):
@@ -88,3 +97,22 @@ def test_workers_end_with_their_parent(number: int, tmp_path: "os.PathLike[str]"
                 break
             time.sleep(0.02)
         assert gone(worker)
+
+
+@pytest.mark.parametrize("as_module", [False, True])
+def test_a_script_of_plain_lines_may_start_workers(as_module: bool, tmp_path: Path) -> None:
+    """Without ``if __name__ == "__main__"``, as people and the documentation write them."""
+    here = os.fspath(tmp_path)
+    (tmp_path / "test_workers_of.py").write_text(BUSY)
+    script = tmp_path / "plain.py"
+    script.write_text(PLAIN.format(here=here))
+    way = ["-m", "plain"] if as_module else [os.fspath(script)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
+    ran = subprocess.run(
+        [sys.executable, *way], capture_output=True, text=True, cwd=here, env=environment
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    once, found = ran.stdout.splitlines()
+    assert once == "script"
+    assert found.startswith("{'int'} ")  # process ids, not words about an end
+    assert found.endswith("plain.py")
