@@ -58,7 +58,7 @@ sys.path.insert(0, {here!r})
 from test_workers_of import busy
 from tssd.simulating.workers import answers
 print("script")
-print({type(found).__name__ for found in answers(busy, [0, 0], 2, str)}, __file__)
+print(*{{type(found).__name__ for found in answers(busy, [0, 0], 2, str)}}, __file__)
 """
 BUSY = """
 import os, time
@@ -114,5 +114,5 @@ def test_a_script_of_plain_lines_may_start_workers(as_module: bool, tmp_path: Pa
     assert (ran.returncode, ran.stderr) == (0, "")
     once, found = ran.stdout.splitlines()
     assert once == "script"
-    assert found.startswith("{'int'} ")  # process ids, not words about an end
+    assert found.startswith("int ")  # process ids, not words about an end
     assert found.endswith("plain.py")
