@@ -167,7 +167,8 @@ def to_markdown(made: Comparison) -> str:
             [layer, *(_layer_cell(kind, row[0], value) for value in row)]
             for layer, row in layer_rows(made, kind.key)
         ]
-        heading = f"## {kind.title.capitalize()} by layer, {kind.unit}"
+        per = kind.unit.removeprefix("pJ ")  # each energy stands with a unit of its own
+        heading = f"## {kind.title.capitalize()} by layer, {per}"
         parts += [heading, markdown_table(("layer", *names), table, right=1)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -79,6 +79,12 @@ def test_chips_are_simulated_on_the_same_samples(bundle: Path, tmp_path: Path) -
     by_layer = [float(r["value"]) for r in mine if r["layer"]]
     assert sum(by_layer) == pytest.approx(totals["b on loihi2", "synops"])
     page = Path("compare.html").read_text()
+    for text_of_layers in (
+        page,
+        Path("c.md").read_text(),
+    ):  # its energies are in units of their own
+        assert "energy by layer" in text_of_layers
+        assert "pj per inference" not in text_of_layers.lower()
     assert "b on loihi1" in page
     assert "<script" not in page
     assert Path("c.md").read_text().startswith("# Comparison\n\n|")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tssd.report import words
 from tssd.report.model import ENERGY_PARTS, Report
-from tssd.report.paper.style import filled, legend_above, lined
+from tssd.report.paper.style import filled, filled_of_many, legend_above, lined
 from tssd.report.view import ENERGIES, spike_sources
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def draw_steps(report: Report, axes: "Axes") -> "Axes":
     causes = list(dict.fromkeys(step.bottleneck for step in report.timeline))
     for place, cause in enumerate(causes):
         mine = [step for step in report.timeline if step.bottleneck == cause]
-        axes.bar([s.step for s in mine], [s.us for s in mine], 0.85, label=cause, **filled(place))
+        look = filled_of_many(place, len(report.timeline))
+        axes.bar([s.step for s in mine], [s.us for s in mine], label=cause, **look)
     axes.set(xlabel="chip step", ylabel="duration, µs")
     legend_above(axes)
     axes.grid(axis="y")

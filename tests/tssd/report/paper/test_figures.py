@@ -11,14 +11,22 @@ import pytest
 from click.testing import CliRunner
 from known import known
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from sample_report import bare_report, full_report
 
 from tssd.cli import cli
 from tssd.errors import ConfigError
-from tssd.report.model import ENERGY_PARTS, Report
-from tssd.report.paper.bars import draw_accuracy, draw_energy, draw_spikes, draw_totals, unit_of
+from tssd.report.model import ENERGY_PARTS, Report, TimelineStep
+from tssd.report.paper.bars import (
+    draw_accuracy,
+    draw_energy,
+    draw_spikes,
+    draw_steps,
+    draw_totals,
+    unit_of,
+)
 from tssd.report.paper.figures import PNG_DOTS_PER_INCH, figures_of, write_figures
 from tssd.report.paper.maps import draw_chip, draw_raster
 from tssd.report.paper.style import SERIES
@@ -188,3 +196,20 @@ def test_a_chip_shows_each_core_with_its_layer() -> None:
     drawn = draw_chip(full_report(), axes())
     assert [text.get_text() for text in drawn.texts] == ["1", "2", "3", "4"]
     assert len(drawn.patches) == 8 * 4 * 4
+
+
+@pytest.mark.parametrize("steps", [8, 640])
+def test_what_limits_a_step_is_seen_however_many_there_are(steps: int) -> None:
+    """The colour that most of a bar's area has is its own, not that of its edge."""
+    timeline = tuple(
+        TimelineStep(i, 1.0, ("barrier", "compute")[i % 2], None) for i in range(steps)
+    )
+    figure = Figure(figsize=(3.5, 1.9), dpi=300)
+    drawn = draw_steps(replace(full_report(), timeline=timeline), figure.subplots())
+    assert len(drawn.patches) == steps
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    low, high = drawn.transData.transform([(0, 0.2), (steps - 1, 0.8)]).astype(int)
+    pixels = np.asarray(canvas.buffer_rgba())[::-1][low[1] : high[1], low[0] : high[0], :3]
+    edges = np.all(np.abs(pixels.astype(int) - 0x22) < 16, axis=2)
+    assert edges.mean() < 0.5
