@@ -75,13 +75,15 @@ class Worker(Generic[Asked, Answer]):
 def _nameless_script() -> Iterator[None]:
     """A new process runs the caller's script once more, if that has a name. A worker needs nothing
     of it, and a script of plain lines, which starts workers itself, would end every worker."""
-    script = sys.modules["__main__"]
-    kept = {name: vars(script)[name] for name in ("__spec__", "__file__") if name in vars(script)}
-    vars(script).update(dict.fromkeys(kept))
+    script: dict[str, Any] = vars(sys.modules["__main__"])
+    kept: dict[str, Any] = {
+        name: script[name] for name in ("__spec__", "__file__") if name in script
+    }
+    script.update(dict.fromkeys(kept))
     try:
         yield
     finally:
-        vars(script).update(kept)
+        script.update(kept)
 
 
 def answers(

@@ -5,6 +5,7 @@ import struct
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,7 +208,7 @@ def test_what_limits_a_step_is_seen_however_many_there_are(steps: int) -> None:
     figure = Figure(figsize=(3.5, 1.9), dpi=300)
     drawn = draw_steps(replace(full_report(), timeline=timeline), figure.subplots())
     assert len(drawn.patches) == steps
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     low, high = drawn.transData.transform([(0, 0.2), (steps - 1, 0.8)]).astype(int)
     pixels = np.asarray(canvas.buffer_rgba())[::-1][low[1] : high[1], low[0] : high[0], :3]
