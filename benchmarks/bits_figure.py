@@ -1,4 +1,6 @@
-"""Bits against accuracy, by calibration alone and after one more epoch, from ``results/bits.json``.
+"""Bits against points lost, by calibration alone and after one more epoch, from
+``results/bits.json``. A loss is that beside the float network of the same seed, so widths that
+were measured on other seeds stand side by side.
 
 python -m benchmarks.bits_figure --out docs/bits.png
 """
@@ -8,27 +10,23 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.bits import CALIBRATED, FLOAT, PARTS, TRAINED
+from benchmarks.bits import CALIBRATED, PARTS, TRAINED
+from benchmarks.bits_page import LOST
 from benchmarks.harness import RESULTS, Row
 from tssd.train.study.report import COLOURS
 
 WIDTHS = ("binary", "ternary", "3", "4", "8")  # from left to right
 LABELS: Mapping[str, str] = {CALIBRATED: "calibration alone", TRAINED: "after one more epoch"}
-FLOATS: Mapping[str, str] = {CALIBRATED: FLOAT, TRAINED: f"{FLOAT}, one more epoch"}
-ACCURACY = ": accuracy"
 
 
-def curves(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Per cent by width of each part, its float network under ``FLOAT``."""
+def losses(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Points lost by width, of each part."""
     found = {
-        row.name.removesuffix(ACCURACY): row.value
+        row.name.removesuffix(LOST): row.value
         for row in rows
-        if row.name.endswith(ACCURACY) and isinstance(row.value, float)
+        if row.name.endswith(LOST) and isinstance(row.value, float)
     }
-    named = {
-        part: {FLOAT: FLOATS[part], **{width: f"{width}, {part}" for width in WIDTHS}}
-        for part in PARTS
-    }
+    named = {part: {width: f"{width}, {part}" for width in WIDTHS} for part in PARTS}
     return {
         part: {width: found[name] for width, name in names.items() if name in found}
         for part, names in named.items()
@@ -40,17 +38,14 @@ def draw(rows: Sequence[Row], out: Path) -> None:
 
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (part, values), colour in zip(curves(rows).items(), COLOURS[3:], strict=False):
-        shown = [width for width in WIDTHS if width in values]
-        places = [WIDTHS.index(width) for width in shown]
-        percent = [values[width] for width in shown]
-        axes.plot(places, percent, marker="o", color=colour, label=LABELS[part])
-        if FLOAT in values:
-            label = f"{FLOATS[part]}: {values[FLOAT]:.2f} %"
-            axes.axhline(values[FLOAT], color=colour, linestyle="--", label=label)
+    for (part, lost), colour, marker in zip(losses(rows).items(), COLOURS[3:], "os", strict=False):
+        places = [WIDTHS.index(width) for width in lost]
+        axes.plot(places, list(lost.values()), marker, color=colour, label=LABELS[part])
+    axes.axhline(0, color="0.5", linestyle="--", label="float network of the same seed")
     axes.set_xticks(range(len(WIDTHS)), WIDTHS)
-    axes.set(xlabel="bits of a weight, sign included", ylabel="test accuracy, %")
-    axes.legend(loc="lower right", fontsize=8)
+    axes.set_xlim(-0.5, len(WIDTHS) - 0.5)
+    axes.set(xlabel="bits of a weight, sign included", ylabel="points lost on the test set")
+    axes.legend(loc="upper right", fontsize=8)
     figure.savefig(out, dpi=120)
 
 

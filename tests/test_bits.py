@@ -105,9 +105,9 @@ def test_the_table_of_widths_shows_losses_goals_and_drifts() -> None:
 
 def test_the_figure_shows_what_was_measured_and_nothing_else(tmp_path: Path) -> None:
     made = rows({FLOAT: FLOATS, "4": FOUR, "binary": BINARY, "untaught-4": BINARY}, "net")
-    assert bits_figure.curves(made) == {
-        "calibrated": {"float": 92.2, "4": 91.95},
-        "trained": {"float": 93.2, "binary": 91.0, "4": 93.2},
+    assert bits_figure.losses(made) == {
+        "calibrated": {"4": 0.25},
+        "trained": {"binary": 2.0, "4": 0.0},
     }
     bits_figure.draw(made, tmp_path / "bits.png")
     assert (tmp_path / "bits.png").stat().st_size
