@@ -80,12 +80,14 @@ def test_versions_agree() -> None:
 
 
 def test_hosted_checks_run_what_a_developer_runs() -> None:
-    """Every command of the hosted file is a target of the Makefile, `make check` among them."""
+    """Every command of the hosted file, but Debian's packages, is a target of the Makefile,
+    `make check` among them."""
     text = (ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8")
     commands = re.findall(r"- run: (.+)", text)
     assert "make check" in commands
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
-    assert {command.removeprefix("make ") for command in commands} <= set(targets)
+    ours = {c.removeprefix("make ") for c in commands if not c.startswith("sudo apt-get ")}
+    assert ours <= set(targets)
     required = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     versions = re.findall(r'"(3\.\d+)"', text.split("python: [")[1].split("]")[0])
     assert required == f">={versions[0]},<3.{int(versions[-1].split('.')[1]) + 1}"
