@@ -231,8 +231,8 @@ def _repeat(data: Tensor, steps: int, static: bool) -> Tensor:
 
 
 class Unrolled(nn.Module, ABC):
-    """What is trained: logits of readouts over time. Its kinds are ``SpikingNet``, whose layers are
-    known, and ``user_module.UserNet``, a user's module."""
+    """What is trained: logits of readouts over time; ``SpikingNet``, whose layers are known,
+    ``user_module.UserNet``, a user's module, ``QuantizedGraph``, any network in few bits."""
 
     input_shape: tuple[int, ...]
 
@@ -247,13 +247,13 @@ class Unrolled(nn.Module, ABC):
         return [name for name in self.readouts if name != READOUT]
 
     @property
-    @abstractmethod
     def layered(self) -> bool:
         """Whether its layers are known, and their statistics may be estimated anew."""
+        return False
 
-    @abstractmethod
     def connections(self) -> dict[str, float]:
         """Out of each population that is deployed; {} where the layers are not known."""
+        return {}
 
     @abstractmethod
     def wake(self, images: Tensor, steps: int) -> None:

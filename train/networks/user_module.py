@@ -78,13 +78,6 @@ class UserNet(Unrolled):
         self.module = module
         self.outputs = self._outputs()
 
-    @property
-    def layered(self) -> bool:
-        return False
-
-    def connections(self) -> dict[str, float]:
-        return {}
-
     def wake(self, images: Tensor, steps: int) -> None:
         """Its weights are its author's."""
 

@@ -10,12 +10,12 @@ from typing import Any, assert_never
 from tssd.chain.module_export import proofs
 from tssd.chain.module_source import ModelSource
 from tssd.chain.own_data import OWN, own
-from tssd.chain.own_module import ModuleReading, Taken, take_over
+from tssd.chain.own_module import ModuleReading, Taken, check_no_encoder, take_over
 from tssd.chain.user_data import gather
 from tssd.chain.user_samples import fitting
 from tssd.chain.users_module import take_over_trained
 from tssd.contracts import require
-from tssd.errors import ConfigError, NetworkError
+from tssd.errors import ConfigError
 from tssd.train.config import Method, TrainConfig
 from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.float_network import FloatNetwork
@@ -97,12 +97,9 @@ def begin_module(model: ModelSource, samples: Path | str, reading: ModuleReading
     module, shown = model.load(), given.part(slice(COMPARED))
     taken = take_over(module, shown.as_seen(), reading)
     proofs(taken, shown)
-    if taken.recording.encoder is not None:
-        raise NetworkError(
-            "module",
-            found=taken.recording.encoder,
-            allowed="samples that enter as they are",
-            hint="give the frames that it makes as --samples, and a module without the encoder",
-        )
+    check_no_encoder(
+        taken.recording,
+        "give the frames that it makes as --samples, and a module without the encoder",
+    )
     entry = fitting(given, taken.network.populations[0].shape).entry
     return BegunModule(taken, with_input_map(taken.network, entry), own(samples, entry))

@@ -214,3 +214,14 @@ def _others(recording: Recording) -> str:
     """What else could be read."""
     names = ", ".join(f"{o.name} ({o})" for o in recording.outputs if not o.state)
     return f"--output NAME, of {names}; or --readout, --population"
+
+
+def check_no_encoder(recording: Recording, hint: str) -> None:
+    """NetworkError with *hint* where the module makes spikes of its samples by itself."""
+    if recording.encoder is not None:
+        raise NetworkError(
+            "module",
+            found=recording.encoder,
+            allowed="samples that enter as they are",
+            hint=hint,
+        )

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tssd.chain.own_module import ACCURACY, ModuleReading, Taken, module_accuracy, taken_from
+from tssd.chain.own_module import (
+    ACCURACY,
+    ModuleReading,
+    Taken,
+    check_no_encoder,
+    module_accuracy,
+    taken_from,
+)
 from tssd.contracts import Contract, not_run
-from tssd.errors import NetworkError
 from tssd.train.data.splits import Split
 from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray
 from tssd.train.loop.evaluate import accuracies
@@ -28,13 +34,9 @@ def take_over_trained(net: UserNet, images: ImageArray, time_steps: int) -> Take
     values = shown.astype(np.float32) / np.float32(PIXEL_MAX)
     module = net.module.eval()
     recording = record(module, values, time_steps=time_steps, frames=frames)
-    if recording.encoder is not None:
-        raise NetworkError(
-            "module",
-            found=recording.encoder,
-            allowed="samples that enter as they are",
-            hint="tssd export --model, which deploys behind what the module makes of its samples",
-        )
+    check_no_encoder(
+        recording, "tssd export --model, which deploys behind what the module makes of its samples"
+    )
     first = recording.outputs[0]
     mean = Readout.MEMBRANE_SUM if first.what == "membrane" else None
     reading = replace(ModuleReading(), output=first.name, readout=mean)

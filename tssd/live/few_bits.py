@@ -16,13 +16,13 @@ from tssd.chain.few_bits import as_trained, chip_widths, same_spikes, whole_of
 from tssd.chain.float_import import halves_note, material_of
 from tssd.chain.module_export import proofs
 from tssd.chain.module_source import named_module
-from tssd.chain.own_module import Taken, reading_of, take_over
+from tssd.chain.own_module import Taken, check_no_encoder, reading_of, take_over
 from tssd.chain.pipeline import ExportOptions, deploy, write
 from tssd.chain.user_data import gather
 from tssd.chain.user_samples import fitting
 from tssd.chain.weights import load_weights
 from tssd.contracts import require
-from tssd.errors import ConfigError, DataError, NetworkError
+from tssd.errors import ConfigError, DataError
 from tssd.export.bundle.place import check_place
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.widths import precision_of
@@ -70,13 +70,10 @@ def few_bits(
             reading_of(output, readout, population, swap_max_pool, time_steps),
         )
         proofs(taken, given)
-    if taken.recording.encoder is not None:
-        raise NetworkError(
-            "module",
-            found=taken.recording.encoder,
-            allowed="samples that enter as they are",
-            hint="give the frames that it makes as samples, and a module without the encoder",
-        )
+    check_no_encoder(
+        taken.recording,
+        "give the frames that it makes as samples, and a module without the encoder",
+    )
     entered = fitting(given, taken.network.populations[0].shape)
     network = with_input_map(taken.network, entered.entry)
     neuron = NeuronModel(width=surrogate_width, surrogate=_surrogate(surrogate))

@@ -153,13 +153,6 @@ class QuantizedGraph(Unrolled):
 
     # ------------------------------------------------------------ what is trained
 
-    @property
-    def layered(self) -> bool:
-        return False
-
-    def connections(self) -> dict[str, float]:
-        return {}
-
     def wake(self, images: Tensor, steps: int) -> None:
         """Its weights are those of the network it was made from."""
 
