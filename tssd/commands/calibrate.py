@@ -64,7 +64,11 @@ SEARCHING = ("minimise", "calibration_samples", "check_samples", "rounding", "fo
 @click.option("--force", is_flag=True, help="With --max-drop: replace an existing bundle.")
 @click.option("--epochs", default=2, show_default=True, help="Passes over the training samples.")
 @click.option("--lr", default=1e-3, show_default=True, help="Largest learning rate.")
-@click.option("--seed", type=int, help="Of everything that is drawn at random; RUN's without it.")
+@click.option(
+    "--seed",
+    type=int,
+    help="Of everything that is drawn at random; without it RUN's, with --max-drop 0.",
+)
 @click.option("--method", type=completing.METHOD, help="As tssd train's; RUN's without it.")
 @click.option(
     "--target",
