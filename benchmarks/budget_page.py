@@ -111,7 +111,7 @@ def _table(name: str, rows: Sequence[Row], command: str) -> str:
     cells = [_cells(p, every) for p in every]
     notes = [f"*{p.label}*: {p.note}." for p in every if p.note]
     goals = [
-        f"{row.name.removeprefix('goal: ')}: {row.value} {row.unit} (goal {row.goal}, "
+        f"{row.name.removeprefix('goal: ')}: {_said(row)} (goal {row.goal}, "
         f"{'met' if row.met else '**not met**'}; {row.how})."
         for row in rows
         if row.name.startswith("goal: ")
@@ -119,6 +119,10 @@ def _table(name: str, rows: Sequence[Row], command: str) -> str:
     text = "\n".join([*notes, *goals])
     samples = f"{every[0].samples:,} test samples; in bold: on the front of accuracy and that cost."
     return f"**{name}**, {samples}\n\n{markdown_table(head, cells)}\n\n{text}\n\n    {command}"
+
+
+def _said(row: Row) -> str:
+    return f"{row.value} {row.unit}".rstrip()
 
 
 def _cells(p: FrontPoint, every: Sequence[FrontPoint]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tssd.arrays import BoolArray
+from tssd.calibration.comparing.paired import paired_loss
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.contracts import Contract, check
@@ -59,22 +60,6 @@ def _layer(name: str, wanted: FloatArray, found: IntArray) -> LayerAgreement:
     )
 
 
-def lost_points(float_right: BoolArray, integer_right: BoolArray) -> tuple[float, float]:
-    """Points of accuracy lost on the same samples, and half of their 95 % interval.
-
-    Takes whether each network classified sample i rightly. The loss has the standard error of a
-    paired difference, sqrt(wins + losses - (wins - losses)^2 / n) / n.
-    """
-    if float_right.shape != integer_right.shape:
-        raise DataError(
-            "comparison of float and integer",
-            found=f"{len(integer_right)} samples against {len(float_right)}",
-            allowed="the same samples",
-        )
-    lost = float_right.astype(np.int64) - integer_right
-    return 100 * float(lost.mean()), 100 * 1.96 * float(lost.std()) / float(np.sqrt(len(lost)))
-
-
 def accuracy_contract(
     float_right: BoolArray,
     integer_right: BoolArray,
@@ -83,14 +68,13 @@ def accuracy_contract(
     """FloatNetwork -> IntNetwork: the accuracy lost on the same samples, in points.
 
     The contract fails when the loss is larger than the tolerance by more than chance explains
-    (95 %, see ``lost_points``): 180 samples cannot prove one point.
+    (95 %, see ``paired_loss``): 180 samples cannot prove one point.
     """
-    loss, margin = lost_points(float_right, integer_right)
+    loss = paired_loss(float_right, integer_right)
     return check(
         "FloatNetwork -> IntNetwork: accuracy",
-        loss - margin <= tolerance + 1e-9,
-        f"{100 * integer_right.mean():.2f} % (float {100 * float_right.mean():.2f} %), "
-        f"{loss:.2f} ± {margin:.2f} points lost",
+        loss.least_points <= tolerance + 1e-9,
+        f"{100 * integer_right.mean():.2f} % (float {100 * float_right.mean():.2f} %), {loss}",
         f"at most {tolerance:g} lost",
         f"{len(float_right)} samples",
     )

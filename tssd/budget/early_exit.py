@@ -8,17 +8,17 @@ k has done min(T, e + D - k), so that a deep network has done most of its work w
 is there. ``Exits.sent`` counts that, spikes on their way included; ``at_once`` is what a
 machine saves that takes every step through all layers before the next begins, as a CPU or GPU may.
 Samples are alone on the chip: back to back, the next one's steps would be waiting for the slowest.
+Which M is taken is said in ``margins``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from tssd.arrays import BoolArray, FloatArray
-from tssd.calibration.comparing.agreement import lost_points
+from tssd.arrays import FloatArray
 from tssd.calibration.encode import Inputs
 from tssd.calibration.int_network import IntNetwork, depths
 from tssd.calibration.integer import IntArray
@@ -31,8 +31,6 @@ from tssd.hw_targets.costs.energy import price, running_pj, static_pj
 from tssd.hw_targets.gpu.engine import watch
 from tssd.hw_targets.mapping.fanout import fanout
 from tssd.hw_targets.mapping.placement import Placement
-
-MARGINS = 64  # tried: so many quantiles of those that samples show before their last step
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,49 +140,6 @@ def _check_exits(network: IntNetwork) -> None:
             found="a read-out of 1 neuron",
             allowed="2 classes or more: the margin is between the first two",
         )
-
-
-# ---------------------------------------------------------------- the margin
-
-
-@dataclass(frozen=True)
-class MarginRow:
-    """One margin, in membrane units (None: no sample exits early), on the samples that choose."""
-
-    margin: int | None
-    accuracy: float
-    lost_points: float
-    mean_steps: float
-    synops: float
-    synops_at_once: float
-
-
-def margin_rows(found: Stepwise, labels: IntArray) -> tuple[MarginRow, ...]:
-    """A row for each of up to ``MARGINS`` margins, smallest first, and one without early exit."""
-    shown = np.unique(np.quantile(found.margins[:-1], np.linspace(0, 1, MARGINS), method="higher"))
-    margins: Sequence[int | None] = [*(int(m) for m in shown), None]
-    right = found.answers[-1] == labels
-    return tuple(_row(found, labels, right, margin) for margin in margins)
-
-
-def _row(found: Stepwise, labels: IntArray, right: BoolArray, margin: int | None) -> MarginRow:
-    exits = found.exits(np.inf if margin is None else margin)
-    now = found.answered(exits) == labels
-    return MarginRow(
-        margin,
-        float(now.mean()),
-        lost_points(right, now)[0],
-        float(exits.mean()),
-        found.operations(exits),
-        found.operations(exits, at_once=True),
-    )
-
-
-def chosen_margin(rows: Sequence[MarginRow], max_drop_points: float) -> MarginRow:
-    """The row with the fewest operations of those that lose no more than allowed; the last one,
-    without early exit, always does."""
-    allowed = [row for row in rows if row.lost_points <= max_drop_points]
-    return min(allowed, key=lambda row: (row.synops, row.mean_steps))
 
 
 # ---------------------------------------------------------------- what it saves

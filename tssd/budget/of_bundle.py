@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from tssd.budget.early_exit import (
-    ExitCost,
+from tssd.budget.early_exit import ExitCost, Stepwise, exit_cost, exit_tallies, stepwise
+from tssd.budget.margins import (
     MarginRow,
-    Stepwise,
+    MarginWalk,
     chosen_margin,
-    exit_cost,
-    exit_tallies,
+    margin_row,
     margin_rows,
-    stepwise,
+    margin_walk,
+    measured_margin,
 )
-from tssd.calibration.comparing.agreement import lost_points
+from tssd.calibration.comparing.paired import paired_loss
 from tssd.calibration.integer import IntArray
 from tssd.chain.own_data import data_of
 from tssd.chain.samples import Samples, bundle_samples, samples_of, trained_as
@@ -44,22 +44,39 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class Unproven:
+    """A smaller margin that lost no more than allowed on the samples that choose, by luck perhaps;
+    ``samples`` would show it if it loses and wins as often on more (None: it loses as much as is
+    allowed, to the sample)."""
+
+    margin: int
+    lost_points: float
+    most_lost_points: float
+    samples: int | None
+
+
+@dataclass(frozen=True)
 class EarlyExit:
     """The margins on the samples that choose, the one that was chosen, and what it does to the test
-    samples beside ``whole``, all steps; ``lost_points`` with the half width of their 95 %
-    interval. ``depth``: chip steps from the first input to the read-out's first step."""
+    samples beside ``whole``, all steps: ``lost_points`` and the ends of their 95 % interval.
+    ``tried`` margins were shown; ``max_drop_points`` bounds the upper end on the samples that
+    choose. ``depth``: chip steps from the first input to the read-out's first step."""
 
     chip: str
     time_steps: int
     depth: int
+    max_drop_points: float
     choosing: str
     tested: str
+    tried: int
     rows: tuple[MarginRow, ...]
     chosen: MarginRow
+    unproven: Unproven | None
     whole: Tested
     early: Tested
     lost_points: float
-    margin_points: float
+    least_lost_points: float
+    most_lost_points: float
 
 
 def early_exit(
@@ -72,8 +89,10 @@ def early_exit(
     placement, _ = placement_of(request, bundle, spec)
     choosing, tested = choosing_and_tested(bundle, samples)
     network = bundle.network
-    rows = margin_rows(stepwise(network, choosing.inputs), labels_of(choosing))
-    chosen = chosen_margin(rows, max_drop_points)
+    chooses, wanted = stepwise(network, choosing.inputs), labels_of(choosing)
+    walk = margin_walk(chooses, wanted)
+    margin = chosen_margin(walk, max_drop_points)
+    chosen = margin_row(chooses, wanted, margin)
     seen, labels = stepwise(network, tested.inputs), labels_of(tested)
     ways = [seen.exits(np.inf if margin is None else margin) for margin in (None, chosen.margin)]
     costs = [
@@ -81,18 +100,37 @@ def early_exit(
         for exits in ways
     ]
     whole, early = (_tested(seen, labels, *way) for way in zip(ways, costs, strict=True))
-    right = [seen.answered(exits) == labels for exits in ways]
+    lost = paired_loss(*(seen.answered(exits) == labels for exits in ways))
     return EarlyExit(
         spec.name,
         network.time_steps,
         int(seen.depth.max()),
+        max_drop_points,
         choosing.shown,
         tested.shown,
-        rows,
+        len(walk.margins),
+        margin_rows(chooses, wanted, margin),
         chosen,
+        unproven(walk, margin, max_drop_points),
         whole,
         early,
-        *lost_points(*right),
+        lost.points,
+        lost.least_points,
+        lost.most_points,
+    )
+
+
+def unproven(walk: MarginWalk, chosen: int, max_drop_points: float) -> Unproven | None:
+    """The smallest margin that was measured within the drop, where it is not the *chosen* one."""
+    place = measured_margin(walk, max_drop_points)
+    if place is None or walk.margins[place] >= chosen:
+        return None
+    loss = walk.loss(place)
+    return Unproven(
+        int(walk.margins[place]),
+        loss.points,
+        loss.most_points,
+        loss.samples_for(max_drop_points),
     )
 
 

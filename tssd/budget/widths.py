@@ -14,12 +14,13 @@ bits. The sum of single losses orders the steps; what is lost is measured (*ours
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 
 from tssd.arrays import BoolArray, FloatArray
 from tssd.budget.costs import ChipCost, Minimise, check_told, chip_cost
-from tssd.calibration.comparing.agreement import lost_points
+from tssd.calibration.comparing.paired import PairedLoss, paired_loss
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.integer import UNIT, IntArray
 from tssd.calibration.quantizing.options import Options
@@ -49,20 +50,13 @@ class WidthTrials:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredWidths:
-    """One choice of widths: its integers, points lost against float with the half width of their
-    95 % interval, and what they take."""
+    """One choice of widths: its integers, what is lost against float, and what they take."""
 
     widths: Widths
     network: IntNetwork
     tally: Tally
-    lost_points: float
-    margin_points: float
+    lost: PairedLoss
     cost: ChipCost
-
-    @property
-    def surely_lost(self) -> float:
-        """What is lost beyond what chance explains."""
-        return self.lost_points - self.margin_points
 
 
 @dataclass(frozen=True)
@@ -98,6 +92,11 @@ class MixedWidths:
     steps: tuple[WidthStep, ...]
 
     @property
+    def tried(self) -> int:
+        """How many networks the samples chose from: the interval of ``found.lost`` knows of one."""
+        return 1 + len(self.steps)
+
+    @property
     def share(self) -> float:
         """The cost that is left of that with the chip's widths."""
         return self.found.cost.of(self.goal) / self.widest.cost.of(self.goal)
@@ -112,7 +111,7 @@ def mixed_widths(
     field_bits = trials.chip.bits.weight.count
     told(f"all layers with {field_bits} bits")
     widest = measure(trials, dict.fromkeys(trials.layers, field_bits))
-    if widest.lost_points > max_drop_points:
+    if widest.lost.points > max_drop_points:
         raise _out_of_reach(widest, goal, max_drop_points, field_bits)
     alone = tuple(_alone(trials, widest, max_drop_points, told))
     found, steps = _greedy(trials, widest, alone, goal, max_drop_points, told)
@@ -124,9 +123,9 @@ def measure(trials: WidthTrials, widths: Widths) -> MeasuredWidths:
     options = replace(trials.options, layer_bits=dict(widths))
     network = trials.integers(options)
     tally = trials.count(network)
-    lost, margin = lost_points(trials.float_right, tally.classes() == trials.labels)
+    lost = paired_loss(trials.float_right, tally.classes() == trials.labels)
     cost = chip_cost(network, tally, trials.chip, trials.seed)
-    return MeasuredWidths(widths, network, tally, lost, margin, cost)
+    return MeasuredWidths(widths, network, tally, lost, cost)
 
 
 def divergence(widest: MeasuredWidths, narrow: MeasuredWidths) -> float:
@@ -159,8 +158,8 @@ def _alone(
             except NetworkError as error:  # a layer that so few bits cannot represent
                 told(f"{layer} cannot have {bits} bits: {error.where}: {error.found}")
                 break
-            yield AloneWidth(layer, bits, divergence(widest, one), one.lost_points, one.cost)
-            if one.surely_lost > most:
+            yield AloneWidth(layer, bits, divergence(widest, one), one.lost.points, one.cost)
+            if one.lost.least_points > most:
                 break
 
 
@@ -177,8 +176,8 @@ def _greedy(
         told(f"{move.layer} with {move.bits} bits, beside those before")
         tried = measure(trials, {**current.widths, move.layer: move.bits})
         saves = tried.cost.of(goal) < current.cost.of(goal)
-        kept = tried.lost_points <= most and saves
-        steps.append(WidthStep(move.layer, move.bits, tried.lost_points, tried.cost, kept))
+        kept = tried.lost.points <= most and saves
+        steps.append(WidthStep(move.layer, move.bits, tried.lost.points, tried.cost, kept))
         if kept:
             current = tried
         else:
@@ -221,8 +220,8 @@ def _out_of_reach(
     cost = f"{widest.cost.of(goal):,.4g} {goal.unit} of {goal}"
     return ConfigError(
         f"--max-drop {most:g}",
-        found=f"{widest.lost_points:.2f} ± {widest.margin_points:.2f} points lost with all"
-        f" {field_bits} bits of the chip in every layer, at {cost}",
-        allowed=f"{widest.lost_points:.2f} or more on these {widest.tally.samples:,} samples",
+        found=f"{widest.lost} with all {field_bits} bits of the chip in every layer, at {cost}",
+        allowed=f"{ceil(100 * widest.lost.points) / 100:.2f} or more on these"
+        f" {widest.lost.samples:,} samples",
         hint="more --check-samples, or tssd calibrate RUN --bits, which trains",
     )

@@ -10,7 +10,7 @@ import click
 from tssd import terminal
 from tssd.commands import bundle_options, completing
 from tssd.commands.export import MODULE_ONLY
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, counted
 from tssd.progress import ProgressSteps
 from tssd.report import words
 
@@ -175,9 +175,9 @@ def _find(
     terminal.say(
         f"{widths_told(found)}: {best.cost.of(goal):,.4g} {goal.unit} of {goal},"
         f" {words.percent(found.share, 1)} of {found.widest.cost.of(goal):,.4g} with the chip's"
-        f" bits\n{best.lost_points:.2f} ± {best.margin_points:.2f} points lost"
-        f" ({found.widest.lost_points:.2f} with the chip's bits) on {best.tally.samples:,}"
-        f" validation samples, {len(found.steps)} steps tried\nwrote {out}"
+        f" bits\n{best.lost} on {best.lost.samples:,} validation samples"
+        f" ({found.widest.lost.points + 0.0:.2f} with the chip's bits); these samples chose it from"
+        f" {counted(found.tried, 'network')}, so on others the loss tends to be larger\nwrote {out}"
     )
     terminal.say_next("tssd", "verify", out, "--against", "gpu,onnx,sim")
 
@@ -188,10 +188,12 @@ def told(found: "MixedWidths") -> dict[str, Any]:
     return {
         "minimise": str(goal),
         "widths": dict(best.widths),
-        "points_lost": best.lost_points,
-        "points_margin": best.margin_points,
-        "points_lost_widest": found.widest.lost_points,
-        "samples": best.tally.samples,
+        "points_lost": best.lost.points,
+        "points_least": best.lost.least_points,
+        "points_most": best.lost.most_points,
+        "points_lost_widest": found.widest.lost.points,
+        "samples": best.lost.samples,
+        "networks_tried": found.tried,
         "cost": asdict(best.cost),
         "cost_widest": asdict(found.widest.cost),
         "share": found.share,

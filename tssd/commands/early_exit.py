@@ -9,11 +9,11 @@ import click
 
 from tssd import terminal
 from tssd.commands import completing
-from tssd.errors import ConfigError
+from tssd.errors import ConfigError, counted
 from tssd.report import words
 
 if TYPE_CHECKING:  # --help reads this module; torch can wait
-    from tssd.budget.early_exit import MarginRow
+    from tssd.budget.margins import MarginRow
     from tssd.budget.of_bundle import EarlyExit
 
 SHOWN = 12  # rows of the table
@@ -27,7 +27,8 @@ SHOWN = 12  # rows of the table
     default=0.2,
     show_default=True,
     metavar="POINTS",
-    help="Points of accuracy that may be lost on the samples that choose the margin.",
+    help="Points of accuracy that may be lost, chance included: the upper end of the 95 % interval"
+    " on the samples that choose the margin.",
 )
 @click.option(
     "--samples",
@@ -61,21 +62,29 @@ def command(
 ) -> None:
     """Stop a sample when the first class leads the second by a margin: what that saves and costs.
 
-    The margin is chosen on validation samples; accuracy, operations, energy and latency are those
-    of the test samples, each alone on the chip.
+    The margin is chosen on validation samples, so that chance explains no larger drop on them;
+    accuracy, operations, energy and latency are those of the test samples, each alone on the chip.
     """
     from tssd.budget.of_bundle import ExitSamples, early_exit
 
-    if not max_drop >= 0:
-        raise ConfigError("--max-drop", found=f"{max_drop:g}", allowed="0 points or more")
+    if not 0 < max_drop <= 100:
+        raise ConfigError(
+            "--max-drop",
+            found=f"{max_drop:g}",
+            allowed="more than 0 points, at most 100: that nothing is lost, no samples can show",
+        )
     found = early_exit(bundle, max_drop, ExitSamples(samples, test_samples, data), chip)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return
-    columns = ("margin", "accuracy", "mean steps", "synops", "synops, step by step")
+    columns = ("margin", "accuracy", "lost", "at most", "mean steps", "synops", "step by step")
     rows = [_row(row) for row in shown_rows(found)]
     click.echo(terminal.to_text(terminal.plain_table(columns, rows, right=columns)))
-    terminal.say(f"on {found.choosing}; margins in 1/64 weight units, as the read-out holds them")
+    terminal.say(
+        f"on {found.choosing}; margins in 1/64 weight units, as the read-out holds them; at most:"
+        " upper end of the 95 % interval of the points lost; synops on the chip, and step by step"
+    )
+    terminal.say(bound(found))
     terminal.say(outcome(found))
     terminal.say_next("tssd", "simulate", bundle)
 
@@ -90,18 +99,36 @@ def shown_rows(found: "EarlyExit") -> "list[MarginRow]":
 
 def _row(row: "MarginRow") -> tuple[str, ...]:
     margin = "none" if row.margin is None else f"{row.margin:,}"
-    steps, operations = f"{row.mean_steps:.2f}", (row.synops, row.synops_at_once)
-    return (margin, words.percent(row.accuracy, 2), steps, *map(words.number, operations))
+    points = (f"{row.lost_points:.2f}", f"{row.most_lost_points:.2f}", f"{row.mean_steps:.2f}")
+    operations = map(words.number, (row.synops, row.synops_at_once))
+    return (margin, words.percent(row.accuracy, 2), *points, *operations)
+
+
+def bound(found: "EarlyExit") -> str:
+    """How sure the chosen margin is, and what more samples might show."""
+    row = found.chosen
+    said = (
+        f"margin {row.margin:,}: at most {row.most_lost_points:.2f} points lost with 95 %"
+        f" confidence, measured {row.lost_points:.2f}; of {counted(found.tried, 'margin')}, from"
+        f" the largest down, the last before one may lose more than {found.max_drop_points:g}"
+    )
+    other = found.unproven
+    if other is None:
+        return said
+    needed = (
+        "loses all that is allowed"
+        if other.samples is None
+        else f"would take {other.samples:,} samples to show it"
+    )
+    return (
+        f"{said}\nmargin {other.margin:,} was measured at {other.lost_points:.2f}, but may lose"
+        f" {other.most_lost_points:.2f}: {needed}"
+    )
 
 
 def outcome(found: "EarlyExit") -> str:
     """The chosen margin and what it does, in sentences."""
     whole, early = found.whole, found.early
-    if found.chosen.margin is None:
-        return (
-            "no margin saves operations on the chip within the drop: every sample takes all"
-            f" {found.time_steps} steps; {words.percent(whole.accuracy, 2)} of {found.tested}"
-        )
 
     def saved(now: float, before: float) -> str:
         return words.percent(1 - now / before, 1)
@@ -115,7 +142,8 @@ def outcome(found: "EarlyExit") -> str:
         f"margin {found.chosen.margin:,}, on {found.tested}: {early.mean_steps:.2f} of"
         f" {found.time_steps} steps, {words.percent(early.accuracy, 2)} right instead of"
         f" {words.percent(whole.accuracy, 2)}"
-        f" ({found.lost_points:.2f} ± {found.margin_points:.2f} points lost)\n"
+        f" ({found.lost_points:.2f} points lost, 95 %: {found.least_lost_points:.2f} to"
+        f" {found.most_lost_points:.2f})\n"
         f"saved on {found.chip}, one sample alone:"
         f" {saved(early.cost.synops, whole.cost.synops)} of the synaptic operations{energy};"
         f" the answer comes after {early.mean_steps + found.depth:.2f} of"
