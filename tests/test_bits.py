@@ -153,6 +153,7 @@ def test_both_sides_of_the_speed_train_the_same_network(monkeypatch: pytest.Monk
     assert isinstance(few, float)
     assert isinstance(plain, float)
     assert ratio == pytest.approx(few / plain)
+    assert f"training tiny, 4 bits{bits_speed.WHOLE[1:]} over float" in made
 
 
 def test_differences_from_brevitas_are_paired_by_seed() -> None:

@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from tssd.errors import NetworkError
 from tssd.train.handover.float_layers import delayed
-from tssd.train.handover.float_network import FloatArray, FloatNetwork
+from tssd.train.handover.float_network import AveragePool, FloatArray, FloatNetwork
 from tssd.train.handover.linear import linear_map
+from tssd.train.networks.fused import average_pool
 from tssd.train.networks.network import READOUT, Unrolled, Unrolling
 from tssd.train.networks.neuron import NeuronModel
+from tssd.train.networks.rows import dense
 from tssd.train.quantization.entering import input_levels, on_levels
 from tssd.train.quantization.graph import integers
+from tssd.train.quantization.graph.fused import fire
 from tssd.train.quantization.graph.integers import GraphWeights, LayerNumbers
 from tssd.train.quantization.graph.layers import (
     DECAY_ONE,
@@ -28,7 +31,7 @@ from tssd.train.quantization.graph.layers import (
     prepared,
     trained_populations,
 )
-from tssd.train.quantization.graph.neurons import NeuronRule, fire, integrated
+from tssd.train.quantization.graph.neurons import NeuronRule, integrated
 from tssd.train.quantization.neurons import UNIT
 from tssd.train.quantization.widths import ChipWidths, WeightBits, weight_bits
 
@@ -224,12 +227,13 @@ class QuantizedGraph(Unrolled):
     ) -> Tensor:
         a = self._arrived(layer, made, sent, steps)
         bias, rule = made.bias.to(a), self._rule(layer, made, a)
-        u = v = torch.zeros_like(a[0])
         if not layer.loops:
-            return fire(a, bias, u, v, rule)[0]
+            return fire(a, bias, None, None, rule, steps)[0]
+        u: Tensor | None = None
+        v: Tensor | None = None
         spikes: list[Tensor] = []
         for t in range(steps):
-            entering = a[t]
+            entering = a[min(t, len(a) - 1)]
             for link, weight in self._loops(layer, made):
                 at = t - 1 - link.projection.delay
                 if at >= 0:
@@ -248,12 +252,13 @@ class QuantizedGraph(Unrolled):
         self, layer: GraphLayer, made: LayerNumbers, sent: Mapping[str, Tensor], steps: int
     ) -> Tensor:
         a = self._arrived(layer, made, sent, steps)
-        return integrated(a, made.bias.to(a), *_keeps(layer, a))
+        return integrated(a.expand(steps, *a.shape[1:]), made.bias.to(a), *_keeps(layer, a))
 
     def _arrived(
         self, layer: GraphLayer, made: LayerNumbers, sent: Mapping[str, Tensor], steps: int
     ) -> Tensor:
-        """Sums (T, B, *shape) of whole weights, loops left out."""
+        """Sums (T, B, *shape) of whole weights, loops left out; (1, B, *shape) if all steps are
+        alike."""
         shape = layer.population.shape
         total: Tensor | None = None
         for link, weight in zip(layer.links, made.weights, strict=False):
@@ -261,7 +266,7 @@ class QuantizedGraph(Unrolled):
             part = delayed(arrived, link.late, steps)
             total = part if total is None else total + part
         assert total is not None
-        return total.expand(steps, *total.shape[1:])
+        return total
 
     def _rule(self, layer: GraphLayer, made: LayerNumbers, like: Tensor) -> NeuronRule:
         population = layer.population
@@ -290,11 +295,20 @@ def _keeps(layer: GraphLayer, like: Tensor) -> tuple[Tensor | None, Tensor]:
 def _summed(link: GraphLink, sent: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(T or 1, B, *source) -> (T or 1, B, *shape): whole weights times sums over the pool."""
     steps, batch = sent.shape[:2]
-    x, pool = sent.flatten(0, 1), link.projection.pool
-    if pool is not None:
-        x = nn.functional.avg_pool2d(x, pool.kernel, pool.stride, divisor_override=1)
-    made = linear_map(link.projection, x, weight.to(x))
+    x, weight = dense(sent.flatten(0, 1)), dense(weight.to(sent))
+    if link.projection.pool is not None:
+        x, factor = _pooled(x, link.projection.pool)
+        weight = weight * factor
+    made = linear_map(link.projection, x, weight)
     return made.reshape(steps, batch, *shape)
+
+
+def _pooled(x: Tensor, pool: AveragePool) -> tuple[Tensor, int]:
+    """Sums over the windows of *pool*, behind a factor: means times it, where those are exact."""
+    (high, wide), count = pool.kernel, pool.kernel[0] * pool.kernel[1]
+    if high == wide and pool.stride == pool.kernel and count & (count - 1) == 0:
+        return average_pool(x, high), count
+    return nn.functional.avg_pool2d(x, pool.kernel, pool.stride, divisor_override=1), 1
 
 
 def _tensor(array: FloatArray) -> Tensor:

@@ -79,33 +79,41 @@ def left(state: Tensor, keep: Tensor | None) -> Tensor:
     return torch.trunc(state.double() * (keep / DECAY_ONE)).to(state.dtype)
 
 
-def fire(
-    a: Tensor, bias: Tensor, u: Tensor, v: Tensor, rule: NeuronRule
+def plain_fire(
+    a: Tensor,
+    bias: Tensor,
+    u: Tensor | None,
+    v: Tensor | None,
+    rule: NeuronRule,
+    steps: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes (T, B, *shape) of sums *a*, and the states after the last step, from *u* and *v*."""
-    spikes, u_last, v_last = _Fire.apply(a, bias, u, v, rule)  # type: ignore[no-untyped-call]
+    """Spikes (T, B, *shape) of sums *a*, and the states after the last step, from *u* and *v*
+    (None: at rest); *a* (1, B, *shape) stands for all *steps*. In torch, on any device."""
+    taken, states = len(a) if steps is None else steps, (u, v)
+    first = (torch.zeros_like(a[0]) if state is None else state for state in states)
+    spikes, u_last, v_last = _Fire.apply(a, bias, *first, rule, taken)  # type: ignore[no-untyped-call]
     return spikes, u_last, v_last
 
 
 class _Fire(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, rule: NeuronRule
+        ctx: Any, a: Tensor, bias: Tensor, u: Tensor, v: Tensor, rule: NeuronRule, steps: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        before, spikes = torch.empty_like(a), torch.empty_like(a)
+        before, spikes = (a.new_empty((steps, *a.shape[1:])) for _ in range(2))
         offset, threshold = UNIT * bias, UNIT * rule.vth
-        for t in range(len(a)):
-            u = left(u, rule.keep_u) + UNIT * a[t]
+        for t in range(steps):
+            u = left(u, rule.keep_u) + UNIT * a[min(t, len(a) - 1)]
             v = (left(v, rule.keep_v) + u + offset).clamp(-LIMIT, LIMIT)
             before[t] = v
             spikes[t] = v > threshold
             v = rule.reset_of(v, spikes[t])
         ctx.save_for_backward(before, spikes)
-        ctx.rule, ctx.bias_shape = rule, bias.shape
+        ctx.rule, ctx.bias_shape, ctx.alike = rule, bias.shape, len(a) < steps
         return spikes, u, v
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         to_spikes, to_u, to_v = gradients
         before, spikes = ctx.saved_tensors
         rule: NeuronRule = ctx.rule
@@ -124,10 +132,11 @@ class _Fire(torch.autograd.Function):
                 if rule.keep_u is None
                 else current * (rule.keep_u / DECAY_ONE)
             )
-        return entering, _summed(UNIT * total, ctx.bias_shape), to_u, to_v, None
+        entering = entering.sum(0, keepdim=True) if ctx.alike else entering
+        return entering, summed_as(UNIT * total, ctx.bias_shape), to_u, to_v, None, None
 
 
-def _summed(gradient: Tensor, shape: torch.Size) -> Tensor:
+def summed_as(gradient: Tensor, shape: torch.Size) -> Tensor:
     """(B, *full) summed to what was broadcast."""
     whole = gradient.sum(0)
     axes = [i for i, n in enumerate(shape) if n == 1 and whole.shape[i] != 1]
