@@ -12,6 +12,7 @@ from tssd.calibration.simulate import layerwise
 from tssd.calibration.tally import Tally, tally
 from tssd.contracts import check, not_run
 from tssd.hw_targets.c.footprint import Footprint
+from tssd.report.behaviour.by_layer import ByLayer
 from tssd.report.behaviour.distributions import membrane_distributions, weight_distributions
 from tssd.report.behaviour.model import (
     AnswerCount,
@@ -77,7 +78,6 @@ def sample_evidence() -> Evidence:
         provenance=Provenance(
             ("tssd verify build/residual",), {"tssd": "0.1.0"}, {"network.nir": "ab" * 32}
         ),
-        float_spikes={p.name: counted.spikes(p.name) + 3 for p in network.populations[:-1]},
         times=Times(
             "cycle",
             17.5,
@@ -97,11 +97,20 @@ def sample_evidence() -> Evidence:
         trained=TestedAccuracy(0.9417, 360),
         label="scaled estimate",
         behaviour=sample_behaviour(network),
+        layers=sample_layers(network, counted),
+    )
+
+
+def sample_layers(network: IntNetwork, counted: Tally) -> ByLayer:
+    """What each layer did."""
+    kept = [p.name for p in network.populations if p.has_state]
+    return ByLayer(
+        float_spikes={p.name: counted.spikes(p.name) + 3 for p in network.populations[:-1]},
         firing=sample_firing(network, counted),
-        saturated={p.name: 2 for p in network.populations if p.has_state},
-        agreed_quantized={p.name: 0.875 for p in network.populations if p.has_state},
-        agreed_float={p.name: 0.75 for p in network.populations if p.has_state},
-        wrapped={p.name: 1 for p in network.populations if p.has_state},
+        saturated=dict.fromkeys(kept, 2),
+        agreed_quantized=dict.fromkeys(kept, 0.875),
+        agreed_float=dict.fromkeys(kept, 0.75),
+        wrapped=dict.fromkeys(kept, 1),
         weights=sample_weights(network),
         membranes=sample_membranes(network),
     )
@@ -170,7 +179,6 @@ def bare_report() -> Report:
             full,
             tallies={"integer": full.tallies["integer"]},
             accuracy={},
-            float_spikes=None,
             times=Times(),
             gpu=Gpu(),
             cores=None,
@@ -182,13 +190,7 @@ def bare_report() -> Report:
             trained=None,
             label=None,
             behaviour=Behaviour(),
-            firing={},
-            saturated={},
-            agreed_quantized={},
-            agreed_float={},
-            wrapped={},
-            weights={},
-            membranes={},
+            layers=ByLayer(),
         )
     )
 

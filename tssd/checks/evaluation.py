@@ -21,7 +21,8 @@ from tssd.calibration.tally import Tally, merge, tally
 from tssd.checks.verify import compare_activities
 from tssd.contracts import Contract, check
 from tssd.errors import NetworkError, counted
-from tssd.report.behaviour.model import Behaviour, Distribution, Divergence, FiringChange
+from tssd.report.behaviour.by_layer import ByLayer
+from tssd.report.behaviour.model import Behaviour, Divergence
 from tssd.report.model import ShareInterval
 
 ALL_EQUAL = "0 differences"
@@ -42,22 +43,17 @@ class EngineUnderTest:
 
 @dataclass(frozen=True, eq=False)
 class FloatSide:
-    """What the float networks did on the same samples: population to spikes, stage to accuracy, the
-    contracts of folding, population to the accuracy with only its integers, the class of each
-    sample, the first slot that differs in integers and in how many samples it was looked for, what
-    became of each layer's spikes, the answers it changes (``Evaluation``), the folded network's
-    classes, its membranes. Empty where a bundle carries none, ``spikes`` None."""
+    """What the float networks did on the same samples: what they tell of each layer, stage to
+    accuracy, the contracts of folding, the class of each sample, the first slot that differs in
+    integers and in how many samples it was looked for, the folded network's classes, its membranes.
+    Empty where a bundle carries none."""
 
-    spikes: Mapping[str, int] | None = None
+    layers: ByLayer = ByLayer()
     accuracy: Mapping[str, float] = field(default_factory=dict)
     contracts: tuple[Contract, ...] = ()
-    only_quantized: Mapping[str, float] = field(default_factory=dict)
     classes: IntArray | None = None
     divergence: Divergence | None = None
     compared: int = 0
-    firing: Mapping[str, FiringChange] = field(default_factory=dict)
-    agreed_quantized: Mapping[str, float] = field(default_factory=dict)
-    agreed_float: Mapping[str, float] = field(default_factory=dict)
     folded_classes: IntArray | None = None
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
 
@@ -65,32 +61,19 @@ class FloatSide:
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """``accuracy``: stage to fraction or None; ``tallies``: engine to its event counts;
-    ``float_spikes``: population to the float network's total, or None where it did not run;
-    ``only_quantized``: population to the accuracy with only its integers, all others float;
-    ``intervals``: stage to where its accuracy lies, given this number of samples; ``behaviour``:
-    answers over time and by class, and the first difference from float; ``firing``, ``saturated``:
-    what became of each layer's spikes, membranes at an end of their range; ``agreed_quantized``,
-    ``agreed_float``: population to the share of the first samples answered as float does, with it
-    alone in integers, with it alone in float; ``wrapped``: currents that left their range;
-    ``weights``, ``membranes``: how they are distributed."""
+    ``layers``: what each did beside its counts; ``intervals``: stage to where its accuracy lies,
+    given this number of samples; ``behaviour``: answers over time and by class, and the first
+    difference from float."""
 
     samples: int
     time_steps: int
     accuracy: Mapping[str, float | None]
     tallies: Mapping[str, Tally]
-    float_spikes: Mapping[str, int] | None
+    layers: ByLayer
     contracts: tuple[Contract, ...]
-    only_quantized: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     intervals: Mapping[str, ShareInterval] = field(default_factory=dict)
     behaviour: Behaviour = Behaviour()
-    firing: Mapping[str, FiringChange] = field(default_factory=dict)
-    saturated: Mapping[str, int] = field(default_factory=dict)
-    agreed_quantized: Mapping[str, float] = field(default_factory=dict)
-    agreed_float: Mapping[str, float] = field(default_factory=dict)
-    wrapped: Mapping[str, int] = field(default_factory=dict)
-    weights: Mapping[str, Distribution] = field(default_factory=dict)
-    membranes: Mapping[str, Distribution] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

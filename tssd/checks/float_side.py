@@ -17,6 +17,7 @@ from tssd.chain.entering import folded_network
 from tssd.chain.samples import Samples
 from tssd.checks.evaluation import FloatSide
 from tssd.export.bundle.folder import Bundle
+from tssd.report.behaviour.by_layer import ByLayer
 from tssd.report.behaviour.model import MOST_COMPARED, Divergence, FiringChange
 from tssd.report.behaviour.observe import agreement, firing_change, first_difference
 from tssd.train.handover.float_activity import FloatActivity
@@ -53,17 +54,20 @@ def float_side(
         folded, bundle.network, images[:MOST_COMPARED], "float", device=device
     )
     found = {"float": folding.before, "folded": folding.after}
+    layers = ByLayer(
+        float_spikes=spikes,
+        only_quantized=_right(alone, labels),
+        agreed_quantized=_agreed(alone, folding.after),
+        agreed_float=_agreed(mended, folding.after),
+        firing=beside.firing,
+    )
     return FloatSide(
-        spikes,
+        layers,
         _right(found, labels),
         contracts,
-        _right(alone, labels),
         folding.before,
         divergence,
         looked_at,
-        beside.firing,
-        _agreed(alone, folding.after),
-        _agreed(mended, folding.after),
         folding.after,
         beside.membranes,
     )

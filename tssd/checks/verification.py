@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tssd.calibration.comparing.histogram import Histogram
@@ -22,6 +22,7 @@ from tssd.export.nir.integers.roundtrip import check_file
 from tssd.hw_targets.engine import Setting, look, missing_modules, start
 from tssd.hw_targets.engines import engine_names, find_engine
 from tssd.optional import install_line
+from tssd.report.behaviour.by_layer import ByLayer
 from tssd.report.behaviour.distributions import membrane_distributions, weight_distributions
 from tssd.report.behaviour.model import MOST_COMPARED, Behaviour
 from tssd.report.behaviour.observe import (
@@ -112,9 +113,8 @@ def evaluate(
         bundle.network.time_steps,
         {name: found.get(name) for name in (*STAGES, *engine_names())},
         tallies,
-        side.spikes,
+        _by_layer(bundle, side, layers),
         (*rows, *side.contracts, *compared, *missing),
-        side.only_quantized,
         samples.notes,
         {name: wilson(x, samples.inputs.samples) for name, x in found.items() if x is not None},
         Behaviour(
@@ -124,13 +124,17 @@ def evaluate(
             compared=side.compared,
             agreement=agreement(tallies["integer"].classes(), side.folded_classes),
         ),
-        side.firing,
-        layers.saturated,
-        side.agreed_quantized,
-        side.agreed_float,
-        layers.wrapped,
-        weight_distributions(integer_weights(bundle.network), _float_weights(bundle)),
-        membrane_distributions(bundle.network, layers.membranes, side.membranes),
+    )
+
+
+def _by_layer(bundle: Bundle, side: FloatSide, layers: LayerEvents) -> ByLayer:
+    """What the float networks tell of each layer, and what its integers did."""
+    return replace(
+        side.layers,
+        saturated=layers.saturated,
+        wrapped=layers.wrapped,
+        weights=weight_distributions(integer_weights(bundle.network), _float_weights(bundle)),
+        membranes=membrane_distributions(bundle.network, layers.membranes, side.membranes),
     )
 
 

@@ -10,6 +10,7 @@ from tssd import terminal
 from tssd.commands import ending
 from tssd.errors import ConfigError
 from tssd.report import words
+from tssd.report.behaviour.layers import layer_table
 from tssd.report.findings import findings
 from tssd.report.model import Report
 from tssd.report.store import read_report, write_report
@@ -75,7 +76,8 @@ def say_report(report: Report, quiet: bool = False, verbose: bool = False) -> No
         return
     click.echo(terminal.to_text(overview(report)))
     terminal.say(words.accuracy_line(report))
-    for sentence in findings(report):
+    quantized = layer_table(report)
+    for sentence in (*findings(report), *([quantized.sentence] if quantized else [])):
         terminal.say(f"- {sentence}")
     if verbose:
         click.echo(terminal.to_text(terminal.contracts_table(report.contracts)))

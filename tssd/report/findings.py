@@ -28,7 +28,6 @@ def findings(report: Report) -> tuple[str, ...]:
         energy_trust(report),
         _slowest_layer(report),
         _pace(report),
-        _drift(report.layers),
         _spread(report),
     ]
     return tuple(sentence for sentence in sentences if sentence)
@@ -147,23 +146,6 @@ def _slowest_layer(report: Report) -> str:
     top = max(timed, key=lambda layer: layer.time_share or 0.0)
     time = "the time of the bound" if report.totals.timing == "bound" else "the simulated time"
     return f"{top.name} sets the pace for {percent(top.time_share, 0)} of {time}."
-
-
-def _drift(layers: Sequence[LayerRow]) -> str:
-    """The layer whose spike count quantization changed most (layers that fire in float)."""
-    changed = [
-        (integer / before - 1, layer.name)
-        for layer in layers
-        if (integer := layer.spikes["integer"]) is not None and (before := layer.spikes["float"])
-    ]
-    if not changed:
-        return ""
-    change, name = max(changed, key=lambda pair: abs(pair[0]))
-    if not change:
-        return "Quantization leaves every layer's spike count as it was in float."
-    more = "more" if change > 0 else "fewer"
-    moved = f"{percent(abs(change), 2)} {more} than in float"
-    return f"By number of spikes quantization moves {name} most: {moved}."
 
 
 def _spread(report: Report) -> str:

@@ -2,6 +2,6 @@
 
 ``model`` are the values, a part of the report's; ``observe`` makes them of activities and of a
 placement, ``distributions`` of weights and membranes; ``view`` and ``profiles`` turn them into what
-the page draws, ``layers`` says what quantization did to each layer, ``headline`` is the verdict in
-one line.
+the page draws, ``by_layer`` is what was found of each layer, ``layers`` says what quantization did
+to it, ``headline`` is the verdict in one line.
 """

@@ -16,7 +16,8 @@ from tssd.calibration.tally import Tally
 from tssd.contracts import Contract
 from tssd.errors import ConfigError
 from tssd.hw_targets.mapping.fanout import synapses_per_neuron
-from tssd.report.behaviour.model import Behaviour, Distribution, FiringChange
+from tssd.report.behaviour.by_layer import ByLayer
+from tssd.report.behaviour.model import Behaviour
 from tssd.report.energies import EnergyPj, EnergyTrust, EnergyUj, PredictionIntervals, Range
 from tssd.report.model import (
     MEASURED,
@@ -77,10 +78,9 @@ class Evidence:
 
     ``engines``: every engine that the report has a place for, in its order. ``tallies``: engine
     name, ``integer`` or ``measured`` to its Tally, all over the same samples; ``integer`` must be
-    there. ``float_spikes``: population
-    name to total events of the float network over those samples. ``accuracy``: stage name to a
-    fraction. ``costs``: population name to its cost. ``weight_bits``: population name to bits of
-    its incoming weights (absent: the bits that the weights need).
+    there. ``layers``: what each did beside. ``accuracy``: stage name to a fraction. ``costs``:
+    population name to its cost. ``weight_bits``: population name to bits of its incoming weights
+    (absent: the bits that the weights need).
     """
 
     name: str
@@ -93,16 +93,8 @@ class Evidence:
     constants: tuple[Constant, ...]
     provenance: Provenance
     engines: tuple[str, ...] = ()
-    float_spikes: Mapping[str, int] | None = None
+    layers: ByLayer = ByLayer()
     weight_bits: Mapping[str, int] = field(default_factory=dict)
-    only_quantized: Mapping[str, float] = field(default_factory=dict)
-    firing: Mapping[str, FiringChange] = field(default_factory=dict)
-    saturated: Mapping[str, int] = field(default_factory=dict)
-    wrapped: Mapping[str, int] = field(default_factory=dict)
-    weights: Mapping[str, Distribution] = field(default_factory=dict)
-    membranes: Mapping[str, Distribution] = field(default_factory=dict)
-    agreed_quantized: Mapping[str, float] = field(default_factory=dict)
-    agreed_float: Mapping[str, float] = field(default_factory=dict)
     times: Times = Times()
     gpu: Gpu = Gpu()
     cores: int | None = None
@@ -173,7 +165,7 @@ def _names(network: IntNetwork) -> list[str]:
 
 
 def _layer(evidence: Evidence, name: str) -> LayerRow:
-    network, cost = evidence.network, evidence.costs[name]
+    network, cost, found = evidence.network, evidence.costs[name], evidence.layers
     population, reference = network.population(name), evidence.tallies["integer"]
     spikes = reference.spikes(name)
     slots = population.neurons * reference.samples * reference.time_steps
@@ -192,23 +184,24 @@ def _layer(evidence: Evidence, name: str) -> LayerRow:
         messages=float(cost.messages),
         energy_pj=cost.energy_pj,
         time_share=cost.time_share,
-        accuracy_if_only_this_layer_is_quantized=evidence.only_quantized.get(name),
-        agreement_if_only_this_layer_is_quantized=evidence.agreed_quantized.get(name),
-        agreement_if_only_this_layer_is_float=evidence.agreed_float.get(name),
+        accuracy_if_only_this_layer_is_quantized=found.only_quantized.get(name),
+        agreement_if_only_this_layer_is_quantized=found.agreed_quantized.get(name),
+        agreement_if_only_this_layer_is_float=found.agreed_float.get(name),
         memory_bytes=cost.memory_bytes,
         kept_bits=layer_bits(network, name),
-        firing=evidence.firing.get(name),
-        saturated=evidence.saturated.get(name),
-        wrapped=evidence.wrapped.get(name),
-        weights=evidence.weights.get(name),
-        membranes=evidence.membranes.get(name),
+        firing=found.firing.get(name),
+        saturated=found.saturated.get(name),
+        wrapped=found.wrapped.get(name),
+        weights=found.weights.get(name),
+        membranes=found.membranes.get(name),
     )
 
 
 def _spikes(evidence: Evidence, name: str) -> Spikes:
     counts = {engine: tally.spikes(name) for engine, tally in evidence.tallies.items()}
-    if evidence.float_spikes is not None and name in evidence.float_spikes:
-        counts["float"] = int(evidence.float_spikes[name])
+    in_float = evidence.layers.float_spikes or {}
+    if name in in_float:
+        counts["float"] = int(in_float[name])
     return {source: counts.get(source) for source in (*NETWORKS, *evidence.engines, MEASURED)}
 
 
@@ -271,7 +264,7 @@ def _check(evidence: Evidence) -> None:
     _known("tallies", evidence.tallies, ("integer", *evidence.engines, MEASURED))
     _known("accuracy", evidence.accuracy, (*STAGES, *evidence.engines))
     _known("costs", evidence.costs, names)
-    _known("float spikes", evidence.float_spikes or {}, names)
+    _known("float spikes", evidence.layers.float_spikes or {}, names)
     if "integer" not in evidence.tallies:
         raise ConfigError("report: tallies", found="no 'integer' tally", allowed="at least that")
     for name in names:
