@@ -89,7 +89,6 @@ def main() -> None:
     work.folder.mkdir(parents=True, exist_ok=True)
     points = list(front(work, arguments.kinds))
     given = [f"--{key} {value}" for key, value in _told(arguments).items()]
-    given += ["--kinds", *arguments.kinds] if set(arguments.kinds) != set(KINDS) else []
     command = f"python -m benchmarks.budget --run runs/{work.name} --work runs/budget-{work.name}"
     write(f"{PREFIX}{work.name}", " ".join([command, *given]), rows(points))
     figure()
@@ -286,9 +285,9 @@ def _goals(found: dict[str, FrontPoint]) -> Iterator[Row]:
         )
     if whole and early:
         saved = round(100 * (1 - early.synops / whole.synops), 1)
-        how = f"on the chip, whose layers work at once; {early.note}"
+        how = "on the chip, whose layers work at once"
         yield at_least("goal: early exit, operations saved", saved, EXIT_SAVED, "%", how)
-        name, how = "goal: early exit, points lost", f"beside all steps; {early.note}"
+        name, how = "goal: early exit, points lost", "test samples, beside all steps"
         if early.steps == whole.steps:  # nothing was chosen: that loses nothing, and meets nothing
             yield Row(name, "not shown", "", f"<= {EXIT_DROP:g}", False, how)
         else:

@@ -19,6 +19,7 @@ KINDS = {  # kind -> words, marker
     "exit": ("early exit", "D"),
     "prune": ("fewer channels, trained on", "^"),
 }
+WIDE = 5  # an axis over fewer has too few of 1, 2, 5 times a power of ten
 COLOURS = ("#3f83bf", "#d17c00", "#4f9a4f", "#b03a6a", "#7a5ab5")
 
 
@@ -138,7 +139,7 @@ def _cells(p: FrontPoint, every: Sequence[FrontPoint]) -> tuple[str, ...]:
 def figure(folder: Path = RESULTS, out: Path = FIGURE) -> None:
     """Accuracy against each cost, a row of panels for each network."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     files = sorted(folder.glob(f"{PREFIX}*.json"))
     drawn = Figure(figsize=(11, 3.4 * len(files)), layout="constrained")
@@ -149,8 +150,10 @@ def figure(folder: Path = RESULTS, out: Path = FIGURE) -> None:
         for panel, (name, cost) in zip(panels, AXES.items(), strict=True):
             _panel(panel, every, cost)
             panel.set(xlabel=name, xscale="log")
-            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            low, high = panel.get_xlim()
+            near = high < WIDE * low
+            panel.xaxis.set_major_locator(MaxNLocator(4) if near else LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter(lambda value, place: words.number(value))
             panel.xaxis.set_minor_formatter(NullFormatter())
         panels[0].set_ylabel(f"{re.sub('^' + PREFIX, '', path.stem)}: test accuracy, %")
         panels[-1].legend(fontsize=7, loc="lower right")
