@@ -46,7 +46,7 @@ from tssd.train.loop.folder import CONFIG, MANIFEST, begun
 from tssd.train.networks.network import SpikingNet
 from tssd.train.networks.strip import strip
 
-WIDTHS = (8, 6, 5, 4, 3, 2)
+WIDTHS = (8, 6, 5, 4, 3, 2)  # of all layers
 SHARES = ("1", "0.75", "0.5", "0.25")
 PRUNED_BITS = (8, 4)
 EXIT_DROP = 0.2  # points that an early exit may cost, by the bound on validation samples: the goal
@@ -87,19 +87,19 @@ def main() -> None:
         arguments.epochs, arguments.tested,
     )  # fmt: skip
     work.folder.mkdir(parents=True, exist_ok=True)
-    points = list(front(work, arguments.kinds))
+    points = list(front(work, arguments.kinds, arguments.bits))
     given = [f"--{key} {value}" for key, value in _told(arguments).items()]
     command = f"python -m benchmarks.budget --run runs/{work.name} --work runs/budget-{work.name}"
     write(f"{PREFIX}{work.name}", " ".join([command, *given]), rows(points))
     figure()
 
 
-def front(work: FrontWork, kinds: list[str]) -> Iterator[FrontPoint]:
-    """The points of all *kinds*."""
+def front(work: FrontWork, kinds: list[str], widths: list[int]) -> Iterator[FrontPoint]:
+    """The points of all *kinds*; *widths*: those of the kind ``bits``."""
     data = data_of(read_checkpoint(work.run / CHECKPOINT).config, None)
     trials = _trials(work.run, data, work.options)
     if "bits" in kinds:
-        for bits in WIDTHS:
+        for bits in widths:
             yield work.kept(f"{bits} bits", partial(_of_bits, trials, bits, work, data))
     if "mixed" in kinds:
         yield work.kept("mixed widths", partial(_mixed, trials, work, data))
@@ -298,9 +298,9 @@ def _goals(found: dict[str, FrontPoint]) -> Iterator[Row]:
 def _told(arguments: argparse.Namespace) -> dict[str, object]:
     keys = ("name", "max_drop", "epochs", "calibration", "check", "tested", "rounding")
     told = {key.replace("_", "-"): getattr(arguments, key) for key in keys}
-    return (
-        {**told, "kinds": " ".join(arguments.kinds)} if set(arguments.kinds) != set(KINDS) else told
-    )
+    chosen = {"kinds": (arguments.kinds, KINDS), "bits": (arguments.bits, WIDTHS)}
+    parts = {key: words for key, (words, every) in chosen.items() if set(words) != set(every)}
+    return {**told, **{key: " ".join(map(str, words)) for key, words in parts.items()}}
 
 
 def _arguments() -> argparse.Namespace:
@@ -309,6 +309,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--bits", nargs="+", type=int, default=list(WIDTHS), choices=WIDTHS)
     parser.add_argument("--max-drop", type=float, default=0.3)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--calibration", type=int, default=256)

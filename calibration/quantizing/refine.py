@@ -6,17 +6,19 @@ against that (``rounding``), then its thresholds and biases follow the float net
 What a layer leaves wrong, the next ones see and correct.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from tssd.calibration.integer import IntArray
 from tssd.calibration.layer import LayerIntegers, currents_fit, to_float
 from tssd.calibration.quantizing.channels import Rounding
 from tssd.calibration.quantizing.options import Decided
-from tssd.calibration.quantizing.rounding import compensated
+from tssd.calibration.quantizing.rounding import InputBlock, compensated, input_blocks
 from tssd.calibration.quantizing.search import floored
 from tssd.calibration.quantizing.tuning import RoundedPopulation, by_channel, tuned
 from tssd.train.handover.float_layers import arriving, current, project
@@ -28,50 +30,129 @@ from tssd.train.handover.float_network import (
     depths,
 )
 
+KEPT = 8  # refinements of each layer: a search goes back and forth between a few
+KEPT_BLOCKS = 4  # of all layers: a wide one takes 32 MB for each 2,048 inputs
+
+Blocks = tuple[tuple[InputBlock, ...], ...]  # of each group
+
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
     """What the layers are refined with: the network, what it sent in float, by population; of a
     READOUT ``wanted`` is its membrane. ``units`` and ``payloads`` belong to the sources,
-    ``decided`` to each layer."""
+    ``entering`` is the coded input, ``exact`` are layers that something else computes as in
+    float."""
 
     network: FloatNetwork
     sent: Mapping[str, Tensor]
     wanted: Mapping[str, Tensor]
     units: Mapping[str, float]
     payloads: Mapping[str, int]
-    decided: Mapping[str, Decided]
+    entering: Tensor
+    exact: frozenset[str] = frozenset()
+
+    @cached_property
+    def place(self) -> Mapping[str, int]:
+        """The number of each population."""
+        return {p.name: k for k, p in enumerate(self.network.populations)}
+
+    @cached_property
+    def depth(self) -> Mapping[str, int]:
+        return depths(self.network)
 
     def arriving(self, projection: FloatProjection, sent: Mapping[str, Tensor]) -> Tensor:
-        return arriving(self.network, projection, sent, depths(self.network))
+        return arriving(self.network, projection, sent, self.depth)
 
 
-def refined(
-    work: Refinement,
-    layers: Mapping[str, LayerIntegers],
-    entering: Tensor,
-    exact: Collection[str] = (),
-) -> dict[str, LayerIntegers]:
-    """The *layers* refined in the network's order; *entering*: the coded input, *exact*: layers
-    that something else computes as in float."""
-    sent, made = {work.network.populations[0].name: entering}, dict(layers)
-    for population in work.network.populations[1:]:
-        name, incoming = population.name, work.network.incoming(population.name)
-        if name in exact:
-            sent[name] = work.sent[name]
-        elif population.kind.relays:
-            sent[name] = project(incoming[0], sent[incoming[0].source], population.shape)
-        else:
-            layer = _layer(work, population, made[name], sent)
-            made[name], sent[name] = layer.integers, layer.run()[1]
-    return made
+@dataclass(frozen=True)
+class ChosenLayer:
+    """A layer at its scale, and what is to be done with it; of a relay the first is None. Two are
+    equal where the integers are the same ones."""
+
+    made: LayerIntegers | None
+    decided: Decided | None
+
+    @property
+    def refines(self) -> bool:
+        return self.decided is not None and self.decided.refines
+
+
+Chain = tuple[ChosenLayer, ...]  # all layers up to one, in the network's order
+Refiner = Callable[[Mapping[str, LayerIntegers], Mapping[str, Decided]], dict[str, LayerIntegers]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Refined:
+    """A refined layer, and what it then sends on the calibration samples, packed."""
+
+    made: LayerIntegers | None
+    sends: Callable[[], Tensor]
+
+
+def refiner(work: Refinement) -> Refiner:
+    """``refined`` for many choices: where the first layers are those of a choice before, what they
+    came to then is taken."""
+    populations = work.network.populations
+
+    @lru_cache(maxsize=KEPT * len(populations))
+    def at_end(chain: Chain) -> _Refined:
+        population = populations[len(chain)]
+        if population.name in work.exact:
+            return _Refined(chain[-1].made, lambda: work.sent[population.name])
+        incoming = work.network.incoming(population.name)
+        sent = {j.source: sends(chain, j) for j in incoming if not j.is_loop}
+        if population.kind.relays:
+            passed = project(incoming[0], sent[incoming[0].source], population.shape)
+            return _Refined(None, lambda: passed)
+        layer = _layer(work, population, chain[-1], sent, lambda j: blocks(before(chain, j), j))
+        return _Refined(layer.integers, _packed(layer.run()[1]))
+
+    def before(chain: Chain, projection: FloatProjection) -> Chain:
+        return chain[: work.place[projection.source]]
+
+    def sends(chain: Chain, projection: FloatProjection) -> Tensor:
+        first = before(chain, projection)
+        return at_end(first).sends() if first else work.entering
+
+    @lru_cache(maxsize=KEPT_BLOCKS)
+    def blocks(first: Chain, projection: FloatProjection) -> Blocks:
+        return input_blocks(projection, at_end(first).sends() if first else work.entering)
+
+    def refined(
+        layers: Mapping[str, LayerIntegers], decided: Mapping[str, Decided]
+    ) -> dict[str, LayerIntegers]:
+        """The *layers* refined in the network's order, as far as there is anything to refine."""
+        names = [p.name for p in populations[1:]]
+        chain = tuple(ChosenLayer(layers.get(name), decided.get(name)) for name in names)
+        last = max((k for k, one in enumerate(chain) if one.refines), default=-1)
+        found = {name: at_end(chain[: k + 1]).made for k, name in enumerate(names[: last + 1])}
+        return {**layers, **{name: made for name, made in found.items() if made is not None}}
+
+    return refined
+
+
+def _packed(sent: Tensor) -> Callable[[], Tensor]:
+    """*sent* again, kept as bits where there is nothing but spikes."""
+    if not bool(((sent == 0) | (sent == 1)).all()):
+        return lambda: sent
+    shape, kind = sent.shape, sent.dtype
+    bits = np.packbits(sent.bool().flatten().numpy())
+    size = sent.numel()
+    return lambda: torch.from_numpy(np.unpackbits(bits, count=size)).to(kind).reshape(shape)
 
 
 def _layer(
-    work: Refinement, population: FloatPopulation, made: LayerIntegers, sent: Mapping[str, Tensor]
+    work: Refinement,
+    population: FloatPopulation,
+    chosen: ChosenLayer,
+    sent: Mapping[str, Tensor],
+    blocks: Callable[[FloatProjection], Blocks],
 ) -> RoundedPopulation:
+    made, decided = chosen.made, chosen.decided
+    assert made is not None  # every layer with a state has both
+    assert decided is not None
     incoming = work.network.incoming(population.name)
-    rounded = _rounded(work, population, incoming, made, sent)
+    rounded = _rounded(work, population, incoming, made, blocks, decided)
     units = tuple(work.units[j.source] for j in incoming)
     whole, maps = to_float(replace(rounded, scale=1.0), population, incoming, units)
     arrived = [
@@ -82,12 +163,15 @@ def _layer(
     loops = tuple(j for j in maps if j.is_loop)
     steps = work.network.time_steps
     layer = RoundedPopulation(rounded, whole, sum(arrived[1:], arrived[0]), steps, loops)
-    scales = channel_scales(rounded, population)
-    mean = by_channel(_float_current(work, population, incoming)) * scales
+
+    def mean_current() -> FloatArray:
+        mean = by_channel(_float_current(work, population, incoming))
+        return mean * channel_scales(rounded, population)
+
     wanted = work.wanted[population.name]
     if population.kind.reads_out:
         wanted = wanted * rounded.scale
-    return tuned(layer, mean, wanted, work.decided[population.name].tuning)
+    return tuned(layer, mean_current, wanted, decided.tuning)
 
 
 def channel_scales(made: LayerIntegers, population: FloatPopulation) -> FloatArray:
@@ -108,17 +192,18 @@ def _rounded(
     population: FloatPopulation,
     incoming: Sequence[FloatProjection],
     made: LayerIntegers,
-    sent: Mapping[str, Tensor],
+    blocks: Callable[[FloatProjection], Blocks],
+    decided: Decided,
 ) -> LayerIntegers:
     """The layer with its weights rounded as asked; as it was where a current could then wrap, or a
     projection would fall silent."""
-    if work.decided[population.name].rounding is Rounding.NEAREST:
+    if decided.rounding is Rounding.NEAREST:
         return made
     scales = channel_scales(made, population)
     weights = tuple(
         weight
         if j.is_loop
-        else _compensated(j, sent[j.source], scales * (work.units[j.source] / 2.0**e), made)
+        else _compensated(j, blocks(j), scales * (work.units[j.source] / 2.0**e), made)
         for j, weight, e in zip(incoming, made.weights, made.exponents, strict=True)
     )
     changed = replace(made, weights=weights)
@@ -128,8 +213,8 @@ def _rounded(
 
 
 def _compensated(
-    projection: FloatProjection, sent: Tensor, scales: FloatArray, made: LayerIntegers
+    projection: FloatProjection, blocks: Blocks, scales: FloatArray, made: LayerIntegers
 ) -> IntArray:
     rows = np.repeat(scales, len(projection.weight) // len(scales))
     largest = made.form.precision.weight_max
-    return compensated(projection, sent, rows, largest).astype(np.int64)
+    return compensated(projection, blocks, rows, largest).astype(np.int64)

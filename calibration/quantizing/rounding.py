@@ -11,6 +11,9 @@ Alistarh, arXiv 2208.11580) in the form of GPTQ (arXiv 2210.17323), as OSBC does
 Blocks of at most ``BLOCK`` inputs, each compensated on its own, are *ours*: they bound the work.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,19 +27,39 @@ BLOCK = 2048  # inputs whose weights compensate each other
 SEEN = 30_000  # places (sample, step, target) that H is a mean over
 
 
+@dataclass(frozen=True, eq=False)
+class InputBlock:
+    """Inputs whose weights compensate each other: those that carry most come first in ``order``,
+    ``factor`` is U. It depends on what arrives alone, on no width."""
+
+    order: Tensor
+    factor: Tensor
+
+
+def input_blocks(projection: FloatProjection, sent: Tensor) -> tuple[tuple[InputBlock, ...], ...]:
+    """The blocks of each group of *projection*; *sent* (T or 1, N, *source shape) is what
+    arrives."""
+    return tuple(
+        tuple(_block(inputs) for inputs in torch.split(seen, BLOCK))
+        for seen in _seen(projection, sent)
+    )
+
+
 def compensated(
-    projection: FloatProjection, sent: Tensor, scales: FloatArray, largest: int
+    projection: FloatProjection,
+    groups: Sequence[Sequence[InputBlock]],
+    scales: FloatArray,
+    largest: int,
 ) -> Array:
-    """Whole weights of *projection*, like its own in shape; *sent* (T or 1, N, *source shape) is
-    what arrives, *scales* (outputs or output channels,) S of each row, *largest* the clip."""
-    outputs, groups = len(projection.weight), projection.groups
+    """Whole weights of *projection*, like its own in shape; *groups*: its ``input_blocks``,
+    *scales* (outputs or output channels,) S of each row, *largest* the clip."""
+    outputs = len(projection.weight)
     rows = torch.tensor(projection.weight.reshape(outputs, -1), dtype=torch.float64)
     steps = torch.tensor(scales, dtype=torch.float64)
+    parts = torch.arange(outputs).chunk(projection.groups)
     found = [
-        _whole_rows(rows[part], steps[part], inputs, largest)
-        for part, inputs in zip(
-            torch.arange(outputs).chunk(groups), _seen(projection, sent), strict=True
-        )
+        _whole_rows(rows[part], steps[part], blocks, largest)
+        for part, blocks in zip(parts, groups, strict=True)
     ]
     return torch.cat(found).numpy().reshape(projection.weight.shape)
 
@@ -79,17 +102,14 @@ def _spread(projection: FloatProjection, samples: Tensor) -> Tensor:
     return whole
 
 
-def _whole_rows(rows: Tensor, scales: Tensor, seen: Tensor, largest: int) -> Tensor:
-    blocks = zip(torch.split(rows, BLOCK, dim=1), torch.split(seen, BLOCK), strict=True)
-    made = [_whole_block(block, scales, inputs, largest) for block, inputs in blocks]
-    return torch.cat(made, dim=1)
+def _whole_rows(rows: Tensor, scales: Tensor, blocks: Sequence[InputBlock], largest: int) -> Tensor:
+    pairs = zip(torch.split(rows, BLOCK, dim=1), blocks, strict=True)
+    return torch.cat([_whole_block(part, scales, b, largest) for part, b in pairs], dim=1)
 
 
-def _whole_block(rows: Tensor, scales: Tensor, seen: Tensor, largest: int) -> Tensor:
+def _whole_block(rows: Tensor, scales: Tensor, block: InputBlock, largest: int) -> Tensor:
     """The inputs that carry most come first: those behind them make up for their errors."""
-    products = seen @ seen.T / seen.shape[1]
-    order = torch.argsort(products.diagonal(), descending=True)
-    factor = _factor(products[order][:, order])
+    order, factor = block.order, block.factor
     rest, whole = rows[:, order].clone(), torch.empty_like(rows)
     for i in range(rows.shape[1]):
         n = (scales * rest[:, i] + 0.5).floor().clamp(-largest, largest)
@@ -97,6 +117,12 @@ def _whole_block(rows: Tensor, scales: Tensor, seen: Tensor, largest: int) -> Te
         rest[:, i + 1 :] -= error[:, None] * factor[i, i + 1 :]
         whole[:, order[i]] = n
     return whole
+
+
+def _block(seen: Tensor) -> InputBlock:
+    products = seen @ seen.T / seen.shape[1]
+    order = torch.argsort(products.diagonal(), descending=True)
+    return InputBlock(order, _factor(products[order][:, order]))
 
 
 def _factor(products: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from tssd.calibration.encode import is_still, on_levels, rate_code
+from tssd.calibration.encode import is_still
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.layer import Clip, Form, LayerIntegers
 from tssd.calibration.precision import Precision
@@ -26,6 +26,7 @@ from tssd.calibration.quantizing.checks import (
 from tssd.calibration.quantizing.entering import (
     BiasRoute,
     Entry,
+    coded_input,
     coding_of,
     constant_fits,
     entries,
@@ -34,7 +35,7 @@ from tssd.calibration.quantizing.entering import (
 from tssd.calibration.quantizing.given import GivenIntegers, coding_of_given, given_layer
 from tssd.calibration.quantizing.observe import Observation
 from tssd.calibration.quantizing.options import Decided, Exponents, Options
-from tssd.calibration.quantizing.refine import Refinement, refined
+from tssd.calibration.quantizing.refine import Refinement, Refiner, refiner
 from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
 from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, presented
 from tssd.train.handover.float_layers import layers, project
@@ -99,7 +100,8 @@ class Scales:
 @dataclass(frozen=True, eq=False)
 class _Setting:
     """What all searches share: the network and what it sent in float; of a READOUT, its membrane.
-    ``known``: layers that were searched already, by all that their search depends on."""
+    ``known``: layers that were searched already, by all that their search depends on; ``refiners``
+    by the way in and what is exact."""
 
     network: FloatNetwork
     precision: Precision
@@ -108,6 +110,7 @@ class _Setting:
     sent: Mapping[str, Tensor]
     wanted: Mapping[str, Tensor]
     known: dict[tuple[object, ...], "_Found"] = field(default_factory=dict)
+    refiners: dict[tuple[Entry, frozenset[str]], Refiner] = field(default_factory=dict)
 
     def field(self, layer: str) -> Precision:
         """The ranges of one layer."""
@@ -248,14 +251,21 @@ def _setting(
 
 def _refined(setting: _Setting, scales: Scales, exact: Collection[str]) -> Scales:
     """The layers with their errors made up for, where that is asked for."""
-    network, entry = setting.network, scales.entry
     decided = {name: setting.decided(name) for name in scales.layers}
     if not any(choices.refines for choices in decided.values()):
         return scales
-    floats = (setting.sent, setting.wanted)
-    work = Refinement(network, *floats, *units_of(network, entry.input_max), decided)
-    entering = _coded(network, setting.images, entry)
-    return replace(scales, layers=refined(work, scales.layers, entering, exact))
+    key = scales.entry, frozenset(exact)
+    if key not in setting.refiners:
+        setting.refiners[key] = _refiner(setting, *key)
+    return replace(scales, layers=setting.refiners[key](scales.layers, decided))
+
+
+def _refiner(setting: _Setting, entry: Entry, exact: frozenset[str]) -> Refiner:
+    network, floats = setting.network, (setting.sent, setting.wanted)
+    entering = coded_input(network, setting.images, entry)
+    return refiner(
+        Refinement(network, *floats, *units_of(network, entry.input_max), entering, exact)
+    )
 
 
 # ---------------------------------------------------------------- the way in
@@ -301,7 +311,7 @@ def _pays(
 def _fit(setting: _Setting, populations: Sequence[FloatPopulation], entry: Entry) -> _Fit:
     """Search *populations* with the input as *entry* says."""
     source = setting.network.populations[0].name
-    coded = _coded(setting.network, setting.images, entry)
+    coded = coded_input(setting.network, setting.images, entry)
     sent = _relayed(setting.network, {**setting.sent, source: coded})
     found: dict[str, LayerIntegers] = {}
     trials: dict[str, tuple[Trial, ...]] = {}
@@ -366,16 +376,6 @@ def _layer(setting: _Setting, population: FloatPopulation, entry: Entry) -> Scal
 def _overflows(layer: ScaledLayer) -> bool:
     """Whether the bias leaves its mantissa at the scale at which the weights just fit."""
     return layer.bias_scale < layer.max_abs_scale
-
-
-def _coded(network: FloatNetwork, images: ImageArray, entry: Entry) -> Tensor:
-    """The input as the integer network will see it, in float: rounded to its levels, or spikes."""
-    pixels = presented(network, images)
-    if entry.coding.binary and len(pixels) == 1:
-        coded = rate_code(images, network.time_steps)
-    else:
-        coded = on_levels(pixels, entry.input_max)
-    return torch.tensor(coded).float() / entry.input_max
 
 
 def _stateful(network: FloatNetwork) -> list[FloatPopulation]:

@@ -9,6 +9,7 @@ one scale has one threshold, which stays as it is; a read-out has its mean membr
 either way: nothing else of it can be moved.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -73,10 +74,14 @@ def _within(vth: Array, by: FloatArray, precision: Precision) -> Array:
 
 
 def tuned(
-    rounded: RoundedPopulation, mean_current: FloatArray, wanted: Tensor, how: Tuning
+    rounded: RoundedPopulation,
+    mean_current: Callable[[], FloatArray],
+    wanted: Tensor,
+    how: Tuning,
 ) -> RoundedPopulation:
-    """*rounded* as *how* says; *mean_current* (channels,) and *wanted* (T, N, *shape), its spikes
-    or the membranes of a read-out, are the float network's, in weight units."""
+    """*rounded* as *how* says; *mean_current* (channels,), made where it is asked for, and *wanted*
+    (T, N, *shape), its spikes or the membranes of a read-out, are the float network's, in weight
+    units."""
     fires = rounded.population.kind.fires
     match how:
         case Tuning.NONE:
@@ -84,7 +89,7 @@ def tuned(
         case Tuning.BIAS | Tuning.SPIKES if not fires:
             return _with_mean_membrane(rounded, wanted)
         case Tuning.BIAS:
-            return _with_mean_current(rounded, mean_current)
+            return _with_mean_current(rounded, mean_current())
         case Tuning.SPIKES:
             return _with_fewest_differing(rounded, wanted)
         case _:

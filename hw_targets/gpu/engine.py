@@ -46,7 +46,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
+class Layer:
     """What one population did to a batch: what it sent, the state it ends in, and its states over
     time on request, by name."""
 
@@ -68,14 +68,14 @@ class Prepared:
 
     def layers(
         self, inputs: IntArray, *, states: bool = False, states_of: str | None = None
-    ) -> Iterator[_Layer]:
+    ) -> Iterator[Layer]:
         """All populations of one batch ``inputs`` (T, B, *input shape), in order, on request with
         the states of all, or of the population ``states_of``."""
         sent: dict[str, Tensor] = {}
         waiting = [j.source for j in self.network.projections]
         for population in self.network.populations:
             asked = states or population.name == states_of
-            layer = self._layer(population, sent, inputs, asked)
+            layer = self.layer(population, sent, inputs, asked)
             sent[population.name] = layer.sent
             yield layer
             for projection in self.network.incoming(population.name):
@@ -83,14 +83,19 @@ class Prepared:
                 if projection.source not in waiting:
                     del sent[projection.source]
 
-    def _layer(
-        self, population: Population, sent: dict[str, Tensor], inputs: IntArray, states: bool
-    ) -> _Layer:
+    def layer(
+        self,
+        population: Population,
+        sent: Mapping[str, Tensor],
+        inputs: IntArray,
+        states: bool = False,
+    ) -> Layer:
+        """One population of a batch, of what its sources *sent*."""
         name, network = population.name, self.network
         kind = TORCH_TYPES[self.bounds[name].carrier]
         from_input = population is network.source
         if from_input and not network.input_coding.as_bias:
-            return _Layer(name, _static(inputs, self.device).to(kind))
+            return Layer(name, _static(inputs, self.device).to(kind))
         bias = self.neurons[name].bias[None, None]
         if from_input:
             bias = (_static(inputs, self.device) << population.bias_exp).to(kind)
@@ -99,12 +104,12 @@ class Prepared:
             activation = self._activation(population, sent)
         activation = activation.to(self.device)
         if not population.has_state:
-            return _Layer(name, activation)
+            return Layer(name, activation)
         loops = [x for x in self.synapses[name] if x.projection.is_loop]
         parts = fire(self.neurons[name], activation, bias, network.time_steps, loops, states=states)
-        return _Layer(name, *parts)
+        return Layer(name, *parts)
 
-    def _activation(self, population: Population, sent: dict[str, Tensor]) -> Tensor:
+    def _activation(self, population: Population, sent: Mapping[str, Tensor]) -> Tensor:
         depth, steps = depths(self.network), self.network.time_steps
         total: Tensor | None = None
         for synapse in self.synapses[population.name]:
@@ -171,7 +176,7 @@ def watch(
         check_inputs(network, part)
         with exact_products(), torch.inference_mode():
             done = list(engine.layers(part, states_of=last))
-        yield {layer.name: layer.sent for layer in done}, _integers(done[-1].states[MEMBRANE])
+        yield {layer.name: layer.sent for layer in done}, integers_of(done[-1].states[MEMBRANE])
 
 
 def count(
@@ -214,30 +219,36 @@ def _static(inputs: IntArray, device: str) -> Tensor:
     return torch.tensor(inputs[:1] if same else inputs, device=device)
 
 
-def _activity(network: IntNetwork, layers: list[_Layer]) -> Activity:
+def _activity(network: IntNetwork, layers: list[Layer]) -> Activity:
     steps = network.time_steps
-    spikes = {x.name: _integers(x.sent.expand(steps, *x.sent.shape[1:])) for x in layers}
+    spikes = {x.name: integers_of(x.sent.expand(steps, *x.sent.shape[1:])) for x in layers}
     states = {
-        state: {x.name: _integers(x.states[state]) for x in layers if state in x.states}
+        state: {x.name: integers_of(x.states[state]) for x in layers if state in x.states}
         for state in state_names(network)
     }
     kept = {state: found for state, found in states.items() if found}
-    return Activity(spikes, _integers(layers[-1].last[ANSWER]), kept)
+    return Activity(spikes, integers_of(layers[-1].last[ANSWER]), kept)
 
 
 def _tally(engine: Prepared, inputs: IntArray) -> Tally:
-    steps, batch = engine.network.time_steps, inputs.shape[1]
+    network, batch = engine.network, inputs.shape[1]
     events: dict[str, IntArray] = {}
     last: Mapping[str, Tensor] = {}
     for layer in engine.layers(inputs):
-        repeats = steps // len(layer.sent)
-        binary = engine.network.population(layer.name).kind.fires
-        sent = layer.sent.sum((0, 1)) if binary else torch.count_nonzero(layer.sent, (0, 1))
-        events[layer.name] = _integers(sent) * repeats
+        events[layer.name] = events_of(network, layer)
         last = layer.last
-    return Tally(batch, steps, events, _integers(last[ANSWER]))
+    return Tally(batch, network.time_steps, events, integers_of(last[ANSWER]))
 
 
-def _integers(x: Tensor) -> IntArray:
+def events_of(network: IntNetwork, layer: Layer) -> IntArray:
+    """What each neuron of a layer sent in one batch."""
+    repeats = network.time_steps // len(layer.sent)
+    binary = network.population(layer.name).kind.fires
+    sent = layer.sent.sum((0, 1)) if binary else torch.count_nonzero(layer.sent, (0, 1))
+    return integers_of(sent) * repeats
+
+
+def integers_of(x: Tensor) -> IntArray:
+    """A tensor of whole numbers as an array."""
     whole: IntArray = x.to("cpu", torch.int64).numpy()
     return whole

@@ -21,7 +21,7 @@ from tssd.export.bundle.folder import Bundle
 from tssd.export.bundle.place import check_place
 from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.widths import precision_of
-from tssd.hw_targets.gpu.engine import count
+from tssd.hw_targets.gpu.counting import counter
 from tssd.train.data.data_sets import Dataset
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.handover.float_run import run as run_float
@@ -130,7 +130,7 @@ def width_trials(stripped: FloatNetwork, dataset: Dataset, options: ExportOption
         tuple(p.name for p in folded.populations if p.kind.has_state),
         integers,
         quantizing(chip, options),
-        lambda network: count(network, checked.images[:]),
+        counter(checked.images[:]),
         checked.labels,
         run_float(folded, checked.images[:]).classes() == checked.labels,
         chip,

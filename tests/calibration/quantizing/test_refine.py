@@ -17,10 +17,11 @@ from tssd.calibration.quantizing.fold import Pooling, align, fold
 from tssd.calibration.quantizing.front_end import quantize_behind_front_end
 from tssd.calibration.quantizing.observe import observe
 from tssd.calibration.quantizing.options import FEW, WHOLE, Decided
-from tssd.calibration.quantizing.quantize import check_integers, quantize
-from tssd.calibration.quantizing.scales import Granularity, Options, Rounding, Tuning
+from tssd.calibration.quantizing.quantize import apply, check_integers, quantize
+from tssd.calibration.quantizing.scales import Granularity, Options, Rounding, Tuning, chooser
 from tssd.calibration.simulate import layerwise
 from tssd.chain.entering import encoder
+from tssd.hw_targets.gpu.counting import identities
 from tssd.train.handover.float_network import FloatNetwork, Reset
 from tssd.train.handover.float_run import run
 
@@ -114,3 +115,22 @@ def test_refining_draws_nothing_from_the_caller_s_random_numbers() -> None:
     second = quantized(network, 3)
     for a, b in zip(first.projections, second.projections, strict=True):
         np.testing.assert_array_equal(a.weight, b.weight)
+
+
+WIDTHS = st.dictionaries(st.sampled_from(["conv1", "conv2", "conv3", "readout"]), st.integers(2, 8))
+
+
+@settings(deadline=None, max_examples=2)
+@given(st.integers(0, 10_000), st.lists(WIDTHS, min_size=2, max_size=3))
+def test_one_choice_after_the_other_is_each_choice_alone(
+    seed: int, widths: list[dict[str, int]]
+) -> None:
+    """What is kept from choice to choice changes no integer."""
+    network, precision = align(fold(small_vgg(seed, side=8))), Precision()
+    shown = observe(network, images(network, 8))
+    chosen = chooser(network, shown.images, precision)
+    for few in widths:
+        options = Options(layer_bits=few)
+        again = apply(network, chosen(options))
+        fresh = quantize(network, precision, shown, options)
+        assert identities(again) == identities(fresh)

@@ -1,6 +1,7 @@
 """Rounding whose errors cancel: by closed forms, by least squares, through every geometry."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssd.calibration.quantizing import rounding
-from tssd.calibration.quantizing.rounding import compensated
+from tssd.calibration.quantizing.rounding import compensated, input_blocks
 from tssd.train.handover.float_layers import project
 from tssd.train.handover.float_network import FloatArray, FloatProjection, ProjectionKind
 from tssd.train.handover.geometry import output_shape
@@ -25,7 +26,9 @@ def arriving(values: FloatArray) -> torch.Tensor:
 
 
 def whole(weight: FloatArray, values: FloatArray, largest: int = 7) -> FloatArray:
-    found: FloatArray = compensated(dense(weight), arriving(values), np.ones(len(weight)), largest)
+    read = dense(weight)
+    blocks = input_blocks(read, arriving(values))
+    found: FloatArray = compensated(read, blocks, np.ones(len(weight)), largest)
     return found
 
 
@@ -87,14 +90,13 @@ def test_what_targets_see_is_what_the_map_weighs(
     sent = torch.tensor(rng.integers(0, 2, (1, 1, *source)), dtype=torch.float32)
     seen: list[torch.Tensor] = []
 
-    def kept(
-        rows: torch.Tensor, scales: torch.Tensor, inputs: torch.Tensor, largest: int
-    ) -> torch.Tensor:
-        seen.append(rows @ inputs)
+    def kept(rows: torch.Tensor, *given: Any) -> torch.Tensor:
+        seen.append(rows @ torch.cat(given[1]))
         return rows
 
+    monkeypatch.setattr(rounding, "_block", lambda inputs: inputs)
     monkeypatch.setattr(rounding, "_whole_rows", kept)
-    compensated(projection, sent, np.ones(shape[0]), 7)
+    compensated(projection, input_blocks(projection, sent), np.ones(shape[0]), 7)
     found = torch.cat(seen).reshape(target)
     wanted = project(projection, sent.double(), target)[0, 0]
     torch.testing.assert_close(found, wanted)

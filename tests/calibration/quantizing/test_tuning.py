@@ -51,7 +51,7 @@ def follow(rounded: RoundedPopulation, wanted: RoundedPopulation, how: Tuning) -
     mean = by_channel(current(wanted.population, [wanted.arrived], STEPS))
     membrane, spikes = wanted.run()
     goal = spikes if wanted.population.kind.fires else membrane
-    return tuned(rounded, mean, goal, how)
+    return tuned(rounded, lambda: mean, goal, how)
 
 
 def differing(one: RoundedPopulation, other: RoundedPopulation) -> float:
