@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tssd.budget.costs import Minimise
-from tssd.budget.widths import MixedWidths, Told, WidthTrials, mixed_widths
+from tssd.budget.widths import ALONE_SAMPLES, MixedWidths, Told, WidthTrials, mixed_widths
 from tssd.calibration.int_network import IntNetwork
 from tssd.calibration.quantizing.checks import check_calibration
 from tssd.calibration.quantizing.fold import align, fold
@@ -126,13 +126,22 @@ def width_trials(stripped: FloatNetwork, dataset: Dataset, options: ExportOption
     def integers(asked: Options) -> IntNetwork:
         return apply(folded, chosen(asked))
 
-    return WidthTrials(
+    images, labels = checked.images[:], checked.labels
+    trials = WidthTrials(
         tuple(p.name for p in folded.populations if p.kind.has_state),
         integers,
         quantizing(chip, options),
-        counter(checked.images[:]),
-        checked.labels,
-        run_float(folded, checked.images[:]).classes() == checked.labels,
+        counter(images),
+        labels,
+        run_float(folded, images).classes() == labels,
         chip,
         options.seed,
     )
+    few = slice(0, ALONE_SAMPLES)
+    on_few = replace(
+        trials,
+        count=counter(images[few]),
+        labels=labels[few],
+        float_right=trials.float_right[few],
+    )
+    return replace(trials, few=on_few if len(labels) > ALONE_SAMPLES else None)

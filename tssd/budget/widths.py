@@ -5,7 +5,8 @@ Every layer alone is first given fewer bits, all others the chip's own: what its
     D(layer, bits) = mean over samples of KL(softmax(y / T) || softmax(y' / T))      in nats
 
 (y and y' are the read-out's membranes after T steps with the chip's bits and with fewer; the
-measure is ZeroQ's, arXiv 2001.00281), what it saves is the cost on the chip. Then, one after the
+measure is ZeroQ's, arXiv 2001.00281), what it saves is the cost on the chip. D of a few hundred
+samples tells layers apart (an answer more or less does not). Then, one after the
 other, the step that saves most for what it loses is taken; the network of all steps so far is
 quantized and its integers are run on the samples that chose no scale. A step by which more points
 are lost than allowed, or which saves nothing after all, is taken back, and that layer gets no fewer
@@ -14,6 +15,7 @@ bits. The sum of single losses orders the steps; what is lost is measured (*ours
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 
 import numpy as np
@@ -29,6 +31,7 @@ from tssd.errors import ConfigError, NetworkError
 from tssd.hw_targets.chip.spec import ChipSpec
 
 LADDER = (8, 6, 5, 4, 3, 2)  # widths that are tried, as far as they are below the chip's
+ALONE_SAMPLES = 500  # at most, on which single layers are tried
 Widths = Mapping[str, int]  # of every layer with weights
 Told = Callable[[str], None]
 
@@ -36,7 +39,8 @@ Told = Callable[[str], None]
 @dataclass(frozen=True, eq=False)
 class WidthTrials:
     """What widths are tried on: the ``integers`` that options make, how samples that chose no scale
-    are counted, their ``labels``, and which of them the float network gets right."""
+    are counted, their ``labels``, and which of them the float network gets right. ``few``: the same
+    on the samples that single layers are tried on (None: on all)."""
 
     layers: tuple[str, ...]
     integers: Callable[[Options], IntNetwork]
@@ -46,6 +50,7 @@ class WidthTrials:
     float_right: BoolArray
     chip: ChipSpec
     seed: int = 0
+    few: "WidthTrials | None" = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +94,7 @@ class MixedWidths:
     widest: MeasuredWidths
     found: MeasuredWidths
     alone: tuple[AloneWidth, ...]
+    alone_samples: int
     steps: tuple[WidthStep, ...]
 
     @property
@@ -113,9 +119,12 @@ def mixed_widths(
     widest = measure(trials, dict.fromkeys(trials.layers, field_bits))
     if widest.lost.points > max_drop_points:
         raise _out_of_reach(widest, goal, max_drop_points, field_bits)
-    alone = tuple(_alone(trials, widest, max_drop_points, told))
-    found, steps = _greedy(trials, widest, alone, goal, max_drop_points, told)
-    return MixedWidths(goal, widest, found, alone, steps)
+    few = trials.few or trials
+    whole = widest if few is trials else measure(few, widest.widths)
+    alone = tuple(_alone(few, whole, max_drop_points, told))
+    next_of = partial(next_step, whole.cost.of(goal), alone, goal=goal)
+    found, steps = _greedy(trials, widest, next_of, goal, max_drop_points, told)
+    return MixedWidths(goal, widest, found, alone, whole.tally.samples, steps)
 
 
 def measure(trials: WidthTrials, widths: Widths) -> MeasuredWidths:
@@ -166,13 +175,13 @@ def _alone(
 def _greedy(
     trials: WidthTrials,
     widest: MeasuredWidths,
-    alone: tuple[AloneWidth, ...],
+    next_of: "Callable[[Widths, Mapping[str, int]], AloneWidth | None]",
     goal: Minimise,
     most: float,
     told: Told,
 ) -> tuple[MeasuredWidths, tuple[WidthStep, ...]]:
     current, steps, refused = widest, [], dict.fromkeys(trials.layers, 0)
-    while move := next_step(widest.cost.of(goal), alone, current.widths, refused, goal):
+    while move := next_of(current.widths, refused):
         told(f"{move.layer} with {move.bits} bits, beside those before")
         tried = measure(trials, {**current.widths, move.layer: move.bits})
         saves = tried.cost.of(goal) < current.cost.of(goal)

@@ -177,7 +177,8 @@ def _find(
         f" {words.percent(found.share, 1)} of {found.widest.cost.of(goal):,.4g} with the chip's"
         f" bits\n{best.lost} on {best.lost.samples:,} validation samples"
         f" ({found.widest.lost.points + 0.0:.2f} with the chip's bits); these samples chose it from"
-        f" {counted(found.tried, 'network')}, so on others the loss tends to be larger\nwrote {out}"
+        f" {counted(found.tried, 'network')}, so on others the loss tends to be larger; single layers"
+        f" were tried on {found.alone_samples:,}\nwrote {out}"
     )
     terminal.say_next("tssd", "verify", out, "--against", "gpu,onnx,sim")
 
@@ -197,6 +198,7 @@ def told(found: "MixedWidths") -> dict[str, Any]:
         "cost": asdict(best.cost),
         "cost_widest": asdict(found.widest.cost),
         "share": found.share,
+        "alone_samples": found.alone_samples,
         "alone": [asdict(one) for one in found.alone],
         "steps": [asdict(step) for step in found.steps],
     }

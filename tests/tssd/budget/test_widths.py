@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tssd.budget import of_run
 from tssd.budget.costs import ChipCost, Minimise, check_told, chip_cost
 from tssd.budget.of_run import check_classes, width_trials
 from tssd.budget.widths import (
@@ -130,6 +131,23 @@ def test_widths_are_found_within_the_drop_and_are_what_export_makes() -> None:
         np.testing.assert_array_equal(a.weight, b.weight)
     assert best.tally.samples == 64
     assert chip_cost(best.network, best.tally, CHIP) == best.cost
+
+
+def test_single_layers_are_tried_on_few_samples_steps_on_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(of_run, "ALONE_SAMPLES", 20)
+    data, network = trained_on()
+    trials = width_trials(network, data, ExportOptions(calibration_samples=8))
+    found = mixed_widths(trials, Minimise.MEMORY, 40.0)
+    assert found.alone_samples == 20
+    assert found.found.tally.samples == found.widest.tally.samples == 64
+    first = found.alone[0]
+    whole = dict.fromkeys(trials.layers, 8)
+    both = [measure(trials, widths) for widths in (whole, {**whole, first.layer: first.bits})]
+    logits = [replace(one, tally=replace(one.tally, samples=20, readout=one.tally.readout[:20]))
+              for one in both]  # fmt: skip
+    assert first.divergence_nats == pytest.approx(divergence(*logits), rel=1e-9)
 
 
 def test_an_exception_is_as_if_the_layer_had_been_asked_alone() -> None:
