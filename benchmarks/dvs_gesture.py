@@ -22,9 +22,10 @@ from tssd.calibration.int_network import (
     constant,
 )
 from tssd.calibration.integer import IntArray
+from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.partition import Slice
-from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.mapping.placement import Placement, formats_of
 
 STEPS = 1000
 NAMES = ("input", "conv1", "conv2", "conv3", "conv4", "dense")
@@ -40,6 +41,7 @@ WEIGHTS = ("conv1", "conv2", "conv3", "conv4", "dense1")
 STRIDES = (2, 1, 1, 1)
 CORES = (1, 4, 16, 16, 4, 1)  # of each layer
 CORES_PER_TILE, ROWS = 4, 4  # SANA-FE numbers its tiles column by column
+CHIP = "sanafe-loihi"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ def read_gesture(weights: Path) -> Gesture:
     )
     ones = tuple(replace(j, weight=np.where(j.weight == 0, 1, j.weight)) for j in projections)
     counted = replace(network, projections=ones)
-    return Gesture(network, counted, bias.reshape(SHAPES[0]), _placement())
+    return Gesture(network, counted, bias.reshape(SHAPES[0]), _placement(counted))
 
 
 def integrate_and_fire(name: str, shape: tuple[int, ...], threshold: int) -> Population:
@@ -90,7 +92,7 @@ def _projection(i: int, weight: IntArray) -> Projection:
     return Projection(NAMES[i], NAMES[i + 1], ProjectionKind.CONV2D, kernel, stride=stride)
 
 
-def _placement() -> Placement:
+def _placement(network: IntNetwork) -> Placement:
     slices: list[Slice] = []
     needs: list[Need] = []
     for name, shape, cores in zip(NAMES, SHAPES, CORES, strict=True):
@@ -102,4 +104,5 @@ def _placement() -> Placement:
     tile, slot = np.divmod(np.arange(len(slices)), CORES_PER_TILE)
     sites = np.column_stack([np.zeros_like(tile), tile // ROWS, tile % ROWS, slot])
     shapes: dict[str, tuple[int, ...]] = dict(zip(NAMES, SHAPES, strict=True))
-    return Placement("sanafe-loihi", shapes, tuple(slices), sites, tuple(needs), 0.0)
+    stored = formats_of(network, slices, load_chip(CHIP))
+    return Placement(CHIP, shapes, tuple(slices), sites, tuple(needs), 0.0, stored)

@@ -17,7 +17,7 @@ from tssd.calibration.int_network import (
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.partition import Slice
-from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.mapping.placement import Placement, formats_of
 from tssd.hw_targets.sim.engine import time_record
 from tssd.hw_targets.sim.plan import make_plan
 from tssd.hw_targets.sim.record import SpikeRecord
@@ -55,7 +55,8 @@ def us_per_step(
     ]
     needs = tuple(Need(n, 2 * n, 0, 0) for n in sizes)  # time only: what it stores is not asked
     shapes = {p.name: p.shape for p in network.populations}
-    placement = Placement(chip.name, shapes, tuple(slices), sites, needs, 0.0)
+    stored = formats_of(network, slices, chip)
+    placement = Placement(chip.name, shapes, tuple(slices), sites, needs, 0.0, stored)
     plan = make_plan(network, placement, chip)
     firing = np.concatenate([np.arange(a, a + n) for a, n in zip(first[:-1], fire, strict=True)])
     step = np.repeat(np.arange(STEPS), len(firing))

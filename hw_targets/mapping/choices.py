@@ -1,7 +1,7 @@
 """What a user decides about a layout; everything else follows from the chip's limits.
 
-formats      how the synapses of a projection lie in memory, where it is not to be the one that
-             takes least of it
+formats      how the synapses of a projection lie in memory, where it is not to be, core by core,
+             the one that takes least of it
 input_from   cores: input populations sit on cores like others; outside: their spikes enter
              through a port, a source at the corner router of the first chip, and take no core
 """
@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
-import numpy as np
-
 from tssd.calibration.int_network import IntNetwork, Population, Projection
 from tssd.config import unknown_name
 from tssd.errors import ConfigError
-from tssd.hw_targets.chip.spec import ChipSpec
 
 
 class SynapseFormat(StrEnum):
@@ -57,9 +54,9 @@ class Choices:
         """The populations that sit on cores, in network order."""
         return tuple(p for p in network.populations if not (self.outside and p is network.source))
 
-    def stored_as(self, projection: Projection, chip: ChipSpec) -> SynapseFormat:
-        """The format asked for, else the one that takes least memory."""
-        return self.formats.get(projection.name) or least_memory(projection, chip)
+    def asked(self, projection: Projection) -> SynapseFormat | None:
+        """The format asked for; None: each core takes the one that takes least of its memory."""
+        return self.formats.get(projection.name)
 
     def to_table(self) -> dict[str, object]:
         """What differs from the default, for a file."""
@@ -69,17 +66,6 @@ class Choices:
 
 
 NO_CHOICE = Choices()
-
-
-def least_memory(projection: Projection, chip: ChipSpec) -> SynapseFormat:
-    """The format that takes the fewest bits, but for headers and the ends of rows; dense on a tie.
-    Kernels are kept as kernels."""
-    if projection.kind.spatial:
-        return SynapseFormat.CONV
-    bits, weight = chip.bits, projection.weight
-    dense = weight.size * (bits.weight.count + bits.row_index.count)
-    sparse = np.count_nonzero(weight) * (bits.weight.count + bits.sparse_index.count)
-    return SynapseFormat.SPARSE if sparse < dense else SynapseFormat.DENSE
 
 
 def parse_formats(texts: tuple[str, ...]) -> dict[str, SynapseFormat]:

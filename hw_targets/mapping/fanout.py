@@ -49,6 +49,12 @@ def as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (int(np.prod(shape)), 1, 1)
 
 
+def whole_box(shape: tuple[int, ...]) -> Box:
+    """All places of a population of *shape*."""
+    channels, height, width = as_image(shape)
+    return (0, channels), (0, height), (0, width)
+
+
 def fanout(
     projection: Projection,
     source_shape: tuple[int, ...],

@@ -1,15 +1,22 @@
 """Does a network fit a chip: what each layer needs, how full its fullest core is, what breaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tssd.calibration.int_network import IntNetwork
 from tssd.hw_targets.chip.spec import ChipSpec
-from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, least_memory
-from tssd.hw_targets.mapping.memory import Need, compartments_of, thresholds_of
-from tssd.hw_targets.mapping.partition import partition
+from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, SynapseFormat
+from tssd.hw_targets.mapping.fanout import box_of
+from tssd.hw_targets.mapping.memory import (
+    Need,
+    StoredProjection,
+    compartments_of,
+    stored_bytes,
+    thresholds_of,
+)
+from tssd.hw_targets.mapping.partition import Slice, partition
 from tssd.hw_targets.mapping.placement import Placement
 from tssd.hw_targets.mapping.rules import (
     Finding,
@@ -46,6 +53,7 @@ class Fit:
     cores: int | None
     chips: int | None
     findings: tuple[Finding, ...]
+    slices: tuple[Slice, ...]
 
     @property
     def fits(self) -> bool:
@@ -73,6 +81,7 @@ def fit(network: IntNetwork, chip: ChipSpec, choices: Choices = NO_CHOICE) -> Fi
         parts.cores if whole else None,
         -(-parts.cores // chip.cores) if whole else None,
         tuple(findings),
+        parts.slices,
     )
 
 
@@ -89,7 +98,7 @@ def told_of_fit(
 ) -> tuple[str, ...]:
     """``told`` of a fit."""
     most = {layer.name: layer.most.compartments for layer in found.layers}
-    return told(network, chip, choices, most)
+    return told(network, chip, choices, found.slices, most)
 
 
 def told_of_placement(network: IntNetwork, chip: ChipSpec, placement: Placement) -> tuple[str, ...]:
@@ -100,7 +109,7 @@ def told_of_placement(network: IntNetwork, chip: ChipSpec, placement: Placement)
         )
         for name in placement.shapes
     }
-    return told(network, chip, placement.choices, most)
+    return told(network, chip, placement.choices, placement.slices, most)
 
 
 def many_thresholds(network: IntNetwork, chip: ChipSpec, choices: Choices) -> list[str]:
@@ -117,7 +126,11 @@ def many_thresholds(network: IntNetwork, chip: ChipSpec, choices: Choices) -> li
 
 
 def told(
-    network: IntNetwork, chip: ChipSpec, choices: Choices, compartments: Mapping[str, int]
+    network: IntNetwork,
+    chip: ChipSpec,
+    choices: Choices,
+    slices: Sequence[Slice],
+    compartments: Mapping[str, int],
 ) -> tuple[str, ...]:
     """What a reader of a layout must know beside its figures; ``compartments``: of the fullest core
     of each population that sits on cores."""
@@ -136,8 +149,8 @@ def told(
         )
     lines += many_thresholds(network, chip, choices)
     for name, stored in choices.formats.items():
-        least = least_memory(next(j for j in network.projections if j.name == name), chip)
-        why = "" if stored is least else f"; {least} would take less memory"
+        asked, least = (_stored_bytes(network, name, slices, chip, way) for way in (stored, None))
+        why = f" in {asked:,} bytes; as takes least on each core {least:,}" if least < asked else ""
         lines.append(f"{name} is stored {stored}, as asked{why}")
     if choices.outside:
         lines.append(
@@ -145,3 +158,21 @@ def told(
             " it takes no core; what injects it counts only with `tssd simulate --host`"
         )
     return tuple(lines)
+
+
+def _stored_bytes(
+    network: IntNetwork,
+    name: str,
+    slices: Sequence[Slice],
+    chip: ChipSpec,
+    asked: SynapseFormat | None,
+) -> int:
+    """Bytes of one projection on all cores of its target."""
+    projection = next(j for j in network.projections if j.name == name)
+    shape = network.population(projection.target).shape
+    one = StoredProjection(projection, network.population(projection.source).shape, asked)
+    return sum(
+        stored_bytes(one, box_of(s.neurons, shape)[0], shape, chip)
+        for s in slices
+        if s.population == projection.target
+    )

@@ -1,7 +1,7 @@
 """A placement from a file, a bundle's or the user's own, checked against the same rules as ours.
 
-The file is what ``Placement.to_json`` writes; ``hop_cost``, ``shapes`` and each core's ``use`` may
-be left out, they are computed:
+The file is what ``Placement.to_json`` writes; ``hop_cost``, ``shapes``, each core's ``use`` and
+each slice's ``stored`` may be left out, they are computed:
 
     {"schema": "tssd-placement/1",
      "input_from": "cores", "formats": {},    (may be left out: see ``choices``)

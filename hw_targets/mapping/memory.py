@@ -12,8 +12,9 @@ Weights of a kernel are packed as narrow as its largest one allows, if the chip'
     kernel weight = min(weight, ceil(log2(largest |w|)) + kernel_extra)
 
 A matrix is stored dense (with its zeros) or sparse (without, a wider index with each synapse):
-whichever takes less memory, as a compiler chooses. A kernel is stored as one. ``choices`` may say
-otherwise; a convolution stored dense or sparse is a matrix with a row for each source neuron.
+on each core whichever takes fewer bytes there, headers and the ends of rows counted. A kernel is
+stored as one. ``choices`` may say otherwise; a convolution stored dense or sparse is a matrix with
+a row for each source neuron.
 
 A core may keep few different thresholds (Loihi 1: eight configurations), which its neurons share.
 
@@ -61,11 +62,20 @@ NOTHING = Need(0, 0, 0, 0, groups=0)
 
 @dataclass(frozen=True, eq=False)
 class StoredProjection:
-    """A projection as the cores of its target hold it."""
+    """A projection as the cores of its target hold it: as ``asked``, else each as takes least."""
 
     projection: Projection
     source_shape: tuple[int, ...]
-    stored: SynapseFormat
+    asked: SynapseFormat | None = None
+
+    @property
+    def offered(self) -> tuple[SynapseFormat, ...]:
+        """The formats that a core may choose from; the first on a tie."""
+        if self.asked is not None:
+            return (self.asked,)
+        if self.projection.kind.spatial:
+            return (SynapseFormat.CONV,)
+        return SynapseFormat.DENSE, SynapseFormat.SPARSE
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +99,7 @@ def resident(
 ) -> Resident:
     """*population* as cores of *chip* hold it."""
     incoming = tuple(
-        StoredProjection(j, network.population(j.source).shape, choices.stored_as(j, chip))
+        StoredProjection(j, network.population(j.source).shape, choices.asked(j))
         for j in network.incoming(population.name)
     )
     return Resident(
@@ -136,7 +146,27 @@ def _different(thresholds: IntArray | None, box: Box) -> int:
 
 def stored_bytes(one: StoredProjection, box: Box, shape: tuple[int, ...], chip: ChipSpec) -> int:
     """Bytes of the synapses into *box* of a population of *shape*."""
-    match one.stored:
+    return min(bytes_as(stored, one, box, shape, chip) for stored in one.offered)
+
+
+def format_in(
+    one: StoredProjection, box: Box, shape: tuple[int, ...], chip: ChipSpec
+) -> SynapseFormat:
+    """The format in which a core holds the synapses into *box* of a population of *shape*."""
+    if len(one.offered) == 1:
+        return one.offered[0]
+    return min(one.offered, key=lambda stored: bytes_as(stored, one, box, shape, chip))
+
+
+def bytes_as(
+    stored: SynapseFormat,
+    one: StoredProjection,
+    box: Box,
+    shape: tuple[int, ...],
+    chip: ChipSpec,
+) -> int:
+    """Bytes of the synapses into *box* of a population of *shape* in one format."""
+    match stored:
         case SynapseFormat.CONV:
             return conv_bytes(one.projection, box, chip)
         case SynapseFormat.DENSE:
@@ -165,9 +195,13 @@ def sparse_bytes(
     """Bytes of the rows of a sparse block into some *neurons*; a source without synapses there has
     no row."""
     bits = chip.bits
-    reached = fanout(one.projection, one.source_shape, shape, [(0, neurons)])
+    if one.projection.kind.spatial:
+        held = fanout(one.projection, one.source_shape, shape, [(0, neurons)]).synapses
+    else:
+        held = np.count_nonzero(one.projection.weight[neurons], axis=0)
     each = bits.weight.count + bits.sparse_index.count
-    words = -(-(reached.synapses * each + bits.row_header.count) // bits.memory_word.count)
+    rows = held[held > 0] * each + bits.row_header.count
+    words = -(-rows // bits.memory_word.count)
     return int(words.sum()) * bits.memory_word.count // 8
 
 

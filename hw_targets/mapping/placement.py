@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -13,13 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from tssd.calibration.int_network import IntNetwork
+from tssd.calibration.int_network import IntNetwork, Projection
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, SynapseFormat
 from tssd.hw_targets.mapping.fanout import Fanout, as_image, box_of, neurons_in, sum_at
-from tssd.hw_targets.mapping.memory import NOTHING, Need, compartments_of
+from tssd.hw_targets.mapping.memory import (
+    NOTHING,
+    Need,
+    compartments_of,
+    format_in,
+    resident,
+)
 from tssd.hw_targets.mapping.mesh import Flow, MeshTraffic, hop_cost, hops, port_site, spread
 from tssd.hw_targets.mapping.partition import (
     Partition,
@@ -37,7 +43,8 @@ class Placement:
     """Slices of populations on cores, and cores on the mesh.
 
     Cores are numbered from 0; ``sites[k]`` is (chip, x, y, slot) of core k and ``needs[k]`` what it
-    holds. Input that comes from outside has a place of its own, the port, numbered after the cores:
+    holds; ``stored[i]`` is how the synapses into slice i lie in its memory, by projection. Input
+    that comes from outside has a place of its own, the port, numbered after the cores:
     a slot beyond those of the corner router. ``hop_cost`` is the measured traffic times distance
     (see ``mesh``), or that of one spike per neuron where nothing was measured.
     """
@@ -48,6 +55,7 @@ class Placement:
     sites: IntArray  # (places, 4)
     needs: tuple[Need, ...]  # (places,)
     hop_cost: float
+    stored: tuple[Mapping[str, SynapseFormat], ...]  # (slices,)
     choices: Choices = NO_CHOICE
 
     @property
@@ -101,8 +109,10 @@ class Placement:
     def to_table(self) -> dict[str, Any]:
         """Plain lists and numbers, the content of ``placement.json``."""
         slices = [
-            {"population": s.population, "core": s.core} | _region(s, self.shapes[s.population])
-            for s in self.slices
+            {"population": s.population, "core": s.core}
+            | _region(s, self.shapes[s.population])
+            | ({"stored": dict(stored)} if stored else {})
+            for s, stored in zip(self.slices, self.stored, strict=True)
             if s.core != self.port
         ]
         cores = [
@@ -134,7 +144,8 @@ SITE = ("chip", "x", "y", "slot")
 
 @dataclass(frozen=True, eq=False)
 class MessageStream:
-    """Messages of one kind: those of a projection, or of neurons to themselves for their reset."""
+    """Messages of one kind: those of a projection to the cores that hold it in one format, or of
+    neurons to themselves for their reset."""
 
     name: str
     source: str
@@ -149,13 +160,11 @@ def streams(
     chip: ChipSpec,
     fanouts: tuple[Fanout, ...] | None = None,
 ) -> tuple[MessageStream, ...]:
-    """All that is sent under *placement*: projections first, in network order."""
+    """All that is sent under *placement*: projections first, in network order; two streams of one
+    that some cores hold dense and others sparse."""
     fanouts = placed_fanouts(network, placement) if fanouts is None else fanouts
-    stored = placement.choices.stored_as
-    found = [
-        MessageStream(j.name, j.source, j.target, stored(j, chip), table)
-        for j, table in zip(network.projections, fanouts, strict=True)
-    ]
+    pairs = zip(network.projections, fanouts, strict=True)
+    found = [stream for j, table in pairs for stream in _streams_of(j, table, placement)]
     for p in network.populations:
         if compartments_of(p, chip) > 1:
             each, home = np.arange(p.neurons), placement.core_of(p.name)
@@ -164,6 +173,39 @@ def streams(
                 MessageStream(f"{p.name}: reset", p.name, p.name, SynapseFormat.DENSE, itself)
             )
     return tuple(found)
+
+
+def _streams_of(
+    projection: Projection, table: Fanout, placement: Placement
+) -> Iterator[MessageStream]:
+    """The streams of one projection, by the format in which its targets' cores hold it."""
+    kept = {
+        s.core: stored[projection.name]
+        for s, stored in zip(placement.slices, placement.stored, strict=True)
+        if s.population == projection.target
+    }
+    for stored in sorted(set(kept.values())):
+        there = np.isin(table.core, [core for core, own in kept.items() if own is stored])
+        part = Fanout(
+            table.sources, *(x[there] for x in (table.source, table.core, table.synapses))
+        )
+        yield MessageStream(projection.name, projection.source, projection.target, stored, part)
+
+
+def formats_of(
+    network: IntNetwork, slices: Sequence[Slice], chip: ChipSpec, choices: Choices = NO_CHOICE
+) -> tuple[dict[str, SynapseFormat], ...]:
+    """How the synapses into each slice lie in its core's memory, by projection."""
+    return tuple(_formats_into(network, s, chip, choices) for s in slices)
+
+
+def _formats_into(
+    network: IntNetwork, s: Slice, chip: ChipSpec, choices: Choices
+) -> dict[str, SynapseFormat]:
+    population = network.population(s.population)
+    box = box_of(s.neurons, population.shape)[0]
+    held = resident(network, population, chip, choices)
+    return {one.projection.name: format_in(one, box, held.shape, chip) for one in held.incoming}
 
 
 def place(
@@ -214,7 +256,8 @@ def with_port(
         port = Slice(source.name, len(sites), np.arange(source.neurons))
         slices, needs = [port, *slices], [*needs, NOTHING]
         sites = np.vstack([sites, port_site(chip)])
-    return Placement(chip.name, shapes, tuple(slices), sites, tuple(needs), 0.0, choices)
+    stored = formats_of(network, slices, chip, choices)
+    return Placement(chip.name, shapes, tuple(slices), sites, tuple(needs), 0.0, stored, choices)
 
 
 def traffic(

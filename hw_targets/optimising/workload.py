@@ -2,7 +2,8 @@
 
 events[p]      (C, H, W)  spikes that each neuron of p sends in a step
 synapse_ns[p]  (C, H, W)  time of the synapse stage for what reaches each neuron: the larger of
-                          its operations and of the memory that they read
+                          its operations and of the memory that they read, in the format that
+                          takes least for the whole population (an estimate: cores choose their own)
 neuron_ns[p]   (C, H, W)  time of the neuron stage: one update, and the spikes
 """
 
@@ -16,8 +17,8 @@ from tssd.calibration.tally import Tally
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.costs.bound import runs_microcode, synapse_bits
 from tssd.hw_targets.mapping.choices import NO_CHOICE, Choices, SynapseFormat
-from tssd.hw_targets.mapping.fanout import as_image
-from tssd.hw_targets.mapping.memory import compartments_of
+from tssd.hw_targets.mapping.fanout import as_image, whole_box
+from tssd.hw_targets.mapping.memory import compartments_of, format_in, resident
 from tssd.train.handover.float_network import FloatArray
 from tssd.train.handover.geometry import axes
 
@@ -40,10 +41,12 @@ def workload(
         p.name: tally.events[p.name].reshape(as_image(p.shape)) / steps for p in network.populations
     }
     synapse = {name: np.zeros(sent.shape) for name, sent in events.items()}
-    for j in network.projections:
-        into, each_ns = synapse[j.target], synop_ns(choices.stored_as(j, chip), chip)
-        into += each_ns * received(j, events[j.source], into.shape)
     for p in network.populations:
+        into = synapse[p.name]
+        for one in resident(network, p, chip, choices).incoming:
+            j, whole = one.projection, whole_box(p.shape)
+            each_ns = synop_ns(format_in(one, whole, p.shape, chip), chip)
+            into += each_ns * received(j, events[j.source], into.shape)
         if compartments_of(p, chip) > 1:  # a synapse onto itself
             synapse[p.name] += synop_ns(SynapseFormat.DENSE, chip) * events[p.name]
     neuron = {

@@ -67,7 +67,7 @@ def sizes_of(chip: ChipSpec, machine: Machine) -> BuildSizes:
 
 def build_of(chip: ChipSpec) -> BuildSizes:
     """The build that *chip* describes, whatever is placed on it."""
-    nothing = Placement(chip.name, {}, (), np.zeros((1, 4), np.int64), (), 0.0)
+    nothing = Placement(chip.name, {}, (), np.zeros((1, 4), np.int64), (), 0.0, ())
     return sizes_of(chip, machine_of(chip, nothing, 1))
 
 

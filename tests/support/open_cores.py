@@ -15,7 +15,7 @@ from tssd.hw_targets.chip.chips import load_chip
 from tssd.hw_targets.chip.spec import ChipSpec
 from tssd.hw_targets.mapping.memory import Need
 from tssd.hw_targets.mapping.partition import Slice
-from tssd.hw_targets.mapping.placement import Placement
+from tssd.hw_targets.mapping.placement import Placement, formats_of
 from tssd.hw_targets.rtl.build import program
 from tssd.hw_targets.rtl.engine import activities
 from tssd.hw_targets.rtl.image import Image, image_of
@@ -98,7 +98,9 @@ def scattered(network: IntNetwork, chip: ChipSpec, seed: int) -> Placement:
     y, x = np.divmod(router, mesh.width.count)
     sites = np.column_stack([0 * number, x, y, slot])
     shapes = {p.name: p.shape for p in network.populations}
-    return Placement(chip.name, shapes, tuple(slices), sites, (Need(0, 0, 0, 0),) * chip.cores, 0.0)
+    needs = (Need(0, 0, 0, 0),) * chip.cores
+    stored = formats_of(network, slices, chip)
+    return Placement(chip.name, shapes, tuple(slices), sites, needs, 0.0, stored)
 
 
 def fitted(seed: int) -> Case:

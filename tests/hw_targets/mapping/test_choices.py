@@ -25,7 +25,6 @@ from tssd.hw_targets.mapping.choices import (
     Choices,
     InputFrom,
     SynapseFormat,
-    least_memory,
     parse_formats,
 )
 from tssd.hw_targets.mapping.fit import fit, told_of_fit, told_of_placement
@@ -85,7 +84,6 @@ def test_each_format_takes_its_memory_and_counts_at_its_price() -> None:
     weight = np.ones((5, 6), np.int64)
     weight[:, 2:] = 0
     network = replace(network, projections=(replace(only, weight=weight),))
-    assert least_memory(network.projections[0], CHIP) is SynapseFormat.SPARSE
     name, tally = only.name, random_tally(network, 3)
     found = {}
     for text, words in (("dense", 6 * 2), ("sparse", 2 * 2)):  # 90 and 115 bits a row
@@ -96,7 +94,9 @@ def test_each_format_takes_its_memory_and_counts_at_its_price() -> None:
         others = {"dense", "sparse", "conv"} - {text}
         assert sum(counters.total(f"synop_{other}") for other in others) == 0
     assert found["dense"] == found["sparse"] > 0
-    assert memory(place(network, CHIP), network.readout.name) == 4 * WORD
+    placed = place(network, CHIP)
+    assert memory(placed, network.readout.name) == 4 * WORD
+    assert placed.stored[-1] == {name: SynapseFormat.SPARSE}
 
 
 def test_a_convolution_stored_as_a_matrix_has_a_row_for_each_source() -> None:

@@ -198,6 +198,7 @@ def test_scattered_neurons_survive_the_file() -> None:
     changed = replace(
         placement,
         slices=(replace(first, neurons=scattered), moved, *placement.slices[1:]),
+        stored=({}, *placement.stored),
         sites=np.concatenate([placement.sites, [[0, 7, 3, 3]]]),
         needs=(*placement.needs, placement.needs[0]),
     )
