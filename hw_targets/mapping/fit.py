@@ -53,7 +53,6 @@ class Fit:
     cores: int | None
     chips: int | None
     findings: tuple[Finding, ...]
-    slices: tuple[Slice, ...]
 
     @property
     def fits(self) -> bool:
@@ -81,7 +80,6 @@ def fit(network: IntNetwork, chip: ChipSpec, choices: Choices = NO_CHOICE) -> Fi
         parts.cores if whole else None,
         -(-parts.cores // chip.cores) if whole else None,
         tuple(findings),
-        parts.slices,
     )
 
 
@@ -98,7 +96,8 @@ def told_of_fit(
 ) -> tuple[str, ...]:
     """``told`` of a fit."""
     most = {layer.name: layer.most.compartments for layer in found.layers}
-    return told(network, chip, choices, found.slices, most)
+    slices = partition(network, chip, choices).slices if choices.formats else ()
+    return told(network, chip, choices, slices, most)
 
 
 def told_of_placement(network: IntNetwork, chip: ChipSpec, placement: Placement) -> tuple[str, ...]:
