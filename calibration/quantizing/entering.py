@@ -10,15 +10,13 @@ from enum import StrEnum
 from typing import assert_never
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from tssd.calibration.encode import is_still, on_levels, rate_code, two_valued
+from tssd.calibration.encode import is_still, two_valued
 from tssd.calibration.int_network import InputCoding
 from tssd.calibration.layer import worst_activation
 from tssd.calibration.precision import Precision
 from tssd.calibration.quantizing.checks import check_relay
-from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray, presented
+from tssd.train.handover.float_activity import PIXEL_MAX, ImageArray
 from tssd.train.handover.float_network import FloatNetwork, FloatProjection, PopulationKind
 from tssd.train.handover.geometry import axes
 
@@ -49,16 +47,6 @@ class Entry:
     input_max: int
     constant: bool = False
     bias_exp: int | None = None  # of a layer whose bias overflows; None: the usual one
-
-
-def coded_input(network: FloatNetwork, images: ImageArray, entry: Entry) -> Tensor:
-    """The input as the integer network will see it, in float: rounded to its levels, or spikes."""
-    pixels = presented(network, images)
-    if entry.coding.binary and len(pixels) == 1:
-        coded = rate_code(images, network.time_steps)
-    else:
-        coded = on_levels(pixels, entry.input_max)
-    return torch.tensor(coded).float() / entry.input_max
 
 
 def coding_of(

@@ -26,14 +26,13 @@ from tssd.calibration.quantizing.checks import (
 from tssd.calibration.quantizing.entering import (
     BiasRoute,
     Entry,
-    coded_input,
     coding_of,
     constant_fits,
     entries,
     units_of,
 )
 from tssd.calibration.quantizing.given import GivenIntegers, coding_of_given, given_layer
-from tssd.calibration.quantizing.observe import Observation
+from tssd.calibration.quantizing.observe import Observation, coded_input
 from tssd.calibration.quantizing.options import Decided, Exponents, Options
 from tssd.calibration.quantizing.refine import Refinement, Refiner, refiner
 from tssd.calibration.quantizing.search import ScaledLayer, Trial, best, search
