@@ -177,8 +177,8 @@ def _find(
         f" {words.percent(found.share, 1)} of {found.widest.cost.of(goal):,.4g} with the chip's"
         f" bits\n{best.lost} on {best.lost.samples:,} validation samples"
         f" ({found.widest.lost.points + 0.0:.2f} with the chip's bits); these samples chose it from"
-        f" {counted(found.tried, 'network')}, so on others the loss tends to be larger; single layers"
-        f" were tried on {found.alone_samples:,}\nwrote {out}"
+        f" {counted(found.tried, 'network')}, so on others the loss tends to be larger; single"
+        f" layers were tried on {found.alone_samples:,}\nwrote {out}"
     )
     terminal.say_next("tssd", "verify", out, "--against", "gpu,onnx,sim")
 
