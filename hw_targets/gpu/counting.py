@@ -21,7 +21,7 @@ from tssd.calibration.int_network import IntNetwork, depths, lag
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally, merge
 from tssd.hw_targets.gpu.arithmetic import exact_products
-from tssd.hw_targets.gpu.engine import BATCH, Layer, Prepared, events_of, integers_of, prepare
+from tssd.hw_targets.gpu.engine import BATCH, Prepared, RanLayer, events_of, integers_of, prepare
 from tssd.hw_targets.gpu.layers import ANSWER
 from tssd.train.handover.float_activity import ImageArray
 
@@ -124,7 +124,7 @@ def _tally(
     return Tally(inputs.shape[1], network.time_steps, in_order, integers_of(last[ANSWER]))
 
 
-def _packed(layer: Layer, events: IntArray) -> _Spikes:
+def _packed(layer: RanLayer, events: IntArray) -> _Spikes:
     bits = np.packbits(layer.sent.bool().flatten().numpy())
     return _Spikes(events, bits, tuple(layer.sent.shape))
 

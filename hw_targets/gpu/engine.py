@@ -46,7 +46,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class RanLayer:
     """What one population did to a batch: what it sent, the state it ends in, and its states over
     time on request, by name."""
 
@@ -68,7 +68,7 @@ class Prepared:
 
     def layers(
         self, inputs: IntArray, *, states: bool = False, states_of: str | None = None
-    ) -> Iterator[Layer]:
+    ) -> Iterator[RanLayer]:
         """All populations of one batch ``inputs`` (T, B, *input shape), in order, on request with
         the states of all, or of the population ``states_of``."""
         sent: dict[str, Tensor] = {}
@@ -89,13 +89,13 @@ class Prepared:
         sent: Mapping[str, Tensor],
         inputs: IntArray,
         states: bool = False,
-    ) -> Layer:
+    ) -> RanLayer:
         """One population of a batch, of what its sources *sent*."""
         name, network = population.name, self.network
         kind = TORCH_TYPES[self.bounds[name].carrier]
         from_input = population is network.source
         if from_input and not network.input_coding.as_bias:
-            return Layer(name, _static(inputs, self.device).to(kind))
+            return RanLayer(name, _static(inputs, self.device).to(kind))
         bias = self.neurons[name].bias[None, None]
         if from_input:
             bias = (_static(inputs, self.device) << population.bias_exp).to(kind)
@@ -104,10 +104,10 @@ class Prepared:
             activation = self._activation(population, sent)
         activation = activation.to(self.device)
         if not population.has_state:
-            return Layer(name, activation)
+            return RanLayer(name, activation)
         loops = [x for x in self.synapses[name] if x.projection.is_loop]
         parts = fire(self.neurons[name], activation, bias, network.time_steps, loops, states=states)
-        return Layer(name, *parts)
+        return RanLayer(name, *parts)
 
     def _activation(self, population: Population, sent: Mapping[str, Tensor]) -> Tensor:
         depth, steps = depths(self.network), self.network.time_steps
@@ -219,7 +219,7 @@ def _static(inputs: IntArray, device: str) -> Tensor:
     return torch.tensor(inputs[:1] if same else inputs, device=device)
 
 
-def _activity(network: IntNetwork, layers: list[Layer]) -> Activity:
+def _activity(network: IntNetwork, layers: list[RanLayer]) -> Activity:
     steps = network.time_steps
     spikes = {x.name: integers_of(x.sent.expand(steps, *x.sent.shape[1:])) for x in layers}
     states = {
@@ -240,7 +240,7 @@ def _tally(engine: Prepared, inputs: IntArray) -> Tally:
     return Tally(batch, network.time_steps, events, integers_of(last[ANSWER]))
 
 
-def events_of(network: IntNetwork, layer: Layer) -> IntArray:
+def events_of(network: IntNetwork, layer: RanLayer) -> IntArray:
     """What each neuron of a layer sent in one batch."""
     repeats = network.time_steps // len(layer.sent)
     binary = network.population(layer.name).kind.fires
