@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from tssd.errors import DataError, NetworkError
 from tssd.train.handover.float_network import FloatNetwork
 from tssd.train.networks.fused import BatchNorm, average_pool, fused_lif, fused_norm_lif, normalise
 from tssd.train.networks.neuron import NeuronModel
+from tssd.train.networks.rows import dense_map, image_map
 from tssd.train.networks.stages import LinkSpec, StageSpec, pooled, stage_shapes
 
 READOUT = "readout"
@@ -110,28 +110,9 @@ def _applied(weights: nn.Module, data: Tensor) -> Tensor:
     if isinstance(weights, nn.Linear):
         return dense_map(weights.weight, weights.bias, data)
     if isinstance(weights, nn.Conv2d) and weights.kernel_size == (1, 1):
-        return _pointwise(weights, data)
+        return image_map(weights.weight, weights.bias, data, weights.stride, (0, 0))
     result: Tensor = weights(data)
     return result
-
-
-def _pointwise(weights: nn.Conv2d, data: Tensor) -> Tensor:
-    """A 1 x 1 convolution of the pixels that its stride meets.
-
-    Torch 2.13 on one thread writes outside of the weights' gradient if such a convolution has a
-    stride and few channels, channels last: the process dies, or learns from what it overwrote.
-    """
-    down, across = weights.stride
-    return functional.conv2d(data[..., ::down, ::across], weights.weight, weights.bias)
-
-
-def dense_map(weight: Tensor, bias: Tensor | None, data: Tensor) -> Tensor:
-    """A linear map of (rows, C, H, W): the weights change their order, not the larger data."""
-    if data.dim() == 2:
-        return functional.linear(data, weight, bias)
-    rows, *shape = data.shape
-    ordered = weight.view(-1, *shape).permute(0, 2, 3, 1).reshape(len(weight), -1)
-    return functional.linear(data.permute(0, 2, 3, 1).reshape(rows, -1), ordered, bias)
 
 
 def _norm(spec: LinkSpec, width: int) -> BatchNorm | None:

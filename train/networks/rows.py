@@ -1,4 +1,5 @@
-"""The memory of a layer's tensors as kernels see it: rows, channels last, shared by threads."""
+"""The memory of a layer's tensors as kernels see it: rows, channels last, shared by threads; and
+the linear maps that torch's own calls do slowly, or wrongly, in this order."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tssd.arrays import Array
 
@@ -37,6 +39,36 @@ def steps_view(tensor: Tensor, batch: int) -> Array:
     rows, channels, height, width = (*data.shape, 1, 1)[:4]
     last = data.permute(0, 2, 3, 1) if data.dim() == 4 else data
     return last.reshape(rows // batch, batch, height, width * channels).numpy()
+
+
+def dense_map(weight: Tensor, bias: Tensor | None, data: Tensor) -> Tensor:
+    """A linear map of (rows, C, H, W): the weights change their order, not the larger data."""
+    if data.dim() == 2:
+        return functional.linear(data, weight, bias)
+    rows, *shape = data.shape
+    ordered = weight.view(-1, *shape).permute(0, 2, 3, 1).reshape(len(weight), -1)
+    return functional.linear(data.permute(0, 2, 3, 1).reshape(rows, -1), ordered, bias)
+
+
+def image_map(
+    weight: Tensor,
+    bias: Tensor | None,
+    data: Tensor,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    groups: int = 1,
+) -> Tensor:
+    """A convolution without dilation; a 1 x 1 kernel gets only the pixels that it meets.
+
+    Torch 2.13 on one thread writes outside of the weights' gradient if such a convolution has a
+    stride and few channels, channels last: the process dies, or learns from what it overwrote.
+    """
+    if weight.shape[2:] != (1, 1):
+        return functional.conv2d(data, weight, bias, stride, padding, groups=groups)
+    high, wide = padding
+    padded = functional.pad(data, (wide, wide, high, high)) if any(padding) else data
+    met = padded[..., :: stride[0], :: stride[1]]
+    return functional.conv2d(met, weight, bias, groups=groups)
 
 
 def scalar(tensor: Tensor) -> Any:

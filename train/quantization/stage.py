@@ -14,13 +14,13 @@ the chip would overflow at the running moments, S is smaller and the weights are
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from tssd.errors import NetworkError
 from tssd.train.networks.fused import BatchNorm, Statistics, average_pool, moments, move_running
-from tssd.train.networks.network import Span, Stage, StageLink, Unrolling, dense_map
+from tssd.train.networks.network import Span, Stage, StageLink, Unrolling
 from tssd.train.networks.neuron import NeuronModel
+from tssd.train.networks.rows import dense_map, image_map
 from tssd.train.quantization.kernels import LIMIT
 from tssd.train.quantization.neurons import DECAY_ONE, UNIT, NeuronIntegers, integer_neurons
 from tssd.train.quantization.weights import next_step, rounded
@@ -257,7 +257,9 @@ def _linear(link: StageLink, n: Tensor, data: Tensor) -> Tensor:
         data = average_pool(data, link.pool)
     weights = link.weights
     if isinstance(weights, nn.Conv2d):
-        return functional.conv2d(data, n, None, weights.stride, weights.padding)
+        padding = weights.padding
+        assert not isinstance(padding, str)  # a stage's are numbers
+        return image_map(n, None, data, weights.stride, padding)
     return dense_map(n, None, data)
 
 

@@ -13,12 +13,18 @@ from torch import Tensor, nn
 
 from tssd.errors import NetworkError
 from tssd.train.handover.float_layers import delayed
-from tssd.train.handover.float_network import AveragePool, FloatArray, FloatNetwork
+from tssd.train.handover.float_network import (
+    AveragePool,
+    FloatArray,
+    FloatNetwork,
+    FloatProjection,
+    ProjectionKind,
+)
 from tssd.train.handover.linear import linear_map
 from tssd.train.networks.fused import average_pool
 from tssd.train.networks.network import READOUT, Unrolled, Unrolling
 from tssd.train.networks.neuron import NeuronModel
-from tssd.train.networks.rows import dense
+from tssd.train.networks.rows import dense, dense_map, image_map
 from tssd.train.quantization.entering import input_levels, on_levels
 from tssd.train.quantization.graph import integers
 from tssd.train.quantization.graph.fused import fire
@@ -299,8 +305,19 @@ def _summed(link: GraphLink, sent: Tensor, weight: Tensor, shape: tuple[int, ...
     if link.projection.pool is not None:
         x, factor = _pooled(x, link.projection.pool)
         weight = weight * factor
-    made = linear_map(link.projection, x, weight)
-    return made.reshape(steps, batch, *shape)
+    return _mapped(link.projection, x, weight).reshape(steps, batch, *shape)
+
+
+def _mapped(projection: FloatProjection, x: Tensor, weight: Tensor) -> Tensor:
+    """``linear_map`` of what has channels last, by the ways that are fast, and right, for these."""
+    match projection.kind:
+        case ProjectionKind.DENSE if x.dim() == 4:
+            return dense_map(weight, None, x)
+        case ProjectionKind.CONV2D if weight.shape[2:] == (1, 1):
+            window = (projection.stride, projection.padding)
+            return image_map(weight, None, x, *window, projection.groups)
+        case _:
+            return linear_map(projection, x, weight)
 
 
 def _pooled(x: Tensor, pool: AveragePool) -> tuple[Tensor, int]:
