@@ -187,11 +187,12 @@ def _currents(given: GraphWeights) -> Tensor:
     room = layer.chip.activation_max / memory_gain(layer.du, layer.time_steps) - 1
     sums = given.step.new_zeros((2, layer.channels))
     for link, weight, shift in zip(layer.all_links, given.weights, given.shifts, strict=True):
-        rows, each = weight.detach().double().flatten(1), given.reach(link)
-        taps = int((rows != 0).sum(1).max())
+        rows, each = weight.detach().flatten(1), given.reach(link)
+        taps = int(rows.count_nonzero(1).max())
         room -= each * 2.0**shift * taps * (1 if link.bits.binary else 0.5)
         if not link.bits.binary:
-            both = torch.stack([rows.clamp_min(0).sum(1), (-rows).clamp_min(0).sum(1)])
+            signed = (rows.clamp_min(0), rows.clamp_max(0).neg_())
+            both = torch.stack([part.sum(1, dtype=torch.float64) for part in signed])
             sums += both.view(2, layer.channels, -1).amax(2)
     if room <= 0:
         raise NetworkError(

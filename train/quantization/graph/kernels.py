@@ -3,8 +3,8 @@
 Arrays are (T or 1, B, N): the N neurons of a population in whatever order its memory has, which
 the rows of ``numbers`` share. All steps of some neurons come before the next ones, so that their
 states stay in the nearest cache. Where the backward pass needs no more of a membrane than whether
-it fired and whether it lay inside the rectangular window, it is kept as one byte. Each loop writes
-one array, and rows are cut out one by one: with more of them, or with a stride that it does not
+it fired and whether it lay inside the rectangular window, it is kept as one byte. Loops write one
+array or two, and rows are cut out one by one: with more of them, or with a stride that it does not
 know, the compiler takes the neurons one at a time.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from tssd.arrays import Array
 from tssd.compiling import kernel
-from tssd.train.networks.lif_kernels import FIRED, INSIDE, slope_row
+from tssd.train.networks.lif_kernels import FIRED, INSIDE, add_row, slope_row
 from tssd.train.quantization.kernels import LIMIT
 
 # rows of ``numbers``: shares that states keep, then 1/64 weight units; half of the surrogate's
@@ -41,19 +41,23 @@ def graph_forward(
 ) -> None:
     steps, neurons = spikes.shape[0], spikes.shape[2]
     before = np.empty(min(neurons, TOGETHER), v.dtype)
+    one, unit = v.dtype.type(1), v.dtype.type(64)
     for b in range(first, end):
         for start in range(0, neurons, TOGETHER):
             stop = min(start + TOGETHER, neurons)
             held, vth = before[: stop - start], numbers[VTH, start:stop]
+            keeps, bias = numbers[KEEP_V, start:stop], numbers[BIAS, start:stop]
             current, state = u[b, start:stop], v[b, start:stop]
             for t in range(steps):
                 fired = spikes[t, b, start:stop]
                 entering = a[0 if a.shape[0] == 1 else t, b, start:stop]
-                arrive(entering, numbers[KEEP_U, start:stop], memory, current)
-                integrate(state, numbers[KEEP_V, start:stop], current, numbers[BIAS, start:stop],
-                          held)  # fmt: skip
-                fire_row(held, vth, fired)
-                reset_row(held, fired, numbers[RESET_BY, start:stop], reset, state)
+                if memory or t == steps - 1:
+                    arrive(entering, numbers[KEEP_U, start:stop], memory, current)
+                if memory:
+                    integrate(state, keeps, current, one, bias, held)
+                else:
+                    integrate(state, keeps, entering, unit, bias, held)
+                fire_row(held, vth, numbers[RESET_BY, start:stop], reset, fired, state)
                 if kept.shape[0] > 0:
                     window = numbers[WINDOW, start:stop]
                     keep_graph_row(held, vth, window, lone, compact, kept[t, b, start:stop])
@@ -73,33 +77,31 @@ def arrive(entering: Array, keeps: Array, memory: bool, u: Array) -> None:
 
 
 @kernel
-def integrate(state: Array, keeps: Array, u: Array, bias: Array, before: Array) -> None:
-    """v[t - 1] -> v before the reset."""
+def integrate(
+    state: Array, keeps: Array, drive: Array, unit: Any, bias: Array, before: Array
+) -> None:
+    """v[t - 1] -> v before the reset; *drive* in *unit* of 1/64 weight units."""
     limit = state.dtype.type(LIMIT)
     for k in range(len(state)):
         left = state.dtype.type(np.trunc(np.float64(state[k]) * np.float64(keeps[k])))
-        before[k] = min(max(left + u[k] + bias[k], -limit), limit)
+        before[k] = min(max(left + unit * drive[k] + bias[k], -limit), limit)
 
 
 @kernel
-def fire_row(before: Array, vth: Array, fired: Array) -> None:
-    """What fires."""
+def fire_row(before: Array, vth: Array, by: Array, reset: int, fired: Array, state: Array) -> None:
+    """What fires, and v after the reset."""
     one, zero = before.dtype.type(1), before.dtype.type(0)
-    for k in range(len(before)):
-        fired[k] = one if before[k] > vth[k] else zero
-
-
-@kernel
-def reset_row(before: Array, fired: Array, by: Array, reset: int, state: Array) -> None:
-    """v after the reset."""
     if reset == HARD:
-        for k in range(len(state)):
-            state[k] = before[k] - fired[k] * before[k]
+        for k in range(len(before)):
+            fired[k] = one if before[k] > vth[k] else zero
+            state[k] = zero if before[k] > vth[k] else before[k]
     elif reset == SOFT:
-        for k in range(len(state)):
-            state[k] = before[k] - fired[k] * by[k]
+        for k in range(len(before)):
+            fired[k] = one if before[k] > vth[k] else zero
+            state[k] = before[k] - (by[k] if before[k] > vth[k] else zero)
     else:
-        for k in range(len(state)):
+        for k in range(len(before)):
+            fired[k] = one if before[k] > vth[k] else zero
             state[k] = before[k]
 
 
@@ -154,21 +156,23 @@ def graph_backward(
             for step in range(steps):
                 t = steps - 1 - step
                 held = kept[t, b, start:stop]
+                arrives = received[t, b, start:stop]
                 if compact:
-                    open_bytes(held, numbers[PEAK, start:stop], reset, slopes, through)
+                    peak = numbers[PEAK, start:stop]
+                    feel_bytes(after_v, held, arrives, peak, reset == HARD, felt)
                 else:
                     slope_of(held, vth, size, width, surrogate, lone, through, slopes)
                     through_reset(held, vth, by, slopes, reset, detach, through)
-                feel(after_v, through, received[t, b, start:stop], slopes, felt)
-                for k in range(count):
-                    sums[k] += felt[k]
+                    feel(after_v, through, arrives, slopes, felt)
                 alike = entering.shape[0] == 1
-                out = entering[0 if alike else t, b, start:stop]
-                back_row(felt, numbers[KEEP_U, start:stop], memory or step == 0,
-                         step == 0 or not alike, after_u, out)  # fmt: skip
-                keeps = numbers[KEEP_V, start:stop]
-                for k in range(count):
-                    after_v[k] = felt[k] * keeps[k]
+                out, fresh = entering[0 if alike else t, b, start:stop], step == 0 or not alike
+                if memory or step == 0:
+                    add_row(felt, after_u, False)
+                    give(after_u, felt, sums, out, fresh)
+                    scale(after_u, numbers[KEEP_U, start:stop], after_u)
+                else:
+                    give(felt, felt, sums, out, fresh)
+                scale(felt, numbers[KEEP_V, start:stop], after_v)
 
 
 @kernel
@@ -179,38 +183,39 @@ def feel(after: Array, through: Array, arrives: Array, slopes: Array, felt: Arra
 
 
 @kernel
-def back_row(
-    felt: Array, keeps: Array, current: bool, fresh: bool, to_u: Array, entering: Array
+def feel_bytes(
+    after: Array, held: Array, arrives: Array, peak: Array, hard: bool, felt: Array
 ) -> None:
-    """The gradients of the sums, added up unless *fresh*, and of u before; without *current* there
-    is none to go on with."""
-    unit = felt.dtype.type(64)
-    if current:
-        for k in range(len(to_u)):
-            to_u[k] = to_u[k] + felt[k]
-    source = to_u if current else felt
-    if fresh:
+    """The same from kept bytes: the reset is detached."""
+    zero = felt.dtype.type(0)
+    if hard:
         for k in range(len(felt)):
-            entering[k] = unit * source[k]
+            through = zero if np.uint8(held[k]) & FIRED else after[k]
+            felt[k] = through + arrives[k] * (peak[k] if np.uint8(held[k]) & INSIDE else zero)
     else:
         for k in range(len(felt)):
-            entering[k] += unit * source[k]
-    if current:
-        for k in range(len(to_u)):
-            to_u[k] = to_u[k] * keeps[k]
+            felt[k] = after[k] + arrives[k] * (peak[k] if np.uint8(held[k]) & INSIDE else zero)
 
 
 @kernel
-def open_bytes(held: Array, peak: Array, reset: int, slopes: Array, through: Array) -> None:
-    """ds/dv and d(v after the reset)/dv of kept bytes: the reset is detached."""
-    one, zero = slopes.dtype.type(1), slopes.dtype.type(0)
-    for k in range(len(held)):
-        slopes[k] = peak[k] if np.uint8(held[k]) & INSIDE else zero
-    if reset == HARD:
-        for k in range(len(held)):
-            through[k] = zero if np.uint8(held[k]) & FIRED else one
+def give(current: Array, felt: Array, sums: Array, entering: Array, fresh: bool) -> None:
+    """The gradients of the bias, summed, and of the sums, added up unless *fresh*."""
+    unit = felt.dtype.type(64)
+    if fresh:
+        for k in range(len(felt)):
+            sums[k] += felt[k]
+            entering[k] = unit * current[k]
     else:
-        through[:] = one
+        for k in range(len(felt)):
+            sums[k] += felt[k]
+            entering[k] += unit * current[k]
+
+
+@kernel
+def scale(values: Array, shares: Array, scaled: Array) -> None:
+    """What of *values* stays."""
+    for k in range(len(scaled)):
+        scaled[k] = values[k] * shares[k]
 
 
 @kernel
