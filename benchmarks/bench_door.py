@@ -28,10 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from case_networks import CASES  # noqa: E402
-from odd_networks import ODD, Odd  # noqa: E402
+from odd_networks import ODD  # noqa: E402
+from odd_parts import Odd  # noqa: E402
 from snntorch_nets import NETS, REFUSED, Net, prepared  # noqa: E402
 from strange_networks import STRANGE  # noqa: E402
-from written_networks import STEPS, WRITTEN, Written, by_hand, lively  # noqa: E402
+from written_modules import STEPS  # noqa: E402
+from written_networks import WRITTEN, Written, by_hand, lively  # noqa: E402
 
 from benchmarks.door_folder import rows_of  # noqa: E402
 from tssd.chain.own_module import ModuleReading, Taken, take_over  # noqa: E402

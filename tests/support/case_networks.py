@@ -8,7 +8,7 @@ from typing import Any
 
 import snntorch as snn
 import torch
-from odd_networks import STEPS, Made, Odd
+from odd_parts import STEPS, Made, Odd
 from torch import Tensor, nn
 
 PIXELS = (1, 5, 5)

@@ -10,7 +10,7 @@ from typing import Any
 
 import snntorch as snn
 import torch
-from odd_networks import STEPS, Made, Odd, cell, dense, free
+from odd_parts import STEPS, Made, Odd, cell, dense, free
 from snntorch import surrogate
 from strange_parts import (
     Forward,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from odd_networks import cell, dense
+from odd_parts import cell, dense
 from torch import Tensor, nn
 from torch.nn.utils import prune
 

@@ -8,7 +8,8 @@ import pytest
 import snntorch as snn
 import torch
 from torch import nn
-from written_networks import Looping, TimeFirst, lively
+from written_modules import Looping, TimeFirst
+from written_networks import lively
 
 from tssd.contracts import require
 from tssd.errors import ContractError

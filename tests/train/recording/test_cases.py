@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from case_networks import CASES
-from odd_networks import STEPS, Odd
+from odd_parts import STEPS, Odd
 from written_networks import lively
 
 from tssd.chain.own_module import ModuleReading, Taken, take_over

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from odd_networks import ODD, STEPS, Odd
+from odd_networks import ODD
+from odd_parts import STEPS, Odd
 from strange_networks import STRANGE
 from written_networks import lively
 

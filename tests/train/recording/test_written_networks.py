@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from written_networks import STEPS, WRITTEN, Written, by_hand, lively
+from written_modules import STEPS
+from written_networks import WRITTEN, Written, by_hand, lively
 
 from tssd.errors import TssdError
 from tssd.train.handover.float_layers import layers

@@ -10,7 +10,8 @@ import torch
 from click.testing import CliRunner
 from snntorch_nets import NETS, REFUSED, Net, prepared
 from torch import nn
-from written_networks import STEPS, WRITTEN, lively
+from written_modules import STEPS
+from written_networks import WRITTEN, lively
 
 from tssd.calibration.precision import LOIHI
 from tssd.chain.few_bits import SAME_SPIKES, same_spikes
