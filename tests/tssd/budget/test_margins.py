@@ -1,21 +1,26 @@
 """The margin of an early exit: what each one loses, and that the bound of the chosen one holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tssd.budget.early_exit import Stepwise
+from tssd.budget.early_exit import ExitCost, Stepwise
 from tssd.budget.margins import (
+    MarginRow,
     chosen_margin,
     margin_row,
     margin_rows,
     margin_walk,
     measured_margin,
 )
-from tssd.budget.of_bundle import unproven
+from tssd.budget.of_bundle import EarlyExit, Unproven, unproven
+from tssd.budget.of_bundle import Tested as OneWay
 from tssd.calibration.comparing.paired import PairedLoss
 from tssd.calibration.integer import IntArray
+from tssd.commands.early_exit import bound
 from tssd.errors import ConfigError
 
 
@@ -132,3 +137,18 @@ def test_a_smaller_margin_that_was_lucky_is_named_with_the_samples_it_needs() ->
     assert other.samples is not None
     assert other.samples > 2000
     assert unproven(walk, 0, 0.2) is None
+
+
+def test_the_command_says_the_bound_and_what_more_samples_might_show() -> None:
+    row = MarginRow(50, 0.9, 0.05, 0.19, 2.0, 10.0, 5.0)
+    way = OneWay(0.9, 2.0, ExitCost(10.0, None, 1.0), 5.0)
+    lucky = Unproven(20, 0.1, 0.4, 40_000)
+    found = EarlyExit("chip", 4, 2, 0.2, "5,000 samples", "9 samples", 77, (row,), row, lucky, way,
+                      way, 0.0, -0.1, 0.1)  # fmt: skip
+    said = bound(found)
+    assert said.startswith("margin 50: at most 0.19 points lost with 95 % confidence, measured")
+    assert "of 77 margins, from the largest down, the last before one may lose more" in said
+    assert said.endswith("but may lose 0.40: would take 40,000 samples to show it")
+    full = replace(found, unproven=replace(lucky, samples=None))
+    assert bound(full).endswith("but may lose 0.40: loses all that is allowed")
+    assert "\n" not in bound(replace(found, unproven=None))
