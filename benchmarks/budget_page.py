@@ -20,6 +20,7 @@ KINDS = {  # kind -> words, marker
     "prune": ("fewer channels, trained on", "^"),
 }
 WIDE = 5  # an axis over fewer has too few of 1, 2, 5 times a power of ten
+DRAWN = 3  # points at least of a network in the figure: fewer make no front
 COLOURS = ("#3f83bf", "#d17c00", "#4f9a4f", "#b03a6a", "#7a5ab5")
 
 
@@ -141,12 +142,11 @@ def figure(folder: Path = RESULTS, out: Path = FIGURE) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    files = sorted(folder.glob(f"{PREFIX}*.json"))
-    drawn = Figure(figsize=(11, 3.4 * len(files)), layout="constrained")
-    grid = drawn.subplots(len(files), len(AXES), squeeze=False)
-    for path, panels in zip(files, grid, strict=True):
-        table = json.loads(path.read_text(encoding="utf-8"))
-        every = points([Row(**row) for row in table["rows"]])
+    told = {path: _points_in(path) for path in sorted(folder.glob(f"{PREFIX}*.json"))}
+    shown = {path: every for path, every in told.items() if len(every) >= DRAWN}
+    drawn = Figure(figsize=(11, 3.4 * len(shown)), layout="constrained")
+    grid = drawn.subplots(len(shown), len(AXES), squeeze=False)
+    for (path, every), panels in zip(shown.items(), grid, strict=True):
         for panel, (name, cost) in zip(panels, AXES.items(), strict=True):
             _panel(panel, every, cost)
             panel.set(xlabel=name, xscale="log")
@@ -158,6 +158,11 @@ def figure(folder: Path = RESULTS, out: Path = FIGURE) -> None:
         panels[0].set_ylabel(f"{re.sub('^' + PREFIX, '', path.stem)}: test accuracy, %")
         panels[-1].legend(fontsize=7, loc="lower right")
     drawn.savefig(out, dpi=110)
+
+
+def _points_in(path: Path) -> list[FrontPoint]:
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return points([Row(**row) for row in table["rows"]])
 
 
 def _panel(
