@@ -1,5 +1,7 @@
 """What few bits cost `vgg-small` on Fashion-MNIST: by calibration alone, and after one more epoch.
 
+The epoch is one in few bits (``trained``), or one in float with calibration behind it (``after``).
+
     python -m benchmarks.bits --runs runs/bits [--seeds 0 1 2] [--model vgg-small]
 
 For each seed a float network is trained (``recipes/bits_base.toml``), then one further epoch in
@@ -50,7 +52,7 @@ from tssd.train.quantization.network import QuantizedNet
 from tssd.train.study.runs import interval
 
 FLOAT, BASE = "float", "base"
-CALIBRATED, TRAINED = PARTS = ("calibrated", "trained")
+CALIBRATED, TRAINED, AFTER = PARTS = ("calibrated", "trained", "after")
 UNTAUGHT = "untaught-"  # the same bits without the float network as teacher: the control
 ENDS = "ends8-"  # the same bits, but 8 in the first layer and in the read-out
 ENDED = ENDS + "ternary"
@@ -86,11 +88,12 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Measured:
-    """One row of one seed: by calibration alone, and after training; None: not measured, or there
-    is none."""
+    """One row of one seed: by calibration alone, after training in few bits, and by calibration
+    behind training in float; None: not measured, or there is none."""
 
     calibrated: Deployed | None = None
     trained: Deployed | None = None
+    after: Deployed | None = None
 
 
 BySeed = Mapping[int, Measured]
@@ -141,7 +144,12 @@ def measure(runs: Path, row: str, seed: int, part: str, data: Dataset) -> None:
     """What *row* does in one of its parts, kept beside the runs; nothing where there is none."""
     path = runs / f"measured-{part}-{row}-{seed}.json"
     if not path.is_file() and (part == TRAINED or row == FLOAT or row in WIDTHS):
-        made = _trained(runs, row, seed, data) if part == TRAINED else _alone(runs, row, seed, data)
+        begun = FLOAT if part == AFTER else BASE
+        made = (
+            _trained(runs, row, seed, data)
+            if part == TRAINED
+            else _calibrated(runs, row, (begun, seed), data)
+        )
         path.write_text(json.dumps(asdict(made), indent=1) + "\n", encoding="utf-8")
 
 
@@ -154,13 +162,13 @@ def _trained(runs: Path, row: str, seed: int, data: Dataset) -> Deployed:
     return _deployed(integers, fired(runs, BASE, seed, data), data)
 
 
-def _alone(runs: Path, row: str, seed: int, data: Dataset) -> Deployed:
-    """The float network itself, or calibrated with the defaults of its width on samples of the
-    training split."""
-    wanted = fired(runs, BASE, seed, data)
+def _calibrated(runs: Path, row: str, begun: tuple[str, int], data: Dataset) -> Deployed:
+    """The float network of run and seed *begun* itself, or calibrated with the defaults of its
+    width on samples of the training split."""
+    wanted = fired(runs, *begun, data)
     if row == FLOAT:
         return Deployed(wanted.accuracy(data.test.labels), 0.0)
-    network = _network(runs, BASE, seed, data)
+    network = _network(runs, *begun, data)
     picked = np.sort(np.random.default_rng(0).permutation(len(data.train))[:CALIBRATION])
     shown, precision = Observation(data.train.images[picked], {}), Precision(WIDTHS[row])
     scales, cpu_s = measured(lambda: choose(network, shown, precision))
@@ -237,7 +245,7 @@ def rows(kept: Mapping[str, BySeed], model: str) -> list[Row]:
             mean = round(fmean(values), 2)
             made.append(report(f"{name}: accuracy", mean, "%", _told(how, values)))
     for row in (name for name in GOALS if name in kept):
-        for part, goal in zip(PARTS, GOALS[row], strict=True):
+        for part, goal in zip(PARTS, (*GOALS[row], None), strict=True):
             made += _rows(kept[row], floats, f"{row}, {part}", goal, how)
     return made
 
@@ -284,7 +292,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", default="runs/bits", help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none: only rows")
     parser.add_argument("--rows", nargs="*", default=ORDER, choices=ORDER)
-    parser.add_argument("--parts", nargs="*", default=(TRAINED, CALIBRATED), choices=PARTS)
+    parser.add_argument("--parts", nargs="*", default=(TRAINED, CALIBRATED, AFTER), choices=PARTS)
     parser.add_argument("--model", default="vgg-small")
     parser.add_argument("--name", default="bits", help="results/<name>.json")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""Bits against points lost, by calibration alone and after one more epoch, from
+"""Bits against points lost, by calibration alone and behind one more epoch, from
 ``results/bits.json``. A loss is that beside the float network of the same seed, so widths that
 were measured on other seeds stand side by side.
 
@@ -10,13 +10,17 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.bits import CALIBRATED, PARTS, TRAINED
+from benchmarks.bits import AFTER, CALIBRATED, PARTS, TRAINED
 from benchmarks.bits_page import LOST
 from benchmarks.harness import RESULTS, Row
 from tssd.train.study.report import COLOURS
 
 WIDTHS = ("binary", "ternary", "3", "4", "8")  # from left to right
-LABELS: Mapping[str, str] = {CALIBRATED: "calibration alone", TRAINED: "after one more epoch"}
+LABELS: Mapping[str, str] = {
+    CALIBRATED: "calibration alone",
+    TRAINED: "one more epoch with few bits",
+    AFTER: "one more epoch in float, then calibration",
+}
 
 
 def losses(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
@@ -38,7 +42,7 @@ def draw(rows: Sequence[Row], out: Path) -> None:
 
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (part, lost), colour, marker in zip(losses(rows).items(), COLOURS[3:], "os", strict=False):
+    for (part, lost), colour, marker in zip(losses(rows).items(), COLOURS[3:], "os^", strict=False):
         places = [WIDTHS.index(width) for width in lost]
         axes.plot(places, list(lost.values()), marker, color=colour, label=LABELS[part])
     axes.axhline(0, color="0.5", linestyle="--", label="float network of the same seed")

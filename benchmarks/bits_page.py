@@ -33,15 +33,23 @@ def calibrations(rows: Mapping[str, Sequence[Row]], commands: Mapping[str, str])
 
 
 def widths(rows: Sequence[Row], command: str) -> str:
-    """Points lost by each width, by calibration alone and after one more epoch."""
+    """Points lost by each width: by calibration alone, after one more epoch with few bits, and by
+    calibration behind one more epoch in float."""
     found = {row.name: row for row in rows}
     names = list(dict.fromkeys(name.partition(", ")[0] for name in found if LOST in name))
     head = (
         *("weights", "calibration alone: lost", "goal", "drift"),
-        *("after an epoch: lost", "goal", "drift"),
+        *("an epoch with few bits: lost", "goal", "drift"),
+        "an epoch in float, then calibration: lost",
     )
     cells = [
-        (name, *_half(found, name, "calibrated"), *_half(found, name, "trained")) for name in names
+        (
+            name,
+            *_half(found, name, "calibrated"),
+            *_half(found, name, "trained"),
+            _half(found, name, "after")[0],
+        )
+        for name in names
     ]
     floats = [row for row in rows if row.name.startswith("float")]
     said = "; ".join(f"{row.name} {row.value} % ({row.how})" for row in floats)

@@ -12,10 +12,11 @@ from benchmarks.bits import FLOAT, Deployed, Measured, found, rows
 from benchmarks.harness import Row
 from tssd.train.handover.float_activity import FloatActivity
 
-FLOATS = {0: Measured(Deployed(92.0, 0), Deployed(93.0, 0)),
+FLOATS = {0: Measured(Deployed(92.0, 0), Deployed(93.0, 0), Deployed(93.0, 0)),
           1: Measured(Deployed(92.4, 0), Deployed(93.4, 0))}  # fmt: skip
 FOUR = {1: Measured(Deployed(92.1, 0.003, 40.0), Deployed(93.5, 0.002)),
-        0: Measured(Deployed(91.8, 0.001, 60.0), Deployed(92.9, 0.004, differing=2))}  # fmt: skip
+        0: Measured(Deployed(91.8, 0.001, 60.0), Deployed(92.9, 0.004, differing=2),
+                    Deployed(92.6, 0.001, 50.0))}  # fmt: skip
 BINARY = {0: Measured(None, Deployed(91.0, 0.02))}
 
 
@@ -32,6 +33,8 @@ def test_losses_are_paired_by_seed_and_held_against_their_goals() -> None:
     assert made["4, calibrated: calibrating"].value == 50.0
     assert made["4, calibrated: drift of firing rates"].value == 0.002
     assert made["4, trained: what differs"].met is False
+    behind_float = made["4, after: points lost"]
+    assert (behind_float.value, behind_float.goal) == (0.4, None)
     assert made["float, one more epoch: accuracy"].value == 93.2
 
 
@@ -96,9 +99,9 @@ def test_the_table_of_widths_shows_losses_goals_and_drifts() -> None:
     text = bits_page.widths(rows({FLOAT: FLOATS, "4": FOUR, "binary": BINARY}, "net"), "make x")
     assert (
         "| 4 | 0.25 (2 seeds, +- 0.64 (95 %)) | &lt;= 0.4 | 0.002 | "
-        "0.00 (2 seeds, +- 1.27 (95 %)) | &lt;= 0.05 | 0.003 |" in text
+        "0.00 (2 seeds, +- 1.27 (95 %)) | &lt;= 0.05 | 0.003 | 0.40 (one seed) |" in text
     )
-    assert "| binary | - | - | - | 2.00 (one seed) | &lt;= 1.2 | 0.02 |" in text
+    assert "| binary | - | - | - | 2.00 (one seed) | &lt;= 1.2 | 0.02 | - |" in text
     assert "float, one more epoch: accuracy 93.2 %" in text
     assert "`make x`" in text
 
@@ -108,6 +111,7 @@ def test_the_figure_shows_what_was_measured_and_nothing_else(tmp_path: Path) -> 
     assert bits_figure.losses(made) == {
         "calibrated": {"4": 0.25},
         "trained": {"binary": 2.0, "4": 0.0},
+        "after": {"4": 0.4},
     }
     bits_figure.draw(made, tmp_path / "bits.png")
     assert (tmp_path / "bits.png").stat().st_size
