@@ -8,7 +8,8 @@ For each seed a float network is trained (``recipes/bits_base.toml``), then one 
 float and one with each width; every run and every measurement is kept in its folder, so that the
 command goes on where it was stopped, and seeds may be made by processes of their own. Accuracies
 are those of the integers, on all test images; float is the network given the same further epoch.
-Few bits are taught by the float network that they begin from; controls (``untaught-``) are not.
+Few bits are taught by the float network that they begin from; controls (``untaught-``) are not, or
+by the one that had the same further epoch (``further-taught-``).
 ``ends8-`` leaves 8 bits to the first layer and to the read-out.
 The rows tell how many seeds were done. What was trained comes before what is calibrated, which
 needs no training (``--parts``).
@@ -54,9 +55,11 @@ from tssd.train.study.runs import interval
 FLOAT, BASE = "float", "base"
 CALIBRATED, TRAINED, AFTER = PARTS = ("calibrated", "trained", "after")
 UNTAUGHT = "untaught-"  # the same bits without the float network as teacher: the control
+# ... with the float network that had the same further epoch as teacher
+FURTHER = "further-taught-"
 ENDS = "ends8-"  # the same bits, but 8 in the first layer and in the read-out
 ENDED = ENDS + "ternary"
-CONTROLS = tuple(UNTAUGHT + row for row in ("4", "ternary", ENDED))
+CONTROLS = (*(UNTAUGHT + row for row in ("4", "ternary", ENDED)), FURTHER + "4")
 # what a stopped campaign should have first
 ORDER = (FLOAT, "4", "ternary", ENDED, "3", *CONTROLS, "binary", "8")
 WIDTHS = {"8": 8, "4": 4, "3": 3, "ternary": 2}  # calibration has no binary weights
@@ -131,8 +134,12 @@ def _words(runs: Path, row: str, seed: int, model: str) -> list[str | Path]:
         recipe = ["--config", RECIPE, "--model", model, "--epochs", "1", "--lr", "1e-3"]
         settings = ["--set", "schedule=cosine", "--set", "warm_epochs=0"]
         return ["train", *recipe, *settings, "--start-from", base]
-    taught = [] if row.startswith(UNTAUGHT) else ["--set", "gamma=1", "--set", "teacher_steps=4"]
-    width = row.removeprefix(UNTAUGHT)
+    taught: list[str | Path] = ["--set", "gamma=1", "--set", "teacher_steps=4"]
+    if row.startswith(UNTAUGHT):
+        taught = []
+    elif row.startswith(FURTHER):
+        taught += ["--teacher", runs / f"{FLOAT}-{seed}"]
+    width = row.removeprefix(UNTAUGHT).removeprefix(FURTHER)
     bits = f"{width.removeprefix(ENDS)},conv1=8,readout=8" if width.startswith(ENDS) else width
     return ["calibrate", base, "--bits", bits, "--epochs", "1", "--lr", "1e-3", *taught]
 

@@ -124,13 +124,13 @@ def test_ends_of_8_bits_are_asked_for_by_stage() -> None:
 
 
 def test_controls_differ_from_their_row_in_the_teacher_alone() -> None:
+    taught = ["--set", "gamma=1", "--set", "teacher_steps=4"]
     for control in bits.CONTROLS:
-        taught, alone = (
-            bits._words(Path("r"), row, 0, "net")
-            for row in (control.removeprefix(bits.UNTAUGHT), control)
-        )
-        assert taught[: len(alone)] == alone
-        assert taught[len(alone) :] == ["--set", "gamma=1", "--set", "teacher_steps=4"]
+        row = control.removeprefix(bits.UNTAUGHT).removeprefix(bits.FURTHER)
+        found, alone = (bits._words(Path("r"), name, 0, "net") for name in (row, control))
+        assert found[-4:] == taught
+        further = control.startswith(bits.FURTHER)
+        assert alone == found[:-4] + further * [*taught, "--teacher", Path("r/float-0")]
 
 
 @pytest.mark.parametrize("width", [3, 4])

@@ -50,7 +50,7 @@ from tssd.train.loop.evaluate import accuracies
 from tssd.train.loop.memory import keep_freed_pages
 from tssd.train.loop.schedule import make_optimizer, rate
 from tssd.train.loop.step import update
-from tssd.train.loop.teacher import float_teacher
+from tssd.train.loop.teacher import check_teacher, float_teacher
 from tssd.train.networks import distributed
 from tssd.train.networks.coding import to_current
 from tssd.train.networks.models import WEAK
@@ -122,13 +122,15 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     graph: FloatNetwork | None = None,
+    taught_by: Path | None = None,
     progress: Progress = quiet,
 ) -> Trained:
     """Train as *config* says and write the run folder.
 
     *start_from* is the run folder of a network of the same architecture whose weights to begin
     with, for example one trained with the other reset. Weak classifiers may differ: they only
-    serve the training. *graph* is a float network to train on with few bits, as it is.
+    serve the training. *graph* is a float network to train on with few bits, as it is. *taught_by*
+    is the run folder of the float network that teaches few bits, where it is not *start_from*.
 
     Raises TrainingError when the loss is not finite; the last checkpoint before it stays.
     KeyboardInterrupt is passed on after the state has been saved.
@@ -143,7 +145,8 @@ def train(
         run_folder.owned(folder, resume) if distributed.rank() == 0 else nullcontext(),
         handled(signals),
     ):
-        work = _prepare(config, data, folder, resume, (start_from, graph), device, signals)
+        begin_with = (start_from, graph, taught_by)
+        work = _prepare(config, data, folder, resume, begin_with, device, signals)
         begun_from = start_from.name if start_from else None
         done = _run(work, progress if distributed.rank() == 0 else quiet, begun_from)
     if signals.number:  # it came when nothing was left to stop here; what follows is not to begin
@@ -177,13 +180,15 @@ def _prepare(
     data: Dataset,
     folder: Path,
     resume: bool,
-    begin_with: tuple[Path | None, FloatNetwork | None],
+    begin_with: tuple[Path | None, FloatNetwork | None, Path | None],
     device: str,
     signals: Deferred,
 ) -> _Work:
     training = data.train.first(config.train_limit)
     _check_batches(config, len(training))
-    start_from, graph = begin_with
+    start_from, graph, taught_by = begin_with
+    if taught_by is not None:
+        check_teacher(folder, taught_by, config)
     if resume:
         graph = graph_in(folder, config)
     net = build(config, data.shape, len(data.classes), graph).to(device)
@@ -201,7 +206,7 @@ def _prepare(
         position = Position()
     in_float = None
     if config.gamma:
-        in_float = float_teacher(folder, start_from, net, data.classes).to(device)
+        in_float = float_teacher(folder, taught_by or start_from, net, data.classes).to(device)
     average = Average(net, config.ema, tensors) if config.ema else None
     if distributed.rank() == 0:
         write_bytes(folder / run_folder.CONFIG, config.to_toml().encode())

@@ -32,7 +32,7 @@ from tssd.train.loop.folder import MANIFEST, begun
 from tssd.train.loop.loop import train
 from tssd.train.loop.record import RunManifestPart, read_manifest
 from tssd.train.networks.strip import strip
-from tssd.train.study.few_bits import BOTH, CONTROLS, FLOAT, QAT, few_bits_conditions
+from tssd.train.study.few_bits import BOTH, CONTROLS, FLOAT, QAT, TEACHERS, few_bits_conditions
 
 BASELINE = "ce at T_s"
 LONG = "ce at T_t"
@@ -125,7 +125,7 @@ def study(
             began(condition, seed)
             run = run_folder(folder, condition, seed)
             one = replace(changed, seed=seed)
-            made(one, data, run, _begun_from(folder, condition, seed, every, data))
+            made(one, data, run, *_begun_from(folder, condition, seed, every, data))
             found.setdefault(condition, []).append(measured(run, config, one, data))
     outcomes = compare(found, config)
     table = {"config": config.to_table(), "outcomes": [asdict(outcome) for outcome in outcomes]}
@@ -135,13 +135,18 @@ def study(
 
 def _begun_from(
     folder: Path, condition: str, seed: int, compared: Mapping[str, TrainConfig], data: Dataset
-) -> Path | None:
-    """The run of the float network that *condition* goes on from, made if need be."""
+) -> tuple[Path | None, Path | None]:
+    """The run of the float network that *condition* goes on from, and of the one that teaches it
+    where that is another; made if need be."""
     if FLOAT not in compared or condition == FLOAT:
-        return None
+        return None, None
     first = run_folder(folder, FLOAT, seed)
     made(replace(compared[FLOAT], seed=seed), data, first)
-    return first
+    if condition not in TEACHERS:
+        return first, None
+    teacher = TEACHERS[condition]
+    made(replace(compared[teacher], seed=seed), data, run_folder(folder, teacher, seed), first)
+    return first, run_folder(folder, teacher, seed)
 
 
 def run_folder(folder: Path, condition: str, seed: int) -> Path:
@@ -150,12 +155,14 @@ def run_folder(folder: Path, condition: str, seed: int) -> Path:
 
 
 def chosen(config: TrainConfig, only: Sequence[str]) -> dict[str, TrainConfig]:
-    """The baseline and the conditions named in *only*; with bits, the float network too."""
+    """The baseline and the conditions named in *only*, with bits the float network too, and the
+    networks that teach."""
     every = conditions(config)
     for name in only:
         if name not in every:
             raise unknown_name("study: --only", f"condition {name!r}", name, every)
-    return {k: v for k, v in every.items() if k in (BASELINE, QAT, FLOAT, *only)}
+    teachers = [TEACHERS[name] for name in only if name in TEACHERS]
+    return {k: v for k, v in every.items() if k in (BASELINE, QAT, FLOAT, *only, *teachers)}
 
 
 def front(config: TrainConfig, text: str) -> dict[str, TrainConfig]:
@@ -196,11 +203,23 @@ def _varied(config: TrainConfig, text: str) -> tuple[str, TrainConfig]:
     return ",".join(f"{key}={value}" for key, value in shown.items()), varied
 
 
-def made(config: TrainConfig, data: Dataset, folder: Path, start_from: Path | None = None) -> None:
+def made(
+    config: TrainConfig,
+    data: Dataset,
+    folder: Path,
+    start_from: Path | None = None,
+    taught_by: Path | None = None,
+) -> None:
     """Make or finish the run in *folder*, unless it is done."""
     if not (folder / MANIFEST).is_file():
-        framed = _framed(data, config)
-        train(config, framed, folder, resume=begun(folder), start_from=start_from)
+        train(
+            config,
+            _framed(data, config),
+            folder,
+            resume=begun(folder),
+            start_from=start_from,
+            taught_by=taught_by,
+        )
         return
     clear_leftovers(folder)
     # An option that did not exist when the run was made had its default.

@@ -17,7 +17,7 @@ from tssd.report import words
 if TYPE_CHECKING:  # --help reads this module; torch can wait
     from tssd.budget.widths import MixedWidths
 
-TRAINING = ("epochs", "lr", "method", "settings", "resume", "model", *MODULE_ONLY)
+TRAINING = ("epochs", "lr", "method", "settings", "resume", "teacher", "model", *MODULE_ONLY)
 SEARCHING = ("minimise", "calibration_samples", "check_samples", "rounding", "force")
 
 
@@ -91,6 +91,11 @@ SEARCHING = ("minimise", "calibration_samples", "check_samples", "rounding", "fo
 )
 @bundle_options.model
 @bundle_options.reading
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    help="With --set gamma=1: the float run that teaches; RUN's own network without it.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(

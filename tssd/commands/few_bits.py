@@ -25,6 +25,7 @@ def train_on(
     target: str,
     settings: tuple[str, ...],
     resume: bool,
+    teacher: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -44,7 +45,14 @@ def train_on(
     first = f"{run}" if run is not None else f"--model {model} --samples {samples}"
     again = f"tssd calibrate --resume {first} --bits {config.bits} --out {out}, and your options"
     outcome = followed(
-        config, dataset, out, resume=resume, start_from=run, again=again, graph=graph
+        config,
+        dataset,
+        out,
+        resume=resume,
+        start_from=run,
+        teacher=teacher,
+        again=again,
+        graph=graph,
     )
     found = proof(outcome, config, dataset)
     assert found is not None

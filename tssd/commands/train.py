@@ -50,6 +50,11 @@ from tssd.errors import ConfigError
     type=click.Path(path_type=Path),
     help="A run folder whose weights to begin with.",
 )
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    help="With --bits and --set gamma=1: the float run that teaches; --start-from's without it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def train(
     path: Path | None,
@@ -59,6 +64,7 @@ def train(
     download: bool,
     resume: bool,
     start_from: Path | None,
+    teacher: Path | None,
     target: str | None,
     as_json: bool,
     **options: Any,
@@ -86,7 +92,9 @@ def train(
         _check_users_module(config, dataset)
     module = f" --model {config.model}" if ":" in config.model else ""
     again = f"tssd train --resume{module} --out {out}"
-    outcome = followed(config, dataset, out, resume=resume, start_from=start_from, again=again)
+    outcome = followed(
+        config, dataset, out, resume=resume, start_from=start_from, teacher=teacher, again=again
+    )
     if distributed.rank() > 0:
         return
     found = proof(outcome, config, dataset)

@@ -21,6 +21,7 @@ def followed(
     *,
     resume: bool,
     start_from: Path | None,
+    teacher: Path | None,
     again: str,
     graph: "FloatNetwork | None" = None,
 ) -> "Trained":
@@ -47,6 +48,7 @@ def followed(
                 resume=resume,
                 start_from=start_from,
                 graph=graph,
+                taught_by=teacher,
                 progress=show,
             )
         except Interrupted as stop:

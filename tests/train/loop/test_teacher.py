@@ -64,6 +64,26 @@ def test_a_run_that_goes_on_has_its_teacher_without_the_other_run(
     assert whole.accuracy["test"] is not None
 
 
+def test_another_run_may_teach(digits: Dataset, began: Path, tmp_path: Path) -> None:
+    """And has to stay the same where the run goes on."""
+    able = tmp_path / "able"
+    train(FLOAT, digits, able, start_from=began)
+    train(TAUGHT, digits, tmp_path / "a", start_from=began, taught_by=able)
+    assert (tmp_path / "a" / TEACHER).read_bytes() == (able / CHECKPOINT).read_bytes()
+    train(TAUGHT, digits, tmp_path / "b", taught_by=able)  # from the first step on with bits
+    assert (tmp_path / "b" / TEACHER).read_bytes() == (able / CHECKPOINT).read_bytes()
+    with pytest.raises(ConfigError, match="another network than the one that teaches the run"):
+        train(TAUGHT, digits, tmp_path / "a", resume=True, taught_by=began)
+
+
+def test_a_teacher_that_nothing_is_learned_from_is_refused(
+    digits: Dataset, began: Path, tmp_path: Path
+) -> None:
+    alone = replace(TAUGHT, gamma=0.0)
+    with pytest.raises(ConfigError, match=r"(?s)--teacher .*: found gamma = 0.*--set gamma=1"):
+        train(alone, digits, tmp_path / "a", start_from=began, taught_by=began)
+
+
 def test_few_bits_without_a_float_network_have_no_teacher(digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gamma: found no float network to learn from"):
         train(TAUGHT, digits, tmp_path / "a")

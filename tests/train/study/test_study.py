@@ -18,7 +18,16 @@ from tssd.train.data.data_sets import load
 from tssd.train.data.events import TeacherFrames
 from tssd.train.handover.costs import Costs, costs
 from tssd.train.handover.float_run import run
-from tssd.train.study.few_bits import BOTH, FLOAT, FURTHER, GATED, QAT, TAUGHT, TSSD_TAUGHT
+from tssd.train.study.few_bits import (
+    BOTH,
+    FLOAT,
+    FURTHER,
+    FURTHER_TAUGHT,
+    GATED,
+    QAT,
+    TAUGHT,
+    TSSD_TAUGHT,
+)
 from tssd.train.study.report import markdown, write_report
 from tssd.train.study.runs import (
     BASELINE,
@@ -220,6 +229,7 @@ def test_conditions_of_few_bits_differ_in_their_teacher() -> None:
     assert found[BOTH] == replace(BITS, method=Method.TSD, alpha=0.0, beta=0.0)
     assert found[TAUGHT] == replace(found[QAT], gamma=1.0)
     assert found[GATED] == replace(found[TAUGHT], gated=True)
+    assert found[FURTHER_TAUGHT] == found[TAUGHT]
     assert found[TSSD_TAUGHT] == replace(BITS, method=Method.TSSD, gamma=1.0)
     assert found[FURTHER] == replace(found[QAT], bits="")
     assert found[FLOAT] == replace(found[BOTH], bits="")
@@ -230,12 +240,16 @@ def test_few_bits_begin_with_the_float_network_of_their_seed(tmp_path: Path) -> 
     data = load("digits")
     data = replace(data, val=data.val.first(20), test=data.test.first(20))
     every = conditions(BITS)
-    few = {name: every[name] for name in (QAT, BOTH, TAUGHT, FLOAT)}
-    outcomes = study(BITS, data, [3], tmp_path, compared=few)
-    assert [o.condition for o in outcomes] == [QAT, BOTH, TAUGHT, FLOAT]
+    names = (QAT, BOTH, TAUGHT, FURTHER_TAUGHT, FURTHER, FLOAT)
+    outcomes = study(BITS, data, [3], tmp_path, compared={name: every[name] for name in names})
+    assert [o.condition for o in outcomes] == list(names)
     first = (run_folder(tmp_path, FLOAT, 3) / "checkpoint.safetensors").read_bytes()
     assert (run_folder(tmp_path, TAUGHT, 3) / "teacher.safetensors").read_bytes() == first
-    for name in (QAT, BOTH, TAUGHT):
+    further = (run_folder(tmp_path, FURTHER, 3) / "checkpoint.safetensors").read_bytes()
+    assert further != first
+    taught_by = run_folder(tmp_path, FURTHER_TAUGHT, 3) / "teacher.safetensors"
+    assert taught_by.read_bytes() == further
+    for name in (QAT, BOTH, TAUGHT, FURTHER_TAUGHT, FURTHER):
         manifest = json.loads((run_folder(tmp_path, name, 3) / "manifest.json").read_text())
         assert manifest["start_from"] == run_folder(tmp_path, FLOAT, 3).name
     taught = outcomes[2]
@@ -246,5 +260,6 @@ def test_few_bits_begin_with_the_float_network_of_their_seed(tmp_path: Path) -> 
 
 def test_choices_of_a_study_of_few_bits_keep_its_float_network() -> None:
     assert list(chosen(BITS, [GATED])) == [QAT, GATED, FLOAT]
+    assert list(chosen(BITS, [FURTHER_TAUGHT])) == [QAT, FURTHER_TAUGHT, FURTHER, FLOAT]
     assert list(front(BITS, "gamma=0.5,1")) == ["as configured", "gamma=0.5", "gamma=1.0", FLOAT]
     assert {QAT, BOTH, FLOAT, "gamma=2.0"} < variants(BITS, ["gamma=2"]).keys()
