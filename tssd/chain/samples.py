@@ -40,14 +40,14 @@ def bundle_samples(bundle: Bundle, count: int, data: Path | None) -> Samples:
     if name is not None:
         found = data_of(trained_as(bundle.manifest["source"]), data)
         part = found.test.first(count)
-        shown = f"first {len(part)} of {len(found.test)} test samples of {name}"
+        shown = f"first {len(part):,} of {len(found.test):,} test samples of {name}"
         return samples_of(bundle, part.images[:], part.labels, shown)
     if data is not None:
         own = load_user_samples(data, sample_shape(bundle), entry_of(bundle))
         _check_enters(bundle, data, own.images)
         labels = None if own.labels is None else own.labels[:count]
         amount = min(count, len(own.images))
-        shown = f"first {amount} of {counted(len(own.images), 'sample')} of your {data.name}"
+        shown = f"first {amount:,} of {counted(len(own.images), 'sample')} of your {data.name}"
         return replace(samples_of(bundle, own.images[:count], labels, shown), notes=own.notes)
     return golden_samples(bundle, count)
 

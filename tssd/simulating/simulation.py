@@ -226,7 +226,7 @@ def _first(samples: Samples, count: int | None) -> Samples:
             hint=f"there are {samples.shown}; --data or --inputs brings others",
         )
     return replace(
-        samples, inputs=samples.inputs.first(count), shown=f"first {count} of {samples.shown}"
+        samples, inputs=samples.inputs.first(count), shown=f"first {count:,} of {samples.shown}"
     )
 
 
