@@ -206,6 +206,7 @@ STUDY_BITS = $(BIN)/tssd study --config benchmarks/recipes/study_bits_
 bench-study-bits: $(VENV)/.installed | $(RUNS)/n-mnist-600  ## what teaches few bits; goes on; NMNIST=folder CIFAR100=folder
 	$(BIN)/tssd study --dataset digits --set bits=ternary --epochs 6 --seeds 5 --out $(RUNS)/study-bits-digits
 	$(STUDY_BITS)nmnist.toml --data $(RUNS)/n-mnist-600 --seeds 5 --out $(RUNS)/study-bits-nmnist
+	$(STUDY_BITS)nmnist.toml --set bits=4 --data $(RUNS)/n-mnist-600 --seeds 5 --only "float, further" --out $(RUNS)/study-bits-nmnist-4
 	for bits in ternary 3 4; do \
 		$(STUDY_BITS)fashion.toml --set bits=$$bits --seeds 5 --out $(RUNS)/study-bits-fashion-$$bits; done
 	$(if $(CIFAR100),$(STUDY_BITS)cifar100.toml --data $(CIFAR100) --seeds 5 --out $(RUNS)/study-bits-cifar100)
