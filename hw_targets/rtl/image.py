@@ -176,13 +176,13 @@ def _connect(
     """Axons and rows of every projection, and the messages to them; the axon of each message."""
     axons: dict[tuple[int, int, int], tuple[int, int]] = {}  # rank, projection, core
     owners: list[tuple[int, int, int]] = []
-    order = _core_order(plan, placement)
+    order = _message_order(network, plan, placement)
     for number, projection in enumerate(network.projections):
         ranks, homes = plan.rank[projection.source], core[projection.target]
         places = place[projection.target]
         for source, weights in _rows(projection, network.population(projection.source)):
             met = np.flatnonzero(weights)
-            for there in sorted(set(homes[met].tolist()), key=order.__getitem__):
+            for there in sorted(set(homes[met].tolist())):
                 mine = met[homes[met] == there]
                 mine = mine[np.argsort(places[mine])]
                 base, held = int(places[mine].min()), cores[there]
@@ -199,10 +199,10 @@ def _fan_out(
     cores: list[_Core],
     owners: list[tuple[int, int, int]],
     axons: dict[tuple[int, int, int], tuple[int, int]],
-    order: dict[int, int],
+    order: dict[tuple[int, int], tuple[str, int]],
 ) -> IntArray:
     """Messages in the plan's order; that they are the plan's own is looked at."""
-    owners = sorted(owners, key=lambda key: (key[0], key[1], order[key[2]]))
+    owners = sorted(owners, key=lambda key: (*key[:2], order[key[1:]]))
     fan = plan.wires.fan
     found = np.array([(key[2], axons[key][1]) for key in owners], np.int64).reshape(-1, 2)
     if not np.array_equal(found, fan[:, [0, 2]]):
@@ -220,11 +220,18 @@ def _destination(plan: Plan, core: int, axon: int) -> int:
     return axon | slot << shifts[0] | y << shifts[1] | x << shifts[2]
 
 
-def _core_order(plan: Plan, placement: Placement) -> dict[int, int]:
-    """A core of the mesh -> its number in the placement, by which messages are ordered."""
-    machine, found = plan.machine, {}
-    for number, (chip, x, y, slot) in enumerate(placement.sites.tolist()):
-        found[machine.core_at(chip, y * machine.width + x, slot)] = number
+def _message_order(
+    network: IntNetwork, plan: Plan, placement: Placement
+) -> dict[tuple[int, int], tuple[str, int]]:
+    """(projection, core of the mesh) -> by what a neuron's messages are ordered: the format that
+    the core keeps it in, as ``placement.streams`` are, and the core's number in the placement."""
+    machine, sites = plan.machine, placement.sites.tolist()
+    at = [machine.core_at(chip, y * machine.width + x, slot) for chip, x, y, slot in sites]
+    found = {}
+    for number, projection in enumerate(network.projections):
+        for s, stored in zip(placement.slices, placement.stored, strict=True):
+            if s.population == projection.target:
+                found[number, at[s.core]] = (str(stored[projection.name]), s.core)
     return found
 
 
