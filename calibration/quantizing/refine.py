@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tssd.arrays import PackedBits
 from tssd.calibration.integer import IntArray
 from tssd.calibration.layer import LayerIntegers, currents_fit, to_float
 from tssd.calibration.quantizing.channels import Rounding
@@ -135,10 +136,8 @@ def _packed(sent: Tensor) -> Callable[[], Tensor]:
     """*sent* again, kept as bits where there is nothing but spikes."""
     if not bool(((sent == 0) | (sent == 1)).all()):
         return lambda: sent
-    shape, kind = sent.shape, sent.dtype
-    bits = np.packbits(sent.bool().flatten().numpy())
-    size = sent.numel()
-    return lambda: torch.from_numpy(np.unpackbits(bits, count=size)).to(kind).reshape(shape)
+    kind, bits = sent.dtype, PackedBits.of(sent.bool().numpy())
+    return lambda: torch.from_numpy(bits.unpacked()).to(kind)
 
 
 def _layer(

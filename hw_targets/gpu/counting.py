@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tssd.arrays import ByteArray
+from tssd.arrays import PackedBits
 from tssd.calibration.encode import encode
 from tssd.calibration.int_network import IntNetwork, depths, lag
 from tssd.calibration.integer import IntArray
 from tssd.calibration.tally import Tally, merge
 from tssd.hw_targets.gpu.arithmetic import exact_products
-from tssd.hw_targets.gpu.engine import BATCH, Prepared, RanLayer, events_of, integers_of, prepare
+from tssd.hw_targets.gpu.engine import BATCH, Prepared, events_of, integers_of, prepare
 from tssd.hw_targets.gpu.layers import ANSWER
 from tssd.train.handover.float_activity import ImageArray
 
@@ -33,14 +33,11 @@ class _Spikes:
     """What a population sent in one batch: each neuron's events, and all spikes as bits."""
 
     events: IntArray
-    bits: ByteArray
-    shape: tuple[int, ...]
+    bits: PackedBits
 
     def unpacked(self) -> Tensor:
         """(T, B, *shape), as the engine sends it."""
-        size = int(np.prod(self.shape))
-        whole = np.unpackbits(self.bits, count=size).reshape(self.shape)
-        return torch.from_numpy(whole).to(torch.float32)
+        return torch.from_numpy(self.bits.unpacked()).to(torch.float32)
 
 
 _Batches = tuple[_Spikes, ...]
@@ -60,7 +57,7 @@ class _Kept:
 
     def put(self, key: bytes, batches: _Batches) -> None:
         self.found[key] = batches
-        while sum(b.bits.nbytes for one in self.found.values() for b in one) > self.most_bytes:
+        while sum(b.bits.kept.nbytes for one in self.found.values() for b in one) > self.most_bytes:
             self.found.popitem(last=False)
 
 
@@ -119,14 +116,10 @@ def _tally(
             sending[layer.name], last = layer.sent, layer.last
             events[layer.name] = events_of(network, layer)
             if layer.name in new:
-                new[layer.name].append(_packed(layer, events[layer.name]))
+                spikes = PackedBits.of(layer.sent.bool().numpy())
+                new[layer.name].append(_Spikes(events[layer.name], spikes))
     in_order = {p.name: events[p.name] for p in network.populations}
     return Tally(inputs.shape[1], network.time_steps, in_order, integers_of(last[ANSWER]))
-
-
-def _packed(layer: RanLayer, events: IntArray) -> _Spikes:
-    bits = np.packbits(layer.sent.bool().flatten().numpy())
-    return _Spikes(events, bits, tuple(layer.sent.shape))
 
 
 def identities(network: IntNetwork) -> dict[str, bytes]:
