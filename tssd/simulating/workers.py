@@ -29,6 +29,7 @@ class Worker(Generic[Asked, Answer]):
         self.function = function
         self.process: Any = None
         self.pipe: Connection | None = None
+        self.killed = False
 
     def ask(self, request: Asked) -> Answer | str:
         """The answer, or in words how the process ended."""
@@ -43,7 +44,8 @@ class Worker(Generic[Asked, Answer]):
         return answer
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does, one that is just being started too."""
+        self.killed = True  # first: who starts a process sets that first and looks at this
         if self.process is not None:
             self.process.kill()
 
@@ -60,13 +62,15 @@ class Worker(Generic[Asked, Answer]):
             process.start()
         self.process = process  # not before: what never started cannot be killed
         theirs.close()  # or its end would not be seen
+        if self.killed:
+            process.kill()
 
     def _end(self) -> str:
         process, pipe = self.process, self.pipe
         self.process = self.pipe = None
-        process.join()
         if pipe is not None:
-            pipe.close()
+            pipe.close()  # first: a process that has nothing to do ends by that
+        process.join()
         code = process.exitcode
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 

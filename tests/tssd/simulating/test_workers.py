@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tssd.errors import ConfigError, TssdError
-from tssd.simulating.workers import answers
+from tssd.simulating.workers import Worker, answers
 
 
 def act(what: str) -> str | TssdError | tuple[str, int]:
@@ -41,6 +41,23 @@ def test_a_dead_worker_is_its_request_s_answer_alone() -> None:
     refused = found[-1]
     assert isinstance(refused, ConfigError)
     assert (refused.found, refused.hint) == ("x", "z")
+
+
+def test_a_worker_killed_while_it_starts_answers_nothing() -> None:
+    """An interrupt may come when its process is not there yet: nothing else would ever end it."""
+    worker = Worker(act)
+    worker.kill()
+    assert worker.ask("a") == "signal SIGKILL"
+    worker.close()
+
+
+def test_a_worker_that_has_nothing_to_do_takes_leave() -> None:
+    worker = Worker(act)
+    found = worker.ask("a")
+    process = worker.process
+    assert found == ("a", process.pid)
+    worker.close()
+    assert process.exitcode == 0
 
 
 PARENT = """
